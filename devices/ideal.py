@@ -1,0 +1,88 @@
+"""A check, not a device: linear, symmetric, noise-free steps fine enough to pass for continuous."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.devices.law import Law, quantity
+from neurosim.kernels.jit import jit
+
+
+class IdealParams(NamedTuple):
+    g_min_uS: np.float32
+    g_max_uS: np.float32
+    g_rest_uS: np.float32
+    nominal_step_uS: np.float32
+    read_noise_relative: np.float32
+    read_noise_floor_uS: np.float32
+
+
+class IdealState(NamedTuple):
+    conductance: Floats
+
+
+@jit
+def construct(cell: int, state: Any, params: Any, key: Any) -> None:
+    state.conductance[cell] = params.g_rest_uS
+
+
+@jit
+def program(
+    cell: int, target_uS: float, state: Any, params: Any, now_s: float, event: int, key: Any
+) -> float:
+    state.conductance[cell] = min(max(target_uS, params.g_min_uS), params.g_max_uS)
+    return 0.0
+
+
+@jit
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+    moved = state.conductance[cell] + np.float32(count) * params.nominal_step_uS
+    state.conductance[cell] = min(max(moved, params.g_min_uS), params.g_max_uS)
+    return 0.0
+
+
+@jit
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+    state.conductance[cell] = params.g_min_uS
+    return 0.0
+
+
+@jit
+def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
+    return state.conductance[cell]
+
+
+@jit
+def read_sigma(conductance_uS: float, params: Any) -> float:
+    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
+
+
+class Ideal(Law):
+    """Linear steps of 2**-22 of the window, without noise, energy or drift."""
+
+    law: ClassVar[str] = "ideal"
+    polarity: ClassVar[Polarity] = "bipolar"
+    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
+    params_type: ClassVar[Any] = IdealParams
+    state_type: ClassVar[Any] = IdealState
+    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,)
+
+    step_share: float = quantity("1", 2.0**-22, gt=0)
+
+    @property
+    def g_rest_uS(self) -> float:
+        """The middle of the window."""
+        return (self.g_min_uS + self.g_max_uS) / 2
+
+    @property
+    def nominal_step_uS(self) -> float:
+        """One step."""
+        return self.step_share * (self.g_max_uS - self.g_min_uS)
+
+    @property
+    def depression_share(self) -> float | None:
+        """None: steps do not depend on the state, so depression pulses do not shrink in proportion."""
+        return None

@@ -1,0 +1,95 @@
+"""Base of every device law: its parameters with units, and the numba functions that act on one cell."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from neurosim.core.config import Frozen
+from neurosim.core.errors import UnknownNameError
+from neurosim.core.protocols import DeviceKernels, Polarity
+
+
+def quantity(unit: str, default: Any = ..., **bounds: Any) -> Any:
+    """Declare a physical parameter of a law; a card must state the same unit ("1" for pure numbers)."""
+    return Field(default, json_schema_extra={"unit": unit}, **bounds)
+
+
+class Law(Frozen):
+    """A device law with its parameters. Subclass it and register the class under `neurosim.laws`.
+
+    A subclass names its `kernels`, the named tuple `params_type` that they read (fields are parameters of
+    the law or properties), and the named tuple `state_type` with `state_dtypes`; the state's first field is
+    `conductance`, the undrifted conductance in uS.
+    """
+
+    law: ClassVar[str]
+    polarity: ClassVar[Polarity]
+    kernels: ClassVar[DeviceKernels]
+    params_type: ClassVar[Any]
+    state_type: ClassVar[Any]
+    state_dtypes: ClassVar[tuple[type, ...]]
+
+    name: str
+    g_min_uS: float = quantity("uS", ge=0)
+    g_max_uS: float = quantity("uS", gt=0)
+    read_noise_relative: float | None = quantity("1", None, ge=0)
+    read_noise_floor_uS: float | None = quantity("uS", None, ge=0)
+
+    @property
+    def g_rest_uS(self) -> float:
+        """Conductance of both devices of a pair that stores zero."""
+        return self.g_min_uS
+
+    @property
+    def nominal_step_uS(self) -> float:
+        """Mean change of one pulse as the controller believes it."""
+        raise TypeError(f"{type(self).__name__} must define nominal_step_uS")
+
+    @property
+    def depression_share(self) -> float | None:
+        """Share of (G - G_min) that one depression pulse removes; None if depression is not gradual."""
+        return None
+
+    @property
+    def pulse_voltage_V(self) -> float:
+        """Voltage to which a line is charged for one pulse."""
+        return 0.0
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the conductance changes with time alone."""
+        return False
+
+    @property
+    def has_read_noise(self) -> bool:
+        """Whether a read adds white noise."""
+        return bool(self.read_noise_relative or self.read_noise_floor_uS)
+
+    def allocate(self, cells: int) -> Any:
+        """Return zeroed state arrays for `cells` devices."""
+        return self.state_type(*(np.zeros(cells, dtype) for dtype in self.state_dtypes))
+
+    def params(self) -> Any:
+        """Return the parameters as float32 for the kernels; an effect that is off (None) becomes zero."""
+        values = {field: getattr(self, field) for field in self.params_type._fields}
+        return self.params_type(**{field: np.float32(value or 0.0) for field, value in values.items()})
+
+    def with_parameters(self, **changes: float | None) -> Self:
+        """Return a copy with some parameters changed; raises `UnknownNameError` for unknown names."""
+        known = set(type(self).model_fields) - {"name"}
+        for field in changes:
+            if field not in known:
+                raise UnknownNameError(f"parameter of {self.name}", field, known)
+        return self.changed(**changes)
+
+    @classmethod
+    def units(cls) -> dict[str, str]:
+        """Return the unit of every physical parameter."""
+        return {
+            name: str(field.json_schema_extra["unit"])
+            for name, field in cls.model_fields.items()
+            if isinstance(field.json_schema_extra, dict)
+        }

@@ -1,0 +1,212 @@
+"""Mushroom phase-change memory: accumulative SET, abrupt RESET, drift (Nandakumar et al., JAP 124, 2018)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.devices.law import Law, quantity
+from neurosim.kernels.jit import jit
+from neurosim.kernels.random import normal, philox
+
+_ONE = np.float32(1.0)
+_ZERO = np.float32(0.0)
+_MOST_PULSES = 255
+
+
+class PcmParams(NamedTuple):
+    g_min_uS: np.float32
+    g_max_uS: np.float32
+    mean_slope: np.float32
+    mean_offset_uS: np.float32
+    mean_first_uS: np.float32
+    sigma_slope: np.float32
+    sigma_offset_uS: np.float32
+    sigma_first_uS: np.float32
+    memory_pulses: np.float32
+    reset_mean_uS: np.float32
+    reset_sigma_uS: np.float32
+    reset_floor_uS: np.float32
+    program_c0: np.float32
+    program_c1: np.float32
+    program_c2: np.float32
+    program_reference_uS: np.float32
+    drift_exponent: np.float32
+    drift_exponent_sigma: np.float32
+    drift_reference_s: np.float32
+    drift_shortest_s: np.float32
+    set_energy_J: np.float32
+    reset_energy_J: np.float32
+    program_energy_J: np.float32
+    read_noise_relative: np.float32
+    read_noise_floor_uS: np.float32
+
+
+class PcmState(NamedTuple):
+    conductance: Floats
+    set_pulses: NDArray[np.uint8]
+    programmed_at_s: Floats
+    exponent: Floats
+
+
+@jit
+def _draw_exponent(cell: int, state: Any, params: Any, word: Any) -> None:
+    if params.drift_exponent_sigma > _ZERO:
+        state.exponent[cell] = abs(params.drift_exponent + params.drift_exponent_sigma * normal(word))
+
+
+@jit
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+    a, b, _, _ = philox(cell, event, 0, key)
+    g = params.reset_mean_uS + params.reset_sigma_uS * normal(a)
+    state.conductance[cell] = max(g, params.reset_floor_uS)
+    state.set_pulses[cell] = 0
+    state.programmed_at_s[cell] = now_s
+    _draw_exponent(cell, state, params, b)
+    return params.reset_energy_J
+
+
+@jit
+def construct(cell: int, state: Any, params: Any, key: Any) -> None:
+    reset(cell, state, params, 0.0, 0, key)
+
+
+@jit
+def pulses_to_reach(conductance_uS: float) -> float:
+    """Inverse of the mean curve: SET pulses from RESET to a conductance in uS."""
+    g = conductance_uS
+    return ((np.float32(0.027) * g - np.float32(0.15)) * g + np.float32(0.81)) * g
+
+
+@jit
+def program(
+    cell: int, target_uS: float, state: Any, params: Any, now_s: float, event: int, key: Any
+) -> float:
+    a, b, _, _ = philox(cell, event, 0, key)
+    g = target_uS / params.g_max_uS
+    sigma = params.program_c0 + g * (params.program_c1 + g * params.program_c2)
+    sigma *= params.g_max_uS / params.program_reference_uS
+    reached = min(max(np.float32(target_uS) + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
+    state.conductance[cell] = reached
+    state.set_pulses[cell] = min(np.int64(np.rint(pulses_to_reach(reached))), _MOST_PULSES)
+    state.programmed_at_s[cell] = now_s
+    _draw_exponent(cell, state, params, b)
+    return params.program_energy_J
+
+
+@jit
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+    if count < 0:
+        return reset(cell, state, params, now_s, event, key)
+    g = state.conductance[cell]
+    given = np.int64(state.set_pulses[cell])
+    for k in range(count):
+        given = min(given + 1, _MOST_PULSES)
+        first = np.float32(np.exp(-np.float32(given) / params.memory_pulses))
+        mean = params.mean_slope * g + params.mean_offset_uS + params.mean_first_uS * first
+        sigma = params.sigma_slope * g + params.sigma_offset_uS + params.sigma_first_uS * first
+        g = g + mean + sigma * normal(philox(cell, event, k + 1, key)[0])
+        g = min(max(g, params.g_min_uS), params.g_max_uS)
+    state.conductance[cell] = g
+    state.set_pulses[cell] = given
+    state.programmed_at_s[cell] = now_s
+    return np.float64(params.set_energy_J) * count
+
+
+@jit
+def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
+    elapsed = max(np.float32(now_s - state.programmed_at_s[cell]), params.drift_shortest_s)
+    exponent = params.drift_exponent
+    if params.drift_exponent_sigma > _ZERO:
+        exponent = state.exponent[cell]
+    return state.conductance[cell] * np.float32((elapsed / params.drift_reference_s) ** -exponent)
+
+
+@jit
+def read_sigma(conductance_uS: float, params: Any) -> float:
+    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
+
+
+class PcmAccumulative(Law):
+    """SET pulses accumulate, RESET is abrupt; the state is the conductance `drift_reference_s` after a pulse.
+
+    With p the number of SET pulses since RESET (this one included) and e = exp(-p / memory_pulses), a pulse
+    adds ``m1 G + c1 + A1 e + (m2 G + c2 + A2 e) xi``; conductance then falls as (t / t0)**-nu. Closed-loop
+    programming has no law of its own: the polynomial of Joshi et al., Nat. Commun. 11, 2020, scaled by
+    G_max / 25 uS, stands in.
+    """
+
+    law: ClassVar[str] = "pcm-accumulative"
+    polarity: ClassVar[Polarity] = "set_only"
+    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
+    params_type: ClassVar[Any] = PcmParams
+    state_type: ClassVar[Any] = PcmState
+    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.uint8, np.float32, np.float32)
+
+    mean_slope: float = quantity("1")
+    mean_offset_uS: float = quantity("uS")
+    mean_first_uS: float = quantity("uS")
+    sigma_slope: float = quantity("1")
+    sigma_offset_uS: float = quantity("uS")
+    sigma_first_uS: float = quantity("uS")
+    memory_pulses: float = quantity("1", gt=0)
+    nominal_set_step_uS: float = quantity("uS", gt=0)
+    reset_mean_uS: float = quantity("uS", ge=0)
+    reset_sigma_uS: float | None = quantity("uS", None, ge=0)
+    reset_floor_uS: float = quantity("uS", 0.01, ge=0)
+    program_c0: float = quantity("uS")
+    program_c1: float = quantity("uS")
+    program_c2: float = quantity("uS")
+    program_reference_uS: float = quantity("uS", gt=0)
+    """G_max for which the programming polynomial was fitted."""
+    program_pulses: float = quantity("1", 20.0, ge=0)
+    """Mean number of pulses of one program-and-verify."""
+    drift_exponent: float | None = quantity("1", None, ge=0)
+    drift_exponent_sigma: float | None = quantity("1", None, ge=0)
+    drift_reference_s: float = quantity("s", gt=0)
+    drift_shortest_s: float = quantity("s", 1e-6, gt=0)
+    """Shorter times since programming count as this long: the power law diverges."""
+    set_current_A: float = quantity("A", gt=0)
+    set_time_s: float = quantity("s", gt=0)
+    set_voltage_V: float = quantity("V", gt=0)
+    reset_current_A: float = quantity("A", gt=0)
+    reset_time_s: float = quantity("s", gt=0)
+    reset_voltage_V: float = quantity("V", gt=0)
+
+    @property
+    def nominal_step_uS(self) -> float:
+        """The expected step that a controller assumes whatever the cell's state."""
+        return self.nominal_set_step_uS
+
+    @property
+    def pulse_voltage_V(self) -> float:
+        """The SET voltage."""
+        return self.set_voltage_V
+
+    @property
+    def drifts(self) -> bool:
+        """Unless the exponent and its spread are off."""
+        return bool(self.drift_exponent or self.drift_exponent_sigma)
+
+    @property
+    def set_energy_J(self) -> float:
+        """Energy of one SET pulse, I V t."""
+        return self.set_current_A * self.set_voltage_V * self.set_time_s
+
+    @property
+    def reset_energy_J(self) -> float:
+        """Energy of one RESET pulse, I V t."""
+        return self.reset_current_A * self.reset_voltage_V * self.reset_time_s
+
+    @property
+    def program_energy_J(self) -> float:
+        """Energy of one program-and-verify."""
+        return self.program_pulses * self.set_energy_J
+
+    def allocate(self, cells: int) -> Any:
+        """Return zeroed state; exponents of their own only where the spread is on."""
+        state = super().allocate(cells)
+        return state if self.drift_exponent_sigma else state._replace(exponent=np.zeros(1, np.float32))

@@ -1,0 +1,31 @@
+"""neurosim: memristive and phase-change crossbars that learn in place with local rules."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Crossbar": "neurosim.crossbar.array",
+    "Periphery": "neurosim.core.config",
+    "ReadPath": "neurosim.core.config",
+    "WritePath": "neurosim.core.config",
+    "set_threads": "neurosim.kernels.jit",
+}
+_MODULES = {"data", "devices", "network", "reference", "report", "rules", "study"}
+
+__all__ = sorted({*_HOMES, *_MODULES, "__version__"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"neurosim.{name}")
+    raise AttributeError(f"module 'neurosim' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

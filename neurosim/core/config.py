@@ -1,0 +1,128 @@
+"""Frozen configuration models: an unknown key is an error, None switches an effect off."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.protocols import DecayMode
+
+
+class Frozen(BaseModel):
+    """Base of every configuration model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str) -> Self:
+        """Build from plain values; a fault becomes one line naming field, value, rule and place.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or a value out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{where}: {explain(error, cls)}") from None
+
+    def changed(self, **changes: Any) -> Self:
+        """Return a validated copy with some fields changed."""
+        unknown = set(changes) - set(type(self).model_fields)
+        if unknown:
+            raise UnknownNameError(f"{type(self).__name__} field", unknown.pop(), type(self).model_fields)
+        return type(self).parse({**self.model_dump(), **changes}, type(self).__name__)
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say in one line what pydantic found wrong, with the nearest known key for an unknown one."""
+    parts = []
+    for fault in error.errors():
+        path = ".".join(str(piece) for piece in fault["loc"])
+        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+            parts.append(str(UnknownNameError("key", path, model.model_fields)))
+        elif fault["type"] == "extra_forbidden":
+            parts.append(f"unknown key '{path}'")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            parts.append(f"{path} = {fault['input']!r}: {message}" if path else message)
+    return "; ".join(parts)
+
+
+class ReadPath(Frozen):
+    """How inputs reach the array and currents leave it; the order is stated in `neurosim.crossbar.read`."""
+
+    read_voltage_V: float = Field(0.2, gt=0)
+    """Word-line voltage of a full-scale input."""
+    integration_time_s: float = Field(100e-9, gt=0)
+    """Time for which one input vector is applied."""
+    input_range: float | Literal["vector"] = "vector"
+    """Input of full scale; "vector" scales each input vector by its own largest magnitude."""
+    dac_bits: int | None = Field(None, ge=2, le=16)
+    """Signed DAC codes, round half to even; None is a perfect DAC."""
+    adc_bits: int | None = Field(None, ge=2, le=16)
+    """Signed ADC codes, round half to even, after the two currents of a pair are subtracted."""
+    adc_range_uS: float | None = Field(None, gt=0)
+    """Full scale of the ADC in uS of summed pair difference; None lets `program` and `calibrate` set it."""
+    read_noise: float | Literal["card"] | None = "card"
+    """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
+    drift: bool = True
+    """Evaluate the drift law once the clock has been advanced."""
+
+
+class WritePath(Frozen):
+    """How signed weights become conductances and updates become pulses."""
+
+    w_max: float = Field(1.0, gt=0)
+    """Weight at which a pair stands at its full difference, G_max - G_min."""
+    pair: Literal["interleaved"] = "interleaved"
+    """One physical array of rows x 2 cols; the two currents are subtracted before one ADC."""
+    decay_mode: DecayMode = "readback"
+    """How a column's weights shrink: a counted noisy read, depression pulses, or an oracle."""
+    decay_threshold: float = Field(0.05, gt=0, le=1)
+    """A neuron gathers its decay until it is this share of its weights; then the column is read back."""
+    refresh_every: int | None = Field(50, ge=1)
+    """Updates between looks for saturated pairs of a SET-only device; None never looks."""
+    refresh_high: float = Field(0.75, gt=0, le=1)
+    """Refresh a pair whose larger conductance exceeds this share of G_max ..."""
+    refresh_low: float = Field(0.25, ge=0, lt=1)
+    """... while the smaller exceeds this share."""
+    pulse_train_slots: int = Field(31, ge=1, le=31)
+    """Longest stochastic pulse train of one sample in `online` mode."""
+
+
+class Periphery(Frozen):
+    """Energy of what stands around the array: a lower bound (no clocking, control or leakage).
+
+    ADC ``(k1 bits + k2 4^bits) V^2`` and DAC ``50 fF bits V^2`` as in ZigZag; line load as in the NeuRRAM
+    model of CiMLoop; digital figures of Horowitz, ISSCC 2014 (45 nm).
+    """
+
+    name: str = "zigzag-0.9V + horowitz-45nm, lower bound"
+    supply_V: float = Field(0.9, gt=0)
+    adc_k1_fF: float = Field(100.0, ge=0)
+    adc_k2_fF: float = Field(0.001, ge=0)
+    dac_fF_per_bit: float = Field(50.0, ge=0)
+    line_fF_per_cell: float = Field(2.1, ge=0)
+    mac_pJ: float = Field(0.3, ge=0)
+    """One 8-bit multiply and 32-bit add, for sums formed digitally."""
+    memory_access_pJ: float = Field(5.0, ge=0)
+    """One 32-bit access of a small SRAM."""
+    default_bits: int = Field(8, ge=2, le=16)
+    """Converter width assumed for the energy when a converter is left perfect."""
+
+    def adc_J(self, bits: int | None) -> float:
+        """Energy of one conversion of the ADC."""
+        b = bits or self.default_bits
+        return (self.adc_k1_fF * b + self.adc_k2_fF * 4.0**b) * 1e-15 * self.supply_V**2
+
+    def dac_J(self, bits: int | None) -> float:
+        """Energy of one conversion of the DAC."""
+        return self.dac_fF_per_bit * (bits or self.default_bits) * 1e-15 * self.supply_V**2
+
+    def line_J(self, cells: int, voltage_V: float) -> float:
+        """Energy of charging a line of `cells` cells once."""
+        return self.line_fF_per_cell * cells * 1e-15 * voltage_V**2

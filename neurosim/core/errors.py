@@ -1,0 +1,44 @@
+"""One root for every error a user can meet; each also inherits the builtin it refines."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NeurosimError(Exception):
+    """Root of all errors raised on purpose; the command line prints them as one line, exit code 2."""
+
+
+class InputError(NeurosimError, ValueError):
+    """An array or argument has the wrong shape, type or values."""
+
+
+class ConfigError(NeurosimError, ValueError):
+    """A configuration file, option or device card is wrong."""
+
+
+class UnknownNameError(NeurosimError, LookupError):
+    """A device, rule, data set or parameter of that name does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        super().__init__(f"unknown {kind} '{name}'{hint} (known: {', '.join(known)})")
+
+
+class DataError(NeurosimError, OSError):
+    """A data set is missing or damaged; the message says what was looked for, where, and the remedy."""
+
+
+class OutputError(NeurosimError, OSError):
+    """Results cannot be written."""
+
+
+class CheckpointError(NeurosimError, ValueError):
+    """A checkpoint is damaged or belongs to another experiment."""
+
+
+class CapabilityError(NeurosimError, TypeError):
+    """A device, rule or array cannot do what was asked (for example, gradual depression on PCM)."""

@@ -1,0 +1,177 @@
+"""What a device, a rule and an array promise one another. Frozen: later capabilities build on these shapes.
+
+A rule turns what is on its own wires (inputs ``x``, column currents ``u``, its row and column state) into
+``pre``, ``post`` and ``decay``; an array turns those into pulses; a device says what a pulse does. Nothing
+in the other direction: no protocol hands a weight to a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+State = dict[str, NDArray[Any]]
+UpdateMode = Literal["accumulate", "mixed", "online"]
+DecayMode = Literal["readback", "device", "exact"]
+Polarity = Literal["bipolar", "set_only"]
+
+
+class LocalUpdate(NamedTuple):
+    """One local weight change, ``dw_ij = sum_b pre_bi post_bj - decay_j w_ij``.
+
+    Attributes
+    ----------
+    pre : (terms * batch, rows) float32 array
+        What drives the word lines. A rule with two terms (STDP) stacks them along the first axis.
+    post : (terms * batch, cols) float32 array
+        What the column neurons make of their currents and state; the learning rate is inside.
+    decay : (cols,) float32 array or None
+        Share of its own weight that each column loses (negative: gains).
+    rate : (cols,) float32 array or None
+        The learning rate contained in `post` and `decay`; only rules that exist in ideal arithmetic alone
+        (`Rule.ideal_only`) need it, to normalise the change over the whole layer.
+    """
+
+    pre: Floats
+    post: Floats
+    decay: Floats | None = None
+    rate: Floats | None = None
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A local learning rule. It owns state per row and per column, and never sees a weight."""
+
+    name: str
+    ideal_only: bool
+
+    def state(self, rows: int, cols: int) -> State:
+        """Return fresh state: named arrays whose last axis has `rows` or `cols` elements."""
+        ...
+
+    def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
+        """Map inputs (batch, rows) and column currents (batch, cols), in weight units, to an update.
+
+        May change `state` in place.
+        """
+        ...
+
+    def observe_norms(self, norms: Floats, state: State) -> None:
+        """Take in column norms (cols,) that the array has measured with `column_norms`."""
+        ...
+
+
+class DeviceKernels(NamedTuple):
+    """The numba functions of a device law; each acts on one cell of flat state arrays, in place.
+
+    ``state`` is a named tuple of arrays whose field `conductance` is the undrifted conductance in uS;
+    ``params`` is a named tuple of float32; ``key`` is a Philox key; energies are in joule.
+    """
+
+    construct: Callable[..., Any]
+    """(cell, state, params, key): draw device-to-device parameters and the initial conductance."""
+    program: Callable[..., Any]
+    """(cell, target_uS, state, params, now_s, event, key) -> energy: closed loop."""
+    pulse: Callable[..., Any]
+    """(cell, count, state, params, now_s, event, key) -> energy: |count| SET (+) or RESET (-) pulses."""
+    reset: Callable[..., Any]
+    """(cell, state, params, now_s, event, key) -> energy: full RESET."""
+    drifted: Callable[..., Any]
+    """(cell, state, params, now_s) -> conductance in uS at the time now_s."""
+    read_sigma: Callable[..., Any]
+    """(conductance_uS, params) -> standard deviation in uS of white read noise, one read."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """A device law with its parameters: what really happens to a conductance."""
+
+    law: ClassVar[str]
+    polarity: ClassVar[Polarity]
+    kernels: ClassVar[DeviceKernels]
+    name: str
+    g_min_uS: float
+    g_max_uS: float
+
+    @property
+    def g_rest_uS(self) -> float:
+        """Conductance of both devices of a pair that stores zero."""
+        ...
+
+    @property
+    def pulse_voltage_V(self) -> float:
+        """Voltage to which a line is charged for one pulse."""
+        ...
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the conductance changes with time alone."""
+        ...
+
+    @property
+    def has_read_noise(self) -> bool:
+        """Whether a read adds white noise."""
+        ...
+
+    @property
+    def nominal_step_uS(self) -> float:
+        """Mean change of one pulse as the controller believes it, from the card, in the mid window."""
+        ...
+
+    @property
+    def depression_share(self) -> float | None:
+        """Nominal share of (G - G_min) that one depression pulse removes; None if the device has none."""
+        ...
+
+    def allocate(self, cells: int) -> Any:
+        """Return zeroed state for `cells` devices: a named tuple of one-dimensional arrays."""
+        ...
+
+    def params(self) -> Any:
+        """Return the parameters as a named tuple of float32 for the kernels."""
+        ...
+
+    def with_parameters(self, **changes: float | None) -> Device:
+        """Return a copy with some parameters changed; unknown names raise `UnknownNameError`."""
+        ...
+
+
+@runtime_checkable
+class Array(Protocol):
+    """Anything that learns in place: a crossbar, ideal arithmetic, a torch twin. No transposed read."""
+
+    shape: tuple[int, int]
+
+    def program(self, weights: Floats) -> None:
+        """Write signed weights (rows, cols)."""
+        ...
+
+    def forward(self, x: Floats) -> Floats:
+        """Multiply inputs (batch, rows) by the stored weights; returns (batch, cols), weight units."""
+        ...
+
+    def update(
+        self, pre: Floats, post: Floats, decay: Floats | None = None, mode: UpdateMode = "accumulate"
+    ) -> int:
+        """Apply a local update in place and return the number of pulses given."""
+        ...
+
+    def column_norms(self) -> Floats:
+        """Return the Euclidean norm (cols,) of each column, as a counted read."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        ...
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits."""
+        ...
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        ...

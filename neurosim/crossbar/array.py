@@ -1,0 +1,249 @@
+"""`Crossbar`: an array of device pairs that multiplies, learns in place and ages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurosim.core.checks import matrix, vector
+from neurosim.core.config import Periphery, ReadPath, WritePath
+from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.protocols import Device, Floats, State, UpdateMode
+from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.writer import Writer
+
+_MODES = ("accumulate", "mixed", "online")
+
+
+class Crossbar:
+    """A crossbar of differential device pairs, ``w = (G+ - G-) w_max / (G_max - G_min)``.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Word lines (inputs) and signed columns (outputs); the physical array has two bit lines a column.
+    device : str, path or Device
+        Card name, card file or device.
+    seed : int
+        Same seed, same bits, whatever the number of threads or the chunking of reads.
+    read, write, periphery : ReadPath, WritePath, Periphery
+        Configuration of the read path, the update path and the energy model of the periphery.
+    name : str
+        Tells the random numbers of several arrays with one seed apart.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        Counts and joules so far.
+
+    Notes
+    -----
+    There is no transposed read, and no method hands a weight to a learning rule: `weights` exists for
+    inspection and plots. Conductances are read as the device law's state means them (on PCM, its reading
+    time after the last pulse) until `advance` moves the clock; from then on the drift law applies.
+
+    Examples
+    --------
+    >>> import numpy as np, neurosim as ns
+    >>> array = ns.Crossbar((4, 2), "ideal")
+    >>> array.program(np.full((4, 2), 0.5))
+    >>> array.forward(np.ones((1, 4))).round(4)
+    array([[2., 2.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: str | Path | Device,
+        *,
+        seed: int = 0,
+        read: ReadPath | None = None,
+        write: WritePath | None = None,
+        periphery: Periphery | None = None,
+        name: str = "array",
+    ):
+        if len(shape) != 2 or min(shape) < 1:
+            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.read, self.write = read or ReadPath(), write or WritePath()
+        self.periphery = periphery or Periphery()
+        self.device = _with_read_noise(_device(device), self.read.read_noise)
+        self.ledger = Ledger()
+        self._cells = PairCells(self.shape, self.device, seed, name, self.write)
+        self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
+        self._writer = Writer(
+            self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name
+        )
+
+    def program(self, weights: ArrayLike) -> None:
+        """Program every pair, closed loop, and set the ADC's range for evenly spread inputs.
+
+        Parameters
+        ----------
+        weights : (rows, cols) array_like
+            Signed weights; beyond +-w_max they are clipped to the window.
+
+        Raises
+        ------
+        InputError
+            If the shape is wrong or an element is not finite.
+        """
+        differences, energy = self._cells.program(matrix("weights", weights, *self.shape))
+        self.ledger.program_J += energy
+        self.ledger.programmed_cells += 2 * differences.size
+        self._reader.assume_inputs(differences)
+
+    def forward(self, x: ArrayLike) -> Floats:
+        """Read: multiply inputs by the stored weights through the whole read path.
+
+        Parameters
+        ----------
+        x : (batch, rows) array_like
+            Inputs of any scale.
+
+        Returns
+        -------
+        y : (batch, cols) float32 array
+            In weight units times input units.
+
+        Raises
+        ------
+        InputError
+            If the shape is wrong or an element is not finite.
+        """
+        return self._reader.forward(matrix("x", x, None, self.shape[0]))
+
+    def calibrate(self, x: ArrayLike, percentile: float = 99.9, margin: float = 1.25) -> float:
+        """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
+
+        Returns
+        -------
+        range_uS : float
+            Full scale in uS of summed pair difference.
+        """
+        return self._reader.calibrate(matrix("x", x, None, self.shape[0]), percentile, margin)
+
+    def update(
+        self,
+        pre: ArrayLike,
+        post: ArrayLike,
+        decay: ArrayLike | None = None,
+        mode: UpdateMode = "accumulate",
+    ) -> int:
+        """Change the conductances in place by ``dw_ij = sum_b pre_bi post_bj - decay_j w_ij``.
+
+        Parameters
+        ----------
+        pre : (batch, rows) array_like
+            What drives the word lines.
+        post : (batch, cols) array_like
+            What the columns answer, learning rate included.
+        decay : (cols,) array_like, optional
+            Share of its weights that each column loses, applied as `WritePath.decay_mode` says.
+        mode : {"accumulate", "mixed", "online"}
+            Mini-batch sum and one sweep of stochastically rounded pulses; the same into a digital
+            accumulator whose whole part is pulsed; or sample by sample by coincidence of pulse trains.
+
+        Returns
+        -------
+        pulses : int
+            Pulses given, decay included, refresh not.
+
+        Raises
+        ------
+        InputError
+            If a shape is wrong, an element is not finite or the mode unknown.
+        """
+        if mode not in _MODES:
+            raise InputError(f"mode = '{mode}': must be one of {', '.join(_MODES)}")
+        pre = matrix("pre", pre, None, self.shape[0])
+        post = matrix("post", post, pre.shape[0], self.shape[1])
+        share_lost = None if decay is None else vector("decay", decay, self.shape[1])
+        return self._writer.update(pre, post, share_lost, mode)
+
+    def column_norms(self) -> Floats:
+        """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
+        return self._reader.column_norms()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; from the first call on, conductances follow the drift law.
+
+        Raises
+        ------
+        InputError
+            If `seconds` is negative or not finite.
+        """
+        if not (np.isfinite(seconds) and seconds >= 0):
+            raise InputError(f"seconds = {seconds}: must be finite and at least 0")
+        if self.read.drift:
+            self._cells.now_s += float(seconds)
+
+    @property
+    def now_s(self) -> float:
+        """Simulated time."""
+        return self._cells.now_s
+
+    def conductance_uS(self) -> Floats:
+        """Return the conductances (rows, 2 cols) now, plus and minus device of each pair side by side."""
+        return self._cells.conductance_uS()
+
+    def weights(self) -> Floats:
+        """Return the stored weights (rows, cols), for inspection and plots only."""
+        scale = np.float32(self._cells.uS_per_weight)
+        return self._cells.grid.difference / scale
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the device state."""
+        return int(sum(values.nbytes for values in self._cells.state))
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        reader, writer = self._reader, self._writer
+        counters = [reader.reads, reader.norm_reads, writer.updates]
+        return {
+            **self._cells.snapshot(),
+            "ledger": self.ledger.to_array(),
+            "counters": np.array(counters, np.int64),
+            "adc_range_uS": np.array([reader.adc_range_uS]),
+            "pending_decay": writer.pending_decay.copy(),
+            "accumulator": writer.accumulator.copy(),
+        }
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to a snapshot of an array with the same configuration and seed.
+
+        Raises
+        ------
+        CheckpointError
+            If an array is missing or has another shape.
+        """
+        reader, writer = self._reader, self._writer
+        try:
+            self._cells.restore(snapshot)
+            reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
+            reader.adc_range_uS = float(snapshot["adc_range_uS"][0])
+            writer.pending_decay = snapshot["pending_decay"].astype(np.float32)
+            writer.accumulator = snapshot["accumulator"].astype(np.float32)
+            self.ledger.__dict__.update(Ledger.from_array(snapshot["ledger"]).__dict__)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
+
+
+def _device(device: str | Path | Device) -> Device:
+    if isinstance(device, Device):
+        return device
+    from neurosim.devices.card import load
+
+    return load(device)
+
+
+def _with_read_noise(device: Device, level: float | str | None) -> Device:
+    if level == "card":
+        return device
+    floor = None if level is None else float(level) * device.g_max_uS
+    return device.with_parameters(read_noise_relative=None, read_noise_floor_uS=floor)

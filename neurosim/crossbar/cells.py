@@ -1,0 +1,123 @@
+"""The devices of one array: pairs of conductances, their clock, and what a read sees of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurosim.core.config import WritePath
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import Device, Floats, State
+from neurosim.core.seeds import key
+from neurosim.kernels.cells import construct_cells, drift_cells, program_cells
+from neurosim.kernels.jit import share
+from neurosim.kernels.read import blocks
+from neurosim.kernels.update import Grid, refresh_grid, stored
+
+ROWS = 64
+"""Rows of one block of work: fixed, so that results do not depend on the number of threads."""
+
+
+class PairCells:
+    """Device state of (rows, cols) pairs, cell ``2 (row cols + col)`` plus and the next one minus.
+
+    Interleaved as on the chip: one physical array of rows x 2 cols. The grid holds what a read needs and
+    follows every write; after time has passed it is rebuilt when next asked for.
+    """
+
+    def __init__(self, shape: tuple[int, int], device: Device, seed: int, name: str, write: WritePath):
+        self.shape = shape
+        self.device = device
+        self.kernels = device.kernels
+        self.params = device.params()
+        self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
+        self.now_s = 0.0
+        self.programs = 0
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "program")}
+        rows, cols = shape
+        self.state = device.allocate(2 * rows * cols)
+        share(self._construct, self.row_blocks())
+        noise_shape = shape if device.has_read_noise else (0, 0)
+        self._grid = Grid(np.empty(shape, np.float32), np.empty(noise_shape, np.float32), np.empty(rows))
+        self._grid_time: float | None = None
+
+    def row_blocks(self) -> list[tuple[int, int]]:
+        """The blocks of rows that threads share."""
+        return blocks(self.shape[0], ROWS)
+
+    def _construct(self, block: tuple[int, int]) -> None:
+        wide = 2 * self.shape[1]
+        first, last = block[0] * wide, block[1] * wide
+        construct_cells(first, last, self.state, self.params, self.keys["construct"], self.kernels.construct)
+
+    @property
+    def read(self) -> Any:
+        """The kernel that reads a conductance: as stored until the clock has moved, then drifted."""
+        return self.kernels.drifted if self.device.drifts and self.now_s > 0 else stored
+
+    @property
+    def grid(self) -> Grid:
+        """What a read needs, at the present time."""
+        if self._grid_time != self.now_s:
+            share(self._refresh, self.row_blocks())
+            self._grid_time = self.now_s
+        return self._grid
+
+    def _refresh(self, block: tuple[int, int]) -> None:
+        refresh_grid(*block, self._grid, self.state, self.params, self.now_s, self.read, self.kernels.read_sigma)
+
+    def forget_grid(self) -> None:
+        """Rebuild the grid before its next use."""
+        self._grid_time = None
+
+    def program(self, weights: Floats) -> tuple[Floats, float]:
+        """Program pairs to signed weights; returns the target differences (uS) and the energy (J)."""
+        rest, low, high = self.device.g_rest_uS, self.device.g_min_uS, self.device.g_max_uS
+        difference = weights * np.float32(self.uS_per_weight)
+        targets = np.empty((*self.shape, 2), np.float32)
+        if self.device.polarity == "set_only":
+            targets[..., 0] = rest + np.maximum(difference, 0)
+            targets[..., 1] = rest + np.maximum(-difference, 0)
+        else:
+            targets[..., 0] = rest + difference / 2
+            targets[..., 1] = rest - difference / 2
+        np.clip(targets, low, high, out=targets)
+        self.programs += 1
+
+        def program(block: tuple[int, int]) -> float:
+            wanted = targets[block[0] : block[1]].reshape(-1)
+            first = block[0] * 2 * self.shape[1]
+            energy: float = program_cells(
+                first, wanted, self.state, self.params, self.now_s, self.programs,
+                self.keys["program"], self.kernels.program,
+            )  # fmt: skip
+            return energy
+
+        energy = sum(share(program, self.row_blocks()))
+        self.forget_grid()
+        return targets[..., 0] - targets[..., 1], energy
+
+    def conductance_uS(self) -> Floats:
+        """Return the conductances (rows, 2 cols) at the present time, plus and minus interleaved."""
+        out = np.empty(self.state.conductance.size, np.float32)
+        drift_cells(out, self.state, self.params, self.now_s, self.read)
+        return out.reshape(self.shape[0], 2 * self.shape[1])
+
+    def snapshot(self) -> State:
+        """Return copies of the device state and of the clock."""
+        saved = {f"state.{name}": values.copy() for name, values in self.state._asdict().items()}
+        saved["row_sum"] = self.grid.row_sum.copy()
+        saved["clock"] = np.array([self.now_s, self.programs], np.float64)
+        return saved
+
+    def restore(self, saved: State) -> None:
+        """Take back a snapshot; raises `CheckpointError` if an array is missing or has another shape."""
+        for name, values in self.state._asdict().items():
+            found = saved.get(f"state.{name}")
+            if found is None or found.shape != values.shape or found.dtype != values.dtype:
+                raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
+            values[...] = found
+        self.now_s, self.programs = float(saved["clock"][0]), int(saved["clock"][1])
+        self.forget_grid()
+        self.grid.row_sum[:] = saved["row_sum"]

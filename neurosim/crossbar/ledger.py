@@ -1,0 +1,79 @@
+"""What was done to an array and what it cost: counts and joules, device and periphery apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class Ledger:
+    """Running totals of one array. Periphery and digital figures are lower bounds (see `Periphery`).
+
+    Energies of the devices: `write_J` learning pulses, `refresh_J` RESET and rewriting of saturated pairs,
+    `readback_J` reads that decay and column norms ask for, `program_J` programming, `read_J` forward reads.
+    Periphery: `write_periphery_J` lines, converters and digital sums of updates, `read_periphery_J` those
+    of forward reads.
+    """
+
+    reads: int = 0
+    updates: int = 0
+    pulses: int = 0
+    pulsed_cells: int = 0
+    refreshed_pairs: int = 0
+    refresh_looks: int = 0
+    rows_read_back: int = 0
+    programmed_cells: int = 0
+    dac_clipped: int = 0
+    adc_clipped: int = 0
+    trains_clipped: int = 0
+    write_J: float = 0.0
+    refresh_J: float = 0.0
+    readback_J: float = 0.0
+    program_J: float = 0.0
+    read_J: float = 0.0
+    write_periphery_J: float = 0.0
+    read_periphery_J: float = 0.0
+
+    @property
+    def update_J(self) -> float:
+        """Device energy of learning: pulses, refreshes and reads that serve updates."""
+        return self.write_J + self.refresh_J + self.readback_J
+
+    def energy(self, synapses: int) -> dict[str, float | int]:
+        """Return the energy entry of `compare`'s JSON for an array of so many synapses."""
+        per_synapse = self.update_J / (synapses * self.updates) if self.updates else 0.0
+        with_periphery = self.update_J + self.write_periphery_J
+        return {
+            "update_J": self.update_J,
+            "update_J_per_synapse": per_synapse,
+            "update_J_per_pulse": self.update_J / self.pulses if self.pulses else 0.0,
+            "update_J_per_synapse_with_periphery": (
+                with_periphery / (synapses * self.updates) if self.updates else 0.0
+            ),
+            "read_J": self.read_J,
+            "periphery_J": self.write_periphery_J + self.read_periphery_J,
+            "update_periphery_J": self.write_periphery_J,
+            "read_periphery_J": self.read_periphery_J,
+            "write_J": self.write_J,
+            "refresh_J": self.refresh_J,
+            "readback_J": self.readback_J,
+            "program_J": self.program_J,
+            "pulses": self.pulses,
+            "updates": self.updates,
+            "reads": self.reads,
+            "refreshed_pairs": self.refreshed_pairs,
+            "rows_read_back": self.rows_read_back,
+        }
+
+    def to_array(self) -> NDArray[np.float64]:
+        """Return the totals as numbers, for a snapshot."""
+        return np.array([getattr(self, field.name) for field in fields(self)], np.float64)
+
+    @classmethod
+    def from_array(cls, values: NDArray[np.float64]) -> Ledger:
+        """Rebuild a ledger from `to_array`."""
+        kinds = [type(field.default) for field in fields(cls)]
+        return cls(*(kind(value) for kind, value in zip(kinds, values, strict=True)))

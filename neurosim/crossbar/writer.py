@@ -1,0 +1,224 @@
+"""The update path: (pre, post, decay) become pulses on the devices, in place, in one of three modes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.config import Periphery, WritePath
+from neurosim.core.errors import CapabilityError
+from neurosim.core.protocols import Floats, UpdateMode
+from neurosim.core.seeds import key
+from neurosim.crossbar.cells import ROWS, PairCells
+from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.reader import Reader
+from neurosim.kernels.jit import share
+from neurosim.kernels.read import single_threaded_blas
+from neurosim.kernels.trains import line_trains, train_rows
+from neurosim.kernels.update import (
+    Sums,
+    depress_rows,
+    refresh_pairs,
+    sweep_rows,
+)
+
+Columns = NDArray[np.int64]
+
+_NO_ACCUMULATOR = np.empty((0, 0), np.float32)
+_NO_COLUMNS = np.empty(0, np.int64)
+_PURPOSES = ("round", "pulse", "readback", "refresh", "rows", "cols", "depress")
+
+
+class Writer:
+    """Updates of one array. Holds a block of change for each thread, the neurons' pending decay, and,
+    once `mixed` has been used, one digital accumulator per synapse."""
+
+    def __init__(
+        self,
+        cells: PairCells,
+        reader: Reader,
+        write: WritePath,
+        periphery: Periphery,
+        ledger: Ledger,
+        seed: int,
+        name: str,
+    ):
+        self.cells, self.reader, self.config = cells, reader, write
+        self.periphery, self.ledger = periphery, ledger
+        device = cells.device
+        if write.decay_mode == "device" and device.depression_share is None:
+            raise CapabilityError(
+                f"decay_mode 'device' needs depression pulses that shrink a cell in proportion; {device.name} "
+                f"(law '{device.law}') has none: use 'readback'"
+            )
+        self.push_pull = device.polarity == "bipolar"
+        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
+        self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
+        self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
+        self.updates = 0
+        self.pending_decay = np.zeros(cells.shape[1], np.float32)
+        self.accumulator = _NO_ACCUMULATOR
+        self._scratch = threading.local()
+
+    def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
+        """Apply one local update and return the pulses given."""
+        before = self.ledger.pulses
+        event = self.updates + 1
+        if decay is not None:
+            self.pending_decay += decay
+        due = _NO_COLUMNS if decay is None else self._due_columns()
+        if mode == "online":
+            self._trains(pre, post, event)
+            if due.size:
+                self._sweep(None, None, due, event, accumulate=False)
+            self.updates += pre.shape[0]
+        else:
+            self._sweep(pre, post, due, event, accumulate=mode == "mixed")
+            self.updates += 1
+        self.ledger.updates += 1
+        self.pending_decay[due] = 0
+        if self.config.decay_mode == "device":
+            self._depress(event)
+        every = self.config.refresh_every
+        if not self.push_pull and every and self.ledger.updates % every == 0:
+            self._refresh(event)
+        return self.ledger.pulses - before
+
+    def _due_columns(self) -> Columns:
+        """The columns whose decay is applied in this sweep; a read of them is counted."""
+        if self.config.decay_mode == "device":
+            return _NO_COLUMNS
+        if self.config.decay_mode == "exact":
+            return np.flatnonzero(self.pending_decay)
+        due = np.flatnonzero(np.abs(self.pending_decay) >= self.config.decay_threshold)
+        if due.size:
+            self.reader.count_row_reads(due.size)
+        return due
+
+    def _block(self, rows: int) -> Floats:
+        cols = self.cells.shape[1]
+        buffer: Floats | None = getattr(self._scratch, "buffer", None)
+        if buffer is None:
+            buffer = self._scratch.buffer = np.empty((ROWS, cols), np.float32)
+        return buffer[:rows]
+
+    def _kernels(self) -> tuple[Any, Any, Any]:
+        return self.cells.kernels.pulse, self.cells.read, self.cells.kernels.read_sigma
+
+    def _sweep(
+        self,
+        pre: Floats | None,
+        post: Floats | None,
+        due: Columns,
+        event: int,
+        accumulate: bool,
+    ) -> None:
+        grid, cells = self.cells.grid, self.cells
+        if accumulate and self.accumulator.size == 0:
+            self.accumulator = np.zeros(cells.shape, np.float32)
+        accumulator = self.accumulator if accumulate else _NO_ACCUMULATOR
+        exact = self.config.decay_mode == "exact"
+        step, cell_range = self.reader.cell_converter()
+        pulses_per_weight = np.float32(cells.uS_per_weight * self.pulses_per_uS)
+        wanted = None if post is None else post * pulses_per_weight
+
+        def sweep(block: tuple[int, int]) -> Sums:
+            first, last = block
+            change = self._block(last - first)
+            if pre is None or wanted is None:
+                change[:] = 0
+            else:
+                np.matmul(pre[:, first:last].T, wanted, out=change)
+            sums: Sums = sweep_rows(
+                first, change, self.pending_decay, due, exact, np.float32(self.pulses_per_uS),
+                np.float32(step), np.float32(cell_range), self.push_pull, accumulator, grid, cells.state, cells.params,
+                cells.now_s, event, self.sweep_keys, *self._kernels(),
+            )  # fmt: skip
+            return sums
+
+        with single_threaded_blas():
+            self._enter(share(sweep, cells.row_blocks()))
+        synapses = cells.shape[0] * cells.shape[1]
+        if pre is not None:
+            products = int(np.count_nonzero(pre)) * cells.shape[1]
+            self.ledger.write_periphery_J += products * self.periphery.mac_pJ * 1e-12
+        if accumulate:
+            self.ledger.write_periphery_J += 2 * synapses * self.periphery.memory_access_pJ * 1e-12
+
+    def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
+        grid, cells = self.cells.grid, self.cells
+        rate = post * np.float32(cells.uS_per_weight * self.pulses_per_uS)
+        row_peak = np.abs(pre).max(axis=1, keepdims=True)
+        col_peak = np.abs(rate).max(axis=1, keepdims=True)
+        longest = np.ceil(row_peak * col_peak)
+        slots = np.clip(longest, 1, self.config.pulse_train_slots).astype(np.int64)
+        row_drive = pre / np.where(row_peak > 0, row_peak, 1).astype(np.float32)
+        col_drive = rate * row_peak / slots.astype(np.float32)
+        row_trains = np.empty(pre.shape, np.uint32)
+        col_trains = np.empty(post.shape, np.uint32)
+        lengths = slots[:, 0]
+        line_trains(row_drive, lengths, row_trains, first_event, self.keys["rows"])
+        self.ledger.trains_clipped += line_trains(
+            col_drive, lengths, col_trains, first_event, self.keys["cols"]
+        )
+
+        def strike(block: tuple[int, int]) -> Sums:
+            sums: Sums = train_rows(
+                *block, row_trains, row_drive, col_trains, col_drive, self.push_pull, grid, cells.state,
+                cells.params, cells.now_s, first_event, self.keys["pulse"], *self._kernels(),
+            )  # fmt: skip
+            return sums
+
+        self._enter(share(strike, cells.row_blocks()))
+
+    def _depress(self, event: int) -> None:
+        cells = self.cells
+        share_of_one = cells.device.depression_share
+        assert share_of_one is not None
+        counts = (np.maximum(self.pending_decay, 0) / share_of_one).astype(np.int32)
+        self.pending_decay -= counts * np.float32(share_of_one)
+        np.maximum(self.pending_decay, 0, out=self.pending_decay)
+        if not counts.any():
+            return
+        grid = cells.grid
+
+        def depress(block: tuple[int, int]) -> Sums:
+            sums: Sums = depress_rows(
+                *block, counts, grid, cells.state, cells.params, cells.now_s, event,
+                self.keys["depress"], *self._kernels(),
+            )  # fmt: skip
+            return sums
+
+        self._enter(share(depress, cells.row_blocks()))
+
+    def _refresh(self, event: int) -> None:
+        cells, device = self.cells, self.cells.device
+        grid = cells.grid
+        pulse, read, sigma = self._kernels()
+
+        def refresh(block: tuple[int, int]) -> Sums:
+            sums: Sums = refresh_pairs(
+                *block, self.config.refresh_high * device.g_max_uS, self.config.refresh_low * device.g_max_uS,
+                grid, cells.state, cells.params, cells.now_s, 2 * event, self.keys["refresh"],
+                cells.kernels.reset, cells.kernels.program, read, sigma,
+            )  # fmt: skip
+            return sums
+
+        self.ledger.refresh_looks += 1
+        self.reader.count_row_reads(cells.shape[1])
+        for sums in share(refresh, cells.row_blocks()):
+            self.ledger.refresh_J += sums.energy_J
+            self.ledger.refreshed_pairs += sums.pulses
+
+    def _enter(self, parts: list[Sums]) -> None:
+        """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""
+        rows, cols = self.cells.shape
+        voltage = self.cells.device.pulse_voltage_V
+        for sums in parts:
+            self.ledger.write_J += sums.energy_J
+            self.ledger.pulses += sums.pulses
+            self.ledger.pulsed_cells += sums.pulsed_cells
+            self.ledger.write_periphery_J += sums.pulses * self.periphery.line_J(rows, voltage)

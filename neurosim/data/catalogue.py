@@ -1,0 +1,115 @@
+"""The data sets that `load` knows, and the forms in which their files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurosim.data import cifar, digits, idx
+from neurosim.data.archive import read_npz
+from neurosim.data.dataset import Labelled, Shape, labelled
+from neurosim.data.locate import places
+
+CLASSES = 10
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form in which files hold a data set.
+
+    Attributes
+    ----------
+    files : str
+        File names, for the message that nothing was found.
+    note : str
+        What the images then are.
+    read : callable
+        Returns training and test set from a folder, or None if the folder does not hold this form.
+    """
+
+    files: str
+    note: str
+    read: Callable[[Path], tuple[Labelled, Labelled] | None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as its authors published it.
+
+    Attributes
+    ----------
+    title : str
+        Name in print.
+    image_shape : tuple of int
+        (height, width, channels).
+    train, test : int
+        Number of images.
+    tiers : tuple of tuples of Form
+        Forms of equal content share a tier; a later tier is read only if no folder holds an earlier one.
+        Empty for a data set that needs no files.
+    remedies : tuple of str
+        Ways to get the files besides NEUROSIM_DATA.
+    full_scale : int
+        Pixel value that becomes 1.0.
+    """
+
+    title: str
+    image_shape: Shape
+    train: int
+    test: int
+    tiers: tuple[tuple[Form, ...], ...] = ()
+    remedies: tuple[str, ...] = ()
+    full_scale: int = 255
+
+
+def _npz(name: str, note: str, image_shape: Shape, *files: str) -> Form:
+    def read(folder: Path) -> tuple[Labelled, Labelled] | None:
+        for path in (place / file for place in places(name, folder) for file in files):
+            if path.is_file():
+                x_train, y_train, x_test, y_test = read_npz(path, ARRAYS).values()
+                return (
+                    labelled(x_train, y_train, image_shape, CLASSES, f"{path}: x_train, y_train"),
+                    labelled(x_test, y_test, image_shape, CLASSES, f"{path}: x_test, y_test"),
+                )
+        return None
+
+    return Form(" or ".join(files), note, read)
+
+
+def _mnist_like(name: str, title: str, npz_files: tuple[str, ...], *remedies: str) -> Published:
+    shape = (28, 28, 1)
+    idx_files = "four idx files such as train-images-idx3-ubyte[.gz]"
+    if name != "mnist":
+        idx_files += f" in a sub-folder {name}"
+    forms = (
+        _npz(name, title, shape, *npz_files),
+        Form(idx_files, title, lambda folder: idx.read_folder(name, folder, shape, CLASSES)),
+    )
+    return Published(title, shape, 60_000, 10_000, (forms,), remedies)
+
+
+CATALOGUE = {
+    "digits": Published("digits of scikit-learn", digits.IMAGE_SHAPE, 1500, digits.TEST, full_scale=16),
+    "mnist": _mnist_like("mnist", "MNIST", ("mnist.npz",), "call neurosim.data.download('mnist')"),
+    "fashion-mnist": _mnist_like(
+        "fashion-mnist",
+        "Fashion-MNIST",
+        ("fashion-mnist.npz", "fashion_mnist.npz"),
+        "apt-get install dataset-fashion-mnist",
+        "call neurosim.data.download('fashion-mnist')",
+    ),
+    "cifar10": Published(
+        "CIFAR-10",
+        cifar.IMAGE_SHAPE,
+        50_000,
+        10_000,
+        (
+            (Form(f"{cifar.BINARY_FOLDER}/ or {cifar.BINARY_ARCHIVE}", "CIFAR-10", cifar.read_binary),),
+            (Form(cifar.JPEG_CONTAINER, "CIFAR-10 (JPEG q75)", cifar.read_jpeg),),
+            (_npz("cifar10", "CIFAR-10 (JPEG q75)", cifar.IMAGE_SHAPE, "cifar10.npz"),),
+        ),
+        ("call neurosim.data.download('cifar10')",),
+    ),
+}

@@ -1,0 +1,217 @@
+"""An image data set in memory: uint8 images, int64 labels, and a validation split that never changes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.errors import DataError, InputError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Shape = tuple[int, int, int]
+
+HELD_OUT = 6  # one image in six of the training set is held out for validation
+
+
+class Labelled(NamedTuple):
+    """Images of shape (n, rows), uint8, and their class numbers of shape (n,), int64."""
+
+    images: Images
+    labels: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and test images with their labels.
+
+    Images stay uint8, one flattened image (height, width, channel order) per row; `inputs` turns a batch
+    into float32 when it is used.  The training images come in a fixed random order, the test images in
+    the order of their file.
+
+    Attributes
+    ----------
+    name : str
+        The name given to `neurosim.data.load`.
+    note : str
+        What the images are, to be stated beside every accuracy, for example "CIFAR-10 (JPEG q75)".
+    image_shape : tuple of int
+        (height, width, channels); rows = height * width * channels.
+    classes : int
+        Number of classes; labels run from 0 to classes - 1.
+    full_scale : int
+        Pixel value that becomes 1.0: 255 for images, 16 for digits.
+    x_train, x_validation, x_test : uint8 arrays of shape (n, rows)
+    y_train, y_validation, y_test : int64 arrays of shape (n,)
+    """
+
+    name: str
+    note: str
+    image_shape: Shape
+    classes: int
+    full_scale: int
+    x_train: Images
+    y_train: Labels
+    x_validation: Images
+    y_validation: Labels
+    x_test: Images
+    y_test: Labels
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        note: str,
+        image_shape: Shape,
+        classes: int,
+        full_scale: int,
+        train: Labelled,
+        test: Labelled,
+    ) -> Dataset:
+        """Shuffle the training set by `permutation(name, n)` and hold out its last sixth for validation."""
+        order = permutation(name, len(train.labels))
+        kept, held = np.split(order, [len(order) - len(order) // HELD_OUT])
+        return cls(
+            name,
+            note,
+            image_shape,
+            classes,
+            full_scale,
+            x_train=train.images[kept],
+            y_train=train.labels[kept],
+            x_validation=train.images[held],
+            y_validation=train.labels[held],
+            x_test=test.images,
+            y_test=test.labels,
+        )
+
+    @property
+    def rows(self) -> int:
+        """Pixels times channels of one image: the word lines that it needs."""
+        height, width, channels = self.image_shape
+        return height * width * channels
+
+    def inputs(self, images: Images) -> NDArray[np.float32]:
+        """Return uint8 images of shape (n, rows) as float32 in [0, 1].
+
+        Raises
+        ------
+        InputError
+            If `images` is not uint8 or not of shape (n, rows).
+        """
+        if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != self.rows:
+            raise InputError(
+                f"images: expected uint8 of shape (n, {self.rows}), got {images.dtype} of {images.shape}; "
+                f"give rows of x_train, x_validation or x_test of '{self.name}'"
+            )
+        return np.divide(images, self.full_scale, dtype=np.float32)
+
+    def training(self, hold_out: bool = True) -> Labelled:
+        """Return the images and labels to learn from.
+
+        Parameters
+        ----------
+        hold_out : bool
+            True leaves the validation images out, for choosing parameters; False merges them in again,
+            for the final training that is followed by the test.
+        """
+        if hold_out:
+            return Labelled(self.x_train, self.y_train)
+        return Labelled(
+            np.concatenate([self.x_train, self.x_validation]),
+            np.concatenate([self.y_train, self.y_validation]),
+        )
+
+    def subset(self, train: int | None = None, test: int | None = None) -> Dataset:
+        """Return a smaller data set for quick runs, the same in every call.
+
+        A smaller subset lies inside a larger one, and training and validation images never change sides.
+
+        Parameters
+        ----------
+        train : int, optional
+            Size of the training set, validation included in the same proportion; None keeps all.
+        test : int, optional
+            Size of the test set; None keeps all.
+
+        Raises
+        ------
+        InputError
+            If a size is below 1 or above what the data set holds.
+        """
+        total = len(self.y_train) + len(self.y_validation)
+        train = _size("train", train, total)
+        held = round(train * len(self.y_validation) / total)
+        test = _size("test", test, len(self.y_test))
+        chosen = permutation(f"{self.name} test", len(self.y_test))[:test]
+        return replace(
+            self,
+            x_train=self.x_train[: train - held],
+            y_train=self.y_train[: train - held],
+            x_validation=self.x_validation[:held],
+            y_validation=self.y_validation[:held],
+            x_test=self.x_test[chosen],
+            y_test=self.y_test[chosen],
+        )
+
+
+def permutation(name: str, n: int) -> NDArray[np.int64]:
+    """Return an order of 0 .. n - 1 that depends on nothing but `name` and `n`.
+
+    It sorts the raw output of PCG64, which numpy keeps the same in all versions; it does not promise that
+    for `Generator.permutation`.
+    """
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+def labelled(
+    images: NDArray[Any], labels: NDArray[Any], image_shape: Shape, classes: int, source: str
+) -> Labelled:
+    """Check images and labels read from `source` and return them flattened.
+
+    Parameters
+    ----------
+    images : uint8 array of shape (n, height, width), (n, height, width, channels) or (n, rows)
+    labels : integer array of shape (n,)
+    image_shape : tuple of int
+        (height, width, channels) that the images must have.
+    classes : int
+        Labels must lie in 0 .. classes - 1.
+    source : str
+        What to name in the error message.
+
+    Raises
+    ------
+    DataError
+        If shapes, types, counts or label values are wrong.
+    """
+    height, width, channels = image_shape
+    accepted = {image_shape, (height * width * channels,)} | ({(height, width)} if channels == 1 else set())
+    if images.dtype != np.uint8 or images.shape[1:] not in accepted:
+        wanted = " x ".join(map(str, image_shape))
+        raise DataError(f"{source}: expected uint8 images of {wanted}, got {images.dtype} {images.shape}")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{source}: expected a row of integer labels, got {labels.dtype} {labels.shape}")
+    if len(images) != len(labels):
+        raise DataError(f"{source}: {len(images)} images but {len(labels)} labels")
+    if not len(labels):
+        raise DataError(f"{source}: no images")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(
+            f"{source}: labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}"
+        )
+    flat = np.require(images, requirements=["C", "W"]).reshape(len(images), -1)
+    return Labelled(flat, labels.astype(np.int64))
+
+
+def _size(name: str, wanted: int | None, available: int) -> int:
+    if wanted is None:
+        return available
+    if not 1 <= wanted <= available:
+        raise InputError(f"{name}: expected 1 to {available} images, got {wanted}")
+    return wanted

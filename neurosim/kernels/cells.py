@@ -1,0 +1,43 @@
+"""Loops over single cells: construct, program, pulse, reset and drift, for any device law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurosim.kernels.jit import jit
+
+
+@jit
+def construct_cells(first: int, last: int, state: Any, params: Any, key: Any, construct: Any) -> None:
+    """Draw the device-to-device parameters of cells [first, last)."""
+    for cell in range(first, last):
+        construct(cell, state, params, key)
+
+
+@jit
+def program_cells(
+    first: int, targets_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any, program: Any
+) -> float:
+    """Program the cells from `first` on to their targets; returns the energy in joule."""
+    energy = 0.0
+    for k in range(targets_uS.size):
+        energy += program(first + k, targets_uS[k], state, params, now_s, event, key)
+    return energy
+
+
+@jit
+def pulse_cells(
+    count: int, state: Any, params: Any, now_s: float, event: int, key: Any, pulse: Any
+) -> float:
+    """Give every cell the same pulses; returns the energy in joule."""
+    energy = 0.0
+    for cell in range(state.conductance.size):
+        energy += pulse(cell, count, state, params, now_s, event, key)
+    return energy
+
+
+@jit
+def drift_cells(out: Any, state: Any, params: Any, now_s: float, drifted: Any) -> None:
+    """Fill `out` with the conductance of every cell at the time now_s, in uS."""
+    for cell in range(out.size):
+        out[cell] = drifted(cell, state, params, now_s)

@@ -1,0 +1,94 @@
+"""The one place that owns numba's options, the kernel cache and the number of threads.
+
+numba's cache looks only at the file of the outermost function: a device law edited in another file would
+silently keep its old machine code. So the cache lies in a folder named by a hash of every source that can
+be compiled into a kernel: neurosim's own and those of registered third-party laws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def _compiled_sources() -> list[Path]:
+    package = Path(__file__).resolve().parents[1]
+    folders = (package / "kernels", package / "devices", package / "rules", package / "crossbar")
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    for entry in entry_points(group="neurosim.laws"):
+        if not entry.module.startswith("neurosim."):
+            spec = importlib.util.find_spec(entry.module)
+            if spec is not None and spec.origin is not None:
+                files.append(Path(spec.origin))
+    return files
+
+
+@cache
+def cache_folder() -> str:
+    """Folder of compiled kernels: below `NEUROSIM_CACHE` or the user's cache, or a temporary folder."""
+    digest = hashlib.sha256()
+    for file in _compiled_sources():
+        digest.update(file.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = Path(os.environ.get("NEUROSIM_CACHE", os.path.join(home, "neurosim")))
+    folder = base / "kernels" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(folder)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"neurosim-kernels-{digest.hexdigest()[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def jit(function: Function) -> Function:
+    """Compile a kernel: no Python objects, lock released, IEEE arithmetic kept, cached by source hash."""
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = cache_folder()
+    try:
+        compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = previous
+    return compiled
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="neurosim")
+
+
+_threads = max(1, int(os.environ.get("NEUROSIM_THREADS", os.cpu_count() or 1)))
+
+
+def set_threads(count: int) -> None:
+    """Set the number of threads that share the blocks of a kernel; results do not depend on it."""
+    global _threads
+    _threads = max(1, int(count))
+
+
+def threads() -> int:
+    """Return the number of threads in use."""
+    return _threads
+
+
+def share(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call `work` on every item, spread over the threads, and return the results in the items' order."""
+    listed: Sequence[Item] = list(items)
+    if _threads == 1 or len(listed) == 1:
+        return [work(item) for item in listed]
+    return list(_pool(_threads).map(work, listed))

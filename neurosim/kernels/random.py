@@ -1,0 +1,101 @@
+"""Counter-based random numbers: Philox4x32-7 words, uniforms and normals, identical on every backend.
+
+A draw is a pure function of (key, event, cell, draw): no generator state, so neither threads nor chunks nor
+the order of calls can change a bit. Philox is from Salmon et al., SC'11 (7 rounds pass BigCrush).
+Normals come from the integer bits by a tabulated cubic of the inverse normal distribution, eight pieces to
+each octave of probability: only a conversion, multiplications and additions, which round alike everywhere.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.kernels.jit import jit
+
+ROUNDS = 7
+_OCTAVES = 33
+_PIECES = 8
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_ONE, _EIGHT = np.uint64(1), np.uint64(8)
+
+
+def inverse_normal_table() -> NDArray[np.float32]:
+    """Cubic coefficients of the inverse normal, shape (pieces, 4) float32, lowest power first.
+
+    Piece ``8 * e + s`` covers probabilities ``2**(e - 33) * [1 + s/8, 1 + (s + 1)/8)``; the argument of the
+    cubic runs from 0 to 1 inside it. Chebyshev interpolation of ``statistics.NormalDist().inv_cdf``.
+    """
+    nodes = (1 - np.cos((2 * np.arange(4) + 1) * np.pi / 8)) / 2
+    vandermonde = np.vander(nodes, 4, increasing=True)
+    inverse = NormalDist().inv_cdf
+    table = np.zeros((_OCTAVES * _PIECES, 4), np.float32)
+    for octave in range(_OCTAVES):
+        for piece in range(_PIECES):
+            probability = 2.0 ** (octave - _OCTAVES) * (1 + (piece + nodes) / _PIECES)
+            values = [inverse(min(p, 0.5)) for p in probability]
+            table[octave * _PIECES + piece] = np.linalg.solve(vandermonde, values)
+    table[-_PIECES:] = 0.0
+    return table
+
+
+NORMAL_TABLE = inverse_normal_table()
+
+
+@jit
+def philox(cell, event, draw, key):
+    """Four 32-bit words (as uint64) of Philox4x32-7 for one (key, event, cell, draw)."""
+    c0 = np.uint64(cell)
+    c1 = np.uint64(event) & _LOW
+    c2 = np.uint64(draw)
+    c3 = np.uint64(event) >> _SHIFT
+    k0 = key[0]
+    k1 = key[1]
+    for _ in range(ROUNDS):
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0 = ((p1 >> _SHIFT) ^ c1 ^ k0) & _LOW
+        c2 = ((p0 >> _SHIFT) ^ c3 ^ k1) & _LOW
+        c1 = p1 & _LOW
+        c3 = p0 & _LOW
+        k0 = (k0 + _W0) & _LOW
+        k1 = (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+@jit
+def uniform(word):
+    """Uniform float32 in [0, 1) from the high 24 bits of a word."""
+    return np.float32(word >> _EIGHT) * np.float32(5.9604645e-08)
+
+
+@jit
+def normal(word):
+    """Standard normal float32 from all 32 bits of a word; the largest magnitude is about 6.3."""
+    scaled = np.float32(word | _ONE)
+    bits = scaled.view(np.int32)
+    piece = (bits >> 20) - 1016
+    t = np.float32(bits & 0xFFFFF) * np.float32(9.5367431640625e-07)
+    c = NORMAL_TABLE
+    z = ((c[piece, 3] * t + c[piece, 2]) * t + c[piece, 1]) * t + c[piece, 0]
+    return z if word & _ONE else -z
+
+
+@jit
+def fill_uniform(out, event, key):
+    """Fill a flat float32 array with uniforms, one per cell."""
+    for cell in range(out.size):
+        out[cell] = uniform(philox(cell, event, 0, key)[0])
+
+
+@jit
+def fill_normal(out, event, key):
+    """Fill a flat float32 array with standard normals, one per cell."""
+    for cell in range(out.size):
+        out[cell] = normal(philox(cell, event, 0, key)[0])

@@ -1,0 +1,136 @@
+"""The converters and the noise of a read, and matrix products whose bits do not depend on threads or chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import jit, share
+from neurosim.kernels.random import normal, philox
+
+SAMPLES = 128
+"""Samples of one block; a shorter block is padded with zeros."""
+GRANULE = 32
+"""Padding of a short block on a large array, where the product's bits do not depend on its height."""
+LARGE = 1 << 17
+COLUMNS = 512
+"""Columns of one block."""
+
+_ZERO = np.float32(0.0)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS to one thread, so that the blocks shared among our threads fix the order of every sum."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+def blocks(count: int, size: int) -> list[tuple[int, int]]:
+    """Split range(count) into blocks (first, last) of at most `size`."""
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def padded(samples: Floats, cells: int) -> Floats:
+    """Pad (n, rows) with zero rows to the height at which its product is computed."""
+    granule = GRANULE if cells >= LARGE else SAMPLES
+    missing = -samples.shape[0] % granule
+    if missing == 0:
+        return samples
+    return np.concatenate([samples, np.zeros((missing, samples.shape[1]), np.float32)])
+
+
+def matmul(a: Floats, b: Floats) -> Floats:
+    """Return a (n, rows) @ b (rows, cols), identical for any number of threads and any split of n."""
+    out = np.empty((a.shape[0], b.shape[1]), np.float32)
+    columns = blocks(b.shape[1], COLUMNS)
+    work = [(rows, cols) for rows in blocks(a.shape[0], SAMPLES) for cols in columns]
+
+    def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
+        (top, bottom), (left, right) = block
+        tall = padded(a[top:bottom], b.size)
+        out[top:bottom, left:right] = (tall @ b[:, left:right])[: bottom - top]
+
+    with single_threaded_blas():
+        share(multiply, work)
+    return out
+
+
+@jit
+def quantise_inputs(x: Any, scale: Any, levels: float, fixed_range: float, out: Any) -> int:
+    """Scale each input vector to [-1, 1], clip and round it to DAC codes; returns how many were clipped.
+
+    `scale` (n,) receives the full scale of each vector: its largest magnitude, or `fixed_range` if that is
+    positive. `levels` is the number of positive codes, 0 for a perfect DAC.
+    """
+    clipped = 0
+    one = np.float32(1.0)
+    for n in range(x.shape[0]):
+        full = fixed_range
+        if fixed_range <= _ZERO:
+            full = _ZERO
+            for i in range(x.shape[1]):
+                full = max(full, abs(x[n, i]))
+            if full == _ZERO:
+                full = one
+        scale[n] = full
+        for i in range(x.shape[1]):
+            v = x[n, i] / full
+            if abs(v) > one:
+                clipped += 1
+                v = min(max(v, -one), one)
+            if levels > _ZERO:
+                v = np.rint(v * levels) / levels
+            out[n, i] = v
+    return clipped
+
+
+@jit
+def finish_read(
+    current: Any,
+    variance: Any,
+    scale: Any,
+    lsb_uS: float,
+    range_uS: float,
+    weight_per_uS: float,
+    first_read: int,
+    first_col: int,
+    key: Any,
+    out: Any,
+) -> int:
+    """Add read noise to the currents of one block, convert them and scale to weight units, into `out`.
+
+    `current` and `variance` (n, cols) are in uS and uS^2 of normalised input; `variance` of size 0 is no
+    noise; `lsb_uS` 0 is a perfect ADC. Returns the number of conversions clipped at +-range_uS.
+    """
+    clipped = 0
+    noisy = variance.size > 0
+    for n in range(out.shape[0]):
+        if noisy:
+            for j in range(out.shape[1]):
+                z = normal(philox(first_col + j, first_read + n, 0, key)[0])
+                out[n, j] = current[n, j] + np.sqrt(max(variance[n, j], _ZERO)) * z
+        else:
+            for j in range(out.shape[1]):
+                out[n, j] = current[n, j]
+        back = scale[n] * weight_per_uS
+        if lsb_uS > _ZERO:
+            for j in range(out.shape[1]):
+                v = np.rint(out[n, j] / lsb_uS) * lsb_uS
+                clipped += abs(v) > range_uS
+                out[n, j] = min(max(v, -range_uS), range_uS) * back
+        else:
+            for j in range(out.shape[1]):
+                out[n, j] *= back
+    return clipped

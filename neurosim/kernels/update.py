@@ -1,0 +1,296 @@
+"""The in-place update: from a local change to pulses, and from pulses to conductances, block of rows by block.
+
+A block of rows is the unit of work that threads share: every cell belongs to one block, and sums are added
+in the order of the blocks, so the number of threads changes nothing. Change is measured in pulses of the
+card's nominal step; the law at the cell's true state is never inverted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import jit
+from neurosim.kernels.random import normal, philox, uniform
+
+_ZERO = np.float32(0.0)
+_MOST = np.float32(2**30)
+
+
+class Grid(NamedTuple):
+    """What a read needs of the conductances, kept up to date by every kernel that moves one."""
+
+    difference: Floats
+    """(rows, cols) conductance of the plus minus that of the minus device, uS."""
+    variance: Floats
+    """(rows, cols) summed variance of their read noise, uS^2; (0, 0) where there is none."""
+    row_sum: NDArray[np.float64]
+    """(rows,) summed conductance of the devices on each word line, uS."""
+
+
+class Sums(NamedTuple):
+    """Totals of one kernel call."""
+
+    energy_J: float
+    pulses: int
+    pulsed_cells: int
+
+
+@jit
+def stored(cell: int, state: Any, params: Any, now_s: float) -> float:
+    """Read the conductance as the law's state means it, before any drift."""
+    return state.conductance[cell]
+
+
+@jit
+def refresh_grid(
+    first: int, last: int, grid: Any, state: Any, params: Any, now_s: float, read: Any, sigma: Any
+) -> None:
+    """Rebuild rows [first, last) of the grid from the device state."""
+    cols = grid.difference.shape[1]
+    noisy = grid.variance.size > 0
+    for row in range(first, last):
+        total = 0.0
+        for col in range(cols):
+            cell = 2 * (row * cols + col)
+            plus = read(cell, state, params, now_s)
+            minus = read(cell + 1, state, params, now_s)
+            grid.difference[row, col] = plus - minus
+            total += plus
+            total += minus
+            if noisy:
+                s_plus, s_minus = sigma(plus, params), sigma(minus, params)
+                grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+        grid.row_sum[row] = total
+
+
+@jit
+def pulse_row(
+    row: int,
+    counts: Any,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    pulse: Any,
+    read: Any,
+    sigma: Any,
+) -> Sums:
+    """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device."""
+    cols = grid.difference.shape[1]
+    noisy = grid.variance.size > 0
+    energy, pulses, cells = 0.0, 0, 0
+    for col in range(cols):
+        if counts[0, col] == 0 and counts[1, col] == 0:
+            continue
+        cell = 2 * (row * cols + col)
+        before = read(cell, state, params, now_s) + read(cell + 1, state, params, now_s)
+        for arm in range(2):
+            count = counts[arm, col]
+            if count != 0:
+                energy += pulse(cell + arm, count, state, params, now_s, event, key)
+                pulses += abs(count)
+                cells += 1
+        plus = read(cell, state, params, now_s)
+        minus = read(cell + 1, state, params, now_s)
+        grid.difference[row, col] = plus - minus
+        grid.row_sum[row] += (plus + minus) - before
+        if noisy:
+            s_plus, s_minus = sigma(plus, params), sigma(minus, params)
+            grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+    return Sums(energy, pulses, cells)
+
+
+@jit
+def read_pair(row: int, col: int, grid: Any, lsb_uS: float, range_uS: float, event: int, key: Any) -> float:
+    """One noisy, quantised read of a pair's difference, uS."""
+    seen = grid.difference[row, col]
+    if grid.variance.size > 0:
+        noise = normal(philox(row * grid.difference.shape[1] + col, event, 0, key)[0])
+        seen += np.sqrt(grid.variance[row, col]) * noise
+    if lsb_uS > _ZERO:
+        seen = min(max(np.rint(seen / lsb_uS) * lsb_uS, -range_uS), range_uS)
+    return seen
+
+
+@jit
+def stochastic_counts(row: int, change: Any, counts: Any, push_pull: bool, event: int, key: Any) -> None:
+    """Round a row's change (in pulses) up or down at random so that the mean count equals it."""
+    cols = change.size
+    for col in range(cols):
+        x = change[col]
+        size = min(abs(x), _MOST)
+        a, b, _, _ = philox(row * cols + col, event, 0, key)
+        first = np.int32(size + uniform(a))
+        second = np.int32(size + uniform(b))
+        if push_pull:
+            counts[0, col] = first if x > _ZERO else -first
+            counts[1, col] = -second if x > _ZERO else second
+        else:
+            counts[0, col] = first if x > _ZERO else 0
+            counts[1, col] = first if x < _ZERO else 0
+
+
+@jit
+def accumulator_counts(row: int, change: Any, counts: Any, accumulator: Any, push_pull: bool) -> None:
+    """Add a row's change to its digital accumulator and take out whole pulses (Nandakumar 2020)."""
+    for col in range(change.size):
+        total = accumulator[row, col] + change[col]
+        whole = np.trunc(min(max(total, -_MOST), _MOST))
+        accumulator[row, col] = total - whole
+        n = np.int32(whole)
+        if push_pull:
+            counts[0, col] = n
+            counts[1, col] = -n
+        else:
+            counts[0, col] = n if n > 0 else 0
+            counts[1, col] = -n if n < 0 else 0
+
+
+@jit
+def sweep_rows(
+    first: int,
+    change: Any,
+    decay: Any,
+    due: Any,
+    exact: bool,
+    pulses_per_uS: float,
+    lsb_uS: float,
+    range_uS: float,
+    push_pull: bool,
+    accumulator: Any,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    keys: Any,
+    pulse: Any,
+    read: Any,
+    sigma: Any,
+) -> Sums:
+    """Turn `change` (rows of the block, cols), in pulses, into pulses on the rows from `first` on.
+
+    In the columns listed in `due`, `decay` (cols,) first takes its share of each pair difference, known
+    exactly (the oracle) or by one noisy read.
+    `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
+    accumulator, (0, 0) stochastic rounding.
+    """
+    cols = change.shape[1]
+    counts = np.empty((2, cols), np.int32)
+    energy, pulses, cells = 0.0, 0, 0
+    for k in range(change.shape[0]):
+        row = first + k
+        wanted = change[k]
+        if due.size == 0 and not wanted.any():
+            continue
+        for col in due:
+            seen = grid.difference[row, col]
+            if not exact:
+                seen = read_pair(row, col, grid, lsb_uS, range_uS, event, keys[2])
+            wanted[col] -= decay[col] * seen * pulses_per_uS
+        if accumulator.size > 0:
+            accumulator_counts(row, wanted, counts, accumulator, push_pull)
+        else:
+            stochastic_counts(row, wanted, counts, push_pull, event, keys[0])
+        sums = pulse_row(
+            row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma
+        )
+        energy += sums.energy_J
+        pulses += sums.pulses
+        cells += sums.pulsed_cells
+    return Sums(energy, pulses, cells)
+
+
+@jit
+def depress_rows(
+    first: int,
+    last: int,
+    column_counts: Any,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    pulse: Any,
+    read: Any,
+    sigma: Any,
+) -> Sums:
+    """Give both devices of every pair in a column the column's depression pulses, rows [first, last)."""
+    counts = np.empty((2, column_counts.size), np.int32)
+    for col in range(column_counts.size):
+        counts[0, col] = -column_counts[col]
+        counts[1, col] = -column_counts[col]
+    energy, pulses, cells = 0.0, 0, 0
+    for row in range(first, last):
+        sums = pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
+        energy += sums.energy_J
+        pulses += sums.pulses
+        cells += sums.pulsed_cells
+    return Sums(energy, pulses, cells)
+
+
+@jit
+def refresh_pairs(
+    first: int,
+    last: int,
+    high_uS: float,
+    low_uS: float,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    reset: Any,
+    program: Any,
+    read: Any,
+    sigma: Any,
+) -> Sums:
+    """RESET both devices of saturated pairs and program the difference onto one of them.
+
+    A pair is saturated when its larger conductance exceeds `high_uS` and its smaller `low_uS`. `pulses` of
+    the result counts refreshed pairs; `event` must be even, the odd one after it serves the programming.
+    """
+    cols = grid.difference.shape[1]
+    noisy = grid.variance.size > 0
+    energy, refreshed = 0.0, 0
+    for row in range(first, last):
+        for col in range(cols):
+            cell = 2 * (row * cols + col)
+            plus = read(cell, state, params, now_s)
+            minus = read(cell + 1, state, params, now_s)
+            if max(plus, minus) <= high_uS or min(plus, minus) <= low_uS:
+                continue
+            energy += reset(cell, state, params, now_s, event, key)
+            energy += reset(cell + 1, state, params, now_s, event, key)
+            target, other = (cell, cell + 1) if plus > minus else (cell + 1, cell)
+            wanted = abs(plus - minus) + state.conductance[other]
+            energy += program(target, wanted, state, params, now_s, event + 1, key)
+            refreshed += 1
+            before = plus + minus
+            plus = read(cell, state, params, now_s)
+            minus = read(cell + 1, state, params, now_s)
+            grid.difference[row, col] = plus - minus
+            grid.row_sum[row] += (plus + minus) - before
+            if noisy:
+                s_plus, s_minus = sigma(plus, params), sigma(minus, params)
+                grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+    return Sums(energy, refreshed, 2 * refreshed)
+
+
+@jit
+def squared_norms(
+    first: int, last: int, out: Any, grid: Any, lsb_uS: float, range_uS: float, event: int, key: Any
+) -> None:
+    """Add to `out` (cols,) float64 the squares of one noisy read of rows [first, last), uS^2."""
+    for row in range(first, last):
+        for col in range(out.size):
+            seen = np.float64(read_pair(row, col, grid, lsb_uS, range_uS, event, key))
+            out[col] += seen * seen

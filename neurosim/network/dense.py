@@ -1,0 +1,77 @@
+"""One fully connected layer: an array, a local rule and the state of its neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurosim.core.errors import CapabilityError, CheckpointError
+from neurosim.core.protocols import Array, Floats, Rule, State, UpdateMode
+from neurosim.reference.ideal import IdealArray
+
+
+class Dense:
+    """A layer that learns in place.
+
+    Parameters
+    ----------
+    array : Array
+        A crossbar, or ideal arithmetic.
+    rule : Rule
+        Sees inputs, column currents and its own state; never the array.
+    mode : {"accumulate", "mixed", "online"}
+        How updates become pulses.
+    norm_every : int
+        Updates between measurements of the column norms.
+
+    Raises
+    ------
+    CapabilityError
+        If the rule exists in ideal arithmetic only and the array is not ideal.
+    """
+
+    def __init__(self, array: Array, rule: Rule, mode: UpdateMode = "accumulate", norm_every: int = 100):
+        if rule.ideal_only and not isinstance(array, IdealArray):
+            raise CapabilityError(
+                f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
+            )
+        self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
+        self.state = rule.state(*array.shape)
+        self.steps = 0
+        self.norm_errors: list[float] = []
+
+    def learn(self, x: Floats) -> Floats:
+        """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols)."""
+        if self.steps % self.norm_every == 0:
+            self.rule.observe_norms(self.array.column_norms(), self.state)
+            if self.steps and "tracking_error" in self.state:
+                self.norm_errors.append(float(np.abs(self.state["tracking_error"]).mean()))
+        u = self.array.forward(x)
+        change = self.rule(x, u, self.state)
+        if change.rate is not None and isinstance(self.array, IdealArray):
+            self.array.update(change.pre, change.post, change.decay, rate=change.rate)
+        else:
+            self.array.update(change.pre, change.post, change.decay, self.mode)
+        self.steps += 1
+        return u
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        saved = {f"array.{name}": values for name, values in self.array.snapshot().items()}
+        saved |= {f"rule.{name}": values.copy() for name, values in self.state.items()}
+        saved["steps"] = np.array([self.steps], np.int64)
+        saved["norm_errors"] = np.array(self.norm_errors, np.float64)
+        return saved
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        self.array.restore(_below(saved, "array."))
+        for name, values in _below(saved, "rule.").items():
+            if name not in self.state or self.state[name].shape != values.shape:
+                raise CheckpointError(f"checkpoint does not fit this rule: {name}")
+            self.state[name][...] = values
+        self.steps = int(saved["steps"][0])
+        self.norm_errors = [float(value) for value in saved["norm_errors"]]
+
+
+def _below(saved: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): values for name, values in saved.items() if name.startswith(prefix)}

@@ -1,0 +1,87 @@
+"""Readouts: a linear classifier on features, and the winner's vote without any trained readout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import Floats
+
+Labels = NDArray[np.int64]
+Features = Callable[[Floats], Floats]
+
+BETA = 5.0
+CHUNK = 2000
+
+
+def softmax_features(u: Floats) -> Floats:
+    """softmax(5 u) sqrt(cols), the features of the fully connected preset; (n, cols)."""
+    z = np.float32(BETA) * (u - u.max(axis=1, keepdims=True))
+    np.exp(z, out=z)
+    z *= np.float32(np.sqrt(u.shape[1])) / z.sum(axis=1, keepdims=True)
+    return z
+
+
+def triangle_features(u: Floats) -> Floats:
+    """Triangle activation relu(u - mean over columns) (Coates et al. 2011), each vector scaled to rms one."""
+    t = np.maximum(u - u.mean(axis=1, keepdims=True), 0)
+    t /= np.sqrt(np.square(t).mean(axis=1, keepdims=True)) + np.float32(1e-8)
+    return t
+
+
+def identity(x: Floats) -> Floats:
+    """Raw inputs as features."""
+    return x
+
+
+class Vote:
+    """Each neuron stands for the class for which it wins most often; the winner's class is the answer."""
+
+    def __init__(self, winners: NDArray[np.int64], labels: Labels, neurons: int, classes: int):
+        counts = np.zeros((neurons, classes), np.int64)
+        np.add.at(counts, (winners, labels), 1)
+        self.classes = counts.argmax(axis=1)
+        self.used = int((counts.sum(axis=1) > 0).sum())
+
+    def accuracy(self, winners: NDArray[np.int64], labels: Labels) -> float:
+        """Share of samples whose winner stands for their class."""
+        return float((self.classes[winners] == labels).mean())
+
+
+class LinearReadout:
+    """Softmax regression by torch: Adam 1e-3, one CPU thread, seeded; weights start at zero."""
+
+    def __init__(self, features: int, classes: int, seed: int = 0):
+        import torch
+
+        self._torch = torch
+        self.seed = seed
+        self.weight = torch.zeros(classes, features, requires_grad=True)
+        self.bias = torch.zeros(classes, requires_grad=True)
+
+    def fit(self, features: Floats, labels: Labels, epochs: int = 10, batch: int = 64) -> None:
+        """Train on features (n, features) with integer labels (n,)."""
+        torch = self._torch
+        x, y = torch.from_numpy(features), torch.from_numpy(labels)
+        order = torch.Generator().manual_seed(self.seed)
+        adam = torch.optim.Adam([self.weight, self.bias], lr=1e-3, fused=True)
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(x), generator=order).split(batch):
+                adam.zero_grad(set_to_none=True)
+                scores = torch.addmm(self.bias, x[chosen], self.weight.T)
+                torch.nn.functional.cross_entropy(scores, y[chosen]).backward()
+                adam.step()
+
+    def predict(self, features: Floats) -> Labels:
+        """Return the class of each row of features."""
+        torch = self._torch
+        with torch.no_grad():
+            scores = torch.from_numpy(features) @ self.weight.T + self.bias
+        found: Labels = scores.argmax(dim=1).numpy()
+        return found
+
+    def accuracy(self, features: Floats, labels: Labels) -> float:
+        """Share of rows classified correctly."""
+        return float((self.predict(features) == labels).mean())

@@ -1,0 +1,86 @@
+"""Ideal arithmetic: the same layer with no device anywhere, to compare every crossbar with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from neurosim.core.checks import matrix, vector
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import Floats, State, UpdateMode
+from neurosim.kernels.read import matmul
+
+
+class IdealArray:
+    """Weights in floating point that take the same local updates as a `Crossbar`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Inputs and outputs.
+    dtype : float32 or float64
+        Precision of weights and products; float32 products have bits that do not depend on threads.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: DTypeLike = np.float32):
+        self.shape = (int(shape[0]), int(shape[1]))
+        self._weights: NDArray[np.floating] = np.zeros(self.shape, dtype)
+
+    def _product(self, a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+        if self._weights.dtype == np.float32:
+            return matmul(np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32))
+        return a.astype(np.float64) @ b.astype(np.float64)
+
+    def program(self, weights: ArrayLike) -> None:
+        """Set the weights (rows, cols)."""
+        self._weights[...] = matrix("weights", weights, *self.shape)
+
+    def forward(self, x: ArrayLike) -> Floats:
+        """Return x (batch, rows) @ weights."""
+        product = self._product(matrix("x", x, None, self.shape[0]), self._weights)
+        return product.astype(self._weights.dtype, copy=False)  # type: ignore[return-value]
+
+    def update(
+        self,
+        pre: ArrayLike,
+        post: ArrayLike,
+        decay: ArrayLike | None = None,
+        mode: UpdateMode = "accumulate",
+        rate: ArrayLike | None = None,
+    ) -> int:
+        """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses.
+
+        With `rate` (cols,), the learning rate contained in `post` and `decay`, the change before the rate
+        is divided by its largest magnitude over the whole layer: more than a wire carries, so ideal only.
+        """
+        pre = matrix("pre", pre, None, self.shape[0])
+        post = matrix("post", post, pre.shape[0], self.shape[1])
+        change = self._product(pre.T, post)
+        if decay is not None:
+            change -= vector("decay", decay, self.shape[1]) * self._weights
+        if rate is not None:
+            change /= np.abs(change / vector("rate", rate, self.shape[1])).max() + 1e-30
+        self._weights += change
+        return 0
+
+    def column_norms(self) -> Floats:
+        """Return the exact norm of each column."""
+        return np.linalg.norm(self._weights, axis=0).astype(np.float32)
+
+    def advance(self, seconds: float) -> None:
+        """Nothing ages."""
+
+    def weights(self) -> Floats:
+        """Return a copy of the weights, for inspection and plots."""
+        return self._weights.astype(np.float32)
+
+    def snapshot(self) -> State:
+        """Return a copy of the weights as a named array."""
+        return {"weights": self._weights.copy()}
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        found = snapshot.get("weights")
+        if found is None or found.shape != self.shape:
+            raise CheckpointError("checkpoint does not fit this array: weights")
+        self._weights[...] = found

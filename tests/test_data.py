@@ -1,0 +1,653 @@
+"""Data sets: where they are found, how they are split, and what is said about damaged files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurosim import data
+from neurosim.core.errors import DataError, InputError, UnknownNameError
+from neurosim.data import archive, fetch, locate
+
+GIVEN = os.environ.get("NEUROSIM_DATA", "")
+DEBIAN = locate.DEBIAN_FOLDER
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The only folder in NEUROSIM_DATA; nothing of the user or the machine is in reach."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("NEUROSIM_DATA", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(locate, "DEBIAN_FOLDER", tmp_path / "no-debian")
+    return folder
+
+
+def arrays(shape=(28, 28), train=12, test=5, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "x_train": rng.integers(0, 256, (train, *shape), dtype=np.uint8),
+        "y_train": rng.integers(0, 10, train, dtype=np.uint8),
+        "x_test": rng.integers(0, 256, (test, *shape), dtype=np.uint8),
+        "y_test": rng.integers(0, 10, test, dtype=np.uint8),
+    }
+
+
+def idx_bytes(array):
+    return struct.pack(f">{1 + array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(place, content, gz=False):
+    place.mkdir(parents=True, exist_ok=True)
+    for file, array in zip(IDX_FILES, content.values(), strict=True):
+        raw = idx_bytes(array)
+        (place / f"{file}{'.gz' if gz else ''}").write_bytes(gzip.compress(raw) if gz else raw)
+
+
+def original_order(dataset):
+    """The training images and labels in the order of their file."""
+    images, labels = dataset.training(hold_out=False)
+    undo = np.argsort(data.permutation(dataset.name, len(labels)))
+    return images[undo], labels[undo]
+
+
+def assert_holds(dataset, content):
+    images, labels = original_order(dataset)
+    np.testing.assert_array_equal(images, content["x_train"].reshape(len(images), -1))
+    np.testing.assert_array_equal(labels, content["y_train"])
+    np.testing.assert_array_equal(dataset.x_test, content["x_test"].reshape(len(dataset.x_test), -1))
+    np.testing.assert_array_equal(dataset.y_test, content["y_test"])
+    assert dataset.x_train.dtype == dataset.x_test.dtype == np.uint8
+    assert dataset.y_train.dtype == dataset.y_test.dtype == np.int64
+    assert dataset.x_test.flags.writeable
+
+
+def rows_of(*parts):
+    return [row.tobytes() for part in parts for row in part]
+
+
+def refusal(name):
+    with pytest.raises(DataError) as caught:
+        data.load(name)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# splits
+
+
+def test_digits_split_is_fixed_disjoint_and_balanced():
+    from sklearn.datasets import load_digits
+
+    digits = data.load("digits")
+    assert (len(digits.x_train), len(digits.x_validation), len(digits.x_test)) == (1250, 250, 297)
+    bundled = load_digits()
+    everything = rows_of(digits.x_train, digits.x_validation, digits.x_test)
+    assert sorted(everything) == sorted(rows_of(bundled.data.astype(np.uint8)))
+    exact = np.bincount(bundled.target) * 297 / 1797
+    assert (np.abs(np.bincount(digits.y_test) - exact) < 1).all()
+    split = hashlib.sha256(digits.x_train.tobytes() + digits.x_validation.tobytes() + digits.x_test.tobytes())
+    assert split.hexdigest() == "3f66c88a8f6f276402baf34cb3adc4bb8385eb1972461e2463f182ece9d0c815"
+
+
+def test_digits_labels_follow_their_images():
+    from sklearn.datasets import load_digits
+
+    bundled = load_digits()
+    label_of = dict(zip(rows_of(bundled.data.astype(np.uint8)), bundled.target, strict=True))
+    digits = data.load("digits")
+    for images, labels in ((digits.x_test, digits.y_test), digits.training(hold_out=False)):
+        assert [label_of[row] for row in rows_of(images)] == labels.tolist()
+
+
+def test_permutation_depends_on_name_and_size_only():
+    order = data.permutation("mnist", 60_000)
+    assert sorted(order) == list(range(60_000))
+    np.testing.assert_array_equal(order[:5], [46157, 42269, 58790, 19614, 50617])
+    assert (order != data.permutation("fashion-mnist", 60_000)).any()
+
+
+def test_validation_is_one_sixth_disjoint_and_the_same_again(folder):
+    content = arrays(train=60)
+    np.savez(folder / "mnist.npz", **content)
+    first, second = data.load("mnist"), data.load("mnist")
+    assert (len(first.x_train), len(first.x_validation)) == (50, 10)
+    assert not set(rows_of(first.x_train)) & set(rows_of(first.x_validation))
+    np.testing.assert_array_equal(first.x_validation, second.x_validation)
+    np.testing.assert_array_equal(first.y_train, second.y_train)
+    images, labels = first.training()
+    np.testing.assert_array_equal(images, first.x_train)
+    assert len(labels) == 50
+    merged = first.training(hold_out=False)
+    assert sorted(rows_of(merged.images)) == sorted(rows_of(content["x_train"]))
+
+
+def test_subset_is_nested_keeps_sides_and_pairs(folder):
+    content = arrays(train=120, test=40)
+    np.savez(folder / "mnist.npz", **content)
+    whole = data.load("mnist")
+    large, small = whole.subset(train=60, test=20), whole.subset(train=30, test=10)
+    assert (len(small.y_train), len(small.y_validation), len(small.y_test)) == (25, 5, 10)
+    for part in ("x_train", "x_validation", "x_test"):
+        assert set(rows_of(getattr(small, part))) < set(rows_of(getattr(large, part)))
+        assert set(rows_of(getattr(large, part))) < set(rows_of(getattr(whole, part)))
+    label_of = dict(zip(rows_of(whole.x_test), whole.y_test, strict=True))
+    assert [label_of[row] for row in rows_of(small.x_test)] == small.y_test.tolist()
+    assert rows_of(small.x_test) != rows_of(whole.x_test[:10])
+    assert len(whole.subset().training(hold_out=False).labels) == 120
+
+
+@pytest.mark.parametrize("sizes", [{"train": 0}, {"train": 13}, {"test": 6}, {"test": -1}])
+def test_subset_refuses_impossible_sizes(folder, sizes):
+    np.savez(folder / "mnist.npz", **arrays())
+    with pytest.raises(InputError, match=r"expected 1 to (12|5) images"):
+        data.load("mnist").subset(**sizes)
+
+
+def test_inputs_divide_by_full_scale():
+    digits = data.load("digits")
+    inputs = digits.inputs(digits.x_test)
+    assert inputs.dtype == np.float32
+    assert (inputs.min(), inputs.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(inputs * 16, digits.x_test)
+    with pytest.raises(InputError, match="uint8"):
+        digits.inputs(inputs)
+    with pytest.raises(InputError, match=r"\(n, 64\)"):
+        digits.inputs(digits.x_test[0])
+
+
+# the real files, where they are
+
+
+def test_mnist_as_published(monkeypatch):
+    monkeypatch.setenv("NEUROSIM_DATA", GIVEN)
+    try:
+        mnist = data.load("mnist")
+    except DataError as error:
+        if "not found" in str(error):
+            pytest.skip("NEUROSIM_DATA names no folder with MNIST")
+        raise
+    assert (mnist.note, mnist.image_shape, mnist.classes) == ("MNIST", (28, 28, 1), 10)
+    assert (len(mnist.x_train), len(mnist.x_validation), len(mnist.x_test)) == (50_000, 10_000, 10_000)
+    images, labels = original_order(mnist)
+    assert labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert mnist.y_test[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    original = {
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db": images.reshape(-1, 28, 28),
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5": labels.astype(np.uint8),
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7": mnist.x_test.reshape(-1, 28, 28),
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2": mnist.y_test.astype(np.uint8),
+    }
+    for sha256, array in original.items():
+        assert hashlib.sha256(idx_bytes(array)).hexdigest() == sha256
+
+
+def test_fashion_mnist_of_debian(monkeypatch):
+    monkeypatch.setattr(locate, "DEBIAN_FOLDER", DEBIAN)
+    if not (DEBIAN / "fashion-mnist").is_dir():
+        pytest.skip("Debian's dataset-fashion-mnist is not installed")
+    fashion = data.load("fashion-mnist")
+    assert fashion.note == "Fashion-MNIST"
+    assert original_order(fashion)[1][:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert np.bincount(fashion.y_test).tolist() == [1000] * 10
+
+
+# MNIST and Fashion-MNIST: forms and places
+
+
+@pytest.mark.parametrize("place", ["", "mnist"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz(folder, place, save):
+    content = arrays()
+    (folder / place).mkdir(exist_ok=True)
+    save(folder / place / "mnist.npz", **content)
+    dataset = data.load("mnist")
+    assert_holds(dataset, content)
+    assert dataset.note == "MNIST, 12 of 60000 training and 5 of 10000 test images"
+
+
+@pytest.mark.parametrize("file", ["fashion-mnist.npz", "fashion_mnist.npz"])
+def test_fashion_npz(folder, file):
+    content = arrays()
+    np.savez(folder / file, **content)
+    assert_holds(data.load("fashion-mnist"), content)
+    assert "not found" in refusal("mnist")
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("place", ["", "mnist", "MNIST/raw"])
+def test_idx(folder, place, gz):
+    content = arrays()
+    write_idx(folder / place, content, gz)
+    assert_holds(data.load("mnist"), content)
+    assert "not found" in refusal("fashion-mnist")
+
+
+@pytest.mark.parametrize("place", ["fashion-mnist", "FashionMNIST/raw"])
+def test_fashion_idx_only_in_its_own_folder(folder, place, monkeypatch):
+    content = arrays()
+    write_idx(folder / place, content, gz=True)
+    assert_holds(data.load("fashion-mnist"), content)
+    assert "not found" in refusal("mnist")
+    monkeypatch.setenv("NEUROSIM_DATA", str(folder / place))
+    assert_holds(data.load("fashion-mnist"), content)
+    assert "not found" in refusal("mnist")
+
+
+def test_debian_folder_is_for_fashion_mnist_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(locate, "DEBIAN_FOLDER", tmp_path / "debian")
+    content = arrays()
+    write_idx(tmp_path / "debian" / "fashion-mnist", content, gz=True)
+    write_idx(tmp_path / "debian" / "mnist", content, gz=True)
+    assert_holds(data.load("fashion-mnist"), content)
+    assert "not found" in refusal("mnist")
+
+
+def test_folders_are_searched_in_order(folder, tmp_path, monkeypatch):
+    contents = [arrays(seed=seed) for seed in range(3)]
+    places = [tmp_path / "first", folder, tmp_path / "cache" / "neurosim"]
+    for place, content in zip(places, contents, strict=True):
+        write_idx(place, content)
+    monkeypatch.setenv(
+        "NEUROSIM_DATA", os.pathsep.join(["", str(tmp_path / "nothing"), *map(str, places[:2])])
+    )
+    for place, content in zip(places, contents, strict=True):
+        assert_holds(data.load("mnist"), content)
+        for file in IDX_FILES:
+            (place / file).unlink()
+    assert "not found" in refusal("mnist")
+
+
+def test_home_cache_without_xdg(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("NEUROSIM_DATA")
+    content = arrays()
+    write_idx(tmp_path / "home" / ".cache" / "neurosim" / "mnist", content)
+    assert_holds(data.load("mnist"), content)
+
+
+# missing and damaged
+
+
+def test_unknown_name_gives_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'fashion-mnist'"):
+        data.load("fashion_mnist")
+    with pytest.raises(UnknownNameError, match="known: cifar10, digits, fashion-mnist, mnist"):
+        data.download("imagenet")
+    assert set(data.names()) == {"digits", "mnist", "fashion-mnist", "cifar10"}
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
+def test_nothing_found_says_what_where_and_how(tmp_path, monkeypatch, name):
+    gone = tmp_path / "gone"
+    monkeypatch.setenv("NEUROSIM_DATA", str(gone))
+    message = refusal(name)
+    assert f"{gone} (no such folder)" in message
+    assert str(tmp_path / "cache" / "neurosim") in message
+    assert "set NEUROSIM_DATA" in message
+    assert f"neurosim.data.download('{name}')" in message
+    assert ("apt-get install dataset-fashion-mnist" in message) == (name == "fashion-mnist")
+    assert {"mnist": "mnist.npz", "cifar10": "cifar10_jpeg.npz"}.get(name, "idx files") in message
+    monkeypatch.delenv("NEUROSIM_DATA")
+    assert "NEUROSIM_DATA is not set" in refusal(name)
+
+
+def damage(**changes):
+    content = arrays() | changes
+    return {key: value for key, value in content.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (damage(y_train=None), "lacks y_train"),
+        (damage(x_test=None, y_test=None), "lacks x_test, y_test"),
+        (damage(y_train=np.zeros(11, np.uint8)), "12 images but 11 labels"),
+        (damage(y_test=np.full(5, 10, np.uint8)), "labels run from 10 to 10, expected 0 to 9"),
+        (damage(y_test=np.full(5, -1)), "labels run from -1"),
+        (damage(y_test=np.zeros(5)), "integer labels, got float64"),
+        (damage(x_test=np.zeros((5, 28, 28))), "uint8 images of 28 x 28 x 1, got float64"),
+        (damage(x_test=np.zeros((5, 27, 28), np.uint8)), r"\(5, 27, 28\)"),
+        (damage(x_test=np.zeros((0, 28, 28), np.uint8), y_test=np.zeros(0, np.uint8)), "no images"),
+        (damage(y_test=np.array([{}] * 5)), "Object arrays cannot be loaded"),
+    ],
+)
+def test_wrong_npz_is_named(folder, content, expected):
+    np.savez(folder / "mnist.npz", **content)
+    with pytest.raises(DataError, match=expected) as caught:
+        data.load("mnist")
+    assert str(folder / "mnist.npz") in str(caught.value)
+
+
+def test_npz_truncated_anywhere_is_refused(folder):
+    path = folder / "mnist.npz"
+    np.savez_compressed(path, **arrays(train=2, test=2))
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        assert str(path) in refusal("mnist")
+
+
+def test_npz_with_flipped_bytes_is_refused_or_unharmed(tmp_path):
+    path, content = tmp_path / "small.npz", {"x": np.arange(40, dtype=np.uint8)}
+    np.savez_compressed(path, **content)
+    whole = path.read_bytes()
+    refused = 0
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            np.testing.assert_array_equal(archive.read_npz(path, ("x",))["x"], content["x"])
+        except DataError:
+            refused += 1
+    assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "expected"),
+    [
+        (IDX_FILES[0], lambda raw: raw[:-1], "truncated: header says 12 x 28 x 28 bytes"),
+        (IDX_FILES[0], lambda raw: raw[:7], "truncated: 7 bytes, shorter than its header"),
+        (IDX_FILES[0], lambda raw: b"", "truncated: 0 bytes"),
+        (IDX_FILES[2], lambda raw: raw + b"\0", "too long"),
+        (IDX_FILES[2], lambda raw: b"\0\0\x08\x01" + raw[4:], "wrong magic number 2049, expected 2051"),
+        (IDX_FILES[1], lambda raw: b"\0\0\x0d\x01" + raw[4:], "wrong magic number 3329, expected 2049"),
+        (IDX_FILES[1], lambda raw: idx_bytes(np.zeros(11, np.uint8)), "12 images but 11 labels"),
+        (IDX_FILES[3], lambda raw: idx_bytes(np.full(5, 17, np.uint8)), "labels run from 17 to 17"),
+    ],
+)
+@pytest.mark.parametrize("gz", [False, True])
+def test_damaged_idx_is_named(folder, file, change, expected, gz):
+    write_idx(folder, arrays(), gz)
+    path = folder / (f"{file}.gz" if gz else file)
+    raw = change(gzip.decompress(path.read_bytes()) if gz else path.read_bytes())
+    path.write_bytes(gzip.compress(raw) if gz else raw)
+    message = refusal("mnist")
+    assert expected in message
+    assert path.name in message
+
+
+@pytest.mark.parametrize(
+    "change", [lambda raw: raw[:-9], lambda raw: b"no gzip", lambda raw: raw[:50] + b"?" * 9]
+)
+def test_damaged_gzip_is_named(folder, change):
+    write_idx(folder, arrays(), gz=True)
+    path = folder / f"{IDX_FILES[0]}.gz"
+    path.write_bytes(change(path.read_bytes()))
+    assert str(path) in refusal("mnist")
+
+
+@pytest.mark.parametrize("file", IDX_FILES)
+def test_missing_idx_companion_is_named(folder, file):
+    write_idx(folder, arrays())
+    (folder / file).unlink()
+    assert f"{folder}: {file}[.gz] is missing" in refusal("mnist")
+
+
+# CIFAR-10
+
+
+def binary_batches(content):
+    def records(x, y):
+        return np.hstack([y[:, None], x.transpose(0, 3, 1, 2).reshape(len(x), -1)]).tobytes()
+
+    parts = zip(np.array_split(content["x_train"], 5), np.array_split(content["y_train"], 5), strict=True)
+    batches = {f"data_batch_{i}.bin": records(x, y) for i, (x, y) in enumerate(parts, 1)}
+    return batches | {"test_batch.bin": records(content["x_test"], content["y_test"])}
+
+
+def write_folder(folder, batches):
+    place = folder / "cifar-10-batches-bin"
+    place.mkdir()
+    for name, raw in batches.items():
+        (place / name).write_bytes(raw)
+    return place
+
+
+def write_tar(folder, batches):
+    path = folder / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, raw in batches.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
+    return path
+
+
+def jpeg(pixels):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=75)
+    return file.getvalue()
+
+
+def jpeg_container(content):
+    container = {}
+    for part in ("train", "test"):
+        files = [jpeg(image) for image in content[f"x_{part}"]]
+        container[f"jpeg_{part}"] = np.frombuffer(b"".join(files), np.uint8)
+        container[f"offset_{part}"] = np.cumsum([0, *map(len, files)])
+        container[f"y_{part}"] = content[f"y_{part}"]
+    return container
+
+
+def flat_colours(train=12, test=5):
+    """One colour per image, so that JPEG loses next to nothing."""
+    content = arrays((1, 1, 3), train, test)
+    return content | {x: np.repeat(np.repeat(content[x], 32, 1), 32, 2) for x in ("x_train", "x_test")}
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar])
+def test_cifar_binary(folder, write):
+    content = arrays((32, 32, 3))
+    write(folder, binary_batches(content))
+    cifar = data.load("cifar10")
+    assert_holds(cifar, content)
+    assert cifar.note.startswith("CIFAR-10, 12 of 50000")
+    assert (cifar.image_shape, cifar.rows) == ((32, 32, 3), 3072)
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar])
+def test_damaged_cifar_binary_is_named(folder, write):
+    batches = binary_batches(arrays((32, 32, 3)))
+    source = write(folder, batches | {"data_batch_2.bin": batches["data_batch_2.bin"][:-1]})
+    assert f"{source}: data_batch_2.bin is truncated" in refusal("cifar10")
+
+
+def test_incomplete_cifar_binary_is_named(folder):
+    batches = binary_batches(arrays((32, 32, 3)))
+    del batches["test_batch.bin"]
+    assert f"{write_folder(folder, batches)}: test_batch.bin is missing" in refusal("cifar10")
+
+
+def test_truncated_cifar_archive_is_named(folder):
+    path = write_tar(folder, binary_batches(arrays((32, 32, 3))))
+    whole = path.read_bytes()
+    for length in (0, 5, 1000, len(whole) // 2, len(whole) - 20, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert str(path) in refusal("cifar10")
+
+
+def test_flipped_byte_in_cifar_archive_is_noticed(folder):
+    path = write_tar(folder, binary_batches(arrays((32, 32, 3))))
+    whole = path.read_bytes()
+    for position in range(100, len(whole), len(whole) // 25):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+        assert str(path) in refusal("cifar10")
+
+
+def test_cifar_jpeg_container(folder, tmp_path):
+    content = flat_colours()
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(content))
+    first = data.load("cifar10")
+    assert first.note.startswith("CIFAR-10 (JPEG q75), 12 of 50000")
+    images, labels = original_order(first)
+    np.testing.assert_array_equal(labels, content["y_train"])
+    assert np.abs(images - content["x_train"].reshape(12, -1).astype(float)).max() <= 6
+    assert np.abs(first.x_test - content["x_test"].reshape(5, -1).astype(float)).max() <= 6
+    assert [path.suffix for path in (tmp_path / "cache" / "neurosim").iterdir()] == [".npz"]
+
+
+def test_decoded_jpeg_is_kept_by_checksum_and_made_again_when_damaged(folder, tmp_path, monkeypatch):
+    from neurosim.data import cifar
+
+    decode, decoded = cifar._decode, []
+    monkeypatch.setattr(cifar, "_decode", lambda path: decoded.append(path) or decode(path))
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(flat_colours()))
+    first, second = data.load("cifar10"), data.load("cifar10")
+    assert len(decoded) == 1
+    np.testing.assert_array_equal(first.x_train, second.x_train)
+    (kept,) = (tmp_path / "cache" / "neurosim").iterdir()
+    kept.write_bytes(kept.read_bytes()[:500])
+    np.testing.assert_array_equal(data.load("cifar10").x_test, first.x_test)
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(flat_colours(test=6)))
+    assert len(data.load("cifar10").x_test) == 6
+    assert len(decoded) == 3
+
+
+def test_unwritable_cache_is_no_obstacle(folder, tmp_path):
+    (tmp_path / "cache").write_text("a file where the cache folder should be")
+    content = flat_colours()
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(content))
+    np.testing.assert_array_equal(data.load("cifar10").y_test, content["y_test"])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: {"offset_train": c["offset_train"] + 1}, "offset_train does not divide"),
+        (lambda c: {"offset_train": c["offset_train"][::-1]}, "offset_train does not divide"),
+        (lambda c: {"offset_test": c["offset_test"][:-1]}, "offset_test bounds 4 images, y_test 5"),
+        (lambda c: {"jpeg_test": np.zeros_like(c["jpeg_test"])}, "jpeg_test: image 0 is damaged"),
+        (lambda c: {"jpeg_test": c["jpeg_test"].astype(float)}, "jpeg_test must be a uint8 stream"),
+        (lambda c: {"y_test": c["y_test"] + 10}, "expected 0 to 9"),
+    ],
+)
+def test_damaged_jpeg_container_is_named(folder, change, expected):
+    container = jpeg_container(flat_colours())
+    np.savez(folder / "cifar10_jpeg.npz", **container | change(container))
+    message = refusal("cifar10")
+    assert expected in message
+    assert str(folder / "cifar10_jpeg.npz") in message
+
+
+def test_jpeg_of_another_size_is_refused(folder):
+    content = flat_colours()
+    content["x_train"] = content["x_train"][:, :16]
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(content))
+    assert "(32, 16) pixels, expected (32, 32)" in refusal("cifar10")
+
+
+def test_cifar_forms_in_order_of_fidelity(folder, tmp_path):
+    subset, original = arrays((32, 32, 3), train=6), arrays((32, 32, 3), train=18)
+    np.savez(folder / "cifar10.npz", **subset)
+    assert_holds(data.load("cifar10"), subset)
+    np.savez(folder / "cifar10_jpeg.npz", **jpeg_container(flat_colours()))
+    assert len(data.load("cifar10").training(hold_out=False).labels) == 12
+    cache = tmp_path / "cache" / "neurosim"
+    write_folder(cache, binary_batches(original))
+    assert_holds(data.load("cifar10"), original)
+
+
+@pytest.mark.parametrize("name", ["cifar-10-python.tar.gz", "cifar-10-batches-py"])
+def test_pickled_cifar_is_refused(folder, name):
+    path = folder / name
+    if path.suffix:
+        write_tar(folder, {"data_batch_1": pickle.dumps({b"data": 0})}).rename(path)
+    else:
+        path.mkdir()
+        (path / "data_batch_1").write_bytes(pickle.dumps({b"data": 0}))
+    message = refusal("cifar10")
+    assert str(path) in message
+    assert "pickles" in message
+    assert "cifar-10-binary.tar.gz" in message
+    content = arrays((32, 32, 3))
+    np.savez(folder / "cifar10.npz", **content)
+    assert_holds(data.load("cifar10"), content)
+
+
+# download
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A folder that plays the public host of MNIST, with the checksums of what it holds."""
+    host = tmp_path / "host"
+    write_idx(host, arrays(), gz=True)
+    remotes = tuple(
+        fetch.Remote(path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(host.iterdir())
+    )
+    monkeypatch.setitem(fetch.REMOTES, "mnist", remotes)
+    return host
+
+
+def files_below(folder):
+    return [path for path in Path(folder).rglob("*") if path.is_file()]
+
+
+def test_download_puts_files_where_load_finds_them(host, tmp_path):
+    place = data.download("mnist")
+    assert place == tmp_path / "cache" / "neurosim" / "mnist"
+    assert_holds(data.load("mnist"), arrays())
+    assert len(files_below(tmp_path / "cache")) == 4
+
+
+def test_download_into_a_folder_and_only_what_is_missing(host, folder):
+    place = data.download("mnist", folder)
+    assert place == folder / "mnist"
+    images, labels = (place / f"{file}.gz" for file in IDX_FILES[:2])
+    untouched = images.stat().st_mtime_ns
+    labels.write_bytes(b"damaged")
+    data.download("mnist", str(folder))
+    assert_holds(data.load("mnist"), arrays())
+    assert images.stat().st_mtime_ns == untouched
+
+
+def test_bad_checksum_leaves_nothing(host, folder):
+    last = max(host.iterdir())
+    last.write_bytes(last.read_bytes() + b"tampered")
+    with pytest.raises(DataError, match=f"{last.name} arrived with SHA-256"):
+        data.download("mnist", folder)
+    assert files_below(folder) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_unreachable_host_is_one_line_and_leaves_nothing(host, folder):
+    max(host.iterdir()).unlink()
+    with pytest.raises(DataError, match=r"cannot download file://.*set NEUROSIM_DATA") as caught:
+        data.download("mnist", folder)
+    assert "\n" not in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_download_refuses_what_it_cannot_do(host, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataError, match="cannot write"):
+        data.download("mnist", tmp_path / "file")
+    with pytest.raises(InputError, match="scikit-learn"):
+        data.download("digits")
+
+
+def test_every_remote_has_a_sha256():
+    for name in data.names():
+        for remote in fetch.REMOTES[name]:
+            assert len(bytes.fromhex(remote.sha256)) == 32
