@@ -65,6 +65,17 @@ def cards() -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 
+def find(name: str | Path) -> Card:
+    """Return a card by its name or the path of its file; raises as `load`."""
+    known = cards()
+    if str(name) in known:
+        return read(known[str(name)])
+    path = Path(name)
+    if path.suffix == ".toml":
+        return read(path)
+    raise UnknownNameError("device card", str(name), known)
+
+
 def load(device: str | Path | Law) -> Law:
     """Return a device from a card's name, the path of a card file, or a device itself.
 
@@ -75,12 +86,4 @@ def load(device: str | Path | Law) -> Law:
     ConfigError
         If the card is wrong.
     """
-    if isinstance(device, Law):
-        return device
-    known = cards()
-    if str(device) in known:
-        return read(known[str(device)]).device()
-    path = Path(device)
-    if path.suffix == ".toml":
-        return read(path).device()
-    raise UnknownNameError("device card", str(device), known)
+    return device if isinstance(device, Law) else find(device).device()

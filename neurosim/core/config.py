@@ -91,7 +91,7 @@ class WritePath(Frozen):
     refresh_low: float = Field(0.25, ge=0, lt=1)
     """... while the smaller exceeds this share."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
-    """Longest stochastic pulse train of one sample in `online` mode."""
+    """Length of the stochastic pulse train of one sample in `online` mode."""
 
 
 class Periphery(Frozen):

@@ -151,18 +151,18 @@ class Writer:
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells
         rate = post * np.float32(cells.uS_per_weight * self.pulses_per_uS)
+        slots = self.config.pulse_train_slots
         row_peak = np.abs(pre).max(axis=1, keepdims=True)
-        col_peak = np.abs(rate).max(axis=1, keepdims=True)
-        longest = np.ceil(row_peak * col_peak)
-        slots = np.clip(longest, 1, self.config.pulse_train_slots).astype(np.int64)
-        row_drive = pre / np.where(row_peak > 0, row_peak, 1).astype(np.float32)
-        col_drive = rate * row_peak / slots.astype(np.float32)
+        row_peak[row_peak == 0] = 1
+        highest = row_peak * np.abs(rate).max(axis=1, keepdims=True)
+        row_share = np.clip(np.sqrt(highest / slots), 1e-3, 1).astype(np.float32)
+        row_drive = pre * (row_share / row_peak)
+        col_drive = rate * (row_peak / (row_share * np.float32(slots)))
         row_trains = np.empty(pre.shape, np.uint32)
         col_trains = np.empty(post.shape, np.uint32)
-        lengths = slots[:, 0]
-        line_trains(row_drive, lengths, row_trains, first_event, self.keys["rows"])
+        line_trains(row_drive, slots, row_trains, first_event, self.keys["rows"])
         self.ledger.trains_clipped += line_trains(
-            col_drive, lengths, col_trains, first_event, self.keys["cols"]
+            col_drive, slots, col_trains, first_event, self.keys["cols"]
         )
 
         def strike(block: tuple[int, int]) -> Sums:

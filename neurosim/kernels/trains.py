@@ -2,6 +2,7 @@
 
 Each line gets a train of up to 31 slots whose bits are drawn with a probability that follows its input; a
 cell is pulsed in the slots in which its word line and its bit line are both high (Gokmen & Vlasov 2016).
+The probability is split evenly between the two lines, so that a column's pulses spread over its cells.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from neurosim.kernels.random import philox, uniform
 from neurosim.kernels.update import Sums, pulse_row
 
 _ZERO = np.float32(0.0)
+_RAREST = np.float32(2.0**-24)
 
 
 @jit
-def line_trains(drive: Any, slots: Any, out: Any, first_event: int, key: Any) -> int:
+def line_trains(drive: Any, slots: int, out: Any, first_event: int, key: Any) -> int:
     """Draw the trains of one set of lines: out (samples, lines) uint32, bit k is slot k.
 
     `drive` (samples, lines) is the probability of a high slot; larger than one counts as one. Returns how
@@ -30,14 +32,14 @@ def line_trains(drive: Any, slots: Any, out: Any, first_event: int, key: Any) ->
         for line in range(drive.shape[1]):
             p = abs(drive[sample, line])
             bits = np.uint32(0)
-            if p > _ZERO:
+            if p >= _RAREST:
                 if p > np.float32(1.0):
                     clipped += 1
-                for group in range((slots[sample] + 3) // 4):
+                for group in range((slots + 3) // 4):
                     words = philox(line, event, group, key)
                     for k in range(4):
                         slot = 4 * group + k
-                        if slot < slots[sample] and uniform(words[k]) < p:
+                        if slot < slots and uniform(words[k]) < p:
                             bits |= np.uint32(1) << np.uint32(slot)
             out[sample, line] = bits
     return clipped

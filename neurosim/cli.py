@@ -1,0 +1,232 @@
+"""Command line: compare, run, report and devices. Heavy modules are imported by the commands that use them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from neurosim import __version__
+from neurosim.core.errors import NeurosimError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from neurosim.study.compare import Report
+    from neurosim.study.spec import Experiment
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Will a network that learns by a local rule, on devices like mine, reach ideal accuracy?",
+)
+devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
+app.add_typer(devices_app, name="devices")
+
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
+Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Memristive and phase-change crossbars that learn in place with local rules."""
+    if version:
+        print(f"neurosim {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def compare(
+    experiment: Annotated[Path | None, typer.Argument(metavar="[EXPERIMENT.toml]")] = None,
+    out: Out = Path("out/compare"),
+    dataset: Annotated[str | None, typer.Option(help="digits, mnist, fashion-mnist or cifar10.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Local learning rule.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Card name or file; repeat for more.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, paired between arms.")] = None,
+    seed: Seed = None,
+    neurons: Annotated[int | None, typer.Option(min=2)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    mode: Annotated[str | None, typer.Option(help="accumulate, mixed or online.")] = None,
+    decay_mode: Annotated[str | None, typer.Option(help="readback, device or exact (an oracle).")] = None,
+    read_noise: Annotated[float | None, typer.Option(help="Share of G_max, instead of the card's.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Use so many training images.")] = None,
+    vary: Annotated[
+        str | None, typer.Option(metavar="EFFECT=L1,L2,...", help="Accuracy against one effect.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1,
+    json_file: Json = None,
+) -> None:
+    """Train a layer in ideal arithmetic and on devices; show accuracy, gap, and energy side by side."""
+    from neurosim.study.store import open_folder, write_json
+
+    spec = _experiment(
+        experiment,
+        dataset=dataset,
+        rule=rule,
+        device=tuple(device) if device else None,
+        seeds=seeds,
+        first_seed=seed,
+        neurons=neurons,
+        epochs=epochs,
+        mode=mode,
+        train_images=train_images,
+        write=None if decay_mode is None else {"decay_mode": decay_mode},
+        read=None if read_noise is None else {"read_noise": read_noise},
+    )
+    if vary is None:
+        from neurosim.study.compare import check, compare as run_comparison
+
+        check(spec)
+        open_folder(out)
+        with _progress() as report:
+            results = run_comparison(spec, out, report, workers)
+        write_json(out / "results.json", results)
+    else:
+        from neurosim.study.vary import parse_vary, vary as run_vary, with_level
+
+        effect, levels = parse_vary(vary)
+        with_level(spec, effect, levels[0])
+        open_folder(out)
+        with _progress() as report:
+            results = run_vary(spec, effect, levels, report, workers)
+        write_json(out / "vary.json", results)
+    if json_file is not None:
+        write_json(json_file, results)
+    _show(results)
+    _report(out)
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")],
+    out: Out,
+    arm: Annotated[str | None, typer.Option(help="Arm to train; default the first device.")] = None,
+    seed: Seed = None,
+    checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 30.0,
+    json_file: Json = None,
+) -> None:
+    """Train one arm with checkpoints; killed and started again, it ends in the same bits."""
+    from neurosim.study.run import run_with_checkpoints
+    from neurosim.study.store import open_folder, write_json
+
+    spec = _experiment(experiment, first_seed=seed)
+    open_folder(out)
+    with _progress() as report:
+        result = run_with_checkpoints(spec, arm, out, checkpoint_s, report)
+    write_json(out / "result.json", result)
+    if json_file is not None:
+        write_json(json_file, result)
+    print(f"{result['arm']}, seed {result['seed']}: accuracy {100 * result['accuracy']:.2f} %, "
+          f"vote {100 * result['vote']:.2f} %, weights {result['weights_sha256'][:12]}; {out / 'result.json'}")  # fmt: skip
+
+
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An --out folder of compare.")],
+) -> None:
+    """Write the self-contained HTML report of a comparison again."""
+    _report(folder)
+
+
+@devices_app.command("list")
+def list_devices() -> None:
+    """Print the known device cards."""
+    from rich.table import Table
+
+    from neurosim.devices.card import cards, read
+
+    table = Table("name", "technology", "law", "window", "source")
+    for file in cards().values():
+        card = read(file)
+        device = card.device()
+        window = f"{device.g_min_uS:g} to {device.g_max_uS:g} uS"
+        table.add_row(card.name, card.technology, card.law, window, card.citation)
+    Console().print(table)
+
+
+@devices_app.command("show")
+def show_device(name: Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]) -> None:
+    """Print one card: every number with its unit and source."""
+    from rich.table import Table
+
+    from neurosim.devices.card import find
+
+    card = find(name)
+    card.device()
+    console = Console()
+    console.print(f"[bold]{card.name}[/bold]: {card.summary}\n{card.technology}; law {card.law}")
+    console.print(card.citation)
+    table = Table("parameter", "value", "unit", "source")
+    for parameter, number in card.parameters.items():
+        table.add_row(parameter, f"{number.value:g}", number.unit, number.source)
+    console.print(table)
+    for note in card.notes:
+        console.print(f"- {note}")
+
+
+def _experiment(path: Path | None, **options: Any) -> Experiment:
+    """Merge an experiment file with command-line options; options win."""
+    from neurosim.study.spec import Experiment
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if path is None:
+        return Experiment.parse(given, "command line")
+    spec = Experiment.from_toml(path)
+    for part in ("read", "write"):
+        if part in given:
+            given[part] = {**getattr(spec, part).model_dump(exclude_unset=True), **given[part]}
+    return spec.changed(**given)
+
+
+@contextmanager
+def _progress() -> Iterator[Report | None]:
+    """A progress bar on a terminal, nothing when piped."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bars:
+        tasks: dict[tuple[str, int], Any] = {}
+
+        def report(arm: str, seed: int, done: int, total: int) -> None:
+            if (arm, seed) not in tasks:
+                tasks[arm, seed] = bars.add_task(f"{arm}, seed {seed}", total=total)
+            bars.update(tasks[arm, seed], completed=done, visible=done < total)
+
+        yield report
+
+
+def _show(results: dict[str, Any]) -> None:
+    from neurosim.report.table import summary_table, vary_table
+
+    Console().print(vary_table(results) if "parameter" in results else summary_table(results))
+
+
+def _report(folder: Path) -> None:
+    from neurosim.report.html import write_report
+
+    print(f"report: {write_report(folder)}")
+
+
+def main() -> None:
+    """Run the command line; an error is one line on standard error and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except NeurosimError as error:
+        print(f"neurosim: {error}".replace("\n", " "), file=sys.stderr)
+        raise SystemExit(2) from None
+    except MemoryError:
+        print("neurosim: out of memory; use fewer neurons or images", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

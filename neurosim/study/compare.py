@@ -1,0 +1,212 @@
+"""Ideal against crossbar: every arm with every seed, paired, and the summary that the question asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import neurosim.data
+from neurosim.core.errors import ConfigError
+from neurosim.crossbar.array import Crossbar
+from neurosim.data.dataset import Dataset
+from neurosim.devices.card import load
+from neurosim.kernels.jit import set_threads
+from neurosim.study.evaluate import evaluate, raw_pixel_accuracy
+from neurosim.study.spec import IDEAL, Arm, Experiment
+from neurosim.study.statistics import interval, wilson
+from neurosim.study.store import versions, write_arrays
+from neurosim.study.train import Training, build_array, splits
+
+Report = Callable[[str, int, int, int], None]
+"""Called with (arm, seed, mini-batches done, mini-batches in all)."""
+RAW = "raw pixels"
+SCORES = ("accuracy", "accuracy_triangle", "vote")
+
+_untrained: dict[tuple[Any, ...], dict[str, float]] = {}
+
+
+def load_data(experiment: Experiment) -> Dataset:
+    """Return the experiment's data set, cut to the number of images asked for."""
+    data = neurosim.data.load(experiment.dataset)
+    return data.subset(experiment.train_images, experiment.test_images)
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse before any work what would fail later: unknown devices, rules, parameters or settings."""
+    rule = experiment.build_rule()
+    arms = experiment.arms()
+    if rule.ideal_only and arms:
+        raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
+    for arm in arms:
+        device = load(arm.device)
+        own = next((a.parameters for a in experiment.arm if a.name == arm.name), {})
+        device.with_parameters(**own)
+        build_array(experiment.changed(neurons=2), arm, 4, 0)
+    unknown = [
+        name
+        for name in experiment.parameters
+        if arms and not any(name in type(load(arm.device)).model_fields for arm in arms)
+    ]
+    if unknown:
+        load(arms[0].device).with_parameters(**{unknown[0]: None})
+
+
+def untrained_scores(training: Training) -> dict[str, float]:
+    """Scores of the arm's array before learning; computed once for arms with the same device and window."""
+    array = training.layer.array
+    arm = training.arm
+    settings = None
+    if arm is not None and isinstance(array, Crossbar):
+        settings = (repr(array.device), repr(array.read), array.write.w_max)
+    data_of = training.experiment.model_dump_json(exclude={"arm", "device", "write", "mode", "read"})
+    key = (settings, training.seed, data_of)
+    if key not in _untrained:
+        before = array.snapshot()
+        if isinstance(array, Crossbar):
+            array.calibrate(training.data.inputs(training.fit.images[:1000]))
+        _untrained[key] = evaluate(
+            array, training.data, training.fit, training.test, training.experiment.readout_epochs, training.seed
+        )
+        array.restore(before)
+    return _untrained[key]
+
+
+def run_arm(
+    experiment: Experiment, arm: Arm | None, seed: int, data: Dataset, out: Path | None, report: Report | None
+) -> dict[str, Any]:
+    """Train and evaluate one arm with one seed; pictures for the report go to `out`."""
+    training = Training(experiment, arm, seed, data)
+    before = training.pictures()
+    untrained = untrained_scores(training)
+    training.run(None if report is None else lambda done, total: report(training.name, seed, done, total))
+    if out is not None and seed == experiment.first_seed:
+        pictures = {f"before.{k}": v for k, v in before.items()}
+        pictures |= {f"after.{k}": v for k, v in training.pictures().items()}
+        write_arrays(out / f"pictures-{training.name}.npz", pictures)
+    return training.result(untrained)
+
+
+def _in_worker(
+    experiment: Experiment, arm: Arm | None, seed: int, out: Path | None, threads: int
+) -> dict[str, Any]:
+    set_threads(threads)
+    return run_arm(experiment, arm, seed, load_data(experiment), out, None)
+
+
+def _all_runs(
+    experiment: Experiment,
+    data: Dataset,
+    out: Path | None,
+    report: Report | None,
+    workers: int,
+    ideal: bool,
+) -> Iterator[dict[str, Any]]:
+    arms = [*([None] if ideal else []), *experiment.arms()]
+    tasks = [(arm, seed) for seed in experiment.seed_list for arm in arms]
+    if workers <= 1:
+        for arm, seed in tasks:
+            yield run_arm(experiment, arm, seed, data, out, report)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_in_worker, experiment, arm, seed, out, threads) for arm, seed in tasks]
+        for (arm, seed), job in zip(tasks, jobs, strict=True):
+            yield job.result()
+            if report:
+                report(IDEAL if arm is None else arm.name, seed, 1, 1)
+
+
+def compare(
+    experiment: Experiment,
+    out: Path | None = None,
+    report: Report | None = None,
+    workers: int = 1,
+    ideal: bool = True,
+) -> dict[str, Any]:
+    """Run every arm with every seed and return the results in the form of `compare`'s JSON.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path, optional
+        Folder for the arrays that the report draws.
+    report : callable, optional
+        Progress, called with (arm, seed, done, total).
+    workers : int
+        Processes; results do not depend on it.
+    ideal : bool
+        Run the arm in ideal arithmetic as well, without which no gap can be given.
+
+    Raises
+    ------
+    NeurosimError
+        If a device, rule, setting or data set is wrong; nothing has been computed then.
+    """
+    check(experiment)
+    data = load_data(experiment)
+    runs = list(_all_runs(experiment, data, out, report, workers, ideal))
+    fit, test = splits(experiment, data)
+    raw = raw_pixel_accuracy(data, fit, test, experiment.readout_epochs, experiment.first_seed)
+    return {
+        "runs": runs,
+        "summary": summarise(runs),
+        "baselines": [{"name": RAW, "accuracy": raw, "accuracy_ci95": wilson(raw, len(test.labels))}],
+        "data": {
+            "note": data.note,
+            "image_shape": data.image_shape,
+            "train_images": len(fit.labels),
+            "test_images": len(test.labels),
+            "reported_on": "validation split" if experiment.hold_out else "test set",
+        },
+        "config": {
+            **experiment.model_dump(mode="json"),
+            "arms": [arm.model_dump(mode="json") for arm in experiment.arms()],
+        },
+        "versions": versions(),
+    }
+
+
+def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry an arm: means, 95 % intervals, gaps to ideal and the share of learning kept."""
+    arms = list(dict.fromkeys(run["arm"] for run in runs))
+    ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
+    return [_summary(arm, [run for run in runs if run["arm"] == arm], ideal) for arm in arms]
+
+
+def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"arm": arm, "seeds": len(runs)}
+    for score in SCORES:
+        values = [run[score] for run in runs]
+        gaps = [ideal[run["seed"]][score] - run[score] for run in runs if run["seed"] in ideal]
+        single = wilson(values[0], runs[0]["test_size"])
+        found[f"{score}_mean"] = float(np.mean(values))
+        found[f"{score}_ci95"] = interval(values) or single
+        found[f"untrained_{score}_mean"] = float(np.mean([run["untrained"][score] for run in runs]))
+        prefix = "" if score == "accuracy" else f"{score}_"
+        found[f"{prefix}gap_to_ideal_mean"] = float(np.mean(gaps)) if gaps else None
+        found[f"{prefix}gap_ci95"] = interval(gaps)
+        found[f"{score}_learning_kept"] = _share_kept(score, runs, ideal)
+    energies = [run["energy"] for run in runs if "energy" in run]
+    if energies:
+        found["energy"] = {name: float(np.mean([e[name] for e in energies])) for name in energies[0]}
+    found["seconds_mean"] = float(np.mean([run["seconds"] for run in runs]))
+    return found
+
+
+def _share_kept(
+    score: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]
+) -> float | None:
+    """(device - untrained device) / (ideal - untrained ideal), of the means over seeds."""
+    if not ideal:
+        return None
+    gained = np.mean([run[score] - run["untrained"][score] for run in runs])
+    possible = np.mean(
+        [ideal[run["seed"]][score] - ideal[run["seed"]]["untrained"][score] for run in runs]
+    )
+    return float(gained / possible) if possible > 0 else None

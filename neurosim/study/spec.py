@@ -1,0 +1,114 @@
+"""What an experiment is: data, rule, layer, and the arms to compare; unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from neurosim.core import registry
+from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath
+from neurosim.core.errors import ConfigError
+from neurosim.core.protocols import Rule, UpdateMode
+
+IDEAL = "ideal"
+"""Name of the arm in ideal arithmetic (not of a device)."""
+EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
+
+
+class Arm(Frozen):
+    """One device under one way of updating. What is left out is taken from the experiment."""
+
+    name: str = ""
+    device: str
+    mode: UpdateMode | None = None
+    window: float | None = Field(None, gt=0)
+    parameters: dict[str, float | None] = {}
+    read: dict[str, Any] = {}
+    write: dict[str, Any] = {}
+
+
+class Experiment(Frozen):
+    """A comparison of one layer in ideal arithmetic with the same layer on devices."""
+
+    dataset: str = "digits"
+    train_images: int | None = Field(None, ge=12)
+    """Images to train on (a fixed random subset); None is all."""
+    test_images: int | None = Field(None, ge=10)
+    hold_out: bool = False
+    """Train without the validation split and report accuracy on it: for tuning, so the test set stays unseen."""
+    rule: str = "softhebb"
+    rule_options: dict[str, Any] = {}
+    neurons: int = Field(100, ge=2)
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(32, ge=1)
+    start_radius: float = Field(2.5, gt=0)
+    """Norm of the start weights, which are uniform from zero."""
+    norm_every: int = Field(100, ge=1)
+    """Updates between measurements of the column norms."""
+    calibrate_every: int | None = Field(100, ge=1)
+    """Updates between calibrations of the ADC's range on the present mini-batch."""
+    curve_points: int = Field(10, ge=0)
+    readout_epochs: int = Field(10, ge=1)
+    seeds: int = Field(1, ge=1)
+    first_seed: int = 0
+    device: tuple[str, ...] = ()
+    """Devices of arms that differ in nothing else."""
+    arm: tuple[Arm, ...] = ()
+    mode: UpdateMode = "accumulate"
+    window: float = Field(1.3, gt=0)
+    """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
+    parameters: dict[str, float | None] = {}
+    """Device parameters changed in every arm that has them."""
+    read: ReadPath = ReadPath(**EIGHT_BITS)
+    write: WritePath = WritePath()
+    periphery: Periphery = Periphery()
+
+    @field_validator("read", mode="before")
+    @classmethod
+    def _eight_bits_unless_said(cls, value: Any) -> Any:
+        return {**EIGHT_BITS, **value} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> Self:
+        names = [arm.name for arm in self.arms()]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        return self
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Experiment:
+        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"experiment {path}: {error}") from None
+        return cls.parse(values, f"experiment {path.name}")
+
+    def arms(self) -> list[Arm]:
+        """Return the device arms with every setting filled in."""
+        listed = [Arm(device=name) for name in self.device] + list(self.arm)
+        return [
+            arm.changed(
+                name=arm.name or Path(arm.device).stem,
+                mode=arm.mode or self.mode,
+                window=arm.window or self.window,
+                parameters={**self.parameters, **arm.parameters},
+                read={**self.read.model_dump(), **arm.read},
+                write={**self.write.model_dump(exclude_unset=True), **arm.write},
+            )
+            for arm in listed
+        ]
+
+    def build_rule(self) -> Rule:
+        """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""
+        rule: Rule = registry.find("rule", self.rule).parse(self.rule_options, f"rule {self.rule}")
+        return rule
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one run of every arm each."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))

@@ -1,0 +1,114 @@
+"""Files of a study: written whole or not at all, checked when read, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+import neurosim
+from neurosim.core.errors import CheckpointError, OutputError
+from neurosim.core.protocols import State
+
+_DIGEST = "sha256"
+
+
+def open_folder(folder: Path) -> Path:
+    """Create the output folder if need be and prove that it can be written; raises `OutputError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"--out {folder}: cannot write there ({reason}); choose another folder") from None
+    return folder
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file beside its place and move it there when complete; raises `OutputError`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as a whole file."""
+    with whole_file(path) as stream:
+        stream.write(text.encode())
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON as a whole file; NaN and infinity are refused."""
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def digest(arrays: State) -> str:
+    """SHA-256 over the names, types, shapes and bytes of some arrays."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        found.update(f"{name} {values.dtype.str} {values.shape};".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()
+
+
+def write_arrays(path: Path, arrays: State) -> None:
+    """Write named arrays with their digest as a whole npz file."""
+    stamp = np.frombuffer(digest(arrays).encode(), np.uint8)
+    with whole_file(path) as stream:
+        np.savez(stream, allow_pickle=False, **arrays, **{_DIGEST: stamp})
+
+
+def read_arrays(path: Path) -> State:
+    """Read `write_arrays` back.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged: not an npz, an array missing, or bytes changed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        stamp = arrays.pop(_DIGEST).tobytes().decode()
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+    if stamp != digest(arrays):
+        raise CheckpointError(f"{path} is damaged (checksum differs); delete it to start again")
+    return arrays
+
+
+def text_array(text: str) -> np.ndarray:
+    """Return text as bytes in an array, for `write_arrays`."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    found = {"neurosim": neurosim.__version__, "python": platform.python_version()}
+    for package in ("numpy", "numba", "torch", "scipy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,217 @@
+"""Train one arm with one seed, with checkpoints: killed and started again, it ends in the same bits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import Array, Floats
+from neurosim.core.seeds import generator
+from neurosim.crossbar.array import Crossbar
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.devices.card import load
+from neurosim.network.dense import Dense
+from neurosim.reference.ideal import IdealArray
+from neurosim.study.evaluate import evaluate, vote_accuracy
+from neurosim.study.spec import IDEAL, Arm, Experiment
+from neurosim.study.store import read_arrays, text_array, write_arrays
+
+Progress = Callable[[int, int], None]
+
+CURVE_IMAGES = 2000
+SHOWN_FIELDS = 100
+
+
+def splits(experiment: Experiment, data: Dataset) -> tuple[Labelled, Labelled]:
+    """Return (training, reporting) images: without and on the validation split, or all and the test set."""
+    training = data.training(hold_out=experiment.hold_out)
+    if experiment.hold_out:
+        return training, Labelled(data.x_validation, data.y_validation)
+    return training, Labelled(data.x_test, data.y_test)
+
+
+def start_weights(experiment: Experiment, rows: int, seed: int) -> Floats:
+    """Uniform start weights (rows, neurons) of norm near `start_radius`; the same for every arm."""
+    draws = generator(seed, "start weights").random((rows, experiment.neurons), np.float32)
+    return draws * np.float32(highest_start_weight(experiment, rows))
+
+
+def highest_start_weight(experiment: Experiment, rows: int) -> float:
+    """The upper end of the uniform start weights, R sqrt(3 / rows)."""
+    return float(experiment.start_radius * np.sqrt(3 / rows))
+
+
+def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -> Array:
+    """Return the arm's array, programmed with the start weights; `arm` None is ideal arithmetic."""
+    shape = (rows, experiment.neurons)
+    array: Array
+    if arm is None:
+        array = IdealArray(shape)
+    else:
+        device = load(arm.device)
+        changes = {k: v for k, v in arm.parameters.items() if k in arm_parameters(arm, device)}
+        highest = highest_start_weight(experiment, rows)
+        write = {"w_max": (arm.window or experiment.window) * highest, **arm.write}
+        array = Crossbar(
+            shape,
+            device.with_parameters(**changes),
+            seed=seed,
+            read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
+            write=WritePath.parse(write, f"arm {arm.name}, write"),
+            periphery=experiment.periphery,
+            name="layer 0",
+        )
+    array.program(start_weights(experiment, rows, seed))
+    return array
+
+
+def arm_parameters(arm: Arm, device: Any) -> set[str]:
+    """Names of the arm's device parameters that this device has; an arm's own must all be among them."""
+    return set(arm.parameters) & set(type(device).model_fields)
+
+
+class Training:
+    """One layer on its way through the training images; `save` and `resume` lose no bit.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    arm : Arm or None
+        None trains in ideal arithmetic.
+    seed : int
+    data : Dataset
+    """
+
+    def __init__(self, experiment: Experiment, arm: Arm | None, seed: int, data: Dataset):
+        self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
+        self.fit, self.test = splits(experiment, data)
+        array = build_array(experiment, arm, data.rows, seed)
+        mode = "accumulate" if arm is None or arm.mode is None else arm.mode
+        self.layer = Dense(array, experiment.build_rule(), mode, experiment.norm_every)
+        self.batches = -(-len(self.fit.images) // experiment.batch)
+        self.curve: list[list[float]] = []
+        self.seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name of the arm."""
+        return IDEAL if self.arm is None else self.arm.name
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must agree with: everything that determines the bits."""
+        settings = self.experiment.model_dump(mode="json", exclude={"seeds", "first_seed", "arm", "device"})
+        arm = None if self.arm is None else self.arm.model_dump(mode="json")
+        return json.dumps([settings, arm, self.seed, self.data.note, len(self.fit.images)], sort_keys=True)
+
+    def run(self, progress: Progress | None = None, save: Callable[[], None] | None = None) -> None:
+        """Train to the end from wherever the layer stands; `save` is called after every mini-batch."""
+        total = self.experiment.epochs * self.batches
+        marks = self._curve_marks(total)
+        if not self.curve and self.experiment.curve_points:
+            self._add_to_curve()
+        order, epoch = None, -1
+        while self.layer.steps < total:
+            started = time.perf_counter()
+            now, batch = divmod(self.layer.steps, self.batches)
+            if order is None or now != epoch:
+                epoch = now
+                order = generator(self.seed, "order", epoch).permutation(len(self.fit.images))
+            size = self.experiment.batch
+            self._step(self.data.inputs(self.fit.images[order[batch * size : (batch + 1) * size]]))
+            self.seconds += time.perf_counter() - started
+            if self.layer.steps in marks:
+                self._add_to_curve()
+            if progress:
+                progress(self.layer.steps, total)
+            if save:
+                save()
+
+    def _step(self, x: Floats) -> None:
+        every = self.experiment.calibrate_every
+        array = self.layer.array
+        if every and self.layer.steps % every == 0 and isinstance(array, Crossbar):
+            array.calibrate(x)
+        self.layer.learn(x)
+
+    def _curve_marks(self, total: int) -> set[int]:
+        points = self.experiment.curve_points
+        return {round(total * k / points) for k in range(1, points + 1)} if points else set()
+
+    def _add_to_curve(self) -> None:
+        """Vote accuracy on a part of the training images, classes assigned on another part."""
+        half = min(CURVE_IMAGES, len(self.fit.images) // 2)
+        fit = Labelled(self.fit.images[:half], self.fit.labels[:half])
+        seen = Labelled(self.fit.images[half : 2 * half], self.fit.labels[half : 2 * half])
+        images = min(self.layer.steps * self.experiment.batch, self.experiment.epochs * len(self.fit.images))
+        self.curve.append([images, vote_accuracy(self.layer.array, self.data, fit, seen)])
+
+    def result(self, untrained: dict[str, float]) -> dict[str, Any]:
+        """Evaluate the trained layer and return one entry of the results' `runs`."""
+        array = self.layer.array
+        scores = evaluate(
+            array, self.data, self.fit, self.test, self.experiment.readout_epochs, self.seed
+        )
+        rows, cols = array.shape
+        found: dict[str, Any] = {
+            "arm": self.name,
+            "seed": self.seed,
+            **scores,
+            "test_size": len(self.test.labels),
+            "untrained": untrained,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "norm_mean": float(np.linalg.norm(array.weights(), axis=0).mean()),
+            "norm_tracking_error": self.layer.norm_errors[-1] if self.layer.norm_errors else None,
+        }
+        if isinstance(array, Crossbar):
+            found["energy"] = array.ledger.energy(rows * cols)
+            found["adc_clipped_share"] = array.ledger.adc_clipped / max(1, array.ledger.reads * cols)
+        return found
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Return weights (rows, shown) of the first neurons and the conductances, for the report."""
+        array = self.layer.array
+        shown = {"weights": array.weights()[:, :SHOWN_FIELDS]}
+        if isinstance(array, Crossbar):
+            conductance = array.conductance_uS()
+            edges = np.linspace(0, max(float(conductance.max()), array.device.g_max_uS), 81)
+            shown["histogram"] = np.histogram(conductance, edges)[0]
+            shown["edges_uS"] = edges
+        return shown
+
+    def save(self, path: Path, untrained: dict[str, float]) -> None:
+        """Write a checkpoint."""
+        saved = {f"layer.{name}": values for name, values in self.layer.snapshot().items()}
+        notes = {"identity": self.identity, "curve": self.curve, "seconds": self.seconds, "untrained": untrained}
+        write_arrays(path, {**saved, "notes": text_array(json.dumps(notes))})
+
+    def resume(self, path: Path) -> dict[str, float]:
+        """Go on from a checkpoint and return the untrained scores kept in it.
+
+        Raises
+        ------
+        CheckpointError
+            If it is damaged or belongs to another experiment.
+        """
+        saved = read_arrays(path)
+        try:
+            notes = json.loads(saved.pop("notes").tobytes())
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+        if notes["identity"] != self.identity:
+            raise CheckpointError(
+                f"{path} belongs to another experiment (settings, seed or data differ); "
+                "choose another --out or delete it"
+            )
+        self.layer.restore({name.removeprefix("layer."): values for name, values in saved.items()})
+        self.curve, self.seconds = notes["curve"], notes["seconds"]
+        untrained: dict[str, float] = notes["untrained"]
+        return untrained

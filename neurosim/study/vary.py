@@ -1,0 +1,133 @@
+"""Noise tolerance: accuracy of every arm against one numeric effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.devices.card import load
+from neurosim.study.compare import Report, compare
+from neurosim.study.spec import IDEAL, Experiment
+
+KEPT = 0.99
+_READ_UNITS = {"read_noise": "share of G_max", "dac_bits": "bits", "adc_bits": "bits"}
+_WHOLE = ("dac_bits", "adc_bits", "refresh_every", "pulse_train_slots")
+_ARM = ("window",)
+
+
+def parse_vary(text: str) -> tuple[str, list[float]]:
+    """Split ``effect=level,level,...``; raises `ConfigError`."""
+    name, _, levels = text.partition("=")
+    try:
+        values = [float(level) for level in levels.split(",")]
+    except ValueError:
+        raise ConfigError(f"--vary {text}: expected EFFECT=LEVEL,LEVEL,... with numbers") from None
+    return name.strip(), values
+
+
+def effects(experiment: Experiment) -> dict[str, str]:
+    """Return the numeric effects that can be varied, with the unit of each."""
+    found = {name: _READ_UNITS.get(name, "") for name in _numeric(ReadPath)}
+    found |= dict.fromkeys(_numeric(WritePath), "")
+    found["window"] = "largest start weights"
+    for arm in experiment.arms():
+        found |= type(load(arm.device)).units()
+    return found
+
+
+def _numeric(model: type[ReadPath] | type[WritePath]) -> list[str]:
+    return [
+        name
+        for name, field in model.model_fields.items()
+        if any(kind in str(field.annotation) for kind in ("int", "float"))
+    ]
+
+
+def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
+    """Return the experiment with one effect at one level in every arm; level 0 of a noise switches it off.
+
+    Raises
+    ------
+    UnknownNameError
+        If no arm has an effect of that name.
+    """
+    known = effects(experiment)
+    if effect not in known:
+        raise UnknownNameError("effect", effect, known)
+    value: float | int | None = int(level) if effect in _WHOLE else level
+    changed = []
+    for arm in experiment.arms():
+        if effect in ReadPath.model_fields:
+            if effect == "read_noise" and level == 0:
+                value = None
+            arm = arm.changed(read={**arm.read, effect: value})
+        elif effect in WritePath.model_fields:
+            arm = arm.changed(write={**arm.write, effect: value})
+        elif effect in _ARM:
+            arm = arm.changed(window=level)
+        elif effect in type(load(arm.device)).model_fields:
+            arm = arm.changed(parameters={**arm.parameters, effect: value})
+        else:
+            continue
+        changed.append(arm)
+    return experiment.changed(arm=tuple(changed), device=(), parameters={})
+
+
+def vary(
+    experiment: Experiment, effect: str, levels: list[float], report: Report | None = None, workers: int = 1
+) -> dict[str, Any]:
+    """Compare at every level of one effect.
+
+    Returns
+    -------
+    results : dict
+        ``arms`` with one point a level and the largest level that keeps 99 % of the accuracy at the first
+        level, ``baselines``, ``data``, ``config`` and ``versions``; ideal arithmetic has a single point.
+
+    Raises
+    ------
+    ConfigError
+        If there are no device arms.
+    """
+    if not experiment.arms():
+        raise ConfigError("--vary needs at least one --device")
+    runs = [
+        compare(with_level(experiment, effect, level), None, report, workers, ideal=k == 0)
+        for k, level in enumerate(levels)
+    ]
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for level, run in zip(levels, runs, strict=True):
+        for entry in run["summary"]:
+            kept = ("accuracy_mean", "accuracy_ci95", "vote_mean", "vote_ci95")
+            point = {"level": level, **{name: entry[name] for name in kept}}
+            curves.setdefault(entry["arm"], []).append(point)
+    return {
+        "parameter": effect,
+        "unit": effects(experiment)[effect],
+        "levels": levels,
+        "arms": [_curve(arm, points) for arm, points in curves.items()],
+        "baselines": runs[0]["baselines"],
+        "data": runs[0]["data"],
+        "config": runs[0]["config"],
+        "versions": runs[0]["versions"],
+    }
+
+
+def _curve(arm: str, points: list[dict[str, Any]]) -> dict[str, Any]:
+    undisturbed = points[0]["accuracy_mean"]
+    found: dict[str, Any] = {"arm": arm, "points": points, "undisturbed_accuracy": undisturbed}
+    if arm != IDEAL:
+        found["tolerated_level"] = tolerated([(p["level"], p["accuracy_mean"]) for p in points])
+    return found
+
+
+def tolerated(points: list[tuple[float, float]]) -> float:
+    """Return the last level before accuracy first falls below 99 % of the first level's."""
+    enough = KEPT * points[0][1]
+    last = points[0][0]
+    for level, accuracy in points[1:]:
+        if accuracy < enough:
+            break
+        last = level
+    return last
