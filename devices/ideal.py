@@ -30,33 +30,31 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
 
 
 @jit
-def program(
-    cell: int, target_uS: float, state: Any, params: Any, now_s: float, event: int, key: Any
-) -> float:
+def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.conductance[cell] = min(max(target_uS, params.g_min_uS), params.g_max_uS)
     return 0.0
 
 
 @jit
-def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     moved = state.conductance[cell] + np.float32(count) * params.nominal_step_uS
     state.conductance[cell] = min(max(moved, params.g_min_uS), params.g_max_uS)
     return 0.0
 
 
 @jit
-def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.conductance[cell] = params.g_min_uS
     return 0.0
 
 
 @jit
-def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
+def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell]
 
 
 @jit
-def read_sigma(conductance_uS: float, params: Any) -> float:
+def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 

@@ -14,7 +14,7 @@ from neurosim.kernels.random import normal, philox
 
 _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
-_MOST_PULSES = 255
+_MOST_PULSES: Any = 255
 
 
 class PcmParams(NamedTuple):
@@ -59,7 +59,7 @@ def _draw_exponent(cell: int, state: Any, params: Any, word: Any) -> None:
 
 
 @jit
-def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, b, _, _ = philox(cell, event, 0, key)
     g = params.reset_mean_uS + params.reset_sigma_uS * normal(a)
     state.conductance[cell] = max(g, params.reset_floor_uS)
@@ -75,30 +75,28 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
 
 
 @jit
-def pulses_to_reach(conductance_uS: float) -> float:
+def pulses_to_reach(conductance_uS: Any) -> Any:
     """Inverse of the mean curve: SET pulses from RESET to a conductance in uS."""
     g = conductance_uS
     return ((np.float32(0.027) * g - np.float32(0.15)) * g + np.float32(0.81)) * g
 
 
 @jit
-def program(
-    cell: int, target_uS: float, state: Any, params: Any, now_s: float, event: int, key: Any
-) -> float:
+def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, b, _, _ = philox(cell, event, 0, key)
     g = target_uS / params.g_max_uS
     sigma = params.program_c0 + g * (params.program_c1 + g * params.program_c2)
     sigma *= params.g_max_uS / params.program_reference_uS
     reached = min(max(np.float32(target_uS) + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
     state.conductance[cell] = reached
-    state.set_pulses[cell] = min(np.int64(np.rint(pulses_to_reach(reached))), _MOST_PULSES)
+    state.set_pulses[cell] = min(int(np.rint(pulses_to_reach(reached))), _MOST_PULSES)
     state.programmed_at_s[cell] = now_s
     _draw_exponent(cell, state, params, b)
     return params.program_energy_J
 
 
 @jit
-def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     if count < 0:
         return reset(cell, state, params, now_s, event, key)
     g = state.conductance[cell]
@@ -117,7 +115,7 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
 
 
 @jit
-def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
+def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     elapsed = max(np.float32(now_s - state.programmed_at_s[cell]), params.drift_shortest_s)
     exponent = params.drift_exponent
     if params.drift_exponent_sigma > _ZERO:
@@ -126,7 +124,7 @@ def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
 
 
 @jit
-def read_sigma(conductance_uS: float, params: Any) -> float:
+def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 

@@ -70,9 +70,7 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
 
 
 @jit
-def program(
-    cell: int, target_uS: float, state: Any, params: Any, now_s: float, event: int, key: Any
-) -> float:
+def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     reached = np.float32(target_uS) + params.program_sigma_uS * normal(philox(cell, event, 0, key)[0])
     reached = min(max(reached, state.lower[cell]), state.upper[cell])
     state.persistent[cell] = reached
@@ -81,7 +79,7 @@ def program(
 
 
 @jit
-def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     upper, lower = state.upper[cell], state.lower[cell]
     g = state.persistent[cell]
     before = state.conductance[cell]
@@ -106,19 +104,19 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
 
 
 @jit
-def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> float:
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.persistent[cell] = state.lower[cell]
     state.conductance[cell] = state.lower[cell]
     return params.program_energy_J
 
 
 @jit
-def drifted(cell: int, state: Any, params: Any, now_s: float) -> float:
+def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell]
 
 
 @jit
-def read_sigma(conductance_uS: float, params: Any) -> float:
+def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 

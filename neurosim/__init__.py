@@ -14,9 +14,23 @@ _HOMES = {
     "WritePath": "neurosim.core.config",
     "set_threads": "neurosim.kernels.jit",
 }
-_MODULES = {"data", "devices", "network", "reference", "report", "rules", "study"}
+_MODULES = ("data", "devices", "network", "reference", "report", "rules", "study")
 
-__all__ = sorted({*_HOMES, *_MODULES, "__version__"})
+__all__ = [
+    "Crossbar",
+    "Periphery",
+    "ReadPath",
+    "WritePath",
+    "__version__",
+    "data",
+    "devices",
+    "network",
+    "reference",
+    "report",
+    "rules",
+    "set_threads",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:

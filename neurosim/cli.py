@@ -80,7 +80,8 @@ def compare(
         read=None if read_noise is None else {"read_noise": read_noise},
     )
     if vary is None:
-        from neurosim.study.compare import check, compare as run_comparison
+        from neurosim.study.compare import check
+        from neurosim.study.compare import compare as run_comparison
 
         check(spec)
         open_folder(out)
@@ -88,7 +89,8 @@ def compare(
             results = run_comparison(spec, out, report, workers)
         write_json(out / "results.json", results)
     else:
-        from neurosim.study.vary import parse_vary, vary as run_vary, with_level
+        from neurosim.study.vary import parse_vary, with_level
+        from neurosim.study.vary import vary as run_vary
 
         effect, levels = parse_vary(vary)
         with_level(spec, effect, levels[0])

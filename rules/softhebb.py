@@ -14,7 +14,7 @@ from neurosim.kernels.read import matmul
 
 def softmax(u: Floats, inverse_temperature: float) -> Floats:
     """Softmax over columns of ``inverse_temperature * u`` (batch, cols)."""
-    z = np.float32(inverse_temperature) * (u - u.max(axis=1, keepdims=True))
+    z: Floats = np.float32(inverse_temperature) * (u - u.max(axis=1, keepdims=True))
     np.exp(z, out=z)
     z /= z.sum(axis=1, keepdims=True)
     return z

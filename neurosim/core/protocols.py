@@ -8,7 +8,7 @@ in the other direction: no protocol hands a weight to a rule.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +93,21 @@ class Device(Protocol):
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
     kernels: ClassVar[DeviceKernels]
-    name: str
-    g_min_uS: float
-    g_max_uS: float
+
+    @property
+    def name(self) -> str:
+        """Name of the card."""
+        ...
+
+    @property
+    def g_min_uS(self) -> float:
+        """Lower end of the nominal window."""
+        ...
+
+    @property
+    def g_max_uS(self) -> float:
+        """Upper end of the nominal window."""
+        ...
 
     @property
     def g_rest_uS(self) -> float:
@@ -135,7 +147,7 @@ class Device(Protocol):
         """Return the parameters as a named tuple of float32 for the kernels."""
         ...
 
-    def with_parameters(self, **changes: float | None) -> Device:
+    def with_parameters(self, **changes: float | None) -> Self:
         """Return a copy with some parameters changed; unknown names raise `UnknownNameError`."""
         ...
 
@@ -145,6 +157,8 @@ class Array(Protocol):
     """Anything that learns in place: a crossbar, ideal arithmetic, a torch twin. No transposed read."""
 
     shape: tuple[int, int]
+    ideal: bool
+    """Whether it is ideal arithmetic, which alone can carry rules that need more than a wire."""
 
     def program(self, weights: Floats) -> None:
         """Write signed weights (rows, cols)."""
@@ -157,7 +171,7 @@ class Array(Protocol):
     def update(
         self, pre: Floats, post: Floats, decay: Floats | None = None, mode: UpdateMode = "accumulate"
     ) -> int:
-        """Apply a local update in place and return the number of pulses given."""
+        """Apply ``dw_ij = sum_b pre_bi post_bj - decay_j w_ij`` in place; return the pulses given."""
         ...
 
     def column_norms(self) -> Floats:
@@ -168,10 +182,22 @@ class Array(Protocol):
         """Let simulated time pass."""
         ...
 
+    def weights(self) -> Floats:
+        """Return a copy of the stored weights, for inspection and plots; no rule is handed it."""
+        ...
+
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits."""
         ...
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        ...
+
+
+class IdealArithmetic(Array, Protocol):
+    """An array without devices, which can normalise a change over the whole layer."""
+
+    def update_normalised(self, change: LocalUpdate) -> None:
+        """Apply a change whose part before the rate is divided by its largest magnitude."""
         ...

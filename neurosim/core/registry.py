@@ -12,6 +12,7 @@ KINDS = {
     "device law": "neurosim.laws",
     "rule": "neurosim.rules",
     "card folder": "neurosim.cards",
+    "loader": "neurosim.loaders",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neurosim.core import registry
 from neurosim.core.checks import matrix, vector
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
@@ -55,6 +56,8 @@ class Crossbar:
     array([[2., 2.]], dtype=float32)
     """
 
+    ideal = False
+
     def __init__(
         self,
         shape: tuple[int, int],
@@ -75,9 +78,7 @@ class Crossbar:
         self.ledger = Ledger()
         self._cells = PairCells(self.shape, self.device, seed, name, self.write)
         self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
-        self._writer = Writer(
-            self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name
-        )
+        self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
 
     def program(self, weights: ArrayLike) -> None:
         """Program every pair, closed loop, and set the ADC's range for evenly spread inputs.
@@ -117,7 +118,7 @@ class Crossbar:
         """
         return self._reader.forward(matrix("x", x, None, self.shape[0]))
 
-    def calibrate(self, x: ArrayLike, percentile: float = 99.9, margin: float = 1.25) -> float:
+    def calibrate(self, x: ArrayLike, percentile: float = 100.0, margin: float = 1.25) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
 
         Returns
@@ -235,11 +236,14 @@ class Crossbar:
 
 
 def _device(device: str | Path | Device) -> Device:
-    if isinstance(device, Device):
-        return device
-    from neurosim.devices.card import load
-
-    return load(device)
+    if isinstance(device, str | Path):
+        loaded: Device = registry.find("loader", "device")(device)
+        return loaded
+    if not isinstance(device, Device):
+        raise InputError(
+            f"device: expected a card name, a card file or a device, got {type(device).__name__}"
+        )
+    return device
 
 
 def _with_read_noise(device: Device, level: float | str | None) -> Device:

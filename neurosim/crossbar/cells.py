@@ -65,7 +65,9 @@ class PairCells:
         return self._grid
 
     def _refresh(self, block: tuple[int, int]) -> None:
-        refresh_grid(*block, self._grid, self.state, self.params, self.now_s, self.read, self.kernels.read_sigma)
+        refresh_grid(
+            *block, self._grid, self.state, self.params, self.now_s, self.read, self.kernels.read_sigma
+        )
 
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""

@@ -75,5 +75,7 @@ class Ledger:
     @classmethod
     def from_array(cls, values: NDArray[np.float64]) -> Ledger:
         """Rebuild a ledger from `to_array`."""
-        kinds = [type(field.default) for field in fields(cls)]
-        return cls(*(kind(value) for kind, value in zip(kinds, values, strict=True)))
+        ledger = cls()
+        for field, value in zip(fields(cls), values, strict=True):
+            setattr(ledger, field.name, int(value) if isinstance(field.default, int) else float(value))
+        return ledger

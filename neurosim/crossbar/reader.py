@@ -16,6 +16,7 @@ from neurosim.kernels.read import (
     COLUMNS,
     SAMPLES,
     blocks,
+    even_blocks,
     finish_read,
     padded,
     quantise_inputs,
@@ -94,58 +95,55 @@ class Reader:
         return out
 
     def _currents(self, x: Floats, measure: bool) -> Floats:
-        grid = self.cells.grid
-        rows, cols = self.cells.shape
-        codes = positive_codes(self.config.dac_bits)
-        fixed = 0.0 if self.config.input_range == "vector" else float(self.config.input_range)
-        out = np.empty((x.shape[0], cols), np.float32)
-        step, adc_range = self.converter() if measure else (0.0, 0.0)
-        noisy = measure and grid.variance.size > 0
-        per_weight = 1.0 / self.cells.uS_per_weight if measure else 1.0
-        width = -(-cols // max(1, -(-cols // COLUMNS)))
-        column_blocks = blocks(cols, width)
+        """Read (n, rows) block by block; without `measure` the bare currents in uS, at no cost."""
+        out = np.empty((x.shape[0], self.cells.shape[1]), np.float32)
         for top, bottom in blocks(x.shape[0], SAMPLES):
-            samples = x[top:bottom]
-            volts = np.empty_like(samples)
-            scale = np.empty(bottom - top, np.float32)
-            clipped = quantise_inputs(
-                samples, scale, np.float32(codes), np.float32(fixed), volts
-            )
-            if not measure:
-                scale[:] = 1.0
-            tall = padded(volts, grid.difference.size)
-            power = tall * tall
-
-            def convert(
-                block: tuple[int, int], tall=tall, power=power, scale=scale, top=top, bottom=bottom
-            ) -> int:
-                left, right = block
-                count = bottom - top
-                current = tall @ grid.difference[:, left:right]
-                variance = (power @ grid.variance[:, left:right])[:count] if noisy else _NO_NOISE
-                clips: int = finish_read(
-                    current[:count], variance, scale, np.float32(step), np.float32(adc_range),
-                    np.float32(per_weight), self.reads + top, left, self.keys["read"],
-                    out[top:bottom, left:right],
-                )  # fmt: skip
-                return clips
-
-            with single_threaded_blas():
-                clips = sum(share(convert, column_blocks))
-            if measure:
-                self.ledger.dac_clipped += clipped
-                self.ledger.adc_clipped += clips
-                self.ledger.read_J += self._array_J(float(power.sum(axis=0, dtype=np.float64) @ grid.row_sum))
+            self._read_block(x[top:bottom], self.reads + top, out[top:bottom], measure)
         if measure:
             self.reads += x.shape[0]
             self.ledger.reads += x.shape[0]
-            per_vector = (
-                rows * self.periphery.dac_J(self.config.dac_bits)
-                + cols * self.periphery.adc_J(self.config.adc_bits)
-                + rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
-            )
-            self.ledger.read_periphery_J += x.shape[0] * per_vector
+            self.ledger.read_periphery_J += x.shape[0] * self._vector_J()
         return out
+
+    def _read_block(self, x: Floats, first_read: int, out: Floats, measure: bool) -> None:
+        grid = self.cells.grid
+        codes = positive_codes(self.config.dac_bits)
+        fixed = 0.0 if self.config.input_range == "vector" else self.config.input_range
+        volts, scale = np.empty_like(x), np.empty(len(x), np.float32)
+        dac_clipped = quantise_inputs(x, scale, np.float32(codes), np.float32(fixed), volts)
+        if not measure:
+            scale[:] = 1.0
+        step, adc_range = self.converter() if measure else (0.0, 0.0)
+        per_weight = 1.0 / self.cells.uS_per_weight if measure else 1.0
+        noisy = measure and grid.variance.size > 0
+        tall = padded(volts, grid.difference.size)
+        power = tall * tall
+
+        def convert(columns: tuple[int, int]) -> int:
+            left, right = columns
+            current = (tall @ grid.difference[:, left:right])[: len(x)]
+            variance = (power @ grid.variance[:, left:right])[: len(x)] if noisy else _NO_NOISE
+            clipped: int = finish_read(
+                current, variance, scale, np.float32(step), np.float32(adc_range), np.float32(per_weight),
+                first_read, left, self.keys["read"], out[:, left:right],
+            )  # fmt: skip
+            return clipped
+
+        with single_threaded_blas():
+            adc_clipped = sum(share(convert, even_blocks(out.shape[1], COLUMNS)))
+        if measure:
+            self.ledger.dac_clipped += dac_clipped
+            self.ledger.adc_clipped += adc_clipped
+            self.ledger.read_J += self._array_J(float(power.sum(axis=0, dtype=np.float64) @ grid.row_sum))
+
+    def _vector_J(self) -> float:
+        """Energy of the periphery for one input vector."""
+        rows, cols = self.cells.shape
+        return (
+            rows * self.periphery.dac_J(self.config.dac_bits)
+            + cols * self.periphery.adc_J(self.config.adc_bits)
+            + rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
+        )
 
     def _array_J(self, power_uS: float) -> float:
         """Energy of cells at a summed squared input times conductance, V^2 G t."""
@@ -170,10 +168,17 @@ class Reader:
         def measure(block: tuple[int, int]) -> np.ndarray:
             part = np.zeros(self.cells.shape[1])
             squared_norms(
-                *block, part, grid, np.float32(step), np.float32(cell_range), self.norm_reads, self.keys["norms"]
+                *block,
+                part,
+                grid,
+                np.float32(step),
+                np.float32(cell_range),
+                self.norm_reads,
+                self.keys["norms"],
             )
             return part
 
         squares = np.sum(share(measure, self.cells.row_blocks()), axis=0)
         self.count_row_reads(self.cells.shape[1])
-        return (np.sqrt(squares) / self.cells.uS_per_weight).astype(np.float32)
+        norms: Floats = (np.sqrt(squares) / self.cells.uS_per_weight).astype(np.float32)
+        return norms

@@ -197,7 +197,7 @@ class Writer:
     def _refresh(self, event: int) -> None:
         cells, device = self.cells, self.cells.device
         grid = cells.grid
-        pulse, read, sigma = self._kernels()
+        _, read, sigma = self._kernels()
 
         def refresh(block: tuple[int, int]) -> Sums:
             sums: Sums = refresh_pairs(
@@ -215,7 +215,7 @@ class Writer:
 
     def _enter(self, parts: list[Sums]) -> None:
         """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""
-        rows, cols = self.cells.shape
+        rows = self.cells.shape[0]
         voltage = self.cells.device.pulse_voltage_V
         for sums in parts:
             self.ledger.write_J += sums.energy_J

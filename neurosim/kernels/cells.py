@@ -17,7 +17,7 @@ def construct_cells(first: int, last: int, state: Any, params: Any, key: Any, co
 @jit
 def program_cells(
     first: int, targets_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any, program: Any
-) -> float:
+) -> Any:
     """Program the cells from `first` on to their targets; returns the energy in joule."""
     energy = 0.0
     for k in range(targets_uS.size):
@@ -26,9 +26,7 @@ def program_cells(
 
 
 @jit
-def pulse_cells(
-    count: int, state: Any, params: Any, now_s: float, event: int, key: Any, pulse: Any
-) -> float:
+def pulse_cells(count: int, state: Any, params: Any, now_s: float, event: int, key: Any, pulse: Any) -> Any:
     """Give every cell the same pulses; returns the energy in joule."""
     energy = 0.0
     for cell in range(state.conductance.size):

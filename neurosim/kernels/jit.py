@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+Scalar = float | np.floating[Any]
 
 
 def _compiled_sources() -> list[Path]:
@@ -58,13 +60,14 @@ def cache_folder() -> str:
 
 def jit(function: Function) -> Function:
     """Compile a kernel: no Python objects, lock released, IEEE arithmetic kept, cached by source hash."""
-    previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = cache_folder()
+    settings: Any = numba.config
+    previous = settings.CACHE_DIR
+    settings.CACHE_DIR = cache_folder()
     try:
-        compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = previous
-    return compiled
+        settings.CACHE_DIR = previous
+    return cast(Function, compiled)
 
 
 @cache

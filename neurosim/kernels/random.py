@@ -9,6 +9,7 @@ each octave of probability: only a conversion, multiplications and additions, wh
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ NORMAL_TABLE = inverse_normal_table()
 
 
 @jit
-def philox(cell, event, draw, key):
+def philox(cell: Any, event: Any, draw: Any, key: Any) -> Any:
     """Four 32-bit words (as uint64) of Philox4x32-7 for one (key, event, cell, draw)."""
     c0 = np.uint64(cell)
     c1 = np.uint64(event) & _LOW
@@ -70,13 +71,13 @@ def philox(cell, event, draw, key):
 
 
 @jit
-def uniform(word):
+def uniform(word: Any) -> Any:
     """Uniform float32 in [0, 1) from the high 24 bits of a word."""
     return np.float32(word >> _EIGHT) * np.float32(5.9604645e-08)
 
 
 @jit
-def normal(word):
+def normal(word: Any) -> Any:
     """Standard normal float32 from all 32 bits of a word; the largest magnitude is about 6.3."""
     scaled = np.float32(word | _ONE)
     bits = scaled.view(np.int32)
@@ -88,14 +89,14 @@ def normal(word):
 
 
 @jit
-def fill_uniform(out, event, key):
+def fill_uniform(out: Any, event: int, key: Any) -> None:
     """Fill a flat float32 array with uniforms, one per cell."""
     for cell in range(out.size):
         out[cell] = uniform(philox(cell, event, 0, key)[0])
 
 
 @jit
-def fill_normal(out, event, key):
+def fill_normal(out: Any, event: int, key: Any) -> None:
     """Fill a flat float32 array with standard normals, one per cell."""
     for cell in range(out.size):
         out[cell] = normal(philox(cell, event, 0, key)[0])

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from neurosim.core.protocols import Floats
-from neurosim.kernels.jit import jit, share
+from neurosim.kernels.jit import Scalar, jit, share
 from neurosim.kernels.random import normal, philox
 
 SAMPLES = 128
@@ -42,6 +42,11 @@ def blocks(count: int, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
+def even_blocks(count: int, most: int) -> list[tuple[int, int]]:
+    """Split range(count) into the fewest blocks of at most `most`, as even as can be."""
+    return blocks(count, -(-count // max(1, -(-count // most))))
+
+
 def padded(samples: Floats, cells: int) -> Floats:
     """Pad (n, rows) with zero rows to the height at which its product is computed."""
     granule = GRANULE if cells >= LARGE else SAMPLES
@@ -68,7 +73,7 @@ def matmul(a: Floats, b: Floats) -> Floats:
 
 
 @jit
-def quantise_inputs(x: Any, scale: Any, levels: float, fixed_range: float, out: Any) -> int:
+def quantise_inputs(x: Any, scale: Any, levels: Scalar, fixed_range: Scalar, out: Any) -> int:
     """Scale each input vector to [-1, 1], clip and round it to DAC codes; returns how many were clipped.
 
     `scale` (n,) receives the full scale of each vector: its largest magnitude, or `fixed_range` if that is
@@ -101,9 +106,9 @@ def finish_read(
     current: Any,
     variance: Any,
     scale: Any,
-    lsb_uS: float,
-    range_uS: float,
-    weight_per_uS: float,
+    lsb_uS: Scalar,
+    range_uS: Scalar,
+    weight_per_uS: Scalar,
     first_read: int,
     first_col: int,
     key: Any,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import Scalar, jit
 from neurosim.kernels.random import normal, philox, uniform
 
 _ZERO = np.float32(0.0)
@@ -40,7 +40,7 @@ class Sums(NamedTuple):
 
 
 @jit
-def stored(cell: int, state: Any, params: Any, now_s: float) -> float:
+def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
     """Read the conductance as the law's state means it, before any drift."""
     return state.conductance[cell]
 
@@ -107,7 +107,7 @@ def pulse_row(
 
 
 @jit
-def read_pair(row: int, col: int, grid: Any, lsb_uS: float, range_uS: float, event: int, key: Any) -> float:
+def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, key: Any) -> Any:
     """One noisy, quantised read of a pair's difference, uS."""
     seen = grid.difference[row, col]
     if grid.variance.size > 0:
@@ -148,7 +148,7 @@ def accumulator_counts(row: int, change: Any, counts: Any, accumulator: Any, pus
             counts[0, col] = n
             counts[1, col] = -n
         else:
-            counts[0, col] = n if n > 0 else 0
+            counts[0, col] = max(0, n)
             counts[1, col] = -n if n < 0 else 0
 
 
@@ -159,9 +159,9 @@ def sweep_rows(
     decay: Any,
     due: Any,
     exact: bool,
-    pulses_per_uS: float,
-    lsb_uS: float,
-    range_uS: float,
+    pulses_per_uS: Scalar,
+    lsb_uS: Scalar,
+    range_uS: Scalar,
     push_pull: bool,
     accumulator: Any,
     grid: Any,
@@ -198,9 +198,7 @@ def sweep_rows(
             accumulator_counts(row, wanted, counts, accumulator, push_pull)
         else:
             stochastic_counts(row, wanted, counts, push_pull, event, keys[0])
-        sums = pulse_row(
-            row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma
-        )
+        sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
         energy += sums.energy_J
         pulses += sums.pulses
         cells += sums.pulsed_cells
@@ -240,8 +238,8 @@ def depress_rows(
 def refresh_pairs(
     first: int,
     last: int,
-    high_uS: float,
-    low_uS: float,
+    high_uS: Scalar,
+    low_uS: Scalar,
     grid: Any,
     state: Any,
     params: Any,
@@ -287,7 +285,7 @@ def refresh_pairs(
 
 @jit
 def squared_norms(
-    first: int, last: int, out: Any, grid: Any, lsb_uS: float, range_uS: float, event: int, key: Any
+    first: int, last: int, out: Any, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, key: Any
 ) -> None:
     """Add to `out` (cols,) float64 the squares of one noisy read of rows [first, last), uS^2."""
     for row in range(first, last):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from neurosim.core.errors import CapabilityError, CheckpointError
-from neurosim.core.protocols import Array, Floats, Rule, State, UpdateMode
-from neurosim.reference.ideal import IdealArray
+from neurosim.core.protocols import Array, Floats, IdealArithmetic, Rule, State, UpdateMode
 
 
 class Dense:
@@ -30,7 +31,7 @@ class Dense:
     """
 
     def __init__(self, array: Array, rule: Rule, mode: UpdateMode = "accumulate", norm_every: int = 100):
-        if rule.ideal_only and not isinstance(array, IdealArray):
+        if rule.ideal_only and not array.ideal:
             raise CapabilityError(
                 f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
             )
@@ -47,8 +48,8 @@ class Dense:
                 self.norm_errors.append(float(np.abs(self.state["tracking_error"]).mean()))
         u = self.array.forward(x)
         change = self.rule(x, u, self.state)
-        if change.rate is not None and isinstance(self.array, IdealArray):
-            self.array.update(change.pre, change.post, change.decay, rate=change.rate)
+        if change.rate is not None:
+            cast(IdealArithmetic, self.array).update_normalised(change)
         else:
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1

@@ -18,7 +18,7 @@ CHUNK = 2000
 
 def softmax_features(u: Floats) -> Floats:
     """softmax(5 u) sqrt(cols), the features of the fully connected preset; (n, cols)."""
-    z = np.float32(BETA) * (u - u.max(axis=1, keepdims=True))
+    z: Floats = np.float32(BETA) * (u - u.max(axis=1, keepdims=True))
     np.exp(z, out=z)
     z *= np.float32(np.sqrt(u.shape[1])) / z.sum(axis=1, keepdims=True)
     return z
@@ -26,7 +26,7 @@ def softmax_features(u: Floats) -> Floats:
 
 def triangle_features(u: Floats) -> Floats:
     """Triangle activation relu(u - mean over columns) (Coates et al. 2011), each vector scaled to rms one."""
-    t = np.maximum(u - u.mean(axis=1, keepdims=True), 0)
+    t: Floats = np.maximum(u - u.mean(axis=1, keepdims=True), 0)
     t /= np.sqrt(np.square(t).mean(axis=1, keepdims=True)) + np.float32(1e-8)
     return t
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neurosim.core.checks import matrix, vector
-from neurosim.core.errors import CheckpointError
-from neurosim.core.protocols import Floats, State, UpdateMode
+from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.protocols import Floats, LocalUpdate, State, UpdateMode
 from neurosim.kernels.read import matmul
 
 
@@ -21,6 +21,8 @@ class IdealArray:
     dtype : float32 or float64
         Precision of weights and products; float32 products have bits that do not depend on threads.
     """
+
+    ideal = True
 
     def __init__(self, shape: tuple[int, int], dtype: DTypeLike = np.float32):
         self.shape = (int(shape[0]), int(shape[1]))
@@ -38,7 +40,7 @@ class IdealArray:
     def forward(self, x: ArrayLike) -> Floats:
         """Return x (batch, rows) @ weights."""
         product = self._product(matrix("x", x, None, self.shape[0]), self._weights)
-        return product.astype(self._weights.dtype, copy=False)  # type: ignore[return-value]
+        return product.astype(self._weights.dtype, copy=False)
 
     def update(
         self,
@@ -46,26 +48,31 @@ class IdealArray:
         post: ArrayLike,
         decay: ArrayLike | None = None,
         mode: UpdateMode = "accumulate",
-        rate: ArrayLike | None = None,
     ) -> int:
-        """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses.
+        """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
+        self._weights += self._change(pre, post, decay)
+        return 0
 
-        With `rate` (cols,), the learning rate contained in `post` and `decay`, the change before the rate
-        is divided by its largest magnitude over the whole layer: more than a wire carries, so ideal only.
-        """
+    def update_normalised(self, change: LocalUpdate) -> None:
+        """Apply a change whose part before the rate is divided by its largest magnitude over the layer."""
+        wanted = self._change(change.pre, change.post, change.decay)
+        if change.rate is None:
+            raise InputError("rate: a change is normalised before its rate, which is missing")
+        wanted /= np.abs(wanted / change.rate).max() + 1e-30
+        self._weights += wanted
+
+    def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> NDArray[np.floating]:
         pre = matrix("pre", pre, None, self.shape[0])
         post = matrix("post", post, pre.shape[0], self.shape[1])
         change = self._product(pre.T, post)
         if decay is not None:
             change -= vector("decay", decay, self.shape[1]) * self._weights
-        if rate is not None:
-            change /= np.abs(change / vector("rate", rate, self.shape[1])).max() + 1e-30
-        self._weights += change
-        return 0
+        return change
 
     def column_norms(self) -> Floats:
         """Return the exact norm of each column."""
-        return np.linalg.norm(self._weights, axis=0).astype(np.float32)
+        norms: Floats = np.linalg.norm(self._weights, axis=0).astype(np.float32)
+        return norms
 
     def advance(self, seconds: float) -> None:
         """Nothing ages."""

@@ -71,7 +71,12 @@ def untrained_scores(training: Training) -> dict[str, float]:
         if isinstance(array, Crossbar):
             array.calibrate(training.data.inputs(training.fit.images[:1000]))
         _untrained[key] = evaluate(
-            array, training.data, training.fit, training.test, training.experiment.readout_epochs, training.seed
+            array,
+            training.data,
+            training.fit,
+            training.test,
+            training.experiment.readout_epochs,
+            training.seed,
         )
         array.restore(before)
     return _untrained[key]
@@ -199,14 +204,10 @@ def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, An
     return found
 
 
-def _share_kept(
-    score: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]
-) -> float | None:
+def _share_kept(score: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> float | None:
     """(device - untrained device) / (ideal - untrained ideal), of the means over seeds."""
     if not ideal:
         return None
     gained = np.mean([run[score] - run["untrained"][score] for run in runs])
-    possible = np.mean(
-        [ideal[run["seed"]][score] - ideal[run["seed"]]["untrained"][score] for run in runs]
-    )
+    possible = np.mean([ideal[run["seed"]][score] - ideal[run["seed"]]["untrained"][score] for run in runs])
     return float(gained / possible) if possible > 0 else None

@@ -25,7 +25,7 @@ def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:
     )
 
 
-class unmetered:  # noqa: N801
+class unmetered:
     """Context in which reads of a crossbar do not enter its ledger: looking is not learning."""
 
     def __init__(self, array: Array):

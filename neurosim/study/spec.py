@@ -25,9 +25,9 @@ class Arm(Frozen):
     device: str
     mode: UpdateMode | None = None
     window: float | None = Field(None, gt=0)
-    parameters: dict[str, float | None] = {}
-    read: dict[str, Any] = {}
-    write: dict[str, Any] = {}
+    parameters: dict[str, float | None] = Field(default_factory=dict)
+    read: dict[str, Any] = Field(default_factory=dict)
+    write: dict[str, Any] = Field(default_factory=dict)
 
 
 class Experiment(Frozen):
@@ -40,7 +40,7 @@ class Experiment(Frozen):
     hold_out: bool = False
     """Train without the validation split and report accuracy on it: for tuning, so the test set stays unseen."""
     rule: str = "softhebb"
-    rule_options: dict[str, Any] = {}
+    rule_options: dict[str, Any] = Field(default_factory=dict)
     neurons: int = Field(100, ge=2)
     epochs: int = Field(1, ge=1)
     batch: int = Field(32, ge=1)
@@ -60,7 +60,7 @@ class Experiment(Frozen):
     mode: UpdateMode = "accumulate"
     window: float = Field(1.3, gt=0)
     """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
-    parameters: dict[str, float | None] = {}
+    parameters: dict[str, float | None] = Field(default_factory=dict)
     """Device parameters changed in every arm that has them."""
     read: ReadPath = ReadPath(**EIGHT_BITS)
     write: WritePath = WritePath()

@@ -12,7 +12,7 @@ import numpy as np
 
 from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import CheckpointError
-from neurosim.core.protocols import Array, Floats
+from neurosim.core.protocols import Array, Floats, State
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
@@ -156,9 +156,7 @@ class Training:
     def result(self, untrained: dict[str, float]) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
-        scores = evaluate(
-            array, self.data, self.fit, self.test, self.experiment.readout_epochs, self.seed
-        )
+        scores = evaluate(array, self.data, self.fit, self.test, self.experiment.readout_epochs, self.seed)
         rows, cols = array.shape
         found: dict[str, Any] = {
             "arm": self.name,
@@ -179,7 +177,7 @@ class Training:
     def pictures(self) -> dict[str, np.ndarray]:
         """Return weights (rows, shown) of the first neurons and the conductances, for the report."""
         array = self.layer.array
-        shown = {"weights": array.weights()[:, :SHOWN_FIELDS]}
+        shown: dict[str, np.ndarray] = {"weights": array.weights()[:, :SHOWN_FIELDS]}
         if isinstance(array, Crossbar):
             conductance = array.conductance_uS()
             edges = np.linspace(0, max(float(conductance.max()), array.device.g_max_uS), 81)
@@ -189,8 +187,13 @@ class Training:
 
     def save(self, path: Path, untrained: dict[str, float]) -> None:
         """Write a checkpoint."""
-        saved = {f"layer.{name}": values for name, values in self.layer.snapshot().items()}
-        notes = {"identity": self.identity, "curve": self.curve, "seconds": self.seconds, "untrained": untrained}
+        saved: State = {f"layer.{name}": values for name, values in self.layer.snapshot().items()}
+        notes = {
+            "identity": self.identity,
+            "curve": self.curve,
+            "seconds": self.seconds,
+            "untrained": untrained,
+        }
         write_arrays(path, {**saved, "notes": text_array(json.dumps(notes))})
 
     def resume(self, path: Path) -> dict[str, float]:

@@ -36,7 +36,7 @@ def effects(experiment: Experiment) -> dict[str, str]:
     return found
 
 
-def _numeric(model: type[ReadPath] | type[WritePath]) -> list[str]:
+def _numeric(model: type[ReadPath | WritePath]) -> list[str]:
     return [
         name
         for name, field in model.model_fields.items()

@@ -1,0 +1,46 @@
+# Two commands for a newcomer: make demo, make test. Each sets up .venv by itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EXTRAS := spiking,fit,cluster,docs,notebooks,dev
+OUT    ?= out/demo
+
+# Real data, where a folder of it lies beside the checkout; the library itself knows no such place.
+ifneq ($(wildcard ../shared/data),)
+export NEUROSIM_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: demo test lint docs notebooks bench verify clean
+
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neurosim needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/neurosim compare docs/results/digits-demo.toml --out $(OUT)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/installed
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+notebooks: $(VENV)/installed
+	$(BIN)/python notebooks/execute.py
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+verify: $(VENV)/installed
+	$(BIN)/python -m benchmarks.verify --out docs/results
+
+clean:
+	rm -rf $(VENV) build docs/_build out

@@ -1,0 +1,247 @@
+"""What the report reads, checked at the door: `results.json`, `vary.json` and the pictures beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neurosim.core.errors import CheckpointError, DataError
+from neurosim.core.protocols import State
+from neurosim.study.spec import IDEAL
+from neurosim.study.store import read_arrays
+
+RESULTS, VARY = "results.json", "vary.json"
+COMMANDS = {
+    RESULTS: "neurosim compare EXPERIMENT.toml --out {folder}",
+    VARY: "neurosim vary EXPERIMENT.toml --out {folder}",
+}
+"""The command that makes each file, for the error messages."""
+Interval = tuple[float, float]
+
+
+class Part(BaseModel):
+    """Base of the models below: further keys are ignored, NaN and infinity refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Energy(Part):
+    """Joules of one arm, means over seeds; names as in `neurosim.crossbar.ledger.Ledger.energy`."""
+
+    update_J: float
+    update_J_per_synapse: float
+    update_J_per_synapse_with_periphery: float
+    update_J_per_pulse: float = 0.0
+    write_J: float = 0.0
+    refresh_J: float = 0.0
+    readback_J: float = 0.0
+    refreshed_pairs: float = 0.0
+    rows_read_back: float = 0.0
+
+    @property
+    def periphery_per_synapse(self) -> float:
+        """Periphery's part of one update of one synapse (J), a lower bound."""
+        return self.update_J_per_synapse_with_periphery - self.update_J_per_synapse
+
+    @property
+    def pulses_per_synapse(self) -> float:
+        """Pulses that one update gives to one synapse."""
+        return self.update_J_per_synapse / self.update_J_per_pulse if self.update_J_per_pulse else 0.0
+
+    def per_synapse(self, part: str) -> float:
+        """Return the part "write", "refresh" or "readback" of one update of one synapse (J)."""
+        whole: float = getattr(self, f"{part}_J")
+        return whole / self.update_J * self.update_J_per_synapse if self.update_J else 0.0
+
+
+class Untrained(Part):
+    """Scores before learning."""
+
+    accuracy: float
+    vote: float
+
+
+class Run(Part):
+    """One arm with one seed."""
+
+    arm: str
+    seed: int
+    curve: tuple[tuple[float, float], ...] = ()
+    neurons_used: float | None = None
+    norm_mean: float | None = None
+    norm_tracking_error: float | None = None
+    adc_clipped_share: float | None = None
+
+
+class ArmSummary(Part):
+    """One arm, means over seeds with 95 % intervals."""
+
+    arm: str
+    seeds: int
+    accuracy_mean: float
+    accuracy_ci95: Interval
+    untrained_accuracy_mean: float
+    gap_to_ideal_mean: float
+    gap_ci95: Interval | None
+    accuracy_learning_kept: float | None
+    vote_mean: float
+    vote_ci95: Interval
+    untrained_vote_mean: float
+    vote_gap_to_ideal_mean: float
+    vote_gap_ci95: Interval | None
+    vote_learning_kept: float | None
+    accuracy_triangle_mean: float | None = None
+    accuracy_triangle_ci95: Interval | None = None
+    energy: Energy | None = None
+    seconds_mean: float | None = None
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether this is the arm in ideal arithmetic."""
+        return self.arm == IDEAL
+
+
+class Baseline(Part):
+    """A classifier that needs no layer."""
+
+    name: str
+    accuracy: float
+    accuracy_ci95: Interval | None = None
+
+
+class Data(Part):
+    """What the accuracies are of."""
+
+    note: str
+    image_shape: tuple[int, int, int]
+    train_images: int
+    test_images: int
+    reported_on: str
+
+    @property
+    def where(self) -> str:
+        """Words that go with every accuracy, such as "test set of CIFAR-10 (JPEG q75)"."""
+        return f"{self.reported_on} of {self.note}"
+
+
+class Study(Part):
+    """What both kinds of results have."""
+
+    data: Data
+    config: dict[str, Any]
+    versions: dict[str, str]
+    baselines: tuple[Baseline, ...] = ()
+
+    @classmethod
+    def of(cls, values: Self | dict[str, Any]) -> Self:
+        """Return plain results as a checked model; a model passes through."""
+        return values if isinstance(values, cls) else cls.model_validate(values)
+
+
+class Results(Study):
+    """What `neurosim.study.compare.compare` returns."""
+
+    runs: tuple[Run, ...]
+    summary: tuple[ArmSummary, ...]
+
+    @property
+    def ideal(self) -> ArmSummary | None:
+        """The arm in ideal arithmetic."""
+        return next((arm for arm in self.summary if arm.is_ideal), None)
+
+    @property
+    def device_arms(self) -> list[ArmSummary]:
+        """All arms but the ideal one."""
+        return [arm for arm in self.summary if not arm.is_ideal]
+
+    @property
+    def seeds(self) -> int:
+        """Largest number of seeds of an arm."""
+        return max((arm.seeds for arm in self.summary), default=0)
+
+
+class Point(Part):
+    """Scores at one level of a disturbance."""
+
+    level: float | None = None
+    accuracy_mean: float
+    accuracy_ci95: Interval | None = None
+    vote_mean: float | None = None
+    vote_ci95: Interval | None = None
+
+
+class VariedArm(Part):
+    """One arm at every level."""
+
+    arm: str
+    points: tuple[Point, ...]
+    undisturbed_accuracy: float | None = None
+    tolerated_level: float | None = None
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the level does not touch this arm: ideal arithmetic, or a single point."""
+        return self.arm == IDEAL or len(self.points) < 2
+
+
+class Vary(Study):
+    """A study of how much of one disturbance the arms tolerate."""
+
+    parameter: str
+    unit: str
+    levels: tuple[float, ...]
+    arms: tuple[VariedArm, ...]
+
+    @property
+    def quantity(self) -> str:
+        """Name and unit of what varies, for axes and headings."""
+        return f"{self.parameter.replace('_', ' ')} ({self.unit or '1'})"
+
+
+def read_results(folder: Path) -> Results | None:
+    """Read `results.json`, or return None if there is none; raises `DataError` if it is damaged."""
+    return _read(folder, RESULTS, Results)
+
+
+def read_vary(folder: Path) -> Vary | None:
+    """Read `vary.json`, or return None if there is none; raises `DataError` if it is damaged."""
+    return _read(folder, VARY, Vary)
+
+
+def nothing_in(folder: Path) -> DataError:
+    """Return the error for a folder without results."""
+    return DataError(f"{folder}: no {RESULTS} there; make it with: {_command(folder, RESULTS)}")
+
+
+def _read[Model: Study](folder: Path, name: str, model: type[Model]) -> Model | None:
+    path = folder / name
+    try:
+        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        reason = f"{'.'.join(map(str, fault['loc'])) or 'contents'}: {fault['msg']}"
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+    raise DataError(f"{path} is damaged ({reason}); make it again with: {_command(folder, name)}")
+
+
+def _command(folder: Path, name: str) -> str:
+    return COMMANDS[name].format(folder=folder)
+
+
+def read_pictures(folder: Path, arms: list[str]) -> dict[str, State]:
+    """Return the pictures of those arms that have a sound file."""
+    found = {}
+    for arm in arms:
+        path = folder / f"pictures-{arm}.npz"
+        try:
+            if path.is_file():
+                found[arm] = read_arrays(path)
+        except (CheckpointError, OSError):
+            continue
+    return found

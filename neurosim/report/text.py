@@ -1,0 +1,71 @@
+"""Numbers as people read them: unit prefixes, percent, points, means with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+PREFIXES = {
+    -8: "y", -7: "z", -6: "a", -5: "f", -4: "p", -3: "n", -2: "µ", -1: "m",
+    0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P", 6: "E",
+}  # fmt: skip
+NOTHING = "–"
+"""Stands where there is no number."""
+MINUS = "−"
+
+
+def si(value: float, unit: str, digits: int = 3) -> str:
+    """Return a value with a unit prefix and so many significant digits: ``si(1.2e-12, "J")`` is "1.20 pJ"."""
+    if value == 0:
+        return f"0 {unit}"
+    power = _power_of_thousand(value, digits)
+    scaled = value / 1000.0**power
+    before_point = len(f"{abs(scaled):.0f}") if abs(scaled) >= 1 else 1
+    return f"{number(scaled, max(0, digits - before_point))} {PREFIXES[power]}{unit}"
+
+
+def common_prefix(values: Iterable[float]) -> tuple[float, str]:
+    """Return (scale, prefix) that suit an axis for all these values; a value is divided by the scale."""
+    largest = max((abs(value) for value in values), default=0.0)
+    power = _power_of_thousand(largest, 3) if largest else 0
+    return 1000.0**power, PREFIXES[power]
+
+
+def _power_of_thousand(value: float, digits: int) -> int:
+    exponent = int(f"{abs(value):.{digits - 1}e}".split("e")[1])
+    return min(max(exponent // 3, min(PREFIXES)), max(PREFIXES))
+
+
+def number(value: float, decimals: int = 1) -> str:
+    """Return a number with a true minus sign and without a negative zero."""
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """Return a share as a number in percent, the sign left to the heading."""
+    return NOTHING if share is None else number(100 * share, decimals)
+
+
+def spread(mean: float, interval: tuple[float, float] | None) -> str:
+    """Return mean and 95 % interval in percent: "88.9 ± 8.6", or with both ends if it is lopsided."""
+    if interval is None:
+        return percent(mean)
+    low, high = interval
+    if abs((low + high) / 2 - mean) < 1e-9:
+        return f"{percent(mean)} ± {percent((high - low) / 2)}"
+    return f"{percent(mean)} ({percent(low)} to {percent(high)})"
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """Return a number with so many significant digits, without an exponent where that stays short."""
+    if value == 0 or abs(value) >= 1e-5:
+        rounded = float(f"{value:.{digits - 1}e}")
+        return f"{rounded:.8f}".rstrip("0").rstrip(".").replace("-", MINUS)
+    return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def one_line(name: str, longest: int = 34) -> str:
+    """Return a name on one line, cut in the middle where it is too long for a figure."""
+    name = " ".join(name.split())
+    half = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
