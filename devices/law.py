@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen
 from neurosim.core.errors import UnknownNameError
@@ -37,6 +37,12 @@ class Law(Frozen):
     g_max_uS: float = quantity("uS", gt=0)
     read_noise_relative: float | None = quantity("1", None, ge=0)
     read_noise_floor_uS: float | None = quantity("uS", None, ge=0)
+
+    @model_validator(mode="after")
+    def _window_is_open(self) -> Self:
+        if self.g_max_uS <= self.g_min_uS:
+            raise ValueError(f"g_max_uS = {self.g_max_uS}: must exceed g_min_uS = {self.g_min_uS}")
+        return self
 
     @property
     def g_rest_uS(self) -> float:

@@ -9,15 +9,22 @@ from pydantic import Field
 
 from neurosim.core.config import Frozen
 from neurosim.core.protocols import Floats, LocalUpdate, State
-from neurosim.kernels.read import matmul
+from neurosim.kernels.read import small_product
 
 
 def softmax(u: Floats, inverse_temperature: float) -> Floats:
     """Softmax over columns of ``inverse_temperature * u`` (batch, cols)."""
-    z: Floats = np.float32(inverse_temperature) * (u - u.max(axis=1, keepdims=True))
+    z: Floats = u - u.max(axis=1, keepdims=True)
+    z *= np.float32(inverse_temperature)
     np.exp(z, out=z)
     z /= z.sum(axis=1, keepdims=True)
     return z
+
+
+def columnwise(a: Floats, b: Floats) -> Floats:
+    """Sum over the batch of a * b, one value a column (cols,)."""
+    total: Floats = np.einsum("bj,bj->j", a, b)
+    return total
 
 
 class SoftHebb(Frozen):
@@ -69,15 +76,16 @@ class SoftHebb(Frozen):
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""
         rate = self._rate(state) / np.float32(x.shape[0])
-        post = self._response(u) * rate
-        decay = (post * u).sum(axis=0)
+        post = self._response(u)
+        post *= rate
+        decay = columnwise(post, u)
         self._track_norms(x, post, u, decay, state)
         return LocalUpdate(x, post, decay)
 
     def _track_norms(self, x: Floats, post: Floats, u: Floats, decay: Floats, state: State) -> None:
         """Follow r^2 by the update's own arithmetic: 2 D (1 - r^2) + |step|^2, D the decay."""
-        overlap = matmul(x, np.ascontiguousarray(x.T))
-        hebbian = (post * matmul(overlap, post)).sum(axis=0)
+        overlap = small_product(x, x.T)
+        hebbian = columnwise(post, small_product(overlap, post))
         r2 = state["norm_squared"]
         step = hebbian - 2 * decay * decay + decay * decay * r2
         r2 += 2 * decay * (1 - r2) + step
@@ -99,4 +107,4 @@ class SoftHebbPaper(SoftHebb):
         """Return the update together with the rate inside it, for the normalisation."""
         rate = self._rate(state)
         post = self._response(u) * rate
-        return LocalUpdate(x, post, (post * u).sum(axis=0), rate)
+        return LocalUpdate(x, post, columnwise(post, u), rate)

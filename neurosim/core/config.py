@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,7 +59,7 @@ class ReadPath(Frozen):
     """Word-line voltage of a full-scale input."""
     integration_time_s: float = Field(100e-9, gt=0)
     """Time for which one input vector is applied."""
-    input_range: float | Literal["vector"] = "vector"
+    input_range: Annotated[float, Field(gt=0)] | Literal["vector"] = "vector"
     """Input of full scale; "vector" scales each input vector by its own largest magnitude."""
     dac_bits: int | None = Field(None, ge=2, le=16)
     """Signed DAC codes, round half to even; None is a perfect DAC."""
@@ -67,7 +67,7 @@ class ReadPath(Frozen):
     """Signed ADC codes, round half to even, after the two currents of a pair are subtracted."""
     adc_range_uS: float | None = Field(None, gt=0)
     """Full scale of the ADC in uS of summed pair difference; None lets `program` and `calibrate` set it."""
-    read_noise: float | Literal["card"] | None = "card"
+    read_noise: Annotated[float, Field(ge=0)] | Literal["card"] | None = "card"
     """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
     drift: bool = True
     """Evaluate the drift law once the clock has been advanced."""

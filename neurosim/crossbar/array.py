@@ -224,7 +224,12 @@ class Crossbar:
             If an array is missing or has another shape.
         """
         reader, writer = self._reader, self._writer
+        rows, cols = self.shape
+        shapes = {"row_sum": [(rows,)], "pending_decay": [(cols,)], "accumulator": [(0, 0), self.shape]}
         try:
+            for name, fitting in shapes.items():
+                if snapshot[name].shape not in fitting:
+                    raise CheckpointError(f"checkpoint does not fit this array: {name}")
             self._cells.restore(snapshot)
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             reader.adc_range_uS = float(snapshot["adc_range_uS"][0])

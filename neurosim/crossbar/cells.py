@@ -15,7 +15,7 @@ from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
 from neurosim.kernels.update import Grid, refresh_grid, stored
 
-ROWS = 64
+ROWS = 32
 """Rows of one block of work: fixed, so that results do not depend on the number of threads."""
 
 

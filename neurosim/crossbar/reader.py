@@ -116,11 +116,12 @@ class Reader:
         step, adc_range = self.converter() if measure else (0.0, 0.0)
         per_weight = 1.0 / self.cells.uS_per_weight if measure else 1.0
         noisy = measure and grid.variance.size > 0
-        tall = padded(volts, grid.difference.size)
+        columns = even_blocks(out.shape[1], COLUMNS)
+        tall = padded(volts, x.shape[1] * min(right - left for left, right in columns))
         power = tall * tall
 
-        def convert(columns: tuple[int, int]) -> int:
-            left, right = columns
+        def convert(block: tuple[int, int]) -> int:
+            left, right = block
             current = (tall @ grid.difference[:, left:right])[: len(x)]
             variance = (power @ grid.variance[:, left:right])[: len(x)] if noisy else _NO_NOISE
             clipped: int = finish_read(
@@ -130,7 +131,7 @@ class Reader:
             return clipped
 
         with single_threaded_blas():
-            adc_clipped = sum(share(convert, even_blocks(out.shape[1], COLUMNS)))
+            adc_clipped = sum(share(convert, columns))
         if measure:
             self.ledger.dac_clipped += dac_clipped
             self.ledger.adc_clipped += adc_clipped
@@ -178,7 +179,7 @@ class Reader:
             )
             return part
 
-        squares = np.sum(share(measure, self.cells.row_blocks()), axis=0)
+        squares = np.sum(share(measure, blocks(self.cells.shape[0], SAMPLES)), axis=0)
         self.count_row_reads(self.cells.shape[1])
         norms: Floats = (np.sqrt(squares) / self.cells.uS_per_weight).astype(np.float32)
         return norms

@@ -73,8 +73,8 @@ class Writer:
         if mode == "online":
             self._trains(pre, post, event)
             if due.size:
-                self._sweep(None, None, due, event, accumulate=False)
-            self.updates += pre.shape[0]
+                self._sweep(None, None, due, event + pre.shape[0], accumulate=False)
+            self.updates += pre.shape[0] + 1
         else:
             self._sweep(pre, post, due, event, accumulate=mode == "mixed")
             self.updates += 1
@@ -123,15 +123,15 @@ class Writer:
         exact = self.config.decay_mode == "exact"
         step, cell_range = self.reader.cell_converter()
         pulses_per_weight = np.float32(cells.uS_per_weight * self.pulses_per_uS)
-        wanted = None if post is None else post * pulses_per_weight
 
         def sweep(block: tuple[int, int]) -> Sums:
             first, last = block
             change = self._block(last - first)
-            if pre is None or wanted is None:
+            if pre is None or post is None:
                 change[:] = 0
             else:
-                np.matmul(pre[:, first:last].T, wanted, out=change)
+                np.matmul(pre[:, first:last].T, post, out=change)
+                change *= pulses_per_weight
             sums: Sums = sweep_rows(
                 first, change, self.pending_decay, due, exact, np.float32(self.pulses_per_uS),
                 np.float32(step), np.float32(cell_range), self.push_pull, accumulator, grid, cells.state, cells.params,

@@ -17,7 +17,7 @@ from neurosim.kernels.random import normal, philox
 SAMPLES = 128
 """Samples of one block; a shorter block is padded with zeros."""
 GRANULE = 32
-"""Padding of a short block on a large array, where the product's bits do not depend on its height."""
+"""Padding of a short block against many cells, where the product's bits do not depend on its height."""
 LARGE = 1 << 17
 COLUMNS = 512
 """Columns of one block."""
@@ -48,7 +48,7 @@ def even_blocks(count: int, most: int) -> list[tuple[int, int]]:
 
 
 def padded(samples: Floats, cells: int) -> Floats:
-    """Pad (n, rows) with zero rows to the height at which its product is computed."""
+    """Pad (n, rows) with zero rows to the height at which its product with a block of cells is computed."""
     granule = GRANULE if cells >= LARGE else SAMPLES
     missing = -samples.shape[0] % granule
     if missing == 0:
@@ -64,12 +64,19 @@ def matmul(a: Floats, b: Floats) -> Floats:
 
     def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
         (top, bottom), (left, right) = block
-        tall = padded(a[top:bottom], b.size)
+        tall = padded(a[top:bottom], a.shape[1] * (right - left))
         out[top:bottom, left:right] = (tall @ b[:, left:right])[: bottom - top]
 
     with single_threaded_blas():
         share(multiply, work)
     return out
+
+
+def small_product(a: Floats, b: Floats) -> Floats:
+    """Return a @ b on one BLAS thread: the same bits for any number of threads, not for any split."""
+    with single_threaded_blas():
+        product: Floats = a @ b
+    return product
 
 
 @jit
@@ -131,10 +138,11 @@ def finish_read(
                 out[n, j] = current[n, j]
         back = scale[n] * weight_per_uS
         if lsb_uS > _ZERO:
+            codes = np.rint(range_uS / lsb_uS)
             for j in range(out.shape[1]):
-                v = np.rint(out[n, j] / lsb_uS) * lsb_uS
-                clipped += abs(v) > range_uS
-                out[n, j] = min(max(v, -range_uS), range_uS) * back
+                code = np.rint(out[n, j] / lsb_uS)
+                clipped += abs(code) > codes
+                out[n, j] = min(max(code, -codes), codes) * lsb_uS * back
         else:
             for j in range(out.shape[1]):
                 out[n, j] *= back

@@ -31,7 +31,7 @@ def fields_that_fit(image_shape: tuple[int, int, int], arms: int, budget: int = 
 def receptive_fields(
     arm: str, pictures: State, image_shape: tuple[int, int, int], most: int = MOST_FIELDS
 ) -> Figure | None:
-    """Weights of the first neurons as images before and after learning, on one scale.
+    """Weights of the first neurons as images before and after learning, on one scale, that of "after".
 
     None if the weights are missing or do not have the shape of the images.
     """
@@ -40,8 +40,8 @@ def receptive_fields(
     if len(images) < 2 or any(image is None or not len(image) for image in images):
         return None
     shown = [image[:most] for image in images if image is not None]
-    largest = float(np.quantile(np.abs(np.concatenate(shown)), 0.998)) or 1.0
-    figure = new_figure(2.75, 4.7)
+    largest = float(np.quantile(np.abs(shown[1]), 0.998)) or float(np.abs(shown[0]).max()) or 1.0
+    figure = new_figure(3.1, 4.7)
     panels = figure.subplots(1, 2)
     for axes, moment, fields in zip(panels, MOMENTS, shown, strict=True):
         _show_mosaic(axes, fields, largest)
@@ -49,7 +49,9 @@ def receptive_fields(
     figure.suptitle(label(arm, 50), fontsize=10, fontweight="bold")
     in_colour = shown[0].ndim == 4
     scale = ScalarMappable(Normalize(-largest, largest), CHANNEL_MAP if in_colour else COLOUR_MAP)
-    bar = figure.colorbar(scale, ax=list(panels), orientation="horizontal", fraction=0.05, pad=0.03, aspect=40)
+    bar = figure.colorbar(
+        scale, ax=list(panels), orientation="horizontal", extend="both", fraction=0.05, pad=0.03, aspect=40
+    )
     bar.set_label(f"Weight{' of each colour channel' if in_colour else ''} (weight units)", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     return figure
@@ -81,8 +83,9 @@ def _show_mosaic(axes: Axes, fields: NDArray[Any], largest: float) -> None:
     if fields.ndim == 4:
         axes.imshow(mosaic(np.clip(0.5 + 0.5 * fields / largest, 0, 1), 1.0), interpolation="none")
     else:
-        grid = np.ma.masked_invalid(mosaic(fields, np.nan))
-        axes.imshow(grid, cmap=COLOUR_MAP, vmin=-largest, vmax=largest, interpolation="none")
+        axes.imshow(
+            mosaic(fields, np.nan), cmap=COLOUR_MAP, vmin=-largest, vmax=largest, interpolation="none"
+        )
     axes.set_axis_off()
 
 

@@ -29,7 +29,7 @@ from neurosim.study.spec import IDEAL
 SCORES = {"accuracy": "Linear readout", "vote": "Vote of the winning neuron"}
 DEVICE_PARTS = {"write": "learning pulses", "refresh": "refresh", "readback": "read-back for decay and norms"}
 PART_COLOURS = {"write": "#0072B2", "refresh": "#E69F00", "readback": "#56B4E9"}
-DEVICE_COLOUR, PERIPHERY_COLOUR = "#0072B2", "#BBBBBB"
+PERIPHERY_COLOUR = "#BBBBBB"
 CROWDED = 5
 """With more device arms than this, each gets a panel of learning curves of its own."""
 
@@ -88,7 +88,10 @@ def gap_points(results: Results) -> Figure | None:
     colour = colours([arm.arm for arm in results.summary])
     figure = new_figure(row_height(len(arms)))
     figure.suptitle(f"Accuracy lost against ideal arithmetic, {label(results.data.where, 80)}", fontsize=11)
-    keys = {"accuracy": ("gap_to_ideal_mean", "gap_ci95"), "vote": ("vote_gap_to_ideal_mean", "vote_gap_ci95")}
+    keys = {
+        "accuracy": ("gap_to_ideal_mean", "gap_ci95"),
+        "vote": ("vote_gap_to_ideal_mean", "vote_gap_ci95"),
+    }
     for axes, (score, title) in zip(figure.subplots(1, 2, sharey=True), SCORES.items(), strict=True):
         for row, arm in enumerate(arms):
             gap, interval = (getattr(arm, key) for key in keys[score])
@@ -175,7 +178,7 @@ def energy_bars(results: Results) -> Figure | None:
     whole = [arm.energy.update_J_per_synapse_with_periphery for arm in arms if arm.energy]
     _stack(left, list(parts.values()), list(PART_COLOURS.values()), device)
     left.set(title="Devices alone", xlabel=_energy_label("Energy", device))
-    _stack(right, [device, periphery], [DEVICE_COLOUR, PERIPHERY_COLOUR], whole)
+    _stack(right, [*parts.values(), periphery], [*PART_COLOURS.values(), PERIPHERY_COLOUR], whole)
     right.set(title="With periphery (lower bound)", xlabel=_energy_label("Energy", whole))
     name_rows(left, [arm.arm for arm in arms])
     name_rows(right, [arm.arm for arm in arms])

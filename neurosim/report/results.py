@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -201,6 +201,9 @@ class Vary(Study):
         return f"{self.parameter.replace('_', ' ')} ({self.unit or '1'})"
 
 
+Model = TypeVar("Model", bound=Study)
+
+
 def read_results(folder: Path) -> Results | None:
     """Read `results.json`, or return None if there is none; raises `DataError` if it is damaged."""
     return _read(folder, RESULTS, Results)
@@ -216,7 +219,7 @@ def nothing_in(folder: Path) -> DataError:
     return DataError(f"{folder}: no {RESULTS} there; make it with: {_command(folder, RESULTS)}")
 
 
-def _read[Model: Study](folder: Path, name: str, model: type[Model]) -> Model | None:
+def _read(folder: Path, name: str, model: type[Model]) -> Model | None:
     path = folder / name
     try:
         return model.model_validate(json.loads(path.read_text(encoding="utf-8")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +22,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 IDEAL_COLOUR = "#000000"
 INK = "#222222"
 WIDTH_IN = 9.6
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -42,9 +43,11 @@ STYLE = {
     "figure.facecolor": "white",
     "svg.hashsalt": "neurosim",
 }
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Draw in the report's style whatever the user's matplotlib settings are."""
 
     @wraps(draw)
@@ -76,7 +79,7 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return _saved(figure, "png", dpi=dpi)
 
 
-def _saved(figure: Figure, kind: str, **options: object) -> bytes:
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, **options)
     return stream.getvalue()

@@ -53,7 +53,7 @@ def spread(mean: float, interval: tuple[float, float] | None) -> str:
     low, high = interval
     if abs((low + high) / 2 - mean) < 1e-9:
         return f"{percent(mean)} ± {percent((high - low) / 2)}"
-    return f"{percent(mean)} ({percent(low)} to {percent(high)})"
+    return f"{percent(mean)} ({percent(low)}–{percent(high)})"
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -20,7 +20,9 @@ WIDE = 50
 @styled
 def tolerance_curves(vary: Vary) -> Figure:
     """Accuracy against the level for every arm, the largest tolerated level ringed."""
-    scores = [s for s in SCORES if any(getattr(p, f"{s}_mean") is not None for a in vary.arms for p in a.points)]
+    scores = [
+        s for s in SCORES if any(getattr(p, f"{s}_mean") is not None for a in vary.arms for p in a.points)
+    ]
     figure = new_figure(3.9 + 0.2 * (len(vary.arms) // 4))
     figure.suptitle(f"Accuracy on the {label(vary.data.where, 90)}", fontsize=11)
     colour = colours([arm.arm for arm in vary.arms])

@@ -1,0 +1,1 @@
+"""Races: every kernel against its reference in one run, as a ratio."""

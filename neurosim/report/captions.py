@@ -1,0 +1,70 @@
+"""What each figure shows and what to look for in it."""
+
+from __future__ import annotations
+
+from neurosim.report.results import Results, Vary
+
+
+def accuracy(results: Results) -> str:
+    """Caption of the accuracy bars."""
+    return (
+        f"Accuracy on the {results.data.where}, after learning. The distance between a bar's end and the diamond "
+        "is what this array learned; a bar that does not pass the dashed line is no better than raw pixels. "
+        "The vote needs no trained readout: every neuron answers with the class it wins most often."
+    )
+
+
+def gap(results: Results) -> str:
+    """Caption of the gaps to ideal."""
+    spread = "Lines are 95 % intervals, paired by seed. " if results.seeds > 1 else "One seed: no interval. "
+    return (
+        f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic. {spread}"
+        "Right of zero the device is worse than ideal; an interval across zero does not tell them apart."
+    )
+
+
+def curves(results: Results) -> str:
+    """Caption of the learning curves."""
+    thin = "Thick: mean over seeds; thin: each seed. " if results.seeds > 1 else ""
+    return (
+        f"Accuracy of the vote on training images of {results.data.note} that did not assign the classes "
+        f"(not on the {results.data.reported_on}). {thin}A curve that jumps up and down says that noise moves "
+        "the weights as much as learning does; one that still rises would gain from more images."
+    )
+
+
+def energy(results: Results) -> str:
+    """Caption of the energy bars."""
+    batch = results.config.get("batch", "?")
+    return (
+        f"Energy of one update (a mini-batch of {batch} images) divided by the number of synapses. Left: what "
+        "the devices themselves take. Right: the same with drivers, converters and digital sums, a lower bound. "
+        "Note that the two scales differ."
+    )
+
+
+def fields(results: Results, shown: int, total: int) -> str:
+    """Caption of the receptive fields."""
+    seed = results.config.get("first_seed", 0)
+    return (
+        f"Weights of the first {shown} of {total} neurons of each arm as images, seed {seed}; one colour scale "
+        "an arm, zero in the middle. Fields that look like parts of the images have learned; fields that are still "
+        "speckled have not."
+    )
+
+
+def histograms(results: Results) -> str:
+    """Caption of the conductance histograms."""
+    seed = results.config.get("first_seed", 0)
+    return (
+        f"All cells of each array, seed {seed}, logarithmic count. A pile at either end means saturated cells; "
+        "where the line covers the grey, learning moved little."
+    )
+
+
+def tolerance(vary: Vary) -> str:
+    """Caption of the noise tolerance."""
+    return (
+        f"Accuracy on the {vary.data.where} against {vary.quantity}; bands are 95 % intervals. A ring marks the "
+        "largest level tried at which the arm keeps 99 % of its undisturbed accuracy."
+    )

@@ -1,0 +1,167 @@
+"""One HTML file that holds everything: findings, tables, figures, settings."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from neurosim.report import captions, pictures, plots, text, words
+from neurosim.report.results import (
+    ArmSummary,
+    Results,
+    Vary,
+    nothing_in,
+    read_pictures,
+    read_results,
+    read_vary,
+)
+from neurosim.report.settings import energy_model, settings_of
+from neurosim.report.style import to_svg
+from neurosim.report.tolerance import tolerance_curves
+from neurosim.study.store import write_text
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Figures under one heading with one caption."""
+
+    heading: str
+    caption: str
+    images: list[tuple[str, str]]
+    """(data address, description) of each."""
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` from the `results.json` and `vary.json` in a folder and return its path.
+
+    Raises
+    ------
+    DataError
+        If neither file is there or one is damaged; the message names the command that makes it.
+    OutputError
+        If the folder cannot be written.
+    """
+    results, vary = read_results(folder), read_vary(folder)
+    study = results or vary
+    if study is None:
+        raise nothing_in(folder)
+    page = _environment().get_template("report.html.j2")
+    html = page.render(
+        title=words.title(results) if results else words.vary_title(study) if isinstance(study, Vary) else "",
+        study=study,
+        results=results,
+        vary=vary,
+        figures=list(_figures(results, folder)) if results else [],
+        unseen=_without_pictures(results, folder) if results else [],
+        tolerance=_tolerance(vary) if vary else None,
+        settings=settings_of(study.config),
+        energy_model=energy_model(study.config),
+        configs=_configs(results, vary),
+        more=_more_numbers(results) if results else [],
+    )
+    path = folder / REPORT
+    write_text(path, html)
+    return path
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("neurosim.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, nothing=text.NOTHING)
+    environment.filters.update(
+        tied=words.tied, percent=text.percent, spread=text.spread, si=text.si, significant=text.significant
+    )
+    return environment
+
+
+def _shown(heading: str, caption: str, figures: dict[str, Figure | None]) -> Shown | None:
+    images = [(_address(figure), name) for name, figure in figures.items() if figure is not None]
+    return Shown(heading, caption, images) if images else None
+
+
+def _address(figure: Figure) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(to_svg(figure)).decode()
+
+
+def _figures(results: Results, folder: Path) -> Iterator[Shown]:
+    arms = [arm.arm for arm in results.summary]
+    held = read_pictures(folder, arms)
+    most = pictures.fields_that_fit(results.data.image_shape, len(held))
+    fields = {
+        f"Receptive fields of {arm}": pictures.receptive_fields(arm, found, results.data.image_shape, most)
+        for arm, found in held.items()
+    }
+    total = results.config.get("neurons", "?")
+    shown = min(most, total) if isinstance(total, int) else most
+    candidates = [
+        _shown("Accuracy", captions.accuracy(results), {"Accuracy per arm": plots.accuracy_bars(results)}),
+        _shown("Gap to ideal", captions.gap(results), {"Gap to ideal per arm": plots.gap_points(results)}),
+        _shown(
+            "Learning curves",
+            captions.curves(results),
+            {"Vote against images seen": plots.learning_curves(results)},
+        ),
+        _shown("Energy", captions.energy(results), {"Energy per update": plots.energy_bars(results)}),
+        _shown("Receptive fields", captions.fields(results, shown, total), fields),
+        _shown(
+            "Conductances",
+            captions.histograms(results),
+            {"Histograms of conductance": pictures.conductance_histograms(held, arms)},
+        ),
+    ]
+    yield from (figure for figure in candidates if figure)
+
+
+def _tolerance(vary: Vary) -> Shown | None:
+    figure = tolerance_curves(vary)
+    return _shown(words.vary_title(vary), captions.tolerance(vary), {"Accuracy against the level": figure})
+
+
+def _without_pictures(results: Results, folder: Path) -> list[str]:
+    arms = [arm.arm for arm in results.summary]
+    held = read_pictures(folder, arms)
+    return [arm for arm in arms if arm not in held]
+
+
+def _configs(results: Results | None, vary: Vary | None) -> list[tuple[str, str]]:
+    named = {"Configuration of the comparison": results, "Configuration of the tolerance study": vary}
+    return [
+        (name, json.dumps(study.config, indent=1, ensure_ascii=False))
+        for name, study in named.items()
+        if study is not None
+    ]
+
+
+def _more_numbers(results: Results) -> list[dict[str, Any]]:
+    return [_more_of(results, arm) for arm in results.summary]
+
+
+def _more_of(results: Results, arm: ArmSummary) -> dict[str, Any]:
+    runs = [run for run in results.runs if run.arm == arm.arm]
+    triangle = arm.accuracy_triangle_mean
+    clipped = [None if run.adc_clipped_share is None else 1e6 * run.adc_clipped_share for run in runs]
+    return {
+        "arm": arm.arm,
+        "triangle": text.NOTHING if triangle is None else text.spread(triangle, arm.accuracy_triangle_ci95),
+        "neurons": words.mean_of([run.neurons_used for run in runs], 0),
+        "norm": words.mean_of([run.norm_mean for run in runs], 3),
+        "norm_error": words.mean_of([run.norm_tracking_error for run in runs], 4),
+        "clipped": words.mean_of(clipped, 1),
+        "refreshed": text.number(arm.energy.refreshed_pairs, 0) if arm.energy else text.NOTHING,
+        "rows_read": text.number(arm.energy.rows_read_back, 0) if arm.energy else text.NOTHING,
+        "seconds": text.NOTHING if arm.seconds_mean is None else text.number(arm.seconds_mean, 1),
+    }

@@ -1,0 +1,94 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from neurosim.report.results import ArmSummary, Results, Vary
+from neurosim.report.text import NOTHING, percent, si, significant, spread
+from neurosim.report.words import accuracy_at, tolerated
+
+MOST_LEVELS = 5
+
+
+def summary_table(results: Results | dict[str, Any]) -> Table:
+    """Return the summary of a comparison: one row an arm, then the baselines.
+
+    Parameters
+    ----------
+    results : Results or dict
+        What `neurosim.study.compare.compare` returns.
+    """
+    results = Results.of(results)
+    seeds = f"{results.seeds} seed{'' if results.seeds == 1 else 's'}"
+    table = Table(
+        title=Text(f"Accuracy on the {results.data.where}"),
+        caption=f"{seeds}; 95 % intervals; gap in points below ideal; kept: share of the learning by readout / "
+        "vote; energy per update and synapse: devices | with periphery (lower bound)",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("arm", overflow="fold")
+    for heading in ("accuracy %", "gap", "vote %", "kept %", "devices |", "with periphery"):
+        table.add_column(heading, justify="right", no_wrap=heading != "with periphery")
+    for arm in results.summary:
+        table.add_row(*_summary_row(arm))
+    if results.baselines:
+        table.add_section()
+    for baseline in results.baselines:
+        table.add_row(Text(baseline.name), spread(baseline.accuracy, baseline.accuracy_ci95))
+    return table
+
+
+def _summary_row(arm: ArmSummary) -> list[Text | str]:
+    kept = f"{percent(arm.accuracy_learning_kept, 0)} / {percent(arm.vote_learning_kept, 0)}"
+    return [
+        Text(arm.arm),
+        spread(arm.accuracy_mean, arm.accuracy_ci95),
+        NOTHING if arm.is_ideal else spread(arm.gap_to_ideal_mean, arm.gap_ci95),
+        spread(arm.vote_mean, arm.vote_ci95),
+        NOTHING if arm.is_ideal else kept,
+        *_energy(arm),
+    ]
+
+
+def _energy(arm: ArmSummary) -> tuple[str, str]:
+    if arm.energy is None:
+        return NOTHING, NOTHING
+    device = si(arm.energy.update_J_per_synapse, "J")
+    return f"{device} |", si(arm.energy.update_J_per_synapse_with_periphery, "J")
+
+
+def vary_table(vary: Vary | dict[str, Any]) -> Table:
+    """Return the noise tolerance: undisturbed accuracy, tolerated level, accuracy at some levels."""
+    vary = Vary.of(vary)
+    table = Table(
+        title=Text(f"Tolerance to {vary.quantity}; accuracy (%) on the {vary.data.where}"),
+        caption="tolerated: largest level tried that keeps 99 % of the undisturbed accuracy",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("arm", overflow="fold")
+    levels = _some(sorted(vary.levels))
+    for heading in ("undisturbed", "tolerated", *(f"at {significant(level, 3)}" for level in levels)):
+        table.add_column(heading, justify="right")
+    for arm in vary.arms:
+        undisturbed = percent(arm.undisturbed_accuracy)
+        table.add_row(
+            Text(arm.arm), undisturbed, tolerated(vary, arm), *(accuracy_at(arm, level) for level in levels)
+        )
+    if vary.baselines:
+        table.add_section()
+    for baseline in vary.baselines:
+        table.add_row(Text(baseline.name), percent(baseline.accuracy))
+    return table
+
+
+def _some(levels: list[float]) -> list[float]:
+    """A few of the levels, evenly chosen, first and last among them."""
+    if len(levels) <= MOST_LEVELS:
+        return levels
+    last = len(levels) - 1
+    return [levels[round(k * last / (MOST_LEVELS - 1))] for k in range(MOST_LEVELS)]

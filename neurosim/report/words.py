@@ -1,0 +1,162 @@
+"""The findings in sentences, computed from the numbers."""
+
+from __future__ import annotations
+
+import re
+
+from neurosim.report.results import ArmSummary, Interval, Results, VariedArm, Vary
+from neurosim.report.text import NOTHING, number, percent, si, significant, spread
+
+NAMED = 4
+"""So many device arms get a sentence each; of more, only the best ones do."""
+LITTLE = 0.02
+"""Gain in ideal arithmetic below which a share of it means little."""
+
+
+def title(results: Results) -> str:
+    """Return data set, layer and rule in one line."""
+    config = results.config
+    return f"{results.data.note}: {config.get('neurons', '?')} neurons learning by {config.get('rule', '?')}"
+
+
+def lead(results: Results) -> str:
+    """Say what the layer reaches in ideal arithmetic and what raw pixels alone give."""
+    ideal = results.ideal
+    if ideal is None:
+        return f"No arm in ideal arithmetic was run on the {results.data.where}."
+    raw = "".join(
+        f" A linear classifier on {b.name} without any layer reaches {percent(b.accuracy)} %."
+        for b in results.baselines
+    )
+    return (
+        f"In ideal arithmetic the layer reaches {percent(ideal.accuracy_mean)} % on the {results.data.where} "
+        f"with a linear readout ({percent(ideal.untrained_accuracy_mean)} % before learning) and "
+        f"{percent(ideal.vote_mean)} % by vote ({percent(ideal.untrained_vote_mean)} % before learning).{raw}"
+    )
+
+
+def findings(results: Results) -> list[tuple[str, str]]:
+    """Return (arm, what it reaches), the most accurate first; of many arms only the first few."""
+    arms = sorted(results.device_arms, key=lambda arm: -arm.accuracy_mean)
+    if len(arms) <= NAMED:
+        return [(arm.arm, _finding(results, arm)) for arm in arms]
+    rest = arms[NAMED - 1 :]
+    others = (
+        f"accuracy {percent(rest[-1].accuracy_mean)} % ({rest[-1].arm}) to "
+        f"{percent(rest[0].accuracy_mean)} % ({rest[0].arm})."
+    )
+    return [
+        *((arm.arm, _finding(results, arm)) for arm in arms[: NAMED - 1]),
+        (f"The other {len(rest)} arms", others),
+    ]
+
+
+def _finding(results: Results, arm: ArmSummary) -> str:
+    ideal = results.ideal
+    against = f" against {percent(ideal.accuracy_mean)} % ideal" if ideal else ""
+    return (
+        f"accuracy {percent(arm.accuracy_mean)} %{against} ({_gap(arm)}). "
+        f"It keeps {_kept(arm.vote_learning_kept)} of the learning by vote and "
+        f"{_kept(arm.accuracy_learning_kept)} by linear readout.{_cost(arm)}"
+    )
+
+
+def _gap(arm: ArmSummary) -> str:
+    gap = arm.gap_to_ideal_mean
+    text = f"gap {percent(gap)} points"
+    if arm.gap_ci95 is None:
+        return f"{text}, one seed"
+    text += f", 95 % interval {_range(arm.gap_ci95)}"
+    low, high = arm.gap_ci95
+    return f"{text}: not told apart from zero with {arm.seeds} seeds" if low <= 0 <= high else text
+
+
+def _range(interval: Interval) -> str:
+    return f"{percent(interval[0])} to {percent(interval[1])}"
+
+
+def _kept(share: float | None) -> str:
+    if share is None:
+        return "an undefined share"
+    return "none" if share <= 0 else f"{percent(share, 0)} %"
+
+
+def _cost(arm: ArmSummary) -> str:
+    if arm.energy is None:
+        return ""
+    device = si(arm.energy.update_J_per_synapse, "J")
+    whole = si(arm.energy.update_J_per_synapse_with_periphery, "J")
+    return f" One update costs {device} per synapse in the devices, at least {whole} with the periphery."
+
+
+def cautions(results: Results) -> list[str]:
+    """Say what a reader must know before trusting the intervals and shares."""
+    found = []
+    ideal = results.ideal
+    if results.seeds < 2:
+        found.append(
+            "One seed: the intervals of the accuracies are those of a share counted on "
+            f"{results.data.test_images} images (Wilson); nothing is known about the spread between seeds."
+        )
+    else:
+        found.append(
+            f"The intervals are 95 % Student intervals of the mean over {results.seeds} seeds; gaps are paired "
+            "by seed." + (" With so few seeds they are wide." if results.seeds < 4 else "")
+        )
+    if ideal and ideal.accuracy_mean - ideal.untrained_accuracy_mean < LITTLE:
+        gain = percent(ideal.accuracy_mean - ideal.untrained_accuracy_mean)
+        found.append(
+            f"Learning moves the linear readout by only {gain} points in ideal arithmetic, so the share kept by "
+            "readout says little here; judge by the vote."
+        )
+    if results.device_arms:
+        found.append(
+            "Share of learning kept: what the device gains over its own untrained array, divided by what "
+            "ideal arithmetic gains over its untrained weights."
+        )
+    return found
+
+
+def vary_title(vary: Vary) -> str:
+    """Return disturbance and data set in one line."""
+    return f"Tolerance to {vary.parameter.replace('_', ' ')}: {vary.data.note}"
+
+
+def tolerances(vary: Vary) -> list[str]:
+    """Say for every disturbed arm up to which level it keeps 99 % of its undisturbed accuracy."""
+    return [_tolerance(vary, arm) for arm in vary.arms if not arm.is_flat]
+
+
+def _tolerance(vary: Vary, arm: VariedArm) -> str:
+    keeps = f"{arm.arm} keeps 99 % of its undisturbed accuracy"
+    if arm.undisturbed_accuracy is not None:
+        keeps += f" of {percent(arm.undisturbed_accuracy)} %"
+    if arm.tolerated_level is None:
+        return f"{keeps} at none of the levels tried."
+    return f"{keeps} up to {tolerated(vary, arm)} {vary.unit}.".replace(" .", ".")
+
+
+def tolerated(vary: Vary, arm: VariedArm) -> str:
+    """Return the largest tolerated level, and whether that is simply the largest one tried."""
+    if arm.is_flat or arm.tolerated_level is None:
+        return NOTHING if arm.is_flat else "none tried"
+    text = significant(arm.tolerated_level, 3)
+    return f"{text} (largest tried)" if arm.tolerated_level >= max(vary.levels, default=0.0) else text
+
+
+def accuracy_at(arm: VariedArm, level: float) -> str:
+    """Return an arm's accuracy at a level in percent, with its interval if there is one."""
+    points = arm.points if arm.is_flat else [p for p in arm.points if (p.level or 0.0) == level]
+    nearest = min(points, key=lambda p: abs((p.level or 0.0) - level), default=None)
+    return NOTHING if nearest is None else spread(nearest.accuracy_mean, nearest.accuracy_ci95)
+
+
+def tied(sentence: str) -> str:
+    """Return a sentence whose numbers do not part from their units at the end of a line."""
+    return re.sub(r"(?<=\d) (?=%|[a-zµ]?J\b|points\b)", "\u00a0", sentence)
+
+
+def mean_of(values: list[float | None], decimals: int) -> str:
+    """Return the mean of those values that exist."""
+    known = [value for value in values if value is not None]
+    return number(sum(known) / len(known), decimals) if known else NOTHING
