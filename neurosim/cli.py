@@ -209,7 +209,8 @@ def _progress() -> Iterator[Report | None]:
 def _show(results: dict[str, Any]) -> None:
     from neurosim.report.table import summary_table, vary_table
 
-    Console().print(vary_table(results) if "parameter" in results else summary_table(results))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(vary_table(results) if "parameter" in results else summary_table(results))
 
 
 def _report(folder: Path) -> None:

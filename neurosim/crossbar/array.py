@@ -200,7 +200,8 @@ class Crossbar:
     @property
     def state_bytes(self) -> int:
         """Memory of the device state."""
-        return int(sum(values.nbytes for values in self._cells.state))
+        arrays: dict[str, np.ndarray] = self._cells.state._asdict()
+        return sum(values.nbytes for values in arrays.values())
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""

@@ -33,10 +33,22 @@ def _compiled_sources() -> list[Path]:
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     for entry in entry_points(group="neurosim.laws"):
         if not entry.module.startswith("neurosim."):
-            spec = importlib.util.find_spec(entry.module)
-            if spec is not None and spec.origin is not None:
-                files.append(Path(spec.origin))
+            files.extend(_sources_of(entry.module))
     return files
+
+
+def _sources_of(module: str) -> list[Path]:
+    """File of a module, found without importing anything of its package (which may import us); or none."""
+    top, *below = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is None:
+        found = [Path(spec.origin)] if spec.origin else []
+    else:
+        stems = [Path(folder, *below) for folder in spec.submodule_search_locations]
+        found = [file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py")]
+    return [file for file in found if file.is_file()]
 
 
 @cache

@@ -89,7 +89,7 @@ def pulse_row(
         if counts[0, col] == 0 and counts[1, col] == 0:
             continue
         cell = 2 * (row * cols + col)
-        before = read(cell, state, params, now_s) + read(cell + 1, state, params, now_s)
+        before = np.float64(read(cell, state, params, now_s)) + read(cell + 1, state, params, now_s)
         for arm in range(2):
             count = counts[arm, col]
             if count != 0:
@@ -99,7 +99,7 @@ def pulse_row(
         plus = read(cell, state, params, now_s)
         minus = read(cell + 1, state, params, now_s)
         grid.difference[row, col] = plus - minus
-        grid.row_sum[row] += (plus + minus) - before
+        grid.row_sum[row] += (np.float64(plus) + minus) - before
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
             grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
@@ -272,11 +272,11 @@ def refresh_pairs(
             wanted = abs(plus - minus) + state.conductance[other]
             energy += program(target, wanted, state, params, now_s, event + 1, key)
             refreshed += 1
-            before = plus + minus
+            before = np.float64(plus) + minus
             plus = read(cell, state, params, now_s)
             minus = read(cell + 1, state, params, now_s)
             grid.difference[row, col] = plus - minus
-            grid.row_sum[row] += (plus + minus) - before
+            grid.row_sum[row] += (np.float64(plus) + minus) - before
             if noisy:
                 s_plus, s_minus = sigma(plus, params), sigma(minus, params)
                 grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus

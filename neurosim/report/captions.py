@@ -16,10 +16,14 @@ def accuracy(results: Results) -> str:
 
 def gap(results: Results) -> str:
     """Caption of the gaps to ideal."""
-    spread = "Lines are 95 % intervals, paired by seed. " if results.seeds > 1 else "One seed: no interval. "
+    spread = (
+        "Lines are 95 % intervals, paired by seed; one that crosses zero does not tell device and ideal apart."
+        if results.seeds > 1
+        else "One seed: no interval."
+    )
     return (
-        f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic. {spread}"
-        "Right of zero the device is worse than ideal; an interval across zero does not tell them apart."
+        f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic: "
+        f"right of zero the device is worse than ideal. {spread}"
     )
 
 
@@ -28,8 +32,8 @@ def curves(results: Results) -> str:
     thin = "Thick: mean over seeds; thin: each seed. " if results.seeds > 1 else ""
     return (
         f"Accuracy of the vote on training images of {results.data.note} that did not assign the classes "
-        f"(not on the {results.data.reported_on}). {thin}A curve that jumps up and down says that noise moves "
-        "the weights as much as learning does; one that still rises would gain from more images."
+        f"(not on the {results.data.reported_on}). {thin}A curve that jumps up and down belongs to weights "
+        "that noise or coarse steps move as much as learning does; one that still rises would gain from more images."
     )
 
 
@@ -48,7 +52,7 @@ def fields(results: Results, shown: int, total: int) -> str:
     seed = results.config.get("first_seed", 0)
     return (
         f"Weights of the first {shown} of {total} neurons of each arm as images, seed {seed}; one colour scale "
-        "an arm, zero in the middle. Fields that look like parts of the images have learned; fields that are still "
+        "an arm, that of the learned weights (larger start weights look cut off), zero in the middle. Fields that look like parts of the images have learned; fields that are still "
         "speckled have not."
     )
 

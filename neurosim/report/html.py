@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from neurosim.core.protocols import State
 from neurosim.report import captions, pictures, plots, text, words
 from neurosim.report.results import (
     ArmSummary,
     Results,
+    Study,
     Vary,
     nothing_in,
     read_pictures,
     read_results,
     read_vary,
 )
-from neurosim.report.settings import energy_model, settings_of
+from neurosim.report.settings import Settings, energy_model, settings_of
 from neurosim.report.style import to_svg
 from neurosim.report.tolerance import tolerance_curves
 from neurosim.study.store import write_text
 
 REPORT = "report.html"
+HARMLESS = " /:;=,+?!*()[]@$-_.~'"
+"""Characters that may stand as they are in an address between double quotes."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,17 @@ def write_report(folder: Path) -> Path:
     study = results or vary
     if study is None:
         raise nothing_in(folder)
+    held = read_pictures(folder, [arm.arm for arm in results.summary]) if results else {}
     page = _environment().get_template("report.html.j2")
     html = page.render(
         title=words.title(results) if results else words.vary_title(study) if isinstance(study, Vary) else "",
         study=study,
         results=results,
         vary=vary,
-        figures=list(_figures(results, folder)) if results else [],
-        unseen=_without_pictures(results, folder) if results else [],
+        figures=list(_figures(results, held)) if results else [],
+        unseen=[arm.arm for arm in results.summary if arm.arm not in held] if results else [],
         tolerance=_tolerance(vary) if vary else None,
-        settings=settings_of(study.config),
-        energy_model=energy_model(study.config),
+        effects=_effects(results, vary),
         configs=_configs(results, vary),
         more=_more_numbers(results) if results else [],
     )
@@ -94,12 +99,14 @@ def _shown(heading: str, caption: str, figures: dict[str, Figure | None]) -> Sho
 
 
 def _address(figure: Figure) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(to_svg(figure)).decode()
+    """The figure as an address that holds it; percent signs cost less than base64 would."""
+    svg = re.sub(r"<!--.*?-->", "", to_svg(figure).decode(), flags=re.DOTALL)
+    svg = re.sub(r"> <", "><", re.sub(r"\s+", " ", svg))
+    return "data:image/svg+xml," + quote(svg, safe=HARMLESS)
 
 
-def _figures(results: Results, folder: Path) -> Iterator[Shown]:
+def _figures(results: Results, held: dict[str, State]) -> Iterator[Shown]:
     arms = [arm.arm for arm in results.summary]
-    held = read_pictures(folder, arms)
     most = pictures.fields_that_fit(results.data.image_shape, len(held))
     fields = {
         f"Receptive fields of {arm}": pictures.receptive_fields(arm, found, results.data.image_shape, most)
@@ -128,21 +135,32 @@ def _figures(results: Results, folder: Path) -> Iterator[Shown]:
 
 def _tolerance(vary: Vary) -> Shown | None:
     figure = tolerance_curves(vary)
-    return _shown(words.vary_title(vary), captions.tolerance(vary), {"Accuracy against the level": figure})
+    return _shown(words.tolerance_to(vary), captions.tolerance(vary), {"Accuracy against the level": figure})
 
 
-def _without_pictures(results: Results, folder: Path) -> list[str]:
-    arms = [arm.arm for arm in results.summary]
-    held = read_pictures(folder, arms)
-    return [arm for arm in arms if arm not in held]
+def _studies(results: Results | None, vary: Vary | None) -> list[tuple[str, Study]]:
+    named: dict[str, Study | None] = {"comparison": results, "tolerance study": vary}
+    return [(name, study) for name, study in named.items() if study is not None]
 
 
-def _configs(results: Results | None, vary: Vary | None) -> list[tuple[str, str]]:
-    named = {"Configuration of the comparison": results, "Configuration of the tolerance study": vary}
+def _effects(results: Results | None, vary: Vary | None) -> list[tuple[str, Settings, str]]:
+    """(study, settings, energy model) of each study; one if they agree."""
+    found = [
+        (name, settings_of(study.config), energy_model(study.config))
+        for name, study in _studies(results, vary)
+    ]
+    return found[:1] if len(found) == 2 and found[0][1:] == found[1][1:] else found
+
+
+def _configs(results: Results | None, vary: Vary | None) -> list[tuple[str, str, str]]:
+    """(title, configuration, versions) of each study."""
     return [
-        (name, json.dumps(study.config, indent=1, ensure_ascii=False))
-        for name, study in named.items()
-        if study is not None
+        (
+            f"Configuration of the {name}",
+            json.dumps(study.config, indent=1, ensure_ascii=False),
+            ", ".join(f"{package} {version}" for package, version in study.versions.items()),
+        )
+        for name, study in _studies(results, vary)
     ]
 
 

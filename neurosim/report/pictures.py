@@ -5,24 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import State
 from neurosim.report.style import colours, label, new_figure, styled
 
 MOST_FIELDS = 36
-COLOUR_MAP, CHANNEL_MAP = "RdBu_r", "gray"
+SHADES = 31
+"""Colours are rounded to so many, which halves the size of the picture and cannot be seen."""
+COLOUR_MAP, CHANNEL_MAP = colormaps["RdBu_r"].resampled(SHADES), colormaps["gray"]
 MOMENTS = ("before", "after")
 
 
-def fields_that_fit(image_shape: tuple[int, int, int], arms: int, budget: int = 900_000) -> int:
+def fields_that_fit(image_shape: tuple[int, int, int], arms: int, budget: int = 1_400_000) -> int:
     """Return how many fields an arm (a square number, 4 to 36) may show for the report to stay small."""
     height, width, channels = image_shape
-    per_field = 2 * max(1, arms) * (height + 1) * (width + 1) * (3 if channels == 3 else 1)
+    per_field = 2 * max(1, arms) * (height + 1) * (width + 1) * (3 if channels == 3 else 1.8)
     side = int(np.sqrt(budget / per_field))
     return min(max(side, 2), 6) ** 2
 
@@ -41,20 +45,24 @@ def receptive_fields(
         return None
     shown = [image[:most] for image in images if image is not None]
     largest = float(np.quantile(np.abs(shown[1]), 0.998)) or float(np.abs(shown[0]).max()) or 1.0
-    figure = new_figure(3.1, 4.7)
-    panels = figure.subplots(1, 2)
-    for axes, moment, fields in zip(panels, MOMENTS, shown, strict=True):
+    figure = new_figure(3.05, 4.7, layout=None)
+    for left, moment, fields in zip((0.02, 0.52), MOMENTS, shown, strict=True):
+        axes = figure.add_axes((left, 0.18, 0.46, 0.71))
         _show_mosaic(axes, fields, largest)
-        axes.set_title(f"{moment} learning", fontsize=9, fontweight="normal", loc="center")
-    figure.suptitle(label(arm, 50), fontsize=10, fontweight="bold")
-    in_colour = shown[0].ndim == 4
-    scale = ScalarMappable(Normalize(-largest, largest), CHANNEL_MAP if in_colour else COLOUR_MAP)
-    bar = figure.colorbar(
-        scale, ax=list(panels), orientation="horizontal", extend="both", fraction=0.05, pad=0.03, aspect=40
-    )
-    bar.set_label(f"Weight{' of each colour channel' if in_colour else ''} (weight units)", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
+        axes.set_title(f"{moment} learning", fontsize=9, fontweight="normal", loc="center", pad=3)
+    figure.suptitle(label(arm, 50), fontsize=10, fontweight="bold", y=0.99)
+    _weight_bar(figure, largest, in_colour=shown[0].ndim == 4)
     return figure
+
+
+def _weight_bar(figure: Figure, largest: float, in_colour: bool) -> None:
+    scale = ScalarMappable(Normalize(-largest, largest), CHANNEL_MAP if in_colour else COLOUR_MAP)
+    place = figure.add_axes((0.12, 0.135, 0.76, 0.03))
+    bar = figure.colorbar(scale, cax=place, orientation="horizontal", extend="both")
+    bar.set_label(
+        f"Weight{' of each colour channel' if in_colour else ''} (weight units)", fontsize=8, labelpad=1
+    )
+    bar.ax.tick_params(labelsize=8, pad=1.5, length=2)
 
 
 def as_images(weights: NDArray[Any], image_shape: tuple[int, int, int]) -> NDArray[Any] | None:
@@ -81,7 +89,8 @@ def mosaic(fields: NDArray[Any], gap: float) -> NDArray[Any]:
 
 def _show_mosaic(axes: Axes, fields: NDArray[Any], largest: float) -> None:
     if fields.ndim == 4:
-        axes.imshow(mosaic(np.clip(0.5 + 0.5 * fields / largest, 0, 1), 1.0), interpolation="none")
+        bright = np.clip(0.5 + 0.5 * fields / largest, 0, 1)
+        axes.imshow(mosaic(np.round(bright * SHADES) / SHADES, 1.0), interpolation="none")
     else:
         axes.imshow(
             mosaic(fields, np.nan), cmap=COLOUR_MAP, vmin=-largest, vmax=largest, interpolation="none"
@@ -117,5 +126,6 @@ def _histogram(axes: Axes, found: State, colour: str) -> None:
     axes.stairs(before, found["before.edges_uS"], baseline=floor, fill=True, color="#c4c4c4")
     axes.stairs(after, found["after.edges_uS"], baseline=floor, color=colour, lw=1.5)
     axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=floor)
     axes.set(xlabel="Conductance (µS)", ylabel="Cells (count per µS)")

@@ -142,6 +142,8 @@ def _crowd_of_curves(results: Results, arms: list[str]) -> Figure:
         _curves_of(axes, _runs(results, arm), colour[arm])
         axes.set_title(label(arm, 26), fontsize=8.5)
         axes.tick_params(labelsize=8)
+    for axes in panels[max(0, len(devices) - columns) : len(devices)]:
+        axes.tick_params(labelbottom=True)
     for axes in panels[len(devices) :]:
         axes.remove()
     figure.supxlabel("Images seen (count, all epochs)", fontsize=9)

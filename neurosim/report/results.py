@@ -16,7 +16,7 @@ from neurosim.study.store import read_arrays
 RESULTS, VARY = "results.json", "vary.json"
 COMMANDS = {
     RESULTS: "neurosim compare EXPERIMENT.toml --out {folder}",
-    VARY: "neurosim vary EXPERIMENT.toml --out {folder}",
+    VARY: "neurosim compare EXPERIMENT.toml --out {folder}",
 }
 """The command that makes each file, for the error messages."""
 Interval = tuple[float, float]

@@ -12,6 +12,8 @@ WHEN_NONE = {
     "write.refresh_every": "never",
 }
 """What None means where it does not switch an effect off."""
+TOLD = ("device", "mode", "window")
+"""Settings that are no effects: nothing is said where they are None."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def _flat(config: dict[str, Any], arm: dict[str, Any]) -> dict[str, str]:
     write = {k: v for k, v in (config.get("write") or {}).items() if k != "w_max"}
     write |= arm.get("write") or {}
     found |= {f"read.{k}": v for k, v in read.items()} | {f"write.{k}": v for k, v in write.items()}
-    return {name: _text(name, value) for name, value in found.items()}
+    return {
+        name: _text(name, value) for name, value in found.items() if name not in TOLD or value is not None
+    }
 
 
 def _text(name: str, value: Any) -> str:

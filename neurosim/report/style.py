@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -60,9 +60,11 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return in_style
 
 
-def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+def new_figure(
+    height_in: float, width_in: float = WIDTH_IN, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
     """Return an empty figure that belongs to no window."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -13,6 +13,8 @@ from neurosim.report.text import NOTHING, percent, si, significant, spread
 from neurosim.report.words import accuracy_at, tolerated
 
 MOST_LEVELS = 5
+NARROWEST = 10
+"""Characters that the names of the arms get in a narrow terminal, at least."""
 
 
 def summary_table(results: Results | dict[str, Any]) -> Table:
@@ -30,16 +32,19 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
         caption=f"{seeds}; 95 % intervals; gap in points below ideal; kept: share of the learning by readout / "
         "vote; energy per update and synapse: devices | with periphery (lower bound)",
         box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
     )
-    table.add_column("arm", overflow="fold")
-    for heading in ("accuracy %", "gap", "vote %", "kept %", "devices |", "with periphery"):
-        table.add_column(heading, justify="right", no_wrap=heading != "with periphery")
+    table.add_column("arm", overflow="fold", min_width=NARROWEST)
+    for heading in ("accuracy %", "gap", "vote %", "kept %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("devices | with periphery", justify="right")
     for arm in results.summary:
         table.add_row(*_summary_row(arm))
     if results.baselines:
         table.add_section()
     for baseline in results.baselines:
-        table.add_row(Text(baseline.name), spread(baseline.accuracy, baseline.accuracy_ci95))
+        table.add_row(Text(baseline.name), percent(baseline.accuracy))
     return table
 
 
@@ -51,33 +56,38 @@ def _summary_row(arm: ArmSummary) -> list[Text | str]:
         NOTHING if arm.is_ideal else spread(arm.gap_to_ideal_mean, arm.gap_ci95),
         spread(arm.vote_mean, arm.vote_ci95),
         NOTHING if arm.is_ideal else kept,
-        *_energy(arm),
+        _energy(arm),
     ]
 
 
-def _energy(arm: ArmSummary) -> tuple[str, str]:
+def _energy(arm: ArmSummary) -> str:
     if arm.energy is None:
-        return NOTHING, NOTHING
+        return NOTHING
     device = si(arm.energy.update_J_per_synapse, "J")
-    return f"{device} |", si(arm.energy.update_J_per_synapse_with_periphery, "J")
+    return f"{device} | {si(arm.energy.update_J_per_synapse_with_periphery, 'J')}"
 
 
 def vary_table(vary: Vary | dict[str, Any]) -> Table:
     """Return the noise tolerance: undisturbed accuracy, tolerated level, accuracy at some levels."""
     vary = Vary.of(vary)
     table = Table(
-        title=Text(f"Tolerance to {vary.quantity}; accuracy (%) on the {vary.data.where}"),
-        caption="tolerated: largest level tried that keeps 99 % of the undisturbed accuracy",
+        title=Text(f"Accuracy (%) on the {vary.data.where} at levels of {vary.quantity}"),
+        caption="tolerated: largest level tried that keeps 99 % of the undisturbed accuracy (≥: none larger tried)",
         box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
     )
-    table.add_column("arm", overflow="fold")
+    table.add_column("arm", overflow="fold", min_width=NARROWEST)
     levels = _some(sorted(vary.levels))
-    for heading in ("undisturbed", "tolerated", *(f"at {significant(level, 3)}" for level in levels)):
-        table.add_column(heading, justify="right")
+    for heading in ("undis-\nturbed", "tolerated", *(significant(level, 3) for level in levels)):
+        table.add_column(heading, justify="right", no_wrap=True)
     for arm in vary.arms:
         undisturbed = percent(arm.undisturbed_accuracy)
         table.add_row(
-            Text(arm.arm), undisturbed, tolerated(vary, arm), *(accuracy_at(arm, level) for level in levels)
+            Text(arm.arm),
+            undisturbed,
+            tolerated(vary, arm),
+            *(accuracy_at(arm, level).split()[0] for level in levels),
         )
     if vary.baselines:
         table.add_section()

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from neurosim.report.plots import SCORES
 from neurosim.report.results import VariedArm, Vary
@@ -73,6 +74,8 @@ def _scale(axes: Axes, vary: Vary) -> None:
     positive = [abs(level) for level in vary.levels if level]
     if positive and max(positive) / min(positive) > WIDE:
         axes.set_xscale("symlog", linthresh=min(positive))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), min(101.0, high))
 

@@ -119,29 +119,39 @@ def cautions(results: Results) -> list[str]:
 
 def vary_title(vary: Vary) -> str:
     """Return disturbance and data set in one line."""
-    return f"Tolerance to {vary.parameter.replace('_', ' ')}: {vary.data.note}"
+    return f"{tolerance_to(vary)}: {vary.data.note}"
 
 
-def tolerances(vary: Vary) -> list[str]:
-    """Say for every disturbed arm up to which level it keeps 99 % of its undisturbed accuracy."""
-    return [_tolerance(vary, arm) for arm in vary.arms if not arm.is_flat]
+def tolerance_to(vary: Vary) -> str:
+    """Return what the study is of."""
+    return f"Tolerance to {vary.parameter.replace('_', ' ')}"
+
+
+def tolerances(vary: Vary) -> list[tuple[str, str]]:
+    """Return (arm, words) for every disturbed arm: up to which level it keeps 99 % of its undisturbed accuracy."""
+    return [(arm.arm, _tolerance(vary, arm)) for arm in vary.arms if not arm.is_flat]
 
 
 def _tolerance(vary: Vary, arm: VariedArm) -> str:
-    keeps = f"{arm.arm} keeps 99 % of its undisturbed accuracy"
+    keeps = "keeps 99 % of its undisturbed accuracy"
     if arm.undisturbed_accuracy is not None:
         keeps += f" of {percent(arm.undisturbed_accuracy)} %"
     if arm.tolerated_level is None:
         return f"{keeps} at none of the levels tried."
-    return f"{keeps} up to {tolerated(vary, arm)} {vary.unit}.".replace(" .", ".")
+    level = f"{keeps} up to {significant(arm.tolerated_level, 3)} ({vary.unit or '1'})"
+    return f"{level}, the largest level tried." if _is_largest(vary, arm) else f"{level}."
 
 
 def tolerated(vary: Vary, arm: VariedArm) -> str:
-    """Return the largest tolerated level, and whether that is simply the largest one tried."""
+    """Return the largest tolerated level; "≥" says that no larger one was tried."""
     if arm.is_flat or arm.tolerated_level is None:
-        return NOTHING if arm.is_flat else "none tried"
+        return NOTHING if arm.is_flat else "none"
     text = significant(arm.tolerated_level, 3)
-    return f"{text} (largest tried)" if arm.tolerated_level >= max(vary.levels, default=0.0) else text
+    return f"≥ {text}" if _is_largest(vary, arm) else text
+
+
+def _is_largest(vary: Vary, arm: VariedArm) -> bool:
+    return (arm.tolerated_level or 0.0) >= max(vary.levels, default=0.0)
 
 
 def accuracy_at(arm: VariedArm, level: float) -> str:

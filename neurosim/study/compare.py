@@ -20,7 +20,14 @@ from neurosim.kernels.jit import set_threads
 from neurosim.study.evaluate import evaluate, raw_pixel_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.statistics import interval, wilson
-from neurosim.study.store import versions, write_arrays
+from neurosim.study.store import (
+    open_folder,
+    read_json,
+    text_digest,
+    versions,
+    write_arrays,
+    write_json,
+)
 from neurosim.study.train import Training, build_array, splits
 
 Report = Callable[[str, int, int, int], None]
@@ -44,17 +51,10 @@ def check(experiment: Experiment) -> None:
     if rule.ideal_only and arms:
         raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
     for arm in arms:
-        device = load(arm.device)
-        own = next((a.parameters for a in experiment.arm if a.name == arm.name), {})
-        device.with_parameters(**own)
         build_array(experiment.changed(neurons=2), arm, 4, 0)
-    unknown = [
-        name
-        for name in experiment.parameters
-        if arms and not any(name in type(load(arm.device)).model_fields for arm in arms)
-    ]
-    if unknown:
-        load(arms[0].device).with_parameters(**{unknown[0]: None})
+    for name in experiment.parameters:
+        if arms and not any(name in arm.parameters for arm in arms):
+            load(arms[0].device).with_parameters(**{name: None})
 
 
 def untrained_scores(training: Training) -> dict[str, float]:
@@ -85,16 +85,27 @@ def untrained_scores(training: Training) -> dict[str, float]:
 def run_arm(
     experiment: Experiment, arm: Arm | None, seed: int, data: Dataset, out: Path | None, report: Report | None
 ) -> dict[str, Any]:
-    """Train and evaluate one arm with one seed; pictures for the report go to `out`."""
+    """Train and evaluate one arm with one seed.
+
+    With a folder `out`, the result and the pictures for the report are kept there, and a result found there
+    is not computed again: a comparison that was killed goes on where it was.
+    """
     training = Training(experiment, arm, seed, data)
+    kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
+    if kept is not None and kept.exists():
+        found: dict[str, Any] = read_json(kept)
+        return found
     before = training.pictures()
     untrained = untrained_scores(training)
     training.run(None if report is None else lambda done, total: report(training.name, seed, done, total))
-    if out is not None and seed == experiment.first_seed:
-        pictures = {f"before.{k}": v for k, v in before.items()}
-        pictures |= {f"after.{k}": v for k, v in training.pictures().items()}
-        write_arrays(out / f"pictures-{training.name}.npz", pictures)
-    return training.result(untrained)
+    result = training.result(untrained)
+    if out is not None and kept is not None:
+        if seed == experiment.first_seed:
+            pictures = {f"before.{name}": values for name, values in before.items()}
+            pictures |= {f"after.{name}": values for name, values in training.pictures().items()}
+            write_arrays(out / f"pictures-{training.name}.npz", pictures)
+        write_json(kept, result)
+    return result
 
 
 def _in_worker(
@@ -155,6 +166,8 @@ def compare(
     """
     check(experiment)
     data = load_data(experiment)
+    if out is not None:
+        open_folder(out / "runs")
     runs = list(_all_runs(experiment, data, out, report, workers, ideal))
     fit, test = splits(experiment, data)
     raw = raw_pixel_accuracy(data, fit, test, experiment.readout_epochs, experiment.first_seed)

@@ -12,6 +12,7 @@ from neurosim.core import registry
 from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.devices.card import load
 
 IDEAL = "ideal"
 """Name of the arm in ideal arithmetic (not of a device)."""
@@ -21,7 +22,7 @@ EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
 class Arm(Frozen):
     """One device under one way of updating. What is left out is taken from the experiment."""
 
-    name: str = ""
+    name: str = Field("", pattern=r"^[^/\\]*$")
     device: str
     mode: UpdateMode | None = None
     window: float | None = Field(None, gt=0)
@@ -73,7 +74,7 @@ class Experiment(Frozen):
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
-        names = [arm.name for arm in self.arms()]
+        names = [arm.name for arm in self._named()]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
@@ -88,20 +89,29 @@ class Experiment(Frozen):
             raise ConfigError(f"experiment {path}: {error}") from None
         return cls.parse(values, f"experiment {path.name}")
 
-    def arms(self) -> list[Arm]:
-        """Return the device arms with every setting filled in."""
+    def _named(self) -> list[Arm]:
         listed = [Arm(device=name) for name in self.device] + list(self.arm)
+        return [arm.changed(name=arm.name or Path(arm.device).stem) for arm in listed]
+
+    def arms(self) -> list[Arm]:
+        """Return the device arms with every setting filled in; raises for unknown device cards."""
         return [
             arm.changed(
-                name=arm.name or Path(arm.device).stem,
                 mode=arm.mode or self.mode,
                 window=arm.window or self.window,
-                parameters={**self.parameters, **arm.parameters},
+                parameters={**self._shared_parameters(arm), **arm.parameters},
                 read={**self.read.model_dump(), **arm.read},
                 write={**self.write.model_dump(exclude_unset=True), **arm.write},
             )
-            for arm in listed
+            for arm in self._named()
         ]
+
+    def _shared_parameters(self, arm: Arm) -> dict[str, float | None]:
+        """The experiment's device parameters that this arm's device has."""
+        if not self.parameters:
+            return {}
+        known = type(load(arm.device)).model_fields
+        return {name: value for name, value in self.parameters.items() if name in known}
 
     def build_rule(self) -> Rule:
         """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""

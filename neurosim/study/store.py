@@ -62,6 +62,19 @@ def write_json(path: Path, values: Any) -> None:
     write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Read JSON back; raises `CheckpointError` if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+
+
+def text_digest(text: str) -> str:
+    """Short SHA-256 of a text, for file names."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def digest(arrays: State) -> str:
     """SHA-256 over the names, types, shapes and bytes of some arrays."""
     found = hashlib.sha256()

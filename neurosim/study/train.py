@@ -55,13 +55,11 @@ def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -
     if arm is None:
         array = IdealArray(shape)
     else:
-        device = load(arm.device)
-        changes = {k: v for k, v in arm.parameters.items() if k in arm_parameters(arm, device)}
         highest = highest_start_weight(experiment, rows)
         write = {"w_max": (arm.window or experiment.window) * highest, **arm.write}
         array = Crossbar(
             shape,
-            device.with_parameters(**changes),
+            load(arm.device).with_parameters(**arm.parameters),
             seed=seed,
             read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
             write=WritePath.parse(write, f"arm {arm.name}, write"),
@@ -70,11 +68,6 @@ def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -
         )
     array.program(start_weights(experiment, rows, seed))
     return array
-
-
-def arm_parameters(arm: Arm, device: Any) -> set[str]:
-    """Names of the arm's device parameters that this device has; an arm's own must all be among them."""
-    return set(arm.parameters) & set(type(device).model_fields)
 
 
 class Training:

@@ -1,0 +1,245 @@
+"""Studies: paired arms, JSON, noise tolerance, checkpoints that lose no bit, and files written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurosim.core.errors import CheckpointError, ConfigError, OutputError, UnknownNameError
+from neurosim.study.compare import check, compare, load_data
+from neurosim.study.run import run_with_checkpoints
+from neurosim.study.spec import Experiment
+from neurosim.study.statistics import interval, wilson
+from neurosim.study.store import open_folder, read_arrays, whole_file, write_arrays
+from neurosim.study.train import Training, start_weights
+from neurosim.study.vary import parse_vary, tolerated, vary, with_level
+
+PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
+SMALL = {
+    "dataset": "digits",
+    "neurons": 40,
+    "epochs": 4,
+    "seeds": 2,
+    "curve_points": 2,
+    "readout_epochs": 3,
+    "rule_options": {"learning_rate": 0.2},
+}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    arms = (
+        {"name": "PCM", "device": PCM, "mode": "mixed"},
+        {"name": "ideal device", "device": "ideal", "write": {"decay_mode": "exact", "w_max": 2.0}},
+    )
+    return compare(Experiment(**SMALL, arm=arms, read={"dac_bits": None, "adc_bits": None}))
+
+
+def summary_of(results: dict, arm: str) -> dict:
+    return next(entry for entry in results["summary"] if entry["arm"] == arm)
+
+
+def test_compare_has_the_documented_json(results: dict) -> None:
+    assert json.loads(json.dumps(results, allow_nan=False)) is not None
+    for run in results["runs"]:
+        assert {"arm", "seed", "accuracy", "test_size", "seconds"} <= run.keys()
+        assert 0 <= run["accuracy"] <= 1
+        assert run["test_size"] == 297
+    keys = {"update_J", "update_J_per_synapse", "read_J", "periphery_J", "pulses", "updates"}
+    device_run = next(run for run in results["runs"] if run["arm"] == "PCM")
+    assert keys <= device_run["energy"].keys()
+    for entry in results["summary"]:
+        assert {"accuracy_mean", "accuracy_ci95", "gap_to_ideal_mean", "gap_ci95"} <= entry.keys()
+        low, high = entry["accuracy_ci95"]
+        assert low <= entry["accuracy_mean"] <= high
+    assert {"config", "versions"} <= results.keys()
+
+
+def test_ideal_arithmetic_learns(results: dict) -> None:
+    ideal = summary_of(results, "ideal")
+    assert ideal["vote_mean"] > ideal["untrained_vote_mean"] + 0.25
+    assert ideal["gap_to_ideal_mean"] == 0
+    assert ideal["vote_learning_kept"] == pytest.approx(1)
+
+
+def test_ideal_device_follows_ideal_arithmetic(results: dict) -> None:
+    """Paired arms: same start weights and data order, so a perfect device differs by rounding alone."""
+    perfect, ideal = summary_of(results, "ideal device"), summary_of(results, "ideal")
+    assert abs(perfect["vote_mean"] - ideal["vote_mean"]) < 0.01
+    assert abs(perfect["accuracy_mean"] - ideal["accuracy_mean"]) < 0.01
+
+
+def test_share_of_learning_kept_is_its_definition(results: dict) -> None:
+    def gain(arm: str) -> float:
+        runs = [run for run in results["runs"] if run["arm"] == arm]
+        return float(np.mean([run["vote"] - run["untrained"]["vote"] for run in runs]))
+
+    assert summary_of(results, "PCM")["vote_learning_kept"] == pytest.approx(gain("PCM") / gain("ideal"))
+
+
+def test_results_do_not_depend_on_workers() -> None:
+    spec = Experiment(**{**SMALL, "epochs": 1}, device=(COARSE,))
+
+    def numbers(found: dict) -> list:
+        return [(r["arm"], r["seed"], r["accuracy"], r["vote"], r.get("energy")) for r in found["runs"]]
+
+    assert numbers(compare(spec)) == numbers(compare(spec, workers=2))
+
+
+def test_hold_out_never_touches_the_test_set() -> None:
+    training = Training(Experiment(**{**SMALL, "hold_out": True}), None, 0, load_data(Experiment(**SMALL)))
+    assert training.test.images is training.data.x_validation
+    assert len(training.fit.labels) + len(training.test.labels) == 1500
+
+
+def test_start_weights_have_the_radius() -> None:
+    weights = start_weights(Experiment(**{**SMALL, "neurons": 500}), 784, 3)
+    assert weights.min() >= 0
+    assert np.linalg.norm(weights, axis=0).mean() == pytest.approx(2.5, rel=0.01)
+
+
+class TestVary:
+    def test_parse(self) -> None:
+        assert parse_vary("read_noise=0,0.02") == ("read_noise", [0.0, 0.02])
+        with pytest.raises(ConfigError, match="EFFECT=LEVEL"):
+            parse_vary("read_noise")
+
+    def test_tolerated_is_the_last_level_before_the_first_fall(self) -> None:
+        assert tolerated([(0, 0.9), (1, 0.895), (2, 0.85), (3, 0.9)]) == 1
+
+    def test_unknown_effect_names_the_nearest(self) -> None:
+        with pytest.raises(UnknownNameError, match="did you mean 'read_noise'"):
+            with_level(Experiment(**SMALL, device=(PCM,)), "read_nois", 0.1)
+
+    def test_read_noise_costs_accuracy(self) -> None:
+        spec = Experiment(**{**SMALL, "seeds": 1}, device=(PCM,), mode="mixed")
+        found = vary(spec, "read_noise", [0.0, 0.5])
+        curve = next(arm for arm in found["arms"] if arm["arm"] == PCM)
+        assert [point["level"] for point in curve["points"]] == [0.0, 0.5]
+        assert curve["points"][1]["vote_mean"] < curve["points"][0]["vote_mean"] - 0.1
+        assert curve["tolerated_level"] == 0.0
+
+    def test_device_parameter(self) -> None:
+        spec = with_level(Experiment(**SMALL, device=(FINE, PCM)), "write_noise", 0.0)
+        assert [arm.device for arm in spec.arms()] == [FINE]
+        assert spec.arms()[0].parameters == {"write_noise": 0.0}
+
+
+class TestBadExperiments:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"device": ("pcm-nandakumar-2081",)}, "did you mean 'pcm-nandakumar-2018'"),
+            ({"rule": "softheb"}, "did you mean 'softhebb'"),
+            ({"arm": ({"device": PCM, "parameters": {"drift_exponen": 0}},)}, "drift_exponent"),
+            ({"arm": ({"device": PCM, "read": {"adc_bit": 4}},)}, "adc_bit"),
+            ({"arm": ({"device": PCM, "write": {"decay_mode": "device"}},)}, "has none"),
+            ({"rule_options": {"temperature": 1}}, "temperature"),
+            ({"rule": "softhebb-paper", "device": (PCM,)}, "ideal arithmetic only"),
+            ({"parameters": {"nonsense": 1.0}, "device": (PCM,)}, "nonsense"),
+        ],
+    )
+    def test_is_refused_before_any_work(self, changes: dict, message: str) -> None:
+        with pytest.raises((ConfigError, UnknownNameError, TypeError), match=message):
+            check(Experiment(**{**SMALL, **changes}))
+
+    def test_unknown_key_in_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "experiment.toml"
+        file.write_text("neuron = 3\n")
+        with pytest.raises(ConfigError, match=r"experiment\.toml.*did you mean 'neurons'"):
+            Experiment.from_toml(file)
+
+    def test_two_arms_of_one_name(self) -> None:
+        with pytest.raises(ConfigError, match="two arms"):
+            Experiment.parse({**SMALL, "device": (PCM, PCM)}, "here")
+
+
+class TestRun:
+    SPEC = Experiment(**{**SMALL, "arm": ({"name": "PCM", "device": PCM, "mode": "mixed"},)})
+
+    class Killed(Exception):
+        pass
+
+    @pytest.mark.parametrize(
+        "arm",
+        [
+            {"name": "a", "device": PCM, "mode": "mixed"},
+            {"name": "a", "device": COARSE, "mode": "online"},
+            {"name": "a", "device": FINE, "write": {"decay_mode": "device"}},
+        ],
+    )
+    def test_killed_and_started_again_ends_in_the_same_bits(self, tmp_path: Path, arm: dict) -> None:
+        spec = Experiment(**{**SMALL, "arm": (arm,)})
+        straight, broken = tmp_path / "straight", tmp_path / "broken"
+        straight.mkdir(), broken.mkdir()
+        undisturbed = run_with_checkpoints(spec, None, straight)
+
+        def kill(_arm: str, _seed: int, done: int, _total: int) -> None:
+            if done == 77:
+                raise self.Killed
+
+        with pytest.raises(self.Killed):
+            run_with_checkpoints(spec, None, broken, checkpoint_s=0.0, report=kill)
+        resumed = run_with_checkpoints(spec, None, broken)
+        for key in ("weights_sha256", "accuracy", "vote", "curve", "energy", "norm_tracking_error"):
+            assert resumed[key] == undisturbed[key], key
+
+    def test_checkpoint_of_another_experiment_is_refused(self, tmp_path: Path) -> None:
+        run_with_checkpoints(self.SPEC, None, tmp_path)
+        with pytest.raises(CheckpointError, match="another experiment"):
+            run_with_checkpoints(self.SPEC.changed(neurons=41), None, tmp_path)
+
+    def test_damaged_checkpoint_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.npz"
+        write_arrays(path, {"a": np.arange(1000)})
+        whole = path.read_bytes()
+        for damage in (whole[: len(whole) // 2], whole[:400] + b"\xff" + whole[401:], b""):
+            path.write_bytes(damage)
+            with pytest.raises(CheckpointError, match="damaged"):
+                run_with_checkpoints(self.SPEC, None, tmp_path)
+
+    def test_unknown_arm(self, tmp_path: Path) -> None:
+        with pytest.raises(UnknownNameError, match="did you mean 'PCM'"):
+            run_with_checkpoints(self.SPEC, "PC", tmp_path)
+
+
+class TestFiles:
+    def test_failed_write_leaves_the_old_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "results.json"
+        path.write_text("old")
+
+        def fill_the_disk() -> None:
+            with whole_file(path) as stream:
+                stream.write(b"half")
+                raise OSError(28, "No space left on device")
+
+        with pytest.raises(OutputError, match="cannot write"):
+            fill_the_disk()
+        assert path.read_text() == "old"
+        assert os.listdir(tmp_path) == ["results.json"]
+
+    def test_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(OutputError, match="--out"):
+            open_folder(tmp_path / "file" / "inside")
+
+    def test_arrays_round_trip(self, tmp_path: Path) -> None:
+        arrays = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "y": np.array([], np.int64)}
+        write_arrays(tmp_path / "a.npz", arrays)
+        found = read_arrays(tmp_path / "a.npz")
+        assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+
+
+def test_intervals() -> None:
+    """Student interval against the textbook t value 4.303 for 3 samples; Wilson against its formula."""
+    low, high = interval([0.1, 0.2, 0.3]) or (0, 0)
+    assert (low + high) / 2 == pytest.approx(0.2)
+    assert high - 0.2 == pytest.approx(4.3027 * 0.1 / np.sqrt(3), rel=1e-4)
+    assert interval([0.5]) is None
+    low, high = wilson(1.0, 100)
+    assert high == pytest.approx(1.0)
+    assert low == pytest.approx(100 / (100 + 1.959964**2), rel=1e-5)
