@@ -76,7 +76,11 @@ def test_a_third_partys_card_file_loads_by_path(tmp_path):
     [
         ('value = 0.0949, unit = "1", ', "value = 0.0949, ", "parameters.step.unit"),
         ('step = { value = 0.0949, unit = "1"', 'step = { value = 0.0949, unit = "uS"', "must be '1'"),
-        ('write_time_s = { value = 5e-08, unit = "s"', 'write_time_s = { value = 50, unit = "ns"', "must be 's'"),
+        (
+            'write_time_s = { value = 5e-08, unit = "s"',
+            'write_time_s = { value = 50, unit = "ns"',
+            "must be 's'",
+        ),
         ("\nstep = {", "\nstpe = {", "did you mean 'step'"),
         ("write_voltage_V = {", "unheard_of = {", "unknown parameter 'unheard_of'"),
         ("value = 0.0949", "value = -0.0949", "step = -0.0949: Input should be greater than 0"),
@@ -177,7 +181,12 @@ def test_another_packages_law_and_cards_are_found_by_entry_point(tmp_path):
         "except errors.ConfigError as error:\n"
         "    print(error)\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "NEUROSIM_CACHE": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "NEUROSIM_CACHE": str(tmp_path),
+        "NUMBA_DISABLE_JIT": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True, timeout=120
     )

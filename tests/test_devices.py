@@ -311,7 +311,9 @@ def test_soft_bounds_pulse_equals_a_numpy_oracle():
         noise = helpers.normals(helpers.words(cells, event, 0, pulse_key)[1])
         seen = np.maximum(persistent + 1.4113 * 0.0949 * 40 * noise, 0)
         np.testing.assert_allclose(state.persistent, persistent, rtol=2e-5, atol=1e-4)
-        np.testing.assert_allclose(state.conductance, np.where(healthy, seen, persistent), rtol=2e-5, atol=2e-4)
+        np.testing.assert_allclose(
+            state.conductance, np.where(healthy, seen, persistent), rtol=2e-5, atol=2e-4
+        )
 
 
 def test_soft_bounds_alternating_pulses_converge_to_rest():
@@ -346,7 +348,9 @@ def test_soft_bounds_granularity_is_the_published_one(name, steps):
     """About 21 steps (optimised array, IEDM 2022; acceptance fact 8) and about 1,000 (Gong 2018 loose fit)."""
     law = devices.load(name)
     assert round((law.g_max_uS - law.g_min_uS) / law.nominal_step_uS) == steps
-    assert pulse_response(quiet(name), [1], 1)[1, 0] - law.g_rest_uS == pytest.approx(law.nominal_step_uS, abs=4e-6)
+    assert pulse_response(quiet(name), [1], 1)[1, 0] - law.g_rest_uS == pytest.approx(
+        law.nominal_step_uS, abs=4e-6
+    )
 
 
 def test_soft_bounds_corrupt_share_is_the_published_one_and_corrupt_cells_never_move():
@@ -386,7 +390,11 @@ def test_soft_bounds_cycle_to_cycle_spread_is_in_steps():
 def test_soft_bounds_device_to_device_spreads_are_those_of_the_card():
     """OM array: step lognormal 0.7829, bounds 0.3499 and 0.5695 (folded at zero); Gong 2018: step normal 0.3."""
     far = quiet(
-        step_spread_lognormal=0.7829, state_max_spread=0.3499, state_min_spread=0.5695, g_min_uS=210, g_max_uS=290
+        step_spread_lognormal=0.7829,
+        state_max_spread=0.3499,
+        state_min_spread=0.5695,
+        g_min_uS=210,
+        g_max_uS=290,
     )
     state, _, _ = fresh(far, 100_000, seed=16)
     logs = np.log(state.step_up / far.nominal_step_uS)
@@ -513,9 +521,7 @@ def test_energies_add_up_over_cells_and_are_never_negative(name):
     alone, params, _ = fresh(law, 30, seed=18)
     for event, count in enumerate([1, 3, -2], start=1):
         total = give(law, state, params, count, event, pulse_key)
-        each = [
-            law.kernels.pulse(cell, count, alone, params, 0.0, event, pulse_key) for cell in range(30)
-        ]
+        each = [law.kernels.pulse(cell, count, alone, params, 0.0, event, pulse_key) for cell in range(30)]
         assert min(each) >= 0
         assert total == pytest.approx(sum(each), rel=1e-12)
     np.testing.assert_array_equal(state.conductance, alone.conductance)

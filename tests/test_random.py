@@ -91,9 +91,7 @@ def test_a_normal_is_the_quantile_of_its_words_probability():
     word = np.concatenate([EXTREME, helpers.words(np.arange(300_000), 0, 0, key(0, "test"))[0]])
     exact = stats.norm.ppf(helpers.probabilities(word))
     exact = np.where(word & np.uint64(1), exact, -exact)
-    found = np.concatenate(
-        [[normal(w) for w in EXTREME], filled(fill_normal, 300_000)]
-    )
+    found = np.concatenate([[normal(w) for w in EXTREME], filled(fill_normal, 300_000)])
     assert np.abs(found - exact).max() < 1e-6
     assert np.abs(found).max() > 6
 
@@ -195,6 +193,8 @@ def test_torch_gives_the_same_words_uniforms_and_normals_bit_for_bit():
         helpers.torch_normals(word).numpy().view(np.int32), helpers.normals(plain).view(np.int32)
     )
     kernel = np.array([normal(w) for w in plain[-5000:]], np.float32)
-    np.testing.assert_array_equal(helpers.torch_normals(word[-5000:]).numpy().view(np.int32), kernel.view(np.int32))
+    np.testing.assert_array_equal(
+        helpers.torch_normals(word[-5000:]).numpy().view(np.int32), kernel.view(np.int32)
+    )
     first = helpers.torch_normals(helpers.torch_words(cells, event, 0, stream)[0])
     np.testing.assert_array_equal(first.numpy(), filled(fill_normal, len(cells), event, stream))

@@ -308,9 +308,7 @@ def test_depression_pulses_go_to_both_devices_of_a_column():
     one = bench(HFO2)
     twin, stream = one.twin(), key(0, "depress")
     column_counts = np.array([0, 1, 0, 3, 2], np.int32)
-    sums = depress_rows(
-        1, 4, column_counts, one.grid, one.state, one.params, 0.0, 5, stream, *one.kernels()
-    )
+    sums = depress_rows(1, 4, column_counts, one.grid, one.state, one.params, 0.0, 5, stream, *one.kernels())
     energy = 0.0
     for row in (1, 2, 3):
         energy += pulse_pairs(twin, row, -np.stack([column_counts, column_counts]), 5, stream)[0]

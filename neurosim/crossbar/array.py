@@ -226,7 +226,11 @@ class Crossbar:
         """
         reader, writer = self._reader, self._writer
         rows, cols = self.shape
-        shapes = {"row_sum": [(rows,)], "pending_decay": [(cols,)], "accumulator": [(0, 0), self.shape]}
+        shapes: dict[str, list[tuple[int, ...]]] = {
+            "row_sum": [(rows,)],
+            "pending_decay": [(cols,)],
+            "accumulator": [(0, 0), self.shape],
+        }
         try:
             for name, fitting in shapes.items():
                 if snapshot[name].shape not in fitting:

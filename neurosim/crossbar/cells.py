@@ -119,7 +119,8 @@ class PairCells:
             found = saved.get(f"state.{name}")
             if found is None or found.shape != values.shape or found.dtype != values.dtype:
                 raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
-            values[...] = found
+        for name, values in self.state._asdict().items():
+            values[...] = saved[f"state.{name}"]
         self.now_s, self.programs = float(saved["clock"][0]), int(saved["clock"][1])
         self.forget_grid()
         self.grid.row_sum[:] = saved["row_sum"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,19 @@ class Vote:
         return float((self.classes[winners] == labels).mean())
 
 
+@contextmanager
+def single_threaded_torch() -> Iterator[None]:
+    """Keep torch to one thread in the calling thread, so that its sums do not depend on their number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class LinearReadout:
     """Softmax regression by torch: Adam 1e-3, one CPU thread, seeded; weights start at zero."""
 
@@ -67,17 +81,18 @@ class LinearReadout:
         x, y = torch.from_numpy(features), torch.from_numpy(labels)
         order = torch.Generator().manual_seed(self.seed)
         adam = torch.optim.Adam([self.weight, self.bias], lr=1e-3, fused=True)
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(x), generator=order).split(batch):
-                adam.zero_grad(set_to_none=True)
-                scores = torch.addmm(self.bias, x[chosen], self.weight.T)
-                torch.nn.functional.cross_entropy(scores, y[chosen]).backward()
-                adam.step()
+        with single_threaded_torch():
+            for _ in range(epochs):
+                for chosen in torch.randperm(len(x), generator=order).split(batch):
+                    adam.zero_grad(set_to_none=True)
+                    scores = torch.addmm(self.bias, x[chosen], self.weight.T)
+                    torch.nn.functional.cross_entropy(scores, y[chosen]).backward()
+                    adam.step()
 
     def predict(self, features: Floats) -> Labels:
         """Return the class of each row of features."""
         torch = self._torch
-        with torch.no_grad():
+        with torch.no_grad(), single_threaded_torch():
             scores = torch.from_numpy(features) @ self.weight.T + self.bias
         found: Labels = scores.argmax(dim=1).numpy()
         return found
