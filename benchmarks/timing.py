@@ -4,49 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 Work = Callable[[], object]
+TURN = 10
+PAUSE_S = 0.1
+Figure = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Race:
-    """Medians of a contender and its reference, seconds per call."""
-
-    name: str
-    contender_s: float
-    reference_s: float
-    reference: str
-    bar: str
-
-    @property
-    def ratio(self) -> float:
-        """Contender over reference."""
-        return self.contender_s / self.reference_s
-
-    def line(self) -> str:
-        """One line of print."""
-        return (
-            f"{self.name:<58} {1e3 * self.contender_s:9.3f} ms  {self.ratio:7.2f} x {self.reference} "
-            f"({1e3 * self.reference_s:.3f} ms)  bar {self.bar}"
-        )
+def figure(name: str, value: float, unit: str, at_most: float | None, **details: float) -> Figure:
+    """One measured figure with its bar, ready for JSON."""
+    holds = at_most is None or value <= at_most
+    return {"name": name, "value": value, "unit": unit, "at_most": at_most, "holds": holds, **details}
 
 
 def race(
-    name: str, contender: Work, reference_name: str, reference: Work, bar: str, rounds: int = 30
-) -> Race:
-    """Run both in turn `rounds` times after a warm-up; medians."""
-    contender(), reference()
-    times = np.empty((2, rounds))
-    for k in range(rounds):
-        for row, work in enumerate((contender, reference)):
-            start = time.perf_counter()
+    name: str, contender: Work, reference_name: str, reference: Work, at_most: float | None, rounds: int = 40
+) -> Figure:
+    """Run both in turn, `rounds` times each, after a warm-up; ratio of the medians.
+
+    They take turns of ten calls with a pause between, because BLAS threads spin for a while after a product
+    and would hold a core against the other.
+    """
+    times: dict[Work, list[float]] = {contender: [], reference: []}
+    for _ in range(-(-rounds // TURN)):
+        for work, seconds in times.items():
+            time.sleep(PAUSE_S)
             work()
-            times[row, k] = time.perf_counter() - start
-    median = np.median(times, axis=1)
-    return Race(name, float(median[0]), float(median[1]), reference_name, bar)
+            for _ in range(TURN):
+                start = time.perf_counter()
+                work()
+                seconds.append(time.perf_counter() - start)
+    mine, other = (np.median(seconds) for seconds in times.values())
+    return figure(
+        name,
+        float(mine / other),
+        f"x {reference_name}",
+        at_most,
+        contender_s=float(mine),
+        reference_s=float(other),
+    )
 
 
 def once(work: Work, rounds: int = 5) -> float:
@@ -58,3 +57,12 @@ def once(work: Work, rounds: int = 5) -> float:
         work()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
+
+
+def line(one: Figure) -> str:
+    """One line of print."""
+    bar = "" if one["at_most"] is None else f"  bar {one['at_most']}"
+    times = ""
+    if "contender_s" in one:
+        times = f"  ({1e3 * one['contender_s']:.3f} ms against {1e3 * one['reference_s']:.3f} ms)"
+    return f"{one['name']:<68} {one['value']:7.2f} {one['unit']}{times}{bar}"

@@ -75,7 +75,12 @@ class Law(Frozen):
         return bool(self.read_noise_relative or self.read_noise_floor_uS)
 
     def allocate(self, cells: int) -> Any:
-        """Return zeroed state arrays for `cells` devices."""
+        """Return zeroed state arrays for `cells` devices.
+
+        Arrays of one type are interleaved in memory: a pulse touches all of a cell's numbers at once.
+        """
+        if len(set(self.state_dtypes)) == 1:
+            return self.state_type(*np.zeros((cells, len(self.state_dtypes)), self.state_dtypes[0]).T)
         return self.state_type(*(np.zeros(cells, dtype) for dtype in self.state_dtypes))
 
     def params(self) -> Any:

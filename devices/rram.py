@@ -85,10 +85,14 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
     before = state.conductance[cell]
     if upper > lower:
         rest = params.g_rest_uS
+        words = philox(cell, event, 0, key)
+        last_word = words[3]
         for k in range(abs(count)):
+            if k > 0 and k % 3 == 0:
+                words = philox(cell, event, k // 3, key)
             noise = _ZERO
             if params.cycle_to_cycle > _ZERO:
-                noise = params.cycle_to_cycle * normal(philox(cell, event, k + 1, key)[0])
+                noise = params.cycle_to_cycle * normal(words[k % 3])
             if count > 0:
                 g += state.step_up[cell] * (_ONE - (g - rest) / (upper - rest) + noise)
             else:
@@ -97,7 +101,7 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
         state.persistent[cell] = g
         if params.write_noise > _ZERO:
             shift = params.write_noise * params.step * params.span_uS
-            g = max(g + shift * normal(philox(cell, event, 0, key)[1]), _ZERO)
+            g = max(g + shift * normal(last_word), _ZERO)
         state.conductance[cell] = g
     mean_uS = np.float32(0.5) * (before + state.conductance[cell])
     return np.float64(params.write_energy_per_uS) * np.float64(mean_uS) * abs(count)
@@ -178,7 +182,7 @@ class SoftBounds(Law):
 
     @property
     def depression_share(self) -> float:
-        """One depression pulse removes step / |s_min| of the distance to the lower bound."""
+        """One depression pulse removes step / abs(state_min) of the distance to the lower bound."""
         return self.step / -self.state_min
 
     @property

@@ -53,7 +53,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 class ReadPath(Frozen):
-    """How inputs reach the array and currents leave it; the order is stated in `neurosim.crossbar.read`."""
+    """How inputs reach the array and currents leave it; the order is stated in `neurosim.crossbar.reader`."""
 
     read_voltage_V: float = Field(0.2, gt=0)
     """Word-line voltage of a full-scale input."""

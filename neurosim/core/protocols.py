@@ -77,7 +77,7 @@ class DeviceKernels(NamedTuple):
     program: Callable[..., Any]
     """(cell, target_uS, state, params, now_s, event, key) -> energy: closed loop."""
     pulse: Callable[..., Any]
-    """(cell, count, state, params, now_s, event, key) -> energy: |count| SET (+) or RESET (-) pulses."""
+    """(cell, count, state, params, now_s, event, key) -> energy: abs(count) SET (+) or RESET (-) pulses."""
     reset: Callable[..., Any]
     """(cell, state, params, now_s, event, key) -> energy: full RESET."""
     drifted: Callable[..., Any]

@@ -15,8 +15,8 @@ from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
 from neurosim.kernels.update import Grid, refresh_grid, stored
 
-ROWS = 32
-"""Rows of one block of work: fixed, so that results do not depend on the number of threads."""
+BLOCK_PAIRS = 1 << 16
+"""Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 
 
 class PairCells:
@@ -31,6 +31,7 @@ class PairCells:
         self.device = device
         self.kernels = device.kernels
         self.params = device.params()
+        self.block_rows = max(1, BLOCK_PAIRS // shape[1])
         self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
         self.now_s = 0.0
         self.programs = 0
@@ -44,7 +45,7 @@ class PairCells:
 
     def row_blocks(self) -> list[tuple[int, int]]:
         """The blocks of rows that threads share."""
-        return blocks(self.shape[0], ROWS)
+        return blocks(self.shape[0], self.block_rows)
 
     def _construct(self, block: tuple[int, int]) -> None:
         wide = 2 * self.shape[1]

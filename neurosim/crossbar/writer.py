@@ -12,7 +12,7 @@ from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Floats, UpdateMode
 from neurosim.core.seeds import key
-from neurosim.crossbar.cells import ROWS, PairCells
+from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reader import Reader
 from neurosim.kernels.jit import share
@@ -102,7 +102,9 @@ class Writer:
         cols = self.cells.shape[1]
         buffer: Floats | None = getattr(self._scratch, "buffer", None)
         if buffer is None:
-            buffer = self._scratch.buffer = np.empty((ROWS, cols), np.float32)
+            buffer = self._scratch.buffer = np.empty(
+                (min(self.cells.block_rows, self.cells.shape[0]), cols), np.float32
+            )
         return buffer[:rows]
 
     def _kernels(self) -> tuple[Any, Any, Any]:

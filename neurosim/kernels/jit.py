@@ -56,6 +56,7 @@ def cache_folder() -> str:
     """Folder of compiled kernels: below `NEUROSIM_CACHE` or the user's cache, or a temporary folder."""
     digest = hashlib.sha256()
     for file in _compiled_sources():
+        digest.update(f"{file.name} {file.stat().st_size} ".encode())
         digest.update(file.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     base = Path(os.environ.get("NEUROSIM_CACHE", os.path.join(home, "neurosim")))

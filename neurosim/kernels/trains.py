@@ -50,7 +50,7 @@ def _ones(bits: Any) -> Any:
     bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
     bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))
     bits = (bits + (bits >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
-    return np.int32(((bits * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(0xFF))
+    return np.int32(((np.uint64(bits) * np.uint64(0x01010101)) >> np.uint64(24)) & np.uint64(0xFF))
 
 
 @jit

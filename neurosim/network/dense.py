@@ -65,10 +65,15 @@ class Dense:
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
-        self.array.restore(_below(saved, "array."))
-        for name, values in _below(saved, "rule.").items():
-            if name not in self.state or self.state[name].shape != values.shape:
+        found = _below(saved, "rule.")
+        for name in sorted({*found, *self.state}):
+            if name not in found or name not in self.state or found[name].shape != self.state[name].shape:
                 raise CheckpointError(f"checkpoint does not fit this rule: {name}")
+        for name in ("steps", "norm_errors"):
+            if name not in saved:
+                raise CheckpointError(f"checkpoint does not fit this layer: {name}")
+        self.array.restore(_below(saved, "array."))
+        for name, values in found.items():
             self.state[name][...] = values
         self.steps = int(saved["steps"][0])
         self.norm_errors = [float(value) for value in saved["norm_errors"]]
