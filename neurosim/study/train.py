@@ -26,6 +26,7 @@ from neurosim.study.store import read_arrays, text_array, write_arrays
 Progress = Callable[[int, int], None]
 
 CURVE_IMAGES = 2000
+CURVE_IMAGES_A_NEURON = 10
 SHOWN_FIELDS = 100
 
 
@@ -140,9 +141,11 @@ class Training:
 
     def _add_to_curve(self) -> None:
         """Vote accuracy on a part of the training images, classes assigned on another part."""
-        half = min(CURVE_IMAGES, len(self.fit.images) // 2)
-        fit = Labelled(self.fit.images[:half], self.fit.labels[:half])
-        seen = Labelled(self.fit.images[half : 2 * half], self.fit.labels[half : 2 * half])
+        count = len(self.fit.images)
+        assigning = min(CURVE_IMAGES_A_NEURON * self.experiment.neurons, count // 2)
+        counting = min(assigning + CURVE_IMAGES, count)
+        fit = Labelled(self.fit.images[:assigning], self.fit.labels[:assigning])
+        seen = Labelled(self.fit.images[assigning:counting], self.fit.labels[assigning:counting])
         images = min(self.layer.steps * self.experiment.batch, self.experiment.epochs * len(self.fit.images))
         self.curve.append([images, vote_accuracy(self.layer.array, self.data, fit, seen)])
 

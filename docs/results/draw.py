@@ -1,0 +1,98 @@
+"""Draw the figures and tables of this folder from its JSON: python docs/results/draw.py"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
+from neurosim.report.results import Results, Vary
+from neurosim.report.style import to_svg
+from neurosim.report.text import percent, si, spread
+from neurosim.report.tolerance import tolerance_curves
+
+FOLDER = Path(__file__).parent
+HEADER = (
+    "| arm | seeds | readout % | vote % | untrained readout / vote % | kept by readout / vote % "
+    "| device energy per update and synapse | with periphery (lower bound) | pulses per pair and update |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+)
+
+
+def rows(results: dict[str, Any]) -> Iterator[str]:
+    """One row of the table an arm."""
+    synapses = results["config"]["neurons"] * results["data"]["image_shape"][0] ** 2
+    for arm in results["summary"]:
+        kept = f"{percent(arm['accuracy_learning_kept'])} / {percent(arm['vote_learning_kept'])}"
+        untrained = f"{percent(arm['untrained_accuracy_mean'])} / {percent(arm['untrained_vote_mean'])}"
+        cost = "– | – | –"
+        if "energy" in arm:
+            energy = arm["energy"]
+            cost = (
+                f"{si(energy['update_J_per_synapse'], 'J')} | "
+                f"{si(energy['update_J_per_synapse_with_periphery'], 'J')} | "
+                f"{energy['pulses'] / energy['updates'] / synapses:.2g}"
+            )
+        yield (
+            f"| {arm['arm']} | {arm['seeds']} | {spread(arm['accuracy_mean'], arm['accuracy_ci95'])} "
+            f"| {spread(arm['vote_mean'], arm['vote_ci95'])} | {untrained} | {kept} | {cost} |\n"
+        )
+
+
+def draw_results(name: str, values: dict[str, Any]) -> None:
+    """Table and figures of one comparison."""
+    results = Results.model_validate(values)
+    figures = {
+        "accuracy": accuracy_bars(results),
+        "curves": learning_curves(results),
+        "energy": energy_bars(results),
+    }
+    drawn = [kind for kind, figure in figures.items() if figure is not None]
+    for kind in drawn:
+        (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(figures[kind]))
+    raw = values["baselines"][0]
+    data = values["data"]
+    text = (
+        f"{data['note']}: {data['train_images']} training images, accuracy on the {data['reported_on']} "
+        f"({data['test_images']} images), {values['config']['neurons']} neurons, mean and 95 % interval. "
+        f"Linear classifier on {raw['name']}: {percent(raw['accuracy'])} %.\n\n"
+    )
+    pictures = "\n".join(f"![{kind}]({name}-{kind}.svg)\n" for kind in drawn)
+    table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{pictures}"
+    (FOLDER / f"{name}.md").write_text(table, encoding="utf-8")
+
+
+def draw_vary(name: str, values: dict[str, Any]) -> None:
+    """Figure and table of one noise-tolerance study."""
+    (FOLDER / f"{name}-tolerance.svg").write_bytes(to_svg(tolerance_curves(Vary.model_validate(values))))
+    levels = values["levels"]
+    lines = [
+        (
+            f"# {name}\n\nAccuracy (linear readout, %) against {values['parameter']} ({values['unit']}), "
+            f"{values['data']['note']}, {values['config']['neurons']} neurons.\n\n"
+        ),
+        "| arm | " + " | ".join(f"{level:g}" for level in levels) + " | tolerated |\n",
+        "| --- |" + " --- |" * (len(levels) + 1) + "\n",
+    ]
+    for arm in values["arms"]:
+        found = {point["level"]: percent(point["accuracy_mean"]) for point in arm["points"]}
+        cells = " | ".join(found.get(level, "") for level in levels)
+        lines.append(f"| {arm['arm']} | {cells} | {arm.get('tolerated_level', '–')} |\n")
+    lines.append(f"\n![tolerance]({name}-tolerance.svg)\n")
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
+def main() -> None:
+    """Draw everything."""
+    for file in sorted(FOLDER.glob("*.json")):
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if "parameter" in values:
+            draw_vary(file.stem, values)
+        elif "summary" in values:
+            draw_results(file.stem, values)
+
+
+if __name__ == "__main__":
+    main()
