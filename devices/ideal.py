@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices.law import Law, quantity
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined
 
 
 class IdealParams(NamedTuple):
@@ -24,36 +24,36 @@ class IdealState(NamedTuple):
     conductance: Floats
 
 
-@jit
+@inlined
 def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     state.conductance[cell] = params.g_rest_uS
 
 
-@jit
+@inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.conductance[cell] = min(max(target_uS, params.g_min_uS), params.g_max_uS)
     return 0.0
 
 
-@jit
+@inlined
 def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     moved = state.conductance[cell] + np.float32(count) * params.nominal_step_uS
     state.conductance[cell] = min(max(moved, params.g_min_uS), params.g_max_uS)
     return 0.0
 
 
-@jit
+@inlined
 def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.conductance[cell] = params.g_min_uS
     return 0.0
 
 
-@jit
+@inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell]
 
 
-@jit
+@inlined
 def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices.law import Law, quantity
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
 _ONE = np.float32(1.0)
@@ -52,13 +52,13 @@ class PcmState(NamedTuple):
     exponent: Floats
 
 
-@jit
+@inlined
 def _draw_exponent(cell: int, state: Any, params: Any, word: Any) -> None:
     if params.drift_exponent_sigma > _ZERO:
         state.exponent[cell] = abs(params.drift_exponent + params.drift_exponent_sigma * normal(word))
 
 
-@jit
+@inlined
 def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, b, _, _ = philox(cell, event, 0, key)
     g = params.reset_mean_uS + params.reset_sigma_uS * normal(a)
@@ -69,19 +69,19 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
     return params.reset_energy_J
 
 
-@jit
+@inlined
 def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     reset(cell, state, params, 0.0, 0, key)
 
 
-@jit
+@inlined
 def pulses_to_reach(conductance_uS: Any) -> Any:
     """Inverse of the mean curve: SET pulses from RESET to a conductance in uS."""
     g = conductance_uS
     return ((np.float32(0.027) * g - np.float32(0.15)) * g + np.float32(0.81)) * g
 
 
-@jit
+@inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, b, _, _ = philox(cell, event, 0, key)
     g = target_uS / params.g_max_uS
@@ -95,7 +95,7 @@ def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, ev
     return params.program_energy_J
 
 
-@jit
+@inlined
 def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     if count < 0:
         return reset(cell, state, params, now_s, event, key)
@@ -114,7 +114,7 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
     return np.float64(params.set_energy_J) * count
 
 
-@jit
+@inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     elapsed = max(np.float32(now_s - state.programmed_at_s[cell]), params.drift_shortest_s)
     exponent = params.drift_exponent
@@ -123,7 +123,7 @@ def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell] * np.float32((elapsed / params.drift_reference_s) ** -exponent)
 
 
-@jit
+@inlined
 def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices.law import Law, quantity
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox, uniform
 
 _ONE = np.float32(1.0)
@@ -46,7 +46,7 @@ class SoftBoundsState(NamedTuple):
     step_down: Floats
 
 
-@jit
+@inlined
 def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     a, b, c, d = philox(cell, 0, 0, key)
     e, f, _, _ = philox(cell, 0, 1, key)
@@ -69,7 +69,7 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     state.conductance[cell] = rest
 
 
-@jit
+@inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     reached = np.float32(target_uS) + params.program_sigma_uS * normal(philox(cell, event, 0, key)[0])
     reached = min(max(reached, state.lower[cell]), state.upper[cell])
@@ -78,7 +78,7 @@ def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, ev
     return params.program_energy_J
 
 
-@jit
+@inlined
 def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     upper, lower = state.upper[cell], state.lower[cell]
     g = state.persistent[cell]
@@ -107,19 +107,19 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
     return np.float64(params.write_energy_per_uS) * np.float64(mean_uS) * abs(count)
 
 
-@jit
+@inlined
 def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     state.persistent[cell] = state.lower[cell]
     state.conductance[cell] = state.lower[cell]
     return params.program_energy_J
 
 
-@jit
+@inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell]
 
 
-@jit
+@inlined
 def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 import neurosim
 from neurosim.devices.card import CARDS, Card, read
@@ -32,7 +39,21 @@ nb_execution_mode = "off"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
+autodoc_type_aliases = {
+    name: name
+    for name in (
+        "ArrayLike",
+        "DTypeLike",
+        "Features",
+        "Floats",
+        "Images",
+        "Labels",
+        "Report",
+        "State",
+        "Winners",
+    )
+}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 python_use_unqualified_type_names = True
@@ -85,7 +106,70 @@ def _numbers_of(card: Card) -> list[str]:
     ]
 
 
+def _is_model(what: str, found: Any) -> bool:
+    return what == "class" and inspect.isclass(found) and issubclass(found, BaseModel)
+
+
+def shorten_signature(
+    _: Sphinx, what: str, name: str, found: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Leave the fields of a configuration model to the table below its docstring; keep names of types."""
+    if _is_model(what, found):
+        return "(**fields)", None
+    short = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+    return tuple(text and short.sub(r"\1", text) for text in (signature, returns))
+
+
+def skip_fields(app: Sphinx, what: str, name: str, found: Any, skip: bool, __: Any) -> bool | None:
+    """Leave out fields that stand in a table, and the numbered fields of named tuples."""
+    module, owner = (app.env.temp_data.get(f"autodoc:{kind}") for kind in ("module", "class"))
+    if what == "class" and module and owner:
+        model = getattr(sys.modules[module], owner)
+        if _is_model(what, model) and name in model.model_fields:
+            return True
+        documented = ModuleAnalyzer.for_module(module).find_attr_docs()
+        if "Alias for field number" in (getattr(found, "__doc__", None) or ""):
+            return (owner, name) not in documented
+    return None
+
+
+def add_fields(_: Sphinx, what: str, name: str, found: Any, __: Any, lines: list[str]) -> None:
+    """List the fields of a configuration model: default, limits, unit and meaning."""
+    if not _is_model(what, found) or not found.model_fields:
+        return
+    lines += ["", ".. list-table::", "   :header-rows: 1", "", "   * - field", "     - default"]
+    lines += ["     - unit", "     - allowed", "     - meaning"]
+    for field, info in found.model_fields.items():
+        default = "required" if info.default is PydanticUndefined else f"``{info.default!r}``"
+        if info.default_factory is not None or isinstance(info.default, BaseModel):
+            default = "see there" if isinstance(info.default, BaseModel) else "empty"
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        limits = [
+            f"{sign} {getattr(limit, key):g}"
+            for limit in info.metadata
+            for key, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+            if getattr(limit, key, None) is not None
+        ]
+        meaning = " ".join(_meaning(found, field)).strip()
+        cells = [f"``{field}``", default, str(extra.get("unit", "")), ", ".join(limits), meaning]
+        lines += [f"   {'*' if k == 0 else ' '} - {cell}".rstrip() for k, cell in enumerate(cells)]
+    lines.append("")
+
+
+def _meaning(model: type[BaseModel], field: str) -> list[str]:
+    """Return the string below the field in the class, or in the base class, that declares it."""
+    for owner in model.__mro__:
+        if field in inspect.get_annotations(owner):
+            return (
+                ModuleAnalyzer.for_module(owner.__module__).find_attr_docs().get((owner.__name__, field), [])
+            )
+    return []
+
+
 def setup(app: Sphinx) -> None:
     """Prepare what is generated before the pages are read."""
+    app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-docstring", add_fields, priority=900)
     app.connect("builder-inited", copy_notebooks)
     app.connect("builder-inited", write_device_tables)

@@ -51,9 +51,9 @@ def test_the_reference_is_philox_by_the_known_answers_of_random123(rounds, start
 
 def test_the_kernel_is_philox_with_seven_rounds():
     rng = np.random.default_rng(1)
-    cells = rng.integers(0, 2**32, 300).tolist() + [0, 1, 2**32 - 1]
-    events = rng.integers(0, 2**45, 300).tolist() + [0, 2**32, 2**64 - 1]
-    draws = rng.integers(0, 2**20, 300).tolist() + [0, 1, 2**32 - 1]
+    cells = [*rng.integers(0, 2**32, 300).tolist(), 0, 1, 2**32 - 1]
+    events = [*rng.integers(0, 2**45, 300).tolist(), 0, 2**32, 2**64 - 1]
+    draws = [*rng.integers(0, 2**20, 300).tolist(), 0, 1, 2**32 - 1]
     keys = rng.integers(0, 2**32, (303, 2), np.uint64)
     for cell, event, draw, stream in zip(cells, events, draws, keys, strict=True):
         counter = (cell, event & 0xFFFFFFFF, draw, event >> 32)

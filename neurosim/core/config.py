@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import DecayMode
@@ -34,7 +34,8 @@ class Frozen(BaseModel):
         unknown = set(changes) - set(type(self).model_fields)
         if unknown:
             raise UnknownNameError(f"{type(self).__name__} field", unknown.pop(), type(self).model_fields)
-        return type(self).parse({**self.model_dump(), **changes}, type(self).__name__)
+        given = self.model_dump(exclude_unset=True)
+        return type(self).parse({**given, **changes}, type(self).__name__)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -59,7 +60,7 @@ class ReadPath(Frozen):
     """Word-line voltage of a full-scale input."""
     integration_time_s: float = Field(100e-9, gt=0)
     """Time for which one input vector is applied."""
-    input_range: Annotated[float, Field(gt=0)] | Literal["vector"] = "vector"
+    input_range: float | Literal["vector"] = "vector"
     """Input of full scale; "vector" scales each input vector by its own largest magnitude."""
     dac_bits: int | None = Field(None, ge=2, le=16)
     """Signed DAC codes, round half to even; None is a perfect DAC."""
@@ -67,10 +68,24 @@ class ReadPath(Frozen):
     """Signed ADC codes, round half to even, after the two currents of a pair are subtracted."""
     adc_range_uS: float | None = Field(None, gt=0)
     """Full scale of the ADC in uS of summed pair difference; None lets `program` and `calibrate` set it."""
-    read_noise: Annotated[float, Field(ge=0)] | Literal["card"] | None = "card"
+    read_noise: float | Literal["card"] | None = "card"
     """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
     drift: bool = True
     """Evaluate the drift law once the clock has been advanced."""
+
+    @field_validator("input_range")
+    @classmethod
+    def _some_range(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and value <= 0:
+            raise ValueError("must be greater than 0, or 'vector'")
+        return value
+
+    @field_validator("read_noise")
+    @classmethod
+    def _no_negative_noise(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, float) and value < 0:
+            raise ValueError("must be at least 0, 'card' or None")
+        return value
 
 
 class WritePath(Frozen):

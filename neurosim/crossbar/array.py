@@ -195,7 +195,7 @@ class Crossbar:
     def weights(self) -> Floats:
         """Return the stored weights (rows, cols), for inspection and plots only."""
         scale = np.float32(self._cells.uS_per_weight)
-        return self._cells.grid.difference / scale
+        return np.ascontiguousarray(self._cells.grid.difference / scale)
 
     @property
     def state_bytes(self) -> int:

@@ -19,6 +19,11 @@ BLOCK_PAIRS = 1 << 16
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 
 
+def _by_column(shape: tuple[int, int]) -> Floats:
+    """An array whose columns are contiguous: BLAS packs it for a product in half the time."""
+    return np.empty(shape, np.float32, order="F")
+
+
 class PairCells:
     """Device state of (rows, cols) pairs, cell ``2 (row cols + col)`` plus and the next one minus.
 
@@ -40,7 +45,7 @@ class PairCells:
         self.state = device.allocate(2 * rows * cols)
         share(self._construct, self.row_blocks())
         noise_shape = shape if device.has_read_noise else (0, 0)
-        self._grid = Grid(np.empty(shape, np.float32), np.empty(noise_shape, np.float32), np.empty(rows))
+        self._grid = Grid(_by_column(shape), _by_column(noise_shape), np.empty(rows))
         self._grid_time: float | None = None
 
     def row_blocks(self) -> list[tuple[int, int]]:

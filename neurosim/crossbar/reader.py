@@ -11,7 +11,7 @@ from neurosim.core.protocols import Floats
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
-from neurosim.kernels.jit import share
+from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import (
     COLUMNS,
     SAMPLES,
@@ -122,12 +122,17 @@ class Reader:
 
         def convert(block: tuple[int, int]) -> int:
             left, right = block
-            current = (tall @ grid.difference[:, left:right])[: len(x)]
-            variance = (power @ grid.variance[:, left:right])[: len(x)] if noisy else _NO_NOISE
+            current, variance = scratch("current", len(tall), right - left), _NO_NOISE
+            np.matmul(tall, grid.difference[:, left:right], out=current)
+            current = current[: len(x)]
+            if noisy:
+                variance = scratch("variance", len(tall), right - left)
+                np.matmul(power, grid.variance[:, left:right], out=variance)
             clipped: int = finish_read(
                 current, variance, scale, np.float32(step), np.float32(adc_range), np.float32(per_weight),
-                first_read, left, self.keys["read"], out[:, left:right],
+                first_read, left, self.keys["read"],
             )  # fmt: skip
+            out[:, left:right] = current
             return clipped
 
         with single_threaded_blas():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reader import Reader
-from neurosim.kernels.jit import share
+from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import (
@@ -61,7 +60,6 @@ class Writer:
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], np.float32)
         self.accumulator = _NO_ACCUMULATOR
-        self._scratch = threading.local()
 
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
@@ -98,15 +96,6 @@ class Writer:
             self.reader.count_row_reads(due.size)
         return due
 
-    def _block(self, rows: int) -> Floats:
-        cols = self.cells.shape[1]
-        buffer: Floats | None = getattr(self._scratch, "buffer", None)
-        if buffer is None:
-            buffer = self._scratch.buffer = np.empty(
-                (min(self.cells.block_rows, self.cells.shape[0]), cols), np.float32
-            )
-        return buffer[:rows]
-
     def _kernels(self) -> tuple[Any, Any, Any]:
         return self.cells.kernels.pulse, self.cells.read, self.cells.kernels.read_sigma
 
@@ -128,7 +117,7 @@ class Writer:
 
         def sweep(block: tuple[int, int]) -> Sums:
             first, last = block
-            change = self._block(last - first)
+            change = scratch("change", last - first, cells.shape[1])
             if pre is None or post is None:
                 change[:] = 0
             else:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,6 +21,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -71,16 +73,41 @@ def cache_folder() -> str:
     return str(folder)
 
 
-def jit(function: Function) -> Function:
-    """Compile a kernel: no Python objects, lock released, IEEE arithmetic kept, cached by source hash."""
+def jit(function: Function, inline: bool = False) -> Function:
+    """Compile a kernel: no Python objects, lock released, IEEE arithmetic kept, cached by source hash.
+
+    The fixed identity lets numba recognise, in a later process, a kernel that was given this function as an
+    argument; by default each process invents a new one and such kernels never come from the cache.
+    """
     settings: Any = numba.config
     previous = settings.CACHE_DIR
     settings.CACHE_DIR = cache_folder()
     try:
-        compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=inline)(function)
     finally:
         settings.CACHE_DIR = previous
+    if hasattr(compiled, "_set_uuid"):
+        compiled._set_uuid(f"{function.__module__}.{function.__qualname__}")
     return cast(Function, compiled)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function of one cell into every kernel that calls it: its state and parameters are many."""
+    return jit(function, inline=True)
+
+
+_local = threading.local()
+
+
+def scratch(name: str, rows: int, cols: int) -> NDArray[np.float32]:
+    """Return a (rows, cols) float32 array of the calling thread, to be overwritten by its next user.
+
+    Fresh memory for every block would be paid in page faults.
+    """
+    held: dict[str, NDArray[np.float32]] = _local.__dict__.setdefault("held", {})
+    if name not in held or held[name].size < rows * cols:
+        held[name] = np.empty(rows * cols, np.float32)
+    return held[name][: rows * cols].reshape(rows, cols)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined, jit
 
 ROUNDS = 7
 _OCTAVES = 33
@@ -49,7 +49,7 @@ def inverse_normal_table() -> NDArray[np.float32]:
 NORMAL_TABLE = inverse_normal_table()
 
 
-@jit
+@inlined
 def philox(cell: Any, event: Any, draw: Any, key: Any) -> Any:
     """Four 32-bit words (as uint64) of Philox4x32-7 for one (key, event, cell, draw)."""
     c0 = np.uint64(cell)
@@ -70,13 +70,13 @@ def philox(cell: Any, event: Any, draw: Any, key: Any) -> Any:
     return c0, c1, c2, c3
 
 
-@jit
+@inlined
 def uniform(word: Any) -> Any:
     """Uniform float32 in [0, 1) from the high 24 bits of a word."""
     return np.float32(word >> _EIGHT) * np.float32(5.9604645e-08)
 
 
-@jit
+@inlined
 def normal(word: Any) -> Any:
     """Standard normal float32 from all 32 bits of a word; the largest magnitude is about 6.3."""
     scaled = np.float32(word | _ONE)

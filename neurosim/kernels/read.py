@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from neurosim.core.protocols import Floats
-from neurosim.kernels.jit import Scalar, jit, share
+from neurosim.kernels.jit import Scalar, jit, scratch, share
 from neurosim.kernels.random import normal, philox
 
 SAMPLES = 128
@@ -19,7 +19,7 @@ SAMPLES = 128
 GRANULE = 32
 """Padding of a short block against many cells, where the product's bits do not depend on its height."""
 LARGE = 1 << 17
-COLUMNS = 512
+COLUMNS = 1024
 """Columns of one block."""
 
 _ZERO = np.float32(0.0)
@@ -65,7 +65,9 @@ def matmul(a: Floats, b: Floats) -> Floats:
     def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
         (top, bottom), (left, right) = block
         tall = padded(a[top:bottom], a.shape[1] * (right - left))
-        out[top:bottom, left:right] = (tall @ b[:, left:right])[: bottom - top]
+        product = scratch("product", len(tall), right - left)
+        np.matmul(tall, b[:, left:right], out=product)
+        out[top:bottom, left:right] = product[: bottom - top]
 
     with single_threaded_blas():
         share(multiply, work)
@@ -119,31 +121,27 @@ def finish_read(
     first_read: int,
     first_col: int,
     key: Any,
-    out: Any,
 ) -> int:
-    """Add read noise to the currents of one block, convert them and scale to weight units, into `out`.
+    """Add read noise to the currents of one block, convert them and scale to weight units, in place.
 
     `current` and `variance` (n, cols) are in uS and uS^2 of normalised input; `variance` of size 0 is no
     noise; `lsb_uS` 0 is a perfect ADC. Returns the number of conversions clipped at +-range_uS.
     """
     clipped = 0
-    noisy = variance.size > 0
-    for n in range(out.shape[0]):
-        if noisy:
-            for j in range(out.shape[1]):
+    cols = current.shape[1]
+    for n in range(current.shape[0]):
+        if variance.size > 0:
+            for j in range(cols):
                 z = normal(philox(first_col + j, first_read + n, 0, key)[0])
-                out[n, j] = current[n, j] + np.sqrt(max(variance[n, j], _ZERO)) * z
-        else:
-            for j in range(out.shape[1]):
-                out[n, j] = current[n, j]
+                current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * z
         back = scale[n] * weight_per_uS
         if lsb_uS > _ZERO:
             codes = np.rint(range_uS / lsb_uS)
-            for j in range(out.shape[1]):
-                code = np.rint(out[n, j] / lsb_uS)
+            for j in range(cols):
+                code = np.rint(current[n, j] / lsb_uS)
                 clipped += abs(code) > codes
-                out[n, j] = min(max(code, -codes), codes) * lsb_uS * back
+                current[n, j] = min(max(code, -codes), codes) * lsb_uS * back
         else:
-            for j in range(out.shape[1]):
-                out[n, j] *= back
+            for j in range(cols):
+                current[n, j] *= back
     return clipped

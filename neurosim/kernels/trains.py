@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
 from neurosim.kernels.update import Sums, pulse_row
 
@@ -45,7 +45,7 @@ def line_trains(drive: Any, slots: int, out: Any, first_event: int, key: Any) ->
     return clipped
 
 
-@jit
+@inlined
 def _ones(bits: Any) -> Any:
     bits = bits - ((bits >> np.uint32(1)) & np.uint32(0x55555555))
     bits = (bits & np.uint32(0x33333333)) + ((bits >> np.uint32(2)) & np.uint32(0x33333333))

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
-from neurosim.kernels.jit import Scalar, jit
+from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.prefetch import prefetch
 from neurosim.kernels.random import normal, philox, uniform
 
+AHEAD = 8
+"""Pairs between asking for a pair's memory and pulsing it."""
 _ZERO = np.float32(0.0)
 _MOST = np.float32(2**30)
 
@@ -39,7 +42,7 @@ class Sums(NamedTuple):
     pulsed_cells: int
 
 
-@jit
+@inlined
 def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
     """Read the conductance as the law's state means it, before any drift."""
     return state.conductance[cell]
@@ -67,7 +70,7 @@ def refresh_grid(
         grid.row_sum[row] = total
 
 
-@jit
+@inlined
 def pulse_row(
     row: int,
     counts: Any,
@@ -85,9 +88,17 @@ def pulse_row(
     cols = grid.difference.shape[1]
     noisy = grid.variance.size > 0
     energy, pulses, cells = 0.0, 0, 0
+    struck = np.empty(cols, np.int32)
+    strikes = 0
     for col in range(cols):
-        if counts[0, col] == 0 and counts[1, col] == 0:
-            continue
+        struck[strikes] = col
+        strikes += (counts[0, col] | counts[1, col]) != 0
+    for k in range(strikes):
+        if k + AHEAD < strikes:
+            later = 2 * (row * cols + struck[k + AHEAD])
+            prefetch(state.conductance, later)
+            prefetch(state.conductance, later + 1)
+        col = struck[k]
         cell = 2 * (row * cols + col)
         before = np.float64(read(cell, state, params, now_s)) + read(cell + 1, state, params, now_s)
         for arm in range(2):
@@ -106,7 +117,7 @@ def pulse_row(
     return Sums(energy, pulses, cells)
 
 
-@jit
+@inlined
 def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, key: Any) -> Any:
     """One noisy, quantised read of a pair's difference, uS."""
     seen = grid.difference[row, col]

@@ -21,7 +21,7 @@ from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
 from neurosim.study.evaluate import evaluate, vote_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
-from neurosim.study.store import read_arrays, text_array, write_arrays
+from neurosim.study.store import read_arrays, text_array, versions, write_arrays
 
 Progress = Callable[[int, int], None]
 
@@ -103,7 +103,9 @@ class Training:
         """What a checkpoint must agree with: everything that determines the bits."""
         settings = self.experiment.model_dump(mode="json", exclude={"seeds", "first_seed", "arm", "device"})
         arm = None if self.arm is None else self.arm.model_dump(mode="json")
-        return json.dumps([settings, arm, self.seed, self.data.note, len(self.fit.images)], sort_keys=True)
+        device = None if self.arm is None else load(self.arm.device).model_dump(mode="json")
+        data = [self.data.note, len(self.fit.images)]
+        return json.dumps([settings, arm, device, self.seed, data, versions()], sort_keys=True)
 
     def run(self, progress: Progress | None = None, save: Callable[[], None] | None = None) -> None:
         """Train to the end from wherever the layer stands; `save` is called after every mini-batch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
@@ -40,7 +40,7 @@ def _numeric(model: type[ReadPath | WritePath]) -> list[str]:
     return [
         name
         for name, field in model.model_fields.items()
-        if any(kind in str(field.annotation) for kind in ("int", "float"))
+        if {int, float} & {field.annotation, *get_args(field.annotation)}
     ]
 
 
