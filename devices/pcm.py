@@ -48,7 +48,7 @@ class PcmParams(NamedTuple):
 class PcmState(NamedTuple):
     conductance: Floats
     set_pulses: NDArray[np.uint8]
-    programmed_at_s: Floats
+    programmed_at_s: NDArray[np.float64]
     exponent: Floats
 
 
@@ -142,7 +142,7 @@ class PcmAccumulative(Law):
     kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
     params_type: ClassVar[Any] = PcmParams
     state_type: ClassVar[Any] = PcmState
-    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.uint8, np.float32, np.float32)
+    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.uint8, np.float64, np.float32)
 
     mean_slope: float = quantity("1")
     mean_offset_uS: float = quantity("uS")

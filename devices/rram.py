@@ -85,6 +85,9 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
     before = state.conductance[cell]
     if upper > lower:
         rest = params.g_rest_uS
+        sign = _ONE if count > 0 else -_ONE
+        step = state.step_up[cell] if count > 0 else state.step_down[cell]
+        reach = upper - rest if count > 0 else rest - lower
         words = philox(cell, event, 0, key)
         last_word = words[3]
         for k in range(abs(count)):
@@ -93,10 +96,7 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
             noise = _ZERO
             if params.cycle_to_cycle > _ZERO:
                 noise = params.cycle_to_cycle * normal(words[k % 3])
-            if count > 0:
-                g += state.step_up[cell] * (_ONE - (g - rest) / (upper - rest) + noise)
-            else:
-                g -= state.step_down[cell] * (_ONE - (rest - g) / (rest - lower) + noise)
+            g += sign * (step * (_ONE - sign * (g - rest) / reach + noise))
             g = min(max(g, lower), upper)
         state.persistent[cell] = g
         if params.write_noise > _ZERO:

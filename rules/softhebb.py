@@ -95,7 +95,8 @@ class SoftHebb(Frozen):
 class SoftHebbPaper(SoftHebb):
     """The paper's preset: the change divided by its largest magnitude over the layer. Ideal arithmetic only.
 
-    Preset 2SoftMlpMNIST: start radius 35, learning rate 0.045, batch 32.
+    Preset 2SoftMlpMNIST: start radius 35, learning rate 0.045, batch 32. The rate follows the measured norms,
+    so measure them after every update (``norm_every = 1``), as the code does: in ideal arithmetic it is free.
     """
 
     name: ClassVar[str] = "softhebb-paper"

@@ -125,9 +125,9 @@ def test_products_equal_themselves_for_any_split_and_number_of_threads(rows, col
     set_threads(1)
     np.testing.assert_array_equal(matmul(a, b), whole)
     for chunk in (7, 33, 64, 97, 128):
-        parts = np.concatenate([matmul(a[k : k + chunk], b) for k in range(0, 150, chunk)])
+        parts = np.concatenate([matmul(a[k : k + chunk], b, k) for k in range(0, 150, chunk)])
         np.testing.assert_array_equal(parts, whole, err_msg=f"chunks of {chunk}")
-    one = np.concatenate([matmul(a[k : k + 1], b) for k in (0, 1, 149)])
+    one = np.concatenate([matmul(a[k : k + 1], b, k) for k in (0, 1, 149)])
     np.testing.assert_array_equal(one, whole[[0, 1, 149]], err_msg="single samples")
 
 
@@ -173,7 +173,7 @@ from neurosim.kernels.read import matmul
 rng = np.random.default_rng(0)
 a, b = rng.standard_normal((130, 300)).astype('f'), rng.standard_normal((300, 500)).astype('f')
 whole = matmul(a, b)
-parts = {chunk: np.concatenate([matmul(a[k:k + chunk], b) for k in range(0, 130, chunk)]) for chunk in (1, 7, 64)}
+parts = {chunk: np.concatenate([matmul(a[k:k + chunk], b, k) for k in range(0, 130, chunk)]) for chunk in (1, 7, 64)}
 cores = [info.get('architecture') for info in threadpool_info() if info['user_api'] == 'blas']
 print(json.dumps({'cores': cores, 'unequal': [c for c, p in parts.items() if not np.array_equal(p, whole)]}))
 """

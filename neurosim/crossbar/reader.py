@@ -18,7 +18,7 @@ from neurosim.kernels.read import (
     blocks,
     even_blocks,
     finish_read,
-    padded,
+    placed,
     quantise_inputs,
     single_threaded_blas,
 )
@@ -117,17 +117,19 @@ class Reader:
         per_weight = 1.0 / self.cells.uS_per_weight if measure else 1.0
         noisy = measure and grid.variance.size > 0
         columns = even_blocks(out.shape[1], COLUMNS)
-        tall = padded(volts, x.shape[1] * min(right - left for left, right in columns))
+        cells = x.shape[1] * min(right - left for left, right in columns)
+        tall, inside = placed(volts, first_read, cells)
         power = tall * tall
 
         def convert(block: tuple[int, int]) -> int:
             left, right = block
-            current, variance = scratch("current", len(tall), right - left), _NO_NOISE
+            current = scratch("current", len(tall), right - left)
             np.matmul(tall, grid.difference[:, left:right], out=current)
-            current = current[: len(x)]
+            current, variance = current[inside], _NO_NOISE
             if noisy:
                 variance = scratch("variance", len(tall), right - left)
                 np.matmul(power, grid.variance[:, left:right], out=variance)
+                variance = variance[inside]
             clipped: int = finish_read(
                 current, variance, scale, np.float32(step), np.float32(adc_range), np.float32(per_weight),
                 first_read, left, self.keys["read"],

@@ -14,10 +14,12 @@ from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import Scalar, jit, scratch, share
 from neurosim.kernels.random import normal, philox
 
-SAMPLES = 128
-"""Samples of one block; a shorter block is padded with zeros."""
-GRANULE = 32
-"""Padding of a short block against many cells, where the product's bits do not depend on its height."""
+PERIOD = 12
+"""A sample's bits depend on its place in the block modulo this, on some processors (OpenBLAS, AVX2)."""
+SAMPLES = 120
+"""Samples of one block, a multiple of the period; padded with zeros before and behind."""
+TALL = SAMPLES + PERIOD
+"""Height of every block against few cells; against many, its bits do not depend on its height."""
 LARGE = 1 << 17
 COLUMNS = 1024
 """Columns of one block."""
@@ -47,27 +49,50 @@ def even_blocks(count: int, most: int) -> list[tuple[int, int]]:
     return blocks(count, -(-count // max(1, -(-count // most))))
 
 
-def padded(samples: Floats, cells: int) -> Floats:
-    """Pad (n, rows) with zero rows to the height at which its product with a block of cells is computed."""
-    granule = GRANULE if cells >= LARGE else SAMPLES
-    missing = -samples.shape[0] % granule
-    if missing == 0:
-        return samples
-    return np.concatenate([samples, np.zeros((missing, samples.shape[1]), np.float32)])
+def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
+    """Place samples (n, rows) in a block of zeros as their count since the first read demands.
+
+    Parameters
+    ----------
+    samples : (n, rows) float32 array
+        At most `SAMPLES` of them.
+    first : int
+        Number of the first sample among all reads; it decides the place, so that chunking does not.
+    cells : int
+        Size of the block of cells that they will be multiplied by.
+
+    Returns
+    -------
+    block : (height, rows) float32 array
+    inside : slice
+        Where the samples lie in it.
+    """
+    lead = first % PERIOD
+    inside = slice(lead, lead + samples.shape[0])
+    height = -(-inside.stop // PERIOD) * PERIOD if cells >= LARGE else TALL
+    if height == samples.shape[0]:
+        return samples, inside
+    block = np.zeros((height, samples.shape[1]), np.float32)
+    block[inside] = samples
+    return block, inside
 
 
-def matmul(a: Floats, b: Floats) -> Floats:
-    """Return a (n, rows) @ b (rows, cols), identical for any number of threads and any split of n."""
+def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
+    """Return a (n, rows) @ b (rows, cols), identical for any number of threads and any split of n.
+
+    `first` is the number of a's first row among all rows, where a is one part of a split.
+    """
     out = np.empty((a.shape[0], b.shape[1]), np.float32)
-    columns = blocks(b.shape[1], COLUMNS)
+    columns = even_blocks(b.shape[1], COLUMNS)
     work = [(rows, cols) for rows in blocks(a.shape[0], SAMPLES) for cols in columns]
+    cells = a.shape[1] * min(right - left for left, right in columns)
 
     def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
         (top, bottom), (left, right) = block
-        tall = padded(a[top:bottom], a.shape[1] * (right - left))
+        tall, inside = placed(a[top:bottom], first + top, cells)
         product = scratch("product", len(tall), right - left)
         np.matmul(tall, b[:, left:right], out=product)
-        out[top:bottom, left:right] = product[: bottom - top]
+        out[top:bottom, left:right] = product[inside]
 
     with single_threaded_blas():
         share(multiply, work)

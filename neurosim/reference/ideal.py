@@ -27,10 +27,13 @@ class IdealArray:
     def __init__(self, shape: tuple[int, int], dtype: DTypeLike = np.float32):
         self.shape = (int(shape[0]), int(shape[1]))
         self._weights: NDArray[np.floating] = np.zeros(self.shape, dtype)
+        self._reads = 0
 
-    def _product(self, a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _product(
+        self, a: NDArray[np.floating], b: NDArray[np.floating], first: int = 0
+    ) -> NDArray[np.floating]:
         if self._weights.dtype == np.float32:
-            return matmul(np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32))
+            return matmul(np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32), first)
         return a.astype(np.float64) @ b.astype(np.float64)
 
     def program(self, weights: ArrayLike) -> None:
@@ -39,7 +42,9 @@ class IdealArray:
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return x (batch, rows) @ weights."""
-        product = self._product(matrix("x", x, None, self.shape[0]), self._weights)
+        x = matrix("x", x, None, self.shape[0])
+        product = self._product(x, self._weights, self._reads)
+        self._reads += x.shape[0]
         return product.astype(self._weights.dtype, copy=False)
 
     def update(
@@ -82,12 +87,13 @@ class IdealArray:
         return self._weights.astype(np.float32)
 
     def snapshot(self) -> State:
-        """Return a copy of the weights as a named array."""
-        return {"weights": self._weights.copy()}
+        """Return a copy of the weights and the number of reads as named arrays."""
+        return {"weights": self._weights.copy(), "reads": np.array([self._reads], np.int64)}
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         found = snapshot.get("weights")
-        if found is None or found.shape != self.shape:
+        if found is None or found.shape != self.shape or "reads" not in snapshot:
             raise CheckpointError("checkpoint does not fit this array: weights")
         self._weights[...] = found
+        self._reads = int(snapshot["reads"][0])
