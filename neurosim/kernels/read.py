@@ -16,7 +16,7 @@ from neurosim.kernels.random import normal, philox
 
 PERIOD = 12
 """A sample's bits depend on its place in the block modulo this, on some processors (OpenBLAS, AVX2)."""
-SAMPLES = 120
+SAMPLES = 240
 """Samples of one block, a multiple of the period; padded with zeros before and behind."""
 TALL = SAMPLES + PERIOD
 """Height of every block against few cells; against many, its bits do not depend on its height."""

@@ -18,7 +18,7 @@ from neurosim.kernels.prefetch import prefetch
 from neurosim.kernels.random import normal, philox, uniform
 
 AHEAD = 8
-"""Pairs between asking for a pair's memory and pulsing it."""
+"""Cells between asking for a cell's memory and pulsing it."""
 _ZERO = np.float32(0.0)
 _MOST = np.float32(2**30)
 
@@ -70,7 +70,7 @@ def refresh_grid(
         grid.row_sum[row] = total
 
 
-@inlined
+@jit
 def pulse_row(
     row: int,
     counts: Any,
@@ -85,36 +85,38 @@ def pulse_row(
     sigma: Any,
 ) -> Sums:
     """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device."""
-    cols = grid.difference.shape[1]
-    noisy = grid.variance.size > 0
-    energy, pulses, cells = 0.0, 0, 0
-    struck = np.empty(cols, np.int32)
+    difference, variance, conductance = grid.difference, grid.variance, state.conductance
+    cols = difference.shape[1]
+    noisy = variance.size > 0
+    first_cell = 2 * row * cols
+    struck = np.empty(2 * cols, np.int32)
     strikes = 0
     for col in range(cols):
-        struck[strikes] = col
-        strikes += (counts[0, col] | counts[1, col]) != 0
+        for arm in range(2):
+            struck[strikes] = 2 * col + arm
+            strikes += counts[arm, col] != 0
+    energy, pulses, moved_uS = 0.0, 0, 0.0
     for k in range(strikes):
         if k + AHEAD < strikes:
-            later = 2 * (row * cols + struck[k + AHEAD])
-            prefetch(state.conductance, later)
-            prefetch(state.conductance, later + 1)
-        col = struck[k]
-        cell = 2 * (row * cols + col)
-        before = np.float64(read(cell, state, params, now_s)) + read(cell + 1, state, params, now_s)
-        for arm in range(2):
-            count = counts[arm, col]
-            if count != 0:
-                energy += pulse(cell + arm, count, state, params, now_s, event, key)
-                pulses += abs(count)
-                cells += 1
+            prefetch(conductance, first_cell + struck[k + AHEAD])
+        place = struck[k]
+        cell = first_cell + place
+        count = counts[place & 1, place >> 1]
+        moved_uS -= np.float64(read(cell, state, params, now_s))
+        energy += pulse(cell, count, state, params, now_s, event, key)
+        moved_uS += np.float64(read(cell, state, params, now_s))
+        pulses += abs(count)
+    grid.row_sum[row] += moved_uS
+    for place in struck[:strikes]:
+        col = place >> 1
+        cell = first_cell + 2 * col
         plus = read(cell, state, params, now_s)
         minus = read(cell + 1, state, params, now_s)
-        grid.difference[row, col] = plus - minus
-        grid.row_sum[row] += (np.float64(plus) + minus) - before
+        difference[row, col] = plus - minus
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-            grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
-    return Sums(energy, pulses, cells)
+            variance[row, col] = s_plus * s_plus + s_minus * s_minus
+    return Sums(energy, pulses, strikes)
 
 
 @inlined
