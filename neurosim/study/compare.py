@@ -210,7 +210,7 @@ def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, An
         found[f"{prefix}gap_to_ideal_mean"] = float(np.mean(gaps)) if gaps else None
         found[f"{prefix}gap_ci95"] = interval(gaps)
         found[f"{score}_learning_kept"] = _share_kept(score, runs, ideal)
-    energies = [run["energy"] for run in runs if "energy" in run]
+    energies = [run["energy"] for run in runs if run.get("energy")]
     if energies:
         found["energy"] = {name: float(np.mean([e[name] for e in energies])) for name in energies[0]}
     found["seconds_mean"] = float(np.mean([run["seconds"] for run in runs]))

@@ -164,6 +164,7 @@ class Training:
             "untrained": untrained,
             "seconds": self.seconds,
             "curve": self.curve,
+            "energy": None,
             "norm_mean": float(np.linalg.norm(array.weights(), axis=0).mean()),
             "norm_tracking_error": self.layer.norm_errors[-1] if self.layer.norm_errors else None,
         }
