@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
-from neurosim.devices.law import Law, quantity
+from neurosim.devices.law import Law, quantity, read_sigma
+from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 
 
@@ -48,22 +49,12 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
     return 0.0
 
 
-@inlined
-def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
-    return state.conductance[cell]
-
-
-@inlined
-def read_sigma(conductance_uS: Any, params: Any) -> Any:
-    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
-
-
 class Ideal(Law):
     """Linear steps of 2**-22 of the window, without noise, energy or drift."""
 
     law: ClassVar[str] = "ideal"
     polarity: ClassVar[Polarity] = "bipolar"
-    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
+    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
     params_type: ClassVar[Any] = IdealParams
     state_type: ClassVar[Any] = IdealState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,)

@@ -10,11 +10,18 @@ from pydantic import Field, model_validator
 from neurosim.core.config import Frozen
 from neurosim.core.errors import UnknownNameError
 from neurosim.core.protocols import DeviceKernels, Polarity
+from neurosim.kernels.jit import inlined
 
 
 def quantity(unit: str, default: Any = ..., **bounds: Any) -> Any:
     """Declare a physical parameter of a law; a card must state the same unit ("1" for pure numbers)."""
     return Field(default, json_schema_extra={"unit": unit}, **bounds)
+
+
+@inlined
+def read_sigma(conductance_uS: Any, params: Any) -> Any:
+    """Standard deviation of one read, uS: a share of the conductance and a floor."""
+    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 
 class Law(Frozen):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
-from neurosim.devices.law import Law, quantity
+from neurosim.devices.law import Law, quantity, read_sigma
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
@@ -121,11 +121,6 @@ def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     if params.drift_exponent_sigma > _ZERO:
         exponent = state.exponent[cell]
     return state.conductance[cell] * np.float32((elapsed / params.drift_reference_s) ** -exponent)
-
-
-@inlined
-def read_sigma(conductance_uS: Any, params: Any) -> Any:
-    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 
 class PcmAccumulative(Law):

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
-from neurosim.devices.law import Law, quantity
+from neurosim.devices.law import Law, quantity, read_sigma
+from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox, uniform
 
@@ -114,16 +115,6 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
     return params.program_energy_J
 
 
-@inlined
-def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
-    return state.conductance[cell]
-
-
-@inlined
-def read_sigma(conductance_uS: Any, params: Any) -> Any:
-    return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
-
-
 class SoftBounds(Law):
     """Bipolar pulses whose steps shrink linearly towards each bound.
 
@@ -135,7 +126,7 @@ class SoftBounds(Law):
 
     law: ClassVar[str] = "soft-bounds"
     polarity: ClassVar[Polarity] = "bipolar"
-    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
+    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
     params_type: ClassVar[Any] = SoftBoundsParams
     state_type: ClassVar[Any] = SoftBoundsState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 6

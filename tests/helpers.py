@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurosim import devices
 from neurosim.core.seeds import key
 from neurosim.crossbar.array import Crossbar
-from neurosim.kernels.cells import construct_cells
+from neurosim.kernels.cells import construct_cells, drift_cells, pulse_cells
 from neurosim.kernels.random import NORMAL_TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,6 +176,18 @@ def fresh(law: Any, cells: int, seed: int = 0) -> tuple[Any, Any, Any]:
     state, params = law.allocate(cells), law.params()
     construct_cells(0, cells, state, params, key(seed, "construct"), law.kernels.construct)
     return state, params, key(seed, "pulse")
+
+
+def give(
+    law: Any, state: Any, params: Any, count: int, event: int, pulse_key: Any, now_s: float = 0.0
+) -> float:
+    return pulse_cells(count, state, params, now_s, event, pulse_key, law.kernels.pulse)
+
+
+def drifted(law: Any, state: Any, params: Any, now_s: float) -> NDArray[np.float32]:
+    out = np.empty(state.conductance.size, np.float32)
+    drift_cells(out, state, params, now_s, law.kernels.drifted)
+    return out
 
 
 def small_weights(rows: int, cols: int, seed: int = 0, reach: float = 0.6) -> NDArray[np.float32]:

@@ -1,21 +1,20 @@
-"""Update kernels against plain Python: rounding, accumulating, pulsing, decaying, refreshing, coincidences."""
+"""Update kernels against plain Python: rounding, accumulating, pulsing, decaying, refreshing."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import helpers
 import numpy as np
 import pytest
-from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, check_mean, fresh, quiet, quiet_pcm
+from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, check_mean, quiet_pcm
+from update_helpers import COLS, ROWS, Bench, F, assert_consistent, assert_same_state, bench, pulse_pairs
 
 from neurosim import Crossbar, WritePath, devices
 from neurosim.core.seeds import key
-from neurosim.kernels.trains import _ones, line_trains, train_rows
+from neurosim.kernels.cells import stored
 from neurosim.kernels.update import (
-    Grid,
     accumulator_counts,
     depress_rows,
     pulse_row,
@@ -24,78 +23,11 @@ from neurosim.kernels.update import (
     refresh_pairs,
     squared_norms,
     stochastic_counts,
-    stored,
     sweep_rows,
 )
 
-ROWS, COLS = 6, 5
-F = np.float32
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)
-
-
-class Bench(NamedTuple):
-    """A small array of pairs taken out of the crossbar, to be handed to kernels."""
-
-    law: Any
-    state: Any
-    params: Any
-    grid: Grid
-
-    def kernels(self) -> tuple[Any, Any, Any]:
-        return self.law.kernels.pulse, stored, self.law.kernels.read_sigma
-
-    def twin(self) -> Bench:
-        return Bench(self.law, copy.deepcopy(self.state), self.params, copy.deepcopy(self.grid))
-
-    def rebuild(self) -> Grid:
-        """The grid by plain numpy from the state."""
-        rows, cols = self.grid.difference.shape
-        pairs = self.state.conductance.reshape(rows, cols, 2)
-        variance = self.grid.variance
-        if variance.size:
-            sigma = self.params.read_noise_relative * pairs + self.params.read_noise_floor_uS
-            variance = np.square(sigma).sum(axis=2)
-        return Grid(pairs[..., 0] - pairs[..., 1], variance, pairs.sum(axis=(1, 2), dtype=np.float64))
-
-
-def bench(law: Any, rows: int = ROWS, cols: int = COLS, seed: int = 0) -> Bench:
-    law = devices.load(law)
-    state, params, _ = fresh(law, 2 * rows * cols, seed)
-    rng = np.random.default_rng(seed)
-    for event in range(1, 4):
-        for cell in range(2 * rows * cols):
-            law.kernels.pulse(cell, int(rng.integers(0, 4)), state, params, 0.0, event, key(seed, "warm up"))
-    noise = (rows, cols) if law.has_read_noise else (0, 0)
-    grid = Grid(np.empty((rows, cols), F), np.empty(noise, F), np.empty(rows))
-    refresh_grid(0, rows, grid, state, params, 0.0, stored, law.kernels.read_sigma)
-    return Bench(law, state, params, grid)
-
-
-def assert_consistent(one: Bench) -> None:
-    """The grid kept up to date equals one rebuilt from the state; the row sums to rounding."""
-    rebuilt = one.rebuild()
-    np.testing.assert_array_equal(one.grid.difference, rebuilt.difference)
-    np.testing.assert_array_equal(one.grid.variance, rebuilt.variance)
-    np.testing.assert_allclose(one.grid.row_sum, rebuilt.row_sum, rtol=1e-9)
-
-
-def assert_same_state(one: Bench, other: Bench) -> None:
-    for name in one.state._fields:
-        np.testing.assert_array_equal(getattr(one.state, name), getattr(other.state, name), err_msg=name)
-
-
-def pulse_pairs(one: Bench, row: int, counts: np.ndarray, event: int, stream: Any) -> tuple[float, int, int]:
-    """Oracle of a row of pulses: every device on its own, in plain Python."""
-    energy, pulses, cells = 0.0, 0, 0
-    for col in range(counts.shape[1]):
-        for arm in range(2):
-            count = int(counts[arm, col])
-            if count:
-                cell = 2 * (row * counts.shape[1] + col) + arm
-                energy += one.law.kernels.pulse(cell, count, one.state, one.params, 0.0, event, stream)
-                pulses, cells = pulses + abs(count), cells + 1
-    return energy, pulses, cells
 
 
 def rounded(change: np.ndarray, row: int, push_pull: bool, event: int, stream: Any) -> np.ndarray:
@@ -383,121 +315,3 @@ def test_refresh_without_spread_keeps_the_difference_exactly():
     assert refresh(one).pulses > 10
     np.testing.assert_allclose(one.grid.difference, difference, atol=2e-6)
     assert one.state.conductance.reshape(-1, 2).min() == F(0.1)
-
-
-# Stochastic pulse trains
-
-
-def coincidences(row_trains: Any, col_trains: Any) -> np.ndarray:
-    """Oracle: (samples, rows, cols) numbers of slots that are high on both lines."""
-    both = row_trains[:, :, None] & col_trains[:, None, :]
-    return np.vectorize(lambda bits: int(bits).bit_count())(both)
-
-
-def test_ones_of_a_train_are_counted():
-    rng = np.random.default_rng(6)
-    for bits in [0, 1, 2**31 - 1, 2**32 - 1, 2**31, *rng.integers(0, 2**32, 500).tolist()]:
-        assert _ones(np.uint32(bits)) == bits.bit_count()
-
-
-@pytest.mark.parametrize("slots", [1, 4, 10, 31])
-def test_trains_equal_the_oracle_and_count_drives_beyond_one(slots):
-    rng, stream = np.random.default_rng(7), key(0, "rows")
-    drive = rng.uniform(-1.2, 1.2, (7, 40)).astype(F)
-    drive[0, :4] = 0, 1, -1, 2.0**-30
-    out = np.empty((7, 40), np.uint32)
-    clipped = line_trains(drive, slots, out, 100, stream)
-    assert clipped == (np.abs(drive) > 1).sum()
-    for sample in range(7):
-        expected = np.zeros(40, np.uint32)
-        for slot in range(slots):
-            u = helpers.uniforms(helpers.words(np.arange(40), 100 + sample, slot // 4, stream)[slot % 4])
-            expected |= np.where(u < np.abs(drive[sample]), np.uint32(1 << slot), np.uint32(0))
-        np.testing.assert_array_equal(out[sample], expected)
-    assert out[0, 0] == 0
-    assert out[0, 1] == out[0, 2] == 2**slots - 1
-
-
-def test_trains_are_high_as_often_as_their_drive_says():
-    drive = np.tile(np.array([[0.03, 0.5, -0.9]], F), (3000, 1))
-    out = np.empty(drive.shape, np.uint32)
-    line_trains(drive, 31, out, 0, key(1, "rows"))
-    for line, p in enumerate((0.03, 0.5, 0.9)):
-        ones = sum(int(bits).bit_count() for bits in out[:, line])
-        helpers.check_count(ones, 31 * 3000, p)
-
-
-@pytest.mark.parametrize("name", [PCM, HFO2])
-def test_coincident_trains_pulse_like_the_oracle(name):
-    one = bench(name)
-    twin, rng, stream = one.twin(), np.random.default_rng(8), key(0, "pulse")
-    push_pull = one.law.polarity == "bipolar"
-    row_drive = rng.uniform(-0.5, 0.5, (4, ROWS)).astype(F)
-    col_drive = rng.uniform(-0.5, 0.5, (4, COLS)).astype(F)
-    row_trains, col_trains = np.empty((4, ROWS), np.uint32), np.empty((4, COLS), np.uint32)
-    line_trains(row_drive, 10, row_trains, 20, key(0, "rows"))
-    line_trains(col_drive, 10, col_trains, 20, key(0, "cols"))
-    col_trains[2] = 0
-    sums = train_rows(
-        1, 5, row_trains, row_drive, col_trains, col_drive, push_pull, one.grid, one.state, one.params, 0.0, 20,
-        stream, *one.kernels(),
-    )  # fmt: skip
-    hits = coincidences(row_trains, col_trains)
-    energy, pulses, cells = 0.0, 0, 0
-    for row in range(1, 5):
-        for sample in range(4):
-            n = hits[sample, row] * np.sign(row_drive[sample, row] * col_drive[sample]).astype(int)
-            counts = np.stack([n, -n]) if push_pull else np.stack([np.maximum(n, 0), np.maximum(-n, 0)])
-            part = pulse_pairs(twin, row, counts, 20 + sample, stream)
-            energy, pulses, cells = energy + part[0], pulses + part[1], cells + part[2]
-    assert pulses > 20
-    assert_same_state(one, twin)
-    assert_consistent(one)
-    assert sums.energy_J == pytest.approx(energy, rel=1e-12)
-    assert (sums.pulses, sums.pulsed_cells) == (pulses, cells)
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.02], ids=["many pulses", "few pulses"])
-def test_trains_give_on_average_the_pulses_wanted(scale):
-    """Over 1,500 samples each cell's net change is sum pre post, within five standard errors."""
-    law = devices.load(IDEAL).with_parameters(step_share=2.0**-14 / 100)
-    rng = np.random.default_rng(9)
-    array = Crossbar((12, 8), law, seed=3, write=WritePath(w_max=1.0))
-    array.program(np.zeros((12, 8)))
-    per_pulse = 2 * law.nominal_step_uS / 100
-    pre = np.repeat(rng.uniform(-1, 1, (1, 12)), 1500, axis=0).astype(F)
-    pre[:, 0], pre[:, 1] = 0, 1
-    post = np.repeat(scale * rng.uniform(-8, 8, (1, 8)), 1500, axis=0).astype(F) * F(per_pulse)
-    before = array._cells.state.conductance.astype(np.float64).reshape(12, 8, 2)
-    pulses = array.update(pre, post, mode="online")
-    after = array._cells.state.conductance.astype(np.float64).reshape(12, 8, 2)
-    counts = np.rint((after - before)[..., 0] / law.nominal_step_uS)
-    assert array.ledger.trains_clipped == 0
-    wanted = 1500 * np.outer(pre[0], post[0]) / per_pulse
-    assert (np.abs(counts - wanted) <= 5 * np.sqrt(np.abs(wanted))).all()
-    assert (counts[0] == 0).all()
-    assert pulses == 2 * np.abs(counts).sum()
-
-
-def per_update(array: Crossbar, action: Callable[[], int]) -> np.ndarray:
-    before = array._cells.state.persistent.astype(np.float64)
-    action()
-    return array._cells.state.persistent.astype(np.float64) - before
-
-
-def test_online_pulses_of_a_sample_and_of_the_decay_have_noise_of_their_own():
-    """One pulse from the trains and one from the decay sweep of the same update: their noise adds as
-    independent draws (sqrt 2), not as the same draw twice (2)."""
-    law = quiet(step=1e-4, cycle_to_cycle=1.0)
-    shift = []
-    for seed in range(40):
-        array = Crossbar((40, 10), law, seed=seed, write=WritePath(decay_mode="exact", pulse_train_slots=1))
-        array.program(np.full((40, 10), 0.5))
-        per_pulse = 2 * law.nominal_step_uS / 80
-        decay = np.full(10, -per_pulse / 0.5, F)
-        post = np.full((1, 10), per_pulse, F)
-        moved = per_update(array, lambda a=array, p=post, d=decay: a.update(np.ones((1, 40)), p, d, "online"))
-        shift.append(moved.reshape(-1, 2) / law.nominal_step_uS * [1, -1])
-    shift = np.concatenate(shift).ravel()
-    check_mean(shift, 2 * 0.5, extra=0.01)
-    helpers.check_std(shift, np.sqrt(2), extra=0.02)

@@ -10,10 +10,10 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Device, Floats, State
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import construct_cells, drift_cells, program_cells
+from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, stored
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
-from neurosim.kernels.update import Grid, refresh_grid, stored
+from neurosim.kernels.update import Grid, refresh_grid
 
 BLOCK_PAIRS = 1 << 16
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""

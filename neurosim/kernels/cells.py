@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import inlined, jit
+
+
+@inlined
+def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
+    """Read the conductance as the law's state means it, before any drift."""
+    return state.conductance[cell]
 
 
 @jit

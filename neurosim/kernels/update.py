@@ -42,12 +42,6 @@ class Sums(NamedTuple):
     pulsed_cells: int
 
 
-@inlined
-def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
-    """Read the conductance as the law's state means it, before any drift."""
-    return state.conductance[cell]
-
-
 @jit
 def refresh_grid(
     first: int, last: int, grid: Any, state: Any, params: Any, now_s: float, read: Any, sigma: Any

@@ -1,0 +1,128 @@
+"""Updates of the crossbar: decay in each mode, refresh, and the way weights move."""
+
+from __future__ import annotations
+
+import helpers
+import numpy as np
+import pytest
+from crossbar_helpers import COLS, ROWS, F, close, made
+from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
+
+from neurosim import Crossbar, ReadPath, WritePath, devices
+from neurosim.core.errors import CapabilityError
+
+PJ = 1e-12
+
+
+# Updates and decay
+
+
+def test_readback_decay_equals_exact_decay_on_average():
+    """Each weight loses decay (w + noise): zero mean error, spread decay sigma, five standard errors."""
+    read, rows, cols = ReadPath(read_noise=0.02), 100, 40
+    weights, decay = small_weights(rows, cols), np.full(cols, 0.25, F)
+    array = made(IDEAL, rows, cols, weights, read=read, write=WritePath(decay_mode="readback"))
+    before = array.weights()
+    array.update(np.zeros((1, rows)), np.zeros((1, cols)), decay)
+    error = array.weights().astype(np.float64) - before * 0.75
+    sigma = 0.25 * np.sqrt(2) * 2.0 / 100
+    check_mean(error, 0, sigma)
+    helpers.check_std(error, sigma, extra=1e-6)
+    assert array.ledger.rows_read_back == rows
+
+
+def test_readback_waits_until_the_threshold_and_then_takes_all_that_has_gathered():
+    array = made(quiet_pcm(), write=WritePath(decay_mode="readback", decay_threshold=0.05))
+    fine = made(IDEAL, write=WritePath(decay_mode="readback", decay_threshold=0.05))
+    before, still = fine.weights(), (np.zeros((1, ROWS)), np.zeros((1, COLS)))
+    decay = np.full(COLS, 0.02, F)
+    decay[0] = 0.0
+    for looks in (0, 0, ROWS, ROWS, ROWS, 2 * ROWS):
+        fine.update(*still, decay)
+        array.update(*still, decay)
+        assert fine.ledger.rows_read_back == array.ledger.rows_read_back == looks
+    close(fine.weights()[:, 1:], before[:, 1:] * 0.94**2)
+    np.testing.assert_array_equal(fine.weights()[:, 0], before[:, 0])
+
+
+def test_readback_passes_through_the_adc_of_a_single_pair():
+    array = made(IDEAL, read=ReadPath(adc_bits=4), write=WritePath(decay_mode="readback"))
+    before = array.weights()
+    array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.full(COLS, 0.5, F))
+    seen = np.rint(before * 7) / 7
+    close(array.weights(), before - 0.5 * seen)
+
+
+def test_negative_decay_grows_weights_through_readback():
+    array = made(IDEAL)
+    before = array.weights()
+    array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.full(COLS, -0.1, F))
+    close(array.weights(), before * 1.1)
+
+
+def test_device_decay_shrinks_soft_bounds_columns_in_proportion():
+    """A depression pulse removes step / |s_min| of the distance to the lower bound on both devices."""
+    law = quiet()
+    array = made(law, write=WritePath(decay_mode="device"))
+    before, share = array.weights(), law.depression_share
+    decay = np.zeros(COLS, F)
+    decay[1], decay[2], decay[3] = 1.01 * share, 3.01 * share, 0.5 * share
+    decay[4] = -0.9
+    pulses = array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), decay)
+    assert pulses == 2 * ROWS * (1 + 3)
+    expected = before.copy()
+    expected[:, 1] *= 1 - share
+    expected[:, 2] *= (1 - share) ** 3
+    close(array.weights(), expected)
+    assert array.ledger.rows_read_back == 0
+    array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), decay)
+    expected[:, 1] *= 1 - share
+    expected[:, 2] *= (1 - share) ** 3
+    expected[:, 3] *= 1 - share
+    close(array.weights(), expected)
+
+
+@pytest.mark.parametrize("name", [PCM, IDEAL])
+def test_device_decay_needs_proportional_depression(name):
+    with pytest.raises(CapabilityError, match="readback"):
+        Crossbar((3, 2), name, write=WritePath(decay_mode="device"))
+
+
+def test_saturated_pcm_pairs_are_refreshed_and_counted_apart_from_pulses():
+    array = made(PCM, write=WritePath(refresh_every=3), weights=np.zeros((ROWS, COLS)))
+    rng = np.random.default_rng(0)
+    given = 0
+    for step in range(1, 61):
+        post = np.where(rng.random((1, COLS)) < 0.5, -1, 1) * 0.13
+        given += array.update(np.ones((1, ROWS)), post)
+        assert array.ledger.refresh_looks == step // 3
+    ledger = array.ledger
+    assert ledger.refreshed_pairs > ROWS * COLS
+    assert ledger.pulses == given
+    each = 2 * 36 * PJ + 20 * 6.75 * PJ
+    assert ledger.refresh_J == pytest.approx(ledger.refreshed_pairs * each, rel=1e-6)
+    assert ledger.rows_read_back == 20 * ROWS
+    g = array.conductance_uS().reshape(-1, 2)
+    assert not ((g.max(axis=1) > 9) & (g.min(axis=1) > 3)).any(), "the last update ended in a look"
+    never = made(PCM, write=WritePath(refresh_every=None))
+    for _ in range(60):
+        never.update(np.ones((1, ROWS)), np.full((1, COLS), 0.13))
+    assert never.ledger.refresh_looks == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_updates_move_weights_the_way_that_is_asked(name, mode):
+    """The mean change of many pairs follows +, - and 0 on every device in every mode."""
+    coarse = devices.load(IDEAL).with_parameters(step_share=0.01)
+    array = made(
+        coarse if name == IDEAL else name, 60, 9, np.zeros((60, 9)), write=WritePath(refresh_every=None)
+    )
+    before = array.weights()
+    post = np.tile([0.2, -0.2, 0.0], (1, 3))
+    returned = array.update(np.ones((1, 60)), post, mode=mode)
+    moved = (array.weights() - before).mean(axis=0).reshape(3, 3).mean(axis=0)
+    assert moved[0] > 0.01
+    assert moved[1] < -0.01
+    assert moved[2] == 0
+    assert returned == array.ledger.pulses > 0
