@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html import unescape
@@ -221,7 +222,7 @@ def cells(html: str, table: str) -> dict[str, list[str]]:
 
 def printed(table: Any) -> str:
     """A rich table as plain text."""
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
 
