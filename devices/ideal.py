@@ -13,12 +13,12 @@ from neurosim.kernels.jit import inlined
 
 
 class IdealParams(NamedTuple):
-    g_min_uS: np.float32
-    g_max_uS: np.float32
-    g_rest_uS: np.float32
-    nominal_step_uS: np.float32
-    read_noise_relative: np.float32
-    read_noise_floor_uS: np.float32
+    g_min_uS: np.floating[Any]
+    g_max_uS: np.floating[Any]
+    g_rest_uS: np.floating[Any]
+    nominal_step_uS: np.floating[Any]
+    read_noise_relative: np.floating[Any]
+    read_noise_floor_uS: np.floating[Any]
 
 
 class IdealState(NamedTuple):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen
 from neurosim.core.errors import UnknownNameError
-from neurosim.core.protocols import DeviceKernels, Polarity
+from neurosim.core.protocols import DeviceKernels, Polarity, Precision
 from neurosim.kernels.jit import inlined
 
 
@@ -81,19 +81,20 @@ class Law(Frozen):
         """Whether a read adds white noise."""
         return bool(self.read_noise_relative or self.read_noise_floor_uS)
 
-    def allocate(self, cells: int) -> Any:
-        """Return zeroed state arrays for `cells` devices.
+    def allocate(self, cells: int, precision: Precision = "float32") -> Any:
+        """Return zeroed state arrays for `cells` devices; those declared float32 follow `precision`.
 
         Arrays of one type are interleaved in memory: a pulse touches all of a cell's numbers at once.
         """
-        if len(set(self.state_dtypes)) == 1:
-            return self.state_type(*np.zeros((cells, len(self.state_dtypes)), self.state_dtypes[0]).T)
-        return self.state_type(*(np.zeros(cells, dtype) for dtype in self.state_dtypes))
+        types = [np.dtype(precision) if kind is np.float32 else np.dtype(kind) for kind in self.state_dtypes]
+        if len(set(types)) == 1:
+            return self.state_type(*np.zeros((cells, len(types)), types[0]).T)
+        return self.state_type(*(np.zeros(cells, kind) for kind in types))
 
-    def params(self) -> Any:
-        """Return the parameters as float32 for the kernels; an effect that is off (None) becomes zero."""
-        values = {field: getattr(self, field) for field in self.params_type._fields}
-        return self.params_type(**{field: np.float32(value or 0.0) for field, value in values.items()})
+    def params(self, precision: Precision = "float32") -> Any:
+        """Return the parameters for the kernels in that precision; an effect that is off (None) becomes zero."""
+        real = np.dtype(precision).type
+        return self.params_type(*(real(getattr(self, field) or 0.0) for field in self.params_type._fields))
 
     def with_parameters(self, **changes: float | None) -> Self:
         """Return a copy with some parameters changed; raises `UnknownNameError` for unknown names."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision
 from neurosim.devices.law import Law, quantity, read_sigma
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
@@ -18,31 +18,31 @@ _MOST_PULSES: Any = 255
 
 
 class PcmParams(NamedTuple):
-    g_min_uS: np.float32
-    g_max_uS: np.float32
-    mean_slope: np.float32
-    mean_offset_uS: np.float32
-    mean_first_uS: np.float32
-    sigma_slope: np.float32
-    sigma_offset_uS: np.float32
-    sigma_first_uS: np.float32
-    memory_pulses: np.float32
-    reset_mean_uS: np.float32
-    reset_sigma_uS: np.float32
-    reset_floor_uS: np.float32
-    program_c0: np.float32
-    program_c1: np.float32
-    program_c2: np.float32
-    program_reference_uS: np.float32
-    drift_exponent: np.float32
-    drift_exponent_sigma: np.float32
-    drift_reference_s: np.float32
-    drift_shortest_s: np.float32
-    set_energy_J: np.float32
-    reset_energy_J: np.float32
-    program_energy_J: np.float32
-    read_noise_relative: np.float32
-    read_noise_floor_uS: np.float32
+    g_min_uS: np.floating[Any]
+    g_max_uS: np.floating[Any]
+    mean_slope: np.floating[Any]
+    mean_offset_uS: np.floating[Any]
+    mean_first_uS: np.floating[Any]
+    sigma_slope: np.floating[Any]
+    sigma_offset_uS: np.floating[Any]
+    sigma_first_uS: np.floating[Any]
+    memory_pulses: np.floating[Any]
+    reset_mean_uS: np.floating[Any]
+    reset_sigma_uS: np.floating[Any]
+    reset_floor_uS: np.floating[Any]
+    program_c0: np.floating[Any]
+    program_c1: np.floating[Any]
+    program_c2: np.floating[Any]
+    program_reference_uS: np.floating[Any]
+    drift_exponent: np.floating[Any]
+    drift_exponent_sigma: np.floating[Any]
+    drift_reference_s: np.floating[Any]
+    drift_shortest_s: np.floating[Any]
+    set_energy_J: np.floating[Any]
+    reset_energy_J: np.floating[Any]
+    program_energy_J: np.floating[Any]
+    read_noise_relative: np.floating[Any]
+    read_noise_floor_uS: np.floating[Any]
 
 
 class PcmState(NamedTuple):
@@ -87,7 +87,7 @@ def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, ev
     g = target_uS / params.g_max_uS
     sigma = params.program_c0 + g * (params.program_c1 + g * params.program_c2)
     sigma *= params.g_max_uS / params.program_reference_uS
-    reached = min(max(np.float32(target_uS) + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
+    reached = min(max(target_uS + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
     state.conductance[cell] = reached
     state.set_pulses[cell] = min(int(np.rint(pulses_to_reach(reached))), _MOST_PULSES)
     state.programmed_at_s[cell] = now_s
@@ -103,7 +103,7 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
     given = np.int64(state.set_pulses[cell])
     for k in range(count):
         given = min(given + 1, _MOST_PULSES)
-        first = np.float32(np.exp(-np.float32(given) / params.memory_pulses))
+        first = np.exp(-np.float32(given) / params.memory_pulses)
         mean = params.mean_slope * g + params.mean_offset_uS + params.mean_first_uS * first
         sigma = params.sigma_slope * g + params.sigma_offset_uS + params.sigma_first_uS * first
         g = g + mean + sigma * normal(philox(cell, event, k + 1, key)[0])
@@ -120,7 +120,7 @@ def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     exponent = params.drift_exponent
     if params.drift_exponent_sigma > _ZERO:
         exponent = state.exponent[cell]
-    return state.conductance[cell] * np.float32((elapsed / params.drift_reference_s) ** -exponent)
+    return state.conductance[cell] * (elapsed / params.drift_reference_s) ** -exponent
 
 
 class PcmAccumulative(Law):
@@ -199,7 +199,7 @@ class PcmAccumulative(Law):
         """Energy of one program-and-verify."""
         return self.program_pulses * self.set_energy_J
 
-    def allocate(self, cells: int) -> Any:
+    def allocate(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state; exponents of their own only where the spread is on."""
-        state = super().allocate(cells)
-        return state if self.drift_exponent_sigma else state._replace(exponent=np.zeros(1, np.float32))
+        state = super().allocate(cells, precision)
+        return state if self.drift_exponent_sigma else state._replace(exponent=np.zeros(1, precision))

@@ -17,25 +17,25 @@ _ZERO = np.float32(0.0)
 
 
 class SoftBoundsParams(NamedTuple):
-    g_rest_uS: np.float32
-    span_uS: np.float32
-    state_max: np.float32
-    state_min: np.float32
-    step: np.float32
-    step_spread: np.float32
-    step_spread_lognormal: np.float32
-    state_max_spread: np.float32
-    state_min_spread: np.float32
-    asymmetry_spread: np.float32
-    cycle_to_cycle: np.float32
-    write_noise: np.float32
-    corrupt_share: np.float32
-    corrupt_range: np.float32
-    program_sigma_uS: np.float32
-    program_energy_J: np.float32
-    write_energy_per_uS: np.float32
-    read_noise_relative: np.float32
-    read_noise_floor_uS: np.float32
+    g_rest_uS: np.floating[Any]
+    span_uS: np.floating[Any]
+    state_max: np.floating[Any]
+    state_min: np.floating[Any]
+    step: np.floating[Any]
+    step_spread: np.floating[Any]
+    step_spread_lognormal: np.floating[Any]
+    state_max_spread: np.floating[Any]
+    state_min_spread: np.floating[Any]
+    asymmetry_spread: np.floating[Any]
+    cycle_to_cycle: np.floating[Any]
+    write_noise: np.floating[Any]
+    corrupt_share: np.floating[Any]
+    corrupt_range: np.floating[Any]
+    program_sigma_uS: np.floating[Any]
+    program_energy_J: np.floating[Any]
+    write_energy_per_uS: np.floating[Any]
+    read_noise_relative: np.floating[Any]
+    read_noise_floor_uS: np.floating[Any]
 
 
 class SoftBoundsState(NamedTuple):
@@ -52,7 +52,7 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     a, b, c, d = philox(cell, 0, 0, key)
     e, f, _, _ = philox(cell, 0, 1, key)
     spread = normal(a)
-    gain = np.float32(np.exp(params.step_spread_lognormal * spread)) + params.step_spread * spread
+    gain = np.exp(params.step_spread_lognormal * spread) + params.step_spread * spread
     upper = params.span_uS * abs(params.state_max * (_ONE + params.state_max_spread * normal(b)))
     lower = params.span_uS * abs(params.state_min * (_ONE + params.state_min_spread * normal(c)))
     tilt = params.asymmetry_spread * normal(d)
@@ -72,7 +72,7 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
 
 @inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    reached = np.float32(target_uS) + params.program_sigma_uS * normal(philox(cell, event, 0, key)[0])
+    reached = target_uS + params.program_sigma_uS * normal(philox(cell, event, 0, key)[0])
     reached = min(max(reached, state.lower[cell]), state.upper[cell])
     state.persistent[cell] = reached
     state.conductance[cell] = reached

@@ -28,6 +28,7 @@ from neurosim.kernels.update import (
 
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)
+NO_LIMIT = F(2**30)
 
 
 def rounded(change: np.ndarray, row: int, push_pull: bool, event: int, stream: Any) -> np.ndarray:
@@ -58,7 +59,7 @@ def test_stochastic_rounding_equals_the_oracle(push_pull):
         change = (rng.standard_normal(COLS) * 10.0 ** rng.integers(-2, 4)).astype(F)
         change[event % COLS] = 0
         counts = np.empty((2, COLS), np.int32)
-        stochastic_counts(event % ROWS, change, counts, push_pull, event, stream)
+        stochastic_counts(event % ROWS, change, counts, NO_LIMIT, push_pull, event, stream)
         np.testing.assert_array_equal(counts, rounded(change, event % ROWS, push_pull, event, stream))
 
 
@@ -67,7 +68,7 @@ def test_stochastic_rounding_has_the_change_as_its_mean():
     for push_pull in (True, False):
         drawn = np.empty((4000, 2, 5), np.int32)
         for event in range(4000):
-            stochastic_counts(0, change, drawn[event], push_pull, event, key(1, "round"))
+            stochastic_counts(0, change, drawn[event], NO_LIMIT, push_pull, event, key(1, "round"))
         net = drawn[:, 0] - drawn[:, 1]
         for col, wanted in enumerate(change):
             fraction = abs(wanted) % 1
@@ -86,7 +87,7 @@ def test_the_accumulator_loses_nothing(push_pull):
     counts = np.empty((2, COLS), np.int32)
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
-        accumulator_counts(2, change, counts, accumulator, push_pull)
+        accumulator_counts(2, change, counts, accumulator, NO_LIMIT, push_pull)
         np.testing.assert_array_equal(counts, whole(change, twin, push_pull))
         np.testing.assert_array_equal(accumulator[2], twin)
         assert (np.abs(accumulator) < 1).all()
@@ -181,7 +182,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change[1] = 0
         wanted = change.copy()
         sums = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, lsb, most, push_pull, accumulator, one.grid,
+            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, push_pull, accumulator, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -217,7 +218,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     before = one.grid.difference.astype(np.float64)
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
-        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), F(0), F(100), True,
+        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), NO_LIMIT, F(0), F(100), True,
         NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -228,7 +229,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
     one = bench(HFO2)
     twin = one.twin()
     sums = sweep_rows(
-        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), F(0), F(80), True,
+        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), NO_LIMIT, F(0), F(80), True,
         NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -315,3 +316,18 @@ def test_refresh_without_spread_keeps_the_difference_exactly():
     assert refresh(one).pulses > 10
     np.testing.assert_allclose(one.grid.difference, difference, atol=2e-6)
     assert one.state.conductance.reshape(-1, 2).min() == F(0.1)
+
+
+def test_a_pulse_limit_drops_the_rest_in_accumulate_and_keeps_it_in_mixed():
+    pulses = {}
+    for mode in ("accumulate", "mixed"):
+        array = Crossbar((4, 3), HFO2, write=WritePath(pulse_limit=2))
+        step = array.device.nominal_step_uS * 2 / ((array.device.g_max_uS - array.device.g_min_uS))
+        pre, post = np.ones((1, 4)), np.full((1, 3), 5 * step)
+        pulses[mode] = [array.update(pre, post, mode=mode), array.update(0 * pre, post, mode=mode)]
+    a_pair = 2 * 4 * 3
+    assert pulses["accumulate"] == [2 * a_pair, 0]
+    assert pulses["mixed"][0] == 2 * a_pair
+    array = Crossbar((4, 3), HFO2, write=WritePath(pulse_limit=2))
+    given = [array.update(pre if k == 0 else pre * 1e-9, post, mode="mixed") for k in range(3)]
+    assert given == [2 * a_pair, 2 * a_pair, a_pair]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurosim.core.errors import InputError
+from neurosim.core.protocols import Floats, Precision
 
 
 def matrix(
-    name: str, value: ArrayLike, rows: int | None = None, cols: int | None = None
-) -> NDArray[np.float32]:
-    """Return `value` as a finite, contiguous float32 array of shape (rows, cols).
+    name: str,
+    value: ArrayLike,
+    rows: int | None = None,
+    cols: int | None = None,
+    precision: Precision = "float32",
+) -> Floats:
+    """Return `value` as a finite, contiguous array of real numbers of shape (rows, cols).
 
     Parameters
     ----------
@@ -21,23 +26,26 @@ def matrix(
         Anything numpy turns into a two-dimensional array of numbers.
     rows, cols : int, optional
         Required extents; None accepts any.
+    precision : {"float32", "float64"}
 
     Raises
     ------
     InputError
         If the shape differs or an element is NaN, infinite or not a number.
     """
-    return _finite(name, value, (rows, cols))
+    return _finite(name, value, (rows, cols), precision)
 
 
-def vector(name: str, value: ArrayLike, size: int | None = None) -> NDArray[np.float32]:
-    """Return `value` as a finite, contiguous float32 array of shape (size,); raises `InputError`."""
-    return _finite(name, value, (size,))
+def vector(
+    name: str, value: ArrayLike, size: int | None = None, precision: Precision = "float32"
+) -> Floats:
+    """Return `value` as a finite, contiguous array of shape (size,); raises `InputError`."""
+    return _finite(name, value, (size,), precision)
 
 
-def _finite(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+def _finite(name: str, value: ArrayLike, shape: tuple[int | None, ...], precision: Precision) -> Floats:
     try:
-        array = np.ascontiguousarray(value, dtype=np.float32)
+        array: Floats = np.ascontiguousarray(value, dtype=precision)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected numbers, got {type(value).__name__} ({error})") from None
     fits = array.ndim == len(shape) and all(

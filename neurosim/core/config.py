@@ -99,6 +99,9 @@ class WritePath(Frozen):
     """How a column's weights shrink: a counted noisy read, depression pulses, or an oracle."""
     decay_threshold: float = Field(0.05, gt=0, le=1)
     """A neuron gathers its decay until it is this share of its weights; then the column is read back."""
+    pulse_limit: int | None = Field(None, ge=1)
+    """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
+    stays in the accumulator, `accumulate` drops it."""
     refresh_every: int | None = Field(50, ge=1)
     """Updates between looks for saturated pairs of a SET-only device; None never looks."""
     refresh_high: float = Field(0.75, gt=0, le=1)

@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_c
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""Real arrays of an array's precision: float32 unless float64 was asked for."""
+Precision = Literal["float32", "float64"]
 State = dict[str, NDArray[Any]]
 UpdateMode = Literal["accumulate", "mixed", "online"]
 DecayMode = Literal["readback", "device", "exact"]
@@ -69,7 +71,8 @@ class DeviceKernels(NamedTuple):
     """The numba functions of a device law; each acts on one cell of flat state arrays, in place.
 
     ``state`` is a named tuple of arrays whose field `conductance` is the undrifted conductance in uS;
-    ``params`` is a named tuple of float32; ``key`` is a Philox key; energies are in joule.
+    ``params`` is a named tuple of real numbers in the array's precision; ``key`` is a Philox key; energies are
+    in joule.
     """
 
     construct: Callable[..., Any]
@@ -139,12 +142,12 @@ class Device(Protocol):
         """Nominal share of (G - G_min) that one depression pulse removes; None if the device has none."""
         ...
 
-    def allocate(self, cells: int) -> Any:
+    def allocate(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state for `cells` devices: a named tuple of one-dimensional arrays."""
         ...
 
-    def params(self) -> Any:
-        """Return the parameters as a named tuple of float32 for the kernels."""
+    def params(self, precision: Precision = "float32") -> Any:
+        """Return the parameters as a named tuple of real numbers for the kernels."""
         ...
 
     def with_parameters(self, **changes: float | None) -> Self:

@@ -11,13 +11,14 @@ from neurosim.core import registry
 from neurosim.core.checks import matrix, vector
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
-from neurosim.core.protocols import Device, Floats, State, UpdateMode
+from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.writer import Writer
 
 _MODES = ("accumulate", "mixed", "online")
+_PRECISIONS = ("float32", "float64")
 
 
 class Crossbar:
@@ -35,6 +36,8 @@ class Crossbar:
         Configuration of the read path, the update path and the energy model of the periphery.
     name : str
         Tells the random numbers of several arrays with one seed apart.
+    precision : {"float32", "float64"}
+        Of state and arithmetic; float64 serves cross-validation, the random numbers stay the same.
 
     Attributes
     ----------
@@ -68,15 +71,19 @@ class Crossbar:
         write: WritePath | None = None,
         periphery: Periphery | None = None,
         name: str = "array",
+        precision: Precision = "float32",
     ):
         if len(shape) != 2 or min(shape) < 1:
             raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        if precision not in _PRECISIONS:
+            raise InputError(f"precision = '{precision}': must be one of {', '.join(_PRECISIONS)}")
         self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
+        self.precision = precision
         self.device = _with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
-        self._cells = PairCells(self.shape, self.device, seed, name, self.write)
+        self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision)
         self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
         self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
 
@@ -93,7 +100,7 @@ class Crossbar:
         InputError
             If the shape is wrong or an element is not finite.
         """
-        differences, energy = self._cells.program(matrix("weights", weights, *self.shape))
+        differences, energy = self._cells.program(matrix("weights", weights, *self.shape, self.precision))
         self.ledger.program_J += energy
         self.ledger.programmed_cells += 2 * differences.size
         self._reader.assume_inputs(differences)
@@ -108,7 +115,7 @@ class Crossbar:
 
         Returns
         -------
-        y : (batch, cols) float32 array
+        y : (batch, cols) array
             In weight units times input units.
 
         Raises
@@ -116,7 +123,7 @@ class Crossbar:
         InputError
             If the shape is wrong or an element is not finite.
         """
-        return self._reader.forward(matrix("x", x, None, self.shape[0]))
+        return self._reader.forward(self._samples("x", x, self.shape[0]))
 
     def calibrate(self, x: ArrayLike, percentile: float = 100.0, margin: float = 1.25) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
@@ -126,7 +133,7 @@ class Crossbar:
         range_uS : float
             Full scale in uS of summed pair difference.
         """
-        return self._reader.calibrate(matrix("x", x, None, self.shape[0]), percentile, margin)
+        return self._reader.calibrate(self._samples("x", x, self.shape[0]), percentile, margin)
 
     def update(
         self,
@@ -161,10 +168,13 @@ class Crossbar:
         """
         if mode not in _MODES:
             raise InputError(f"mode = '{mode}': must be one of {', '.join(_MODES)}")
-        pre = matrix("pre", pre, None, self.shape[0])
-        post = matrix("post", post, pre.shape[0], self.shape[1])
-        share_lost = None if decay is None else vector("decay", decay, self.shape[1])
+        pre = self._samples("pre", pre, self.shape[0])
+        post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
+        share_lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
         return self._writer.update(pre, post, share_lost, mode)
+
+    def _samples(self, name: str, value: ArrayLike, lines: int) -> Floats:
+        return matrix(name, value, None, lines, self.precision)
 
     def column_norms(self) -> Floats:
         """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
@@ -194,7 +204,7 @@ class Crossbar:
 
     def weights(self) -> Floats:
         """Return the stored weights (rows, cols), for inspection and plots only."""
-        scale = np.float32(self._cells.uS_per_weight)
+        scale = self._cells.real(self._cells.uS_per_weight)
         return np.ascontiguousarray(self._cells.grid.difference / scale)
 
     @property
@@ -238,8 +248,8 @@ class Crossbar:
             self._cells.restore(snapshot)
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             reader.adc_range_uS = float(snapshot["adc_range_uS"][0])
-            writer.pending_decay = snapshot["pending_decay"].astype(np.float32)
-            writer.accumulator = snapshot["accumulator"].astype(np.float32)
+            writer.pending_decay = snapshot["pending_decay"].astype(self.precision)
+            writer.accumulator = snapshot["accumulator"].astype(self.precision)
             self.ledger.__dict__.update(Ledger.from_array(snapshot["ledger"]).__dict__)
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

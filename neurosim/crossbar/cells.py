@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
-from neurosim.core.protocols import Device, Floats, State
+from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, stored
 from neurosim.kernels.jit import share
@@ -19,9 +19,9 @@ BLOCK_PAIRS = 1 << 16
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 
 
-def _by_column(shape: tuple[int, int]) -> Floats:
+def _by_column(shape: tuple[int, int], dtype: np.dtype[Any]) -> Floats:
     """An array whose columns are contiguous: BLAS packs it for a product in half the time."""
-    return np.empty(shape, np.float32, order="F")
+    return np.empty(shape, dtype, order="F")
 
 
 class PairCells:
@@ -31,21 +31,32 @@ class PairCells:
     follows every write; after time has passed it is rebuilt when next asked for.
     """
 
-    def __init__(self, shape: tuple[int, int], device: Device, seed: int, name: str, write: WritePath):
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: Device,
+        seed: int,
+        name: str,
+        write: WritePath,
+        precision: Precision,
+    ):
         self.shape = shape
         self.device = device
+        self.precision = precision
+        self.dtype = np.dtype(precision)
+        self.real = self.dtype.type
         self.kernels = device.kernels
-        self.params = device.params()
+        self.params = device.params(precision)
         self.block_rows = max(1, BLOCK_PAIRS // shape[1])
         self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
         self.now_s = 0.0
         self.programs = 0
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "program")}
         rows, cols = shape
-        self.state = device.allocate(2 * rows * cols)
+        self.state = device.allocate(2 * rows * cols, precision)
         share(self._construct, self.row_blocks())
         noise_shape = shape if device.has_read_noise else (0, 0)
-        self._grid = Grid(_by_column(shape), _by_column(noise_shape), np.empty(rows))
+        self._grid = Grid(_by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows))
         self._grid_time: float | None = None
 
     def row_blocks(self) -> list[tuple[int, int]]:
@@ -82,8 +93,8 @@ class PairCells:
     def program(self, weights: Floats) -> tuple[Floats, float]:
         """Program pairs to signed weights; returns the target differences (uS) and the energy (J)."""
         rest, low, high = self.device.g_rest_uS, self.device.g_min_uS, self.device.g_max_uS
-        difference = weights * np.float32(self.uS_per_weight)
-        targets = np.empty((*self.shape, 2), np.float32)
+        difference = weights * self.real(self.uS_per_weight)
+        targets = np.empty((*self.shape, 2), self.dtype)
         if self.device.polarity == "set_only":
             targets[..., 0] = rest + np.maximum(difference, 0)
             targets[..., 1] = rest + np.maximum(-difference, 0)
@@ -108,7 +119,7 @@ class PairCells:
 
     def conductance_uS(self) -> Floats:
         """Return the conductances (rows, 2 cols) at the present time, plus and minus interleaved."""
-        out = np.empty(self.state.conductance.size, np.float32)
+        out = np.empty(self.state.conductance.size, self.dtype)
         drift_cells(out, self.state, self.params, self.now_s, self.read)
         return out.reshape(self.shape[0], 2 * self.shape[1])
 

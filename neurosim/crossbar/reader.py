@@ -25,7 +25,6 @@ from neurosim.kernels.read import (
 from neurosim.kernels.update import squared_norms
 
 CLIPPED_SHARE = 0.01
-_NO_NOISE = np.empty((0, 0), np.float32)
 
 
 class ClippingWarning(UserWarning):
@@ -44,6 +43,7 @@ class Reader:
         self, cells: PairCells, read: ReadPath, periphery: Periphery, ledger: Ledger, seed: int, name: str
     ):
         self.cells, self.config, self.periphery, self.ledger = cells, read, periphery, ledger
+        self.no_noise = np.empty((0, 0), cells.dtype)
         self.reads = 0
         self.norm_reads = 0
         self.adc_range_uS = read.adc_range_uS or self._window_uS() * float(np.sqrt(cells.shape[0]))
@@ -96,7 +96,7 @@ class Reader:
 
     def _currents(self, x: Floats, measure: bool) -> Floats:
         """Read (n, rows) block by block; without `measure` the bare currents in uS, at no cost."""
-        out = np.empty((x.shape[0], self.cells.shape[1]), np.float32)
+        out = np.empty((x.shape[0], self.cells.shape[1]), self.cells.dtype)
         for top, bottom in blocks(x.shape[0], SAMPLES):
             self._read_block(x[top:bottom], self.reads + top, out[top:bottom], measure)
         if measure:
@@ -109,8 +109,9 @@ class Reader:
         grid = self.cells.grid
         codes = positive_codes(self.config.dac_bits)
         fixed = 0.0 if self.config.input_range == "vector" else self.config.input_range
-        volts, scale = np.empty_like(x), np.empty(len(x), np.float32)
-        dac_clipped = quantise_inputs(x, scale, np.float32(codes), np.float32(fixed), volts)
+        real = self.cells.real
+        volts, scale = np.empty_like(x), np.empty(len(x), x.dtype)
+        dac_clipped = quantise_inputs(x, scale, real(codes), real(fixed), volts)
         if not measure:
             scale[:] = 1.0
         step, adc_range = self.converter() if measure else (0.0, 0.0)
@@ -123,15 +124,15 @@ class Reader:
 
         def convert(block: tuple[int, int]) -> int:
             left, right = block
-            current = scratch("current", len(tall), right - left)
+            current = scratch("current", len(tall), right - left, x.dtype)
             np.matmul(tall, grid.difference[:, left:right], out=current)
-            current, variance = current[inside], _NO_NOISE
+            current, variance = current[inside], self.no_noise
             if noisy:
-                variance = scratch("variance", len(tall), right - left)
+                variance = scratch("variance", len(tall), right - left, x.dtype)
                 np.matmul(power, grid.variance[:, left:right], out=variance)
                 variance = variance[inside]
             clipped: int = finish_read(
-                current, variance, scale, np.float32(step), np.float32(adc_range), np.float32(per_weight),
+                current, variance, scale, real(step), real(adc_range), real(per_weight),
                 first_read, left, self.keys["read"],
             )  # fmt: skip
             out[:, left:right] = current
@@ -179,8 +180,8 @@ class Reader:
                 *block,
                 part,
                 grid,
-                np.float32(step),
-                np.float32(cell_range),
+                self.cells.real(step),
+                self.cells.real(cell_range),
                 self.norm_reads,
                 self.keys["norms"],
             )
@@ -188,5 +189,5 @@ class Reader:
 
         squares = np.sum(share(measure, blocks(self.cells.shape[0], SAMPLES)), axis=0)
         self.count_row_reads(self.cells.shape[1])
-        norms: Floats = (np.sqrt(squares) / self.cells.uS_per_weight).astype(np.float32)
+        norms: Floats = (np.sqrt(squares) / self.cells.uS_per_weight).astype(self.cells.dtype)
         return norms

@@ -26,7 +26,9 @@ from neurosim.kernels.update import (
 
 Columns = NDArray[np.int64]
 
-_NO_ACCUMULATOR = np.empty((0, 0), np.float32)
+NO_LIMIT = 1 << 30
+"""Pulses of one update where nothing limits them."""
+
 _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "refresh", "rows", "cols", "depress")
 
@@ -57,9 +59,10 @@ class Writer:
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
+        self.most = write.pulse_limit or NO_LIMIT
         self.updates = 0
-        self.pending_decay = np.zeros(cells.shape[1], np.float32)
-        self.accumulator = _NO_ACCUMULATOR
+        self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
+        self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
 
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
@@ -109,23 +112,24 @@ class Writer:
     ) -> None:
         grid, cells = self.cells.grid, self.cells
         if accumulate and self.accumulator.size == 0:
-            self.accumulator = np.zeros(cells.shape, np.float32)
-        accumulator = self.accumulator if accumulate else _NO_ACCUMULATOR
+            self.accumulator = np.zeros(cells.shape, cells.dtype)
+        accumulator = self.accumulator if accumulate else self.no_accumulator
         exact = self.config.decay_mode == "exact"
         step, cell_range = self.reader.cell_converter()
-        pulses_per_weight = np.float32(cells.uS_per_weight * self.pulses_per_uS)
+        real = cells.real
+        pulses_per_weight = real(cells.uS_per_weight * self.pulses_per_uS)
 
         def sweep(block: tuple[int, int]) -> Sums:
             first, last = block
-            change = scratch("change", last - first, cells.shape[1])
+            change = scratch("change", last - first, cells.shape[1], cells.dtype)
             if pre is None or post is None:
                 change[:] = 0
             else:
                 np.matmul(pre[:, first:last].T, post, out=change)
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
-                first, change, self.pending_decay, due, exact, np.float32(self.pulses_per_uS),
-                np.float32(step), np.float32(cell_range), self.push_pull, accumulator, grid, cells.state, cells.params,
+                first, change, self.pending_decay, due, exact, real(self.pulses_per_uS), real(self.most),
+                real(step), real(cell_range), self.push_pull, accumulator, grid, cells.state, cells.params,
                 cells.now_s, event, self.sweep_keys, *self._kernels(),
             )  # fmt: skip
             return sums
@@ -141,14 +145,14 @@ class Writer:
 
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells
-        rate = post * np.float32(cells.uS_per_weight * self.pulses_per_uS)
+        rate = post * cells.real(cells.uS_per_weight * self.pulses_per_uS)
         slots = self.config.pulse_train_slots
         row_peak = np.abs(pre).max(axis=1, keepdims=True)
         row_peak[row_peak == 0] = 1
         highest = row_peak * np.abs(rate).max(axis=1, keepdims=True)
-        row_share = np.clip(np.sqrt(highest / slots), 1e-3, 1).astype(np.float32)
+        row_share = np.clip(np.sqrt(highest / slots), 1e-3, 1).astype(cells.dtype)
         row_drive = pre * (row_share / row_peak)
-        col_drive = rate * (row_peak / (row_share * np.float32(slots)))
+        col_drive = rate * (row_peak / (row_share * cells.real(slots)))
         row_trains = np.empty(pre.shape, np.uint32)
         col_trains = np.empty(post.shape, np.uint32)
         line_trains(row_drive, slots, row_trains, first_event, self.keys["rows"])
@@ -170,8 +174,9 @@ class Writer:
         share_of_one = cells.device.depression_share
         if share_of_one is None:
             return
-        counts = (np.maximum(self.pending_decay, 0) / share_of_one).astype(np.int32)
-        self.pending_decay -= counts * np.float32(share_of_one)
+        wanted = np.maximum(self.pending_decay, 0) / cells.real(share_of_one)
+        counts = np.minimum(wanted, self.most).astype(np.int32)
+        self.pending_decay -= counts * cells.real(share_of_one)
         np.maximum(self.pending_decay, 0, out=self.pending_decay)
         if not counts.any():
             return

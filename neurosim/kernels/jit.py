@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -104,14 +104,14 @@ def inlined(function: Function) -> Function:
 _local = threading.local()
 
 
-def scratch(name: str, rows: int, cols: int) -> NDArray[np.float32]:
-    """Return a (rows, cols) float32 array of the calling thread, to be overwritten by its next user.
+def scratch(name: str, rows: int, cols: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Return a (rows, cols) array of the calling thread, to be overwritten by its next user.
 
     Fresh memory for every block would be paid in page faults.
     """
-    held: dict[str, NDArray[np.float32]] = _local.__dict__.setdefault("held", {})
-    if name not in held or held[name].size < rows * cols:
-        held[name] = np.empty(rows * cols, np.float32)
+    held: dict[str, NDArray[Any]] = _local.__dict__.setdefault("held", {})
+    if name not in held or held[name].size < rows * cols or held[name].dtype != dtype:
+        held[name] = np.empty(rows * cols, dtype)
     return held[name][: rows * cols].reshape(rows, cols)
 
 

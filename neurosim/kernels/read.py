@@ -54,7 +54,7 @@ def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
 
     Parameters
     ----------
-    samples : (n, rows) float32 array
+    samples : (n, rows) array
         At most `SAMPLES` of them.
     first : int
         Number of the first sample among all reads; it decides the place, so that chunking does not.
@@ -63,7 +63,7 @@ def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
 
     Returns
     -------
-    block : (height, rows) float32 array
+    block : (height, rows) array
     inside : slice
         Where the samples lie in it.
     """
@@ -72,7 +72,7 @@ def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
     height = -(-inside.stop // PERIOD) * PERIOD if cells >= LARGE else TALL
     if height == samples.shape[0]:
         return samples, inside
-    block = np.zeros((height, samples.shape[1]), np.float32)
+    block = np.zeros((height, samples.shape[1]), samples.dtype)
     block[inside] = samples
     return block, inside
 
@@ -82,7 +82,7 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
 
     `first` is the number of a's first row among all rows, where a is one part of a split.
     """
-    out = np.empty((a.shape[0], b.shape[1]), np.float32)
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
     columns = even_blocks(b.shape[1], COLUMNS)
     work = [(rows, cols) for rows in blocks(a.shape[0], SAMPLES) for cols in columns]
     cells = a.shape[1] * min(right - left for left, right in columns)
@@ -90,7 +90,7 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
     def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
         (top, bottom), (left, right) = block
         tall, inside = placed(a[top:bottom], first + top, cells)
-        product = scratch("product", len(tall), right - left)
+        product = scratch("product", len(tall), right - left, a.dtype)
         np.matmul(tall, b[:, left:right], out=product)
         out[top:bottom, left:right] = product[inside]
 

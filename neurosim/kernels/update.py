@@ -20,7 +20,6 @@ from neurosim.kernels.random import normal, philox, uniform
 AHEAD = 8
 """Cells between asking for a cell's memory and pulsing it."""
 _ZERO = np.float32(0.0)
-_MOST = np.float32(2**30)
 
 
 class Grid(NamedTuple):
@@ -126,12 +125,14 @@ def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, e
 
 
 @jit
-def stochastic_counts(row: int, change: Any, counts: Any, push_pull: bool, event: int, key: Any) -> None:
-    """Round a row's change (in pulses) up or down at random so that the mean count equals it."""
+def stochastic_counts(
+    row: int, change: Any, counts: Any, most: Scalar, push_pull: bool, event: int, key: Any
+) -> None:
+    """Round a row's change (in pulses, at most `most`) up or down at random so that the mean count equals it."""
     cols = change.size
     for col in range(cols):
         x = change[col]
-        size = min(abs(x), _MOST)
+        size = min(abs(x), most)
         a, b, _, _ = philox(row * cols + col, event, 0, key)
         first = np.int32(size + uniform(a))
         second = np.int32(size + uniform(b))
@@ -144,11 +145,13 @@ def stochastic_counts(row: int, change: Any, counts: Any, push_pull: bool, event
 
 
 @jit
-def accumulator_counts(row: int, change: Any, counts: Any, accumulator: Any, push_pull: bool) -> None:
-    """Add a row's change to its digital accumulator and take out whole pulses (Nandakumar 2020)."""
+def accumulator_counts(
+    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, push_pull: bool
+) -> None:
+    """Add a row's change to its digital accumulator and take out up to `most` whole pulses (Nandakumar 2020)."""
     for col in range(change.size):
         total = accumulator[row, col] + change[col]
-        whole = np.trunc(min(max(total, -_MOST), _MOST))
+        whole = np.trunc(min(max(total, -most), most))
         accumulator[row, col] = total - whole
         n = np.int32(whole)
         if push_pull:
@@ -167,6 +170,7 @@ def sweep_rows(
     due: Any,
     exact: bool,
     pulses_per_uS: Scalar,
+    most: Scalar,
     lsb_uS: Scalar,
     range_uS: Scalar,
     push_pull: bool,
@@ -202,9 +206,9 @@ def sweep_rows(
                 seen = read_pair(row, col, grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
-            accumulator_counts(row, wanted, counts, accumulator, push_pull)
+            accumulator_counts(row, wanted, counts, accumulator, most, push_pull)
         else:
-            stochastic_counts(row, wanted, counts, push_pull, event, keys[0])
+            stochastic_counts(row, wanted, counts, most, push_pull, event, keys[0])
         sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
         energy += sums.energy_J
         pulses += sums.pulses
