@@ -15,7 +15,7 @@ from neurosim.kernels.read import small_product
 def softmax(u: Floats, inverse_temperature: float) -> Floats:
     """Softmax over columns of ``inverse_temperature * u`` (batch, cols)."""
     z: Floats = u - u.max(axis=1, keepdims=True)
-    z *= np.float32(inverse_temperature)
+    z *= inverse_temperature
     np.exp(z, out=z)
     z /= z.sum(axis=1, keepdims=True)
     return z
@@ -69,13 +69,13 @@ class SoftHebb(Frozen):
         return y
 
     def _rate(self, state: State) -> Floats:
-        distance = np.abs(np.sqrt(state["norm_squared"]) - 1) + np.float32(1e-10)
-        rate: Floats = np.float32(self.learning_rate) * distance ** np.float32(self.rate_power)
+        distance = np.abs(np.sqrt(state["norm_squared"]) - 1) + 1e-10
+        rate: Floats = self.learning_rate * distance**self.rate_power
         return rate
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""
-        rate = self._rate(state) / np.float32(x.shape[0])
+        rate = self._rate(state) / x.shape[0]
         post = self._response(u)
         post *= rate
         decay = columnwise(post, u)

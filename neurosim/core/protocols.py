@@ -160,6 +160,8 @@ class Array(Protocol):
     """Anything that learns in place: a crossbar, ideal arithmetic, a torch twin. No transposed read."""
 
     shape: tuple[int, int]
+    precision: Precision
+    """Of its state and arithmetic."""
     ideal: bool
     """Whether it is ideal arithmetic, which alone can carry rules that need more than a wire."""
 

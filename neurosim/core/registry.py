@@ -13,6 +13,8 @@ KINDS = {
     "rule": "neurosim.rules",
     "card folder": "neurosim.cards",
     "loader": "neurosim.loaders",
+    "law twin": "neurosim.law_twins",
+    "rule twin": "neurosim.rule_twins",
 }
 
 

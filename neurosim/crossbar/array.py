@@ -81,7 +81,7 @@ class Crossbar:
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.precision = precision
-        self.device = _with_read_noise(_device(device), self.read.read_noise)
+        self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
         self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision)
         self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
@@ -266,7 +266,8 @@ def _device(device: str | Path | Device) -> Device:
     return device
 
 
-def _with_read_noise(device: Device, level: float | str | None) -> Device:
+def with_read_noise(device: Device, level: float | str | None) -> Device:
+    """Return the device with the read noise that `ReadPath.read_noise` asks for."""
     if level == "card":
         return device
     floor = None if level is None else float(level) * device.g_max_uS

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.core.errors import CapabilityError, CheckpointError
-from neurosim.core.protocols import Array, Floats, IdealArithmetic, Rule, State, UpdateMode
+from neurosim.core.protocols import Array, Floats, IdealArithmetic, Precision, Rule, State, UpdateMode
 
 
 class Dense:
@@ -36,7 +37,7 @@ class Dense:
                 f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
             )
         self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
-        self.state = rule.state(*array.shape)
+        self.state = _in_precision(rule.state(*array.shape), array.precision)
         self.steps = 0
         self.norm_errors: list[float] = []
 
@@ -45,7 +46,8 @@ class Dense:
         if self.steps % self.norm_every == 0:
             self.rule.observe_norms(self.array.column_norms(), self.state)
             if self.steps and "tracking_error" in self.state:
-                self.norm_errors.append(float(np.abs(self.state["tracking_error"]).mean()))
+                self.norm_errors.append(float(abs(self.state["tracking_error"]).mean()))
+        x = self._inputs(x)
         u = self.array.forward(x)
         change = self.rule(x, u, self.state)
         if change.rate is not None:
@@ -55,10 +57,19 @@ class Dense:
         self.steps += 1
         return u
 
+    def _inputs(self, x: Floats) -> Floats:
+        return x.astype(self.array.precision, copy=False)
+
+    def _kept(self, values: Any) -> NDArray[Any]:
+        return np.array(values)
+
+    def _put(self, name: str, values: NDArray[Any]) -> None:
+        self.state[name][...] = values
+
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""
         saved = {f"array.{name}": values for name, values in self.array.snapshot().items()}
-        saved |= {f"rule.{name}": values.copy() for name, values in self.state.items()}
+        saved |= {f"rule.{name}": self._kept(values) for name, values in self.state.items()}
         saved["steps"] = np.array([self.steps], np.int64)
         saved["norm_errors"] = np.array(self.norm_errors, np.float64)
         return saved
@@ -74,9 +85,17 @@ class Dense:
                 raise CheckpointError(f"checkpoint does not fit this layer: {name}")
         self.array.restore(_below(saved, "array."))
         for name, values in found.items():
-            self.state[name][...] = values
+            self._put(name, values)
         self.steps = int(saved["steps"][0])
         self.norm_errors = [float(value) for value in saved["norm_errors"]]
+
+
+def _in_precision(state: State, precision: Precision) -> State:
+    """The rule's real numbers in the precision of its array; tensors have it already."""
+    return {
+        name: values.astype(precision) if isinstance(values, np.ndarray) and values.dtype.kind == "f" else values
+        for name, values in state.items()
+    }
 
 
 def _below(saved: State, prefix: str) -> State:

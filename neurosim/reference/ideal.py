@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
-from neurosim.core.protocols import Floats, LocalUpdate, State, UpdateMode
+from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.read import matmul
 
 
@@ -18,34 +18,28 @@ class IdealArray:
     ----------
     shape : (int, int)
         Inputs and outputs.
-    dtype : float32 or float64
-        Precision of weights and products; float32 products have bits that do not depend on threads.
+    precision : {"float32", "float64"}
+        Of weights and products; their bits do not depend on threads.
     """
 
     ideal = True
 
-    def __init__(self, shape: tuple[int, int], dtype: DTypeLike = np.float32):
+    def __init__(self, shape: tuple[int, int], precision: Precision = "float32"):
         self.shape = (int(shape[0]), int(shape[1]))
-        self._weights: NDArray[np.floating] = np.zeros(self.shape, dtype)
+        self.precision = precision
+        self._weights: Floats = np.zeros(self.shape, precision)
         self._reads = 0
-
-    def _product(
-        self, a: NDArray[np.floating], b: NDArray[np.floating], first: int = 0
-    ) -> NDArray[np.floating]:
-        if self._weights.dtype == np.float32:
-            return matmul(np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32), first)
-        return a.astype(np.float64) @ b.astype(np.float64)
 
     def program(self, weights: ArrayLike) -> None:
         """Set the weights (rows, cols)."""
-        self._weights[...] = matrix("weights", weights, *self.shape)
+        self._weights[...] = matrix("weights", weights, *self.shape, self.precision)
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return x (batch, rows) @ weights."""
-        x = matrix("x", x, None, self.shape[0])
-        product = self._product(x, self._weights, self._reads)
+        x = matrix("x", x, None, self.shape[0], self.precision)
+        product = matmul(x, self._weights, self._reads)
         self._reads += x.shape[0]
-        return product.astype(self._weights.dtype, copy=False)
+        return product
 
     def update(
         self,
@@ -66,17 +60,17 @@ class IdealArray:
         wanted /= np.abs(wanted / change.rate).max() + 1e-30
         self._weights += wanted
 
-    def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> NDArray[np.floating]:
-        pre = matrix("pre", pre, None, self.shape[0])
-        post = matrix("post", post, pre.shape[0], self.shape[1])
-        change = self._product(pre.T, post)
+    def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> Floats:
+        pre = matrix("pre", pre, None, self.shape[0], self.precision)
+        post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
+        change = matmul(np.ascontiguousarray(pre.T), post)
         if decay is not None:
-            change -= vector("decay", decay, self.shape[1]) * self._weights
+            change -= vector("decay", decay, self.shape[1], self.precision) * self._weights
         return change
 
     def column_norms(self) -> Floats:
         """Return the exact norm of each column."""
-        norms: Floats = np.linalg.norm(self._weights, axis=0).astype(np.float32)
+        norms: Floats = np.linalg.norm(self._weights, axis=0)
         return norms
 
     def advance(self, seconds: float) -> None:
@@ -84,7 +78,7 @@ class IdealArray:
 
     def weights(self) -> Floats:
         """Return a copy of the weights, for inspection and plots."""
-        return self._weights.astype(np.float32)
+        return self._weights.copy()
 
     def snapshot(self) -> State:
         """Return a copy of the weights and the number of reads as named arrays."""

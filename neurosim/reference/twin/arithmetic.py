@@ -1,0 +1,88 @@
+"""Ideal arithmetic in torch: `IdealArray` on CPU or GPU, for one or many instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.protocols import LocalUpdate, Precision, State, UpdateMode
+
+
+class TorchIdeal:
+    """Weights in floating point that take the same local updates as a `TorchCrossbar`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    precision : {"float32", "float64"}
+    torch_device : torch.device
+    """
+
+    ideal = True
+    instances = None
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        precision: Precision = "float32",
+        torch_device: torch.device = torch.device("cpu"),  # noqa: B008
+    ):
+        self.shape, self.precision, self.on = (int(shape[0]), int(shape[1])), precision, torch_device
+        self.dtype = getattr(torch, precision)
+        self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
+
+    def _tensor(self, value: Any) -> Tensor:
+        return torch.as_tensor(value).to(self.on, self.dtype)
+
+    def program(self, weights: Any) -> None:
+        """Set the weights (rows, cols)."""
+        wanted = self._tensor(weights)
+        if wanted.shape != self.shape:
+            raise InputError(f"weights: expected shape {self.shape}, got {tuple(wanted.shape)}")
+        self._weights = wanted.clone()
+
+    def forward(self, x: Any) -> Tensor:
+        """Return x (batch, rows) @ weights."""
+        return self._tensor(x) @ self._weights
+
+    def _change(self, pre: Any, post: Any, decay: Any) -> Tensor:
+        change = self._tensor(pre).T @ self._tensor(post)
+        return change if decay is None else change - self._tensor(decay) * self._weights
+
+    def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> int:
+        """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
+        self._weights = self._weights + self._change(pre, post, decay)
+        return 0
+
+    def update_normalised(self, change: LocalUpdate) -> None:
+        """Apply a change whose part before the rate is divided by its largest magnitude over the layer."""
+        wanted = self._change(change.pre, change.post, change.decay)
+        if change.rate is None:
+            raise InputError("rate: a change is normalised before its rate, which is missing")
+        self._weights = self._weights + wanted / ((wanted / self._tensor(change.rate)).abs().max() + 1e-30)
+
+    def column_norms(self) -> Tensor:
+        """Return the exact norm of each column."""
+        return torch.linalg.vector_norm(self._weights, dim=0)
+
+    def advance(self, seconds: float) -> None:
+        """Nothing ages."""
+
+    def weights(self) -> Tensor:
+        """Return a copy of the weights."""
+        return self._weights.clone()
+
+    def snapshot(self) -> State:
+        """Return a copy of the weights as named arrays."""
+        return {"weights": self._weights.cpu().numpy().copy(), "reads": np.zeros(1, np.int64)}
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to a snapshot of this class or of `IdealArray`."""
+        found = snapshot.get("weights")
+        if found is None or found.shape != self.shape:
+            raise CheckpointError("checkpoint does not fit this array: weights")
+        self._weights = self._tensor(found).clone()

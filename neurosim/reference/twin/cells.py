@@ -1,0 +1,184 @@
+"""The devices of several array instances in torch: state, clock, and what a read sees of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosim.core import protocols
+from neurosim.core.config import WritePath
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import Device, Precision
+from neurosim.reference.twin.draws import Key, words
+from neurosim.reference.twin.law import Draw, State, law_twin
+
+Act = Callable[[State, Draw, Tensor], tuple[State, Tensor]]
+"""(state, draws, values of the chosen cells) -> (new state, energy in joule); see `TwinCells.act`."""
+
+
+class Grid(NamedTuple):
+    """What a read needs of the conductances."""
+
+    difference: Tensor
+    """(instances, rows, cols) conductance of the plus minus that of the minus device, uS."""
+    variance: Tensor | None
+    """The same shape: summed variance of their read noise, uS^2; None where there is none."""
+    row_sum: Tensor
+    """(instances, rows) float64: summed conductance of the devices on each word line, uS."""
+
+
+class TwinCells:
+    """State tensors of shape (instances, 2 rows cols), cells in the order of `crossbar.cells.PairCells`."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: Device,
+        seeds: tuple[int, ...],
+        name: str,
+        write: WritePath,
+        precision: Precision,
+        on: torch.device,
+    ):
+        rows, cols = shape
+        self.shape, self.device, self.seeds, self.name, self.on = shape, device, seeds, name, on
+        self.instances, self.cells = len(seeds), 2 * rows * cols
+        self.precision, self.dtype = precision, getattr(torch, precision)
+        self.law = law_twin(device, precision, on)
+        self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
+        self.now_s, self.programs = 0.0, 0
+        self.sparse = on.type == "cpu"
+        """Whether only chosen cells are computed: looking which they are makes a GPU wait for the host."""
+        self._keys: dict[str, Key] = {}
+        self._grid: Grid | None = None
+        self._grid_time = 0.0
+        self.numbers = torch.arange(self.cells, device=on).reshape(1, -1)
+        self.state = self.law.construct(self._draws("construct", 0))
+
+    def key(self, purpose: str) -> Key:
+        """Return the keys of one stream."""
+        if purpose not in self._keys:
+            self._keys[purpose] = Key(self.seeds, self.on, self.name, purpose)
+        return self._keys[purpose]
+
+    def _draws(self, purpose: str, event: int) -> Draw:
+        spread = self.key(purpose).spread(1)
+        return lambda draw: words(self.numbers, event, draw, spread)
+
+    def act(self, purpose: str, event: int, chosen: Tensor, values: Tensor, act: Act) -> Tensor:
+        """Change the state of the chosen cells and return the energy (instances,) in joule.
+
+        Parameters
+        ----------
+        purpose, event : str, int
+            Stream and event of the draws.
+        chosen : (instances, cells) bool tensor
+        values : (instances, cells) tensor
+            What `act` is told of each cell (a target, a count).
+        act : callable
+        """
+        self._grid = None
+        if not self.sparse:
+            changed, energy = act(self.state, self._draws(purpose, event), values)
+            for name, new in changed.items():
+                self.state[name] = torch.where(chosen, new, self.state[name])
+            return torch.where(chosen, energy, 0.0).sum(dim=1)
+        index = chosen.reshape(-1).nonzero().squeeze(1)
+        if index.numel() == 0:
+            return torch.zeros(self.instances, dtype=torch.float64)
+        instance, cell = index // self.cells, index % self.cells
+        key = self.key(purpose).of(instance)
+        before = {name: old.view(-1)[index] for name, old in self.state.items()}
+        changed, energy = act(
+            before, lambda draw: words(cell, event, draw, key), values.reshape(-1)[index]
+        )
+        for name, new in changed.items():
+            self.state[name].view(-1)[index] = new
+        spent = torch.zeros(self.instances, dtype=torch.float64)
+        return spent.index_add_(0, instance, energy.expand(index.shape))
+
+    def pulse(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> Tensor:
+        """Give each cell (instances, cells) its pulses; returns the energy.
+
+        Cells are dealt with in groups whose counts differ by less than two, so that few do work for many.
+        On a GPU there is one group, up to `limit`, or to the largest count: one number fetched.
+        """
+        size = counts.abs()
+
+        def give(most: int) -> Act:
+            return lambda state, draw, wanted: self.law.pulse(state, wanted, most, self.now_s, draw)
+
+        if not self.sparse:
+            most = limit if limit is not None else int(size.max())
+            return self.act(purpose, event, size > 0, counts, give(most))
+        energy = torch.zeros(self.instances, dtype=torch.float64)
+        largest, low = int(size.max()), 1
+        while low <= largest:
+            group = (size >= low) & (size < 2 * low)
+            energy += self.act(purpose, event, group, counts, give(min(2 * low - 1, largest)))
+            low *= 2
+        return energy
+
+    def program(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
+        device = self.device
+        difference = weights * self.uS_per_weight
+        if device.polarity == "set_only":
+            plus, minus = torch.clamp(difference, min=0), torch.clamp(-difference, min=0)
+        else:
+            plus, minus = difference / 2, -difference / 2
+        targets = torch.stack([device.g_rest_uS + plus, device.g_rest_uS + minus], dim=-1)
+        targets = targets.clamp(device.g_min_uS, device.g_max_uS)
+        self.programs += 1
+        wanted = targets.reshape(-1, self.cells).expand(self.instances, -1)
+        everyone = torch.ones((), dtype=torch.bool, device=self.on).expand(wanted.shape)
+        energy = self.act(
+            "program", self.programs, everyone, wanted,
+            lambda state, draw, target: self.law.program(state, target, self.now_s, draw),
+        )  # fmt: skip
+        return targets[..., 0] - targets[..., 1], energy
+
+    def conductance_uS(self) -> Tensor:
+        """Return the conductances (instances, cells) now: as stored until the clock has moved, then drifted."""
+        if self.device.drifts and self.now_s > 0:
+            return self.law.drifted(self.state, self.now_s)
+        return self.state["conductance"]
+
+    @property
+    def grid(self) -> Grid:
+        """What a read needs, at the present time."""
+        if self._grid is None or self._grid_time != self.now_s:
+            rows, cols = self.shape
+            conductance = self.conductance_uS().reshape(self.instances, rows, cols, 2)
+            variance = None
+            if self.device.has_read_noise:
+                variance = torch.square(self.law.read_sigma(conductance)).sum(dim=-1)
+            row_sum = conductance.reshape(self.instances, rows, 2 * cols).sum(dim=2, dtype=torch.float64)
+            self._grid = Grid(conductance[..., 0] - conductance[..., 1], variance, row_sum)
+            self._grid_time = self.now_s
+        return self._grid
+
+    def snapshot(self, instance: int) -> protocols.State:
+        """Return the state of one instance as `PairCells.snapshot` does."""
+        saved = {f"state.{name}": values[instance].cpu().numpy().copy() for name, values in self.state.items()}
+        for name, values in self.device.allocate(1, self.precision)._asdict().items():
+            saved.setdefault(f"state.{name}", values)
+        saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
+        saved["clock"] = np.array([self.now_s, self.programs], np.float64)
+        return saved
+
+    def restore(self, instance: int, saved: protocols.State) -> None:
+        """Take back a snapshot of one instance, of this class or of `PairCells`."""
+        for name, values in self.state.items():
+            found: Any = saved.get(f"state.{name}")
+            if found is None or found.shape != (self.cells,):
+                raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
+            if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
+                raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
+            values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
+        self.now_s, self.programs = float(saved["clock"][0]), int(saved["clock"][1])
+        self._grid = None

@@ -1,0 +1,259 @@
+"""`TorchCrossbar`: the crossbar in torch, one or many instances, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosim.core.checks import matrix, vector
+from neurosim.core.config import Periphery, ReadPath, WritePath
+from neurosim.core.errors import CapabilityError, CheckpointError, InputError
+from neurosim.core.protocols import Device, Precision, State, UpdateMode
+from neurosim.crossbar.array import with_read_noise
+from neurosim.crossbar.ledger import Ledger
+from neurosim.devices.card import load
+from neurosim.reference.twin.cells import TwinCells
+from neurosim.reference.twin.reader import TwinReader
+from neurosim.reference.twin.tally import Tally
+from neurosim.reference.twin.writer import TwinWriter
+
+
+def on_device(name: str | torch.device) -> torch.device:
+    """Return the torch device of that name; raises `CapabilityError` where there is no GPU."""
+    if isinstance(name, torch.device):
+        return name
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise CapabilityError(f"torch device '{name}': this torch sees no GPU; use 'cpu'")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise InputError(f"torch device '{name}': expected 'cpu', 'cuda' or 'cuda:N'") from None
+
+
+class TorchCrossbar:
+    """The same array as `Crossbar`, computed by torch: an independent second machine.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Word lines and signed columns.
+    device : str, path or Device
+        Card name, card file or device.
+    seed : int or sequence of int
+        One instance for each seed; the instance of seed s is `Crossbar(..., seed=s)`, draw for draw.
+    read, write, periphery, name, precision
+        As `Crossbar`.
+    torch_device : str
+        "cpu" or "cuda".
+
+    Attributes
+    ----------
+    instances : int or None
+        Number of independent arrays that run as one batch; None for a single one, without that axis.
+
+    Notes
+    -----
+    Arguments may be tensors, or anything numpy reads; without an axis of instances they serve all of them.
+    Results are tensors with an axis of instances in front, which `seed` as a single number leaves out.
+    Tensors are not searched for NaN, which would make a GPU wait for the host; nothing else does either,
+    except `pulse_limit` left at None: then each update fetches one number, the largest pulse count.
+
+    Memory per instance, with P = rows x cols pairs in single precision: state 48 P bytes (soft bounds) or
+    26 P (phase change), grid 4 P or, with read noise, 8 P, cell numbers 16 P (shared by all instances),
+    accumulator 4 P (`mixed`). A step adds temporary integers of the random numbers: on a GPU about ten
+    int64 per cell, 160 P bytes; on a CPU only for the cells that change.
+    """
+
+    ideal = False
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: str | Path | Device,
+        *,
+        seed: int | Sequence[int] = 0,
+        read: ReadPath | None = None,
+        write: WritePath | None = None,
+        periphery: Periphery | None = None,
+        name: str = "array",
+        precision: Precision = "float32",
+        torch_device: str | torch.device = "cpu",
+    ):
+        if len(shape) != 2 or min(shape) < 1:
+            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        if precision not in ("float32", "float64"):
+            raise InputError(f"precision = '{precision}': must be float32 or float64")
+        self.single = isinstance(seed, int | np.integer)
+        seeds = (int(seed),) if isinstance(seed, int | np.integer) else tuple(int(s) for s in seed)
+        if not seeds:
+            raise InputError("seed: expected at least one")
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.instances = None if self.single else len(seeds)
+        self.precision = precision
+        self.read, self.write = read or ReadPath(), write or WritePath()
+        self.periphery = periphery or Periphery()
+        card = load(device) if isinstance(device, str | Path) else device
+        self.device = with_read_noise(card, self.read.read_noise)
+        self.on = on_device(torch_device)
+        self.count = len(seeds)
+        self._tally = Tally(self.count, self.on)
+        self._cells = TwinCells(self.shape, self.device, seeds, name, self.write, precision, self.on)
+        self._reader = TwinReader(self._cells, self.read, self.periphery, self._tally)
+        self._writer = TwinWriter(self._cells, self._reader, self.write, self.periphery, self._tally)
+
+    def _tensor(self, name: str, value: Any, lines: int) -> Tensor:
+        """Return samples (batch, lines) or (instances, batch, lines) as a tensor of this array."""
+        if not isinstance(value, Tensor):
+            values = np.asarray(value)
+            if values.ndim == 3:
+                flat = matrix(name, values.reshape(-1, values.shape[-1]), None, lines, self.precision)
+                value = torch.from_numpy(flat.reshape(values.shape))
+            else:
+                value = torch.from_numpy(matrix(name, values, None, lines, self.precision))
+        fits = value.ndim == 2 or (value.ndim == 3 and value.shape[0] == self.count)
+        if not fits or value.shape[-1] != lines:
+            raise InputError(
+                f"{name}: expected shape (any x {lines}) or ({self.count} x any x {lines}), "
+                f"got {tuple(value.shape)}"
+            )
+        return value.to(self.on, self._cells.dtype)
+
+    def _out(self, values: Tensor) -> Tensor:
+        return values[0] if self.single else values
+
+    def program(self, weights: Any) -> None:
+        """Program every pair to signed weights (rows, cols) or (instances, rows, cols), closed loop."""
+        wanted = self._tensor("weights", weights, self.shape[1])
+        if wanted.shape[-2] != self.shape[0]:
+            raise InputError(f"weights: expected {self.shape[0]} rows, got {wanted.shape[-2]}")
+        differences, energy = self._cells.program(wanted.reshape(-1, *self.shape))
+        self._tally.add("program_J", energy)
+        self._tally.add("programmed_cells", self._cells.cells)
+        self._reader.assume_inputs(differences)
+
+    def forward(self, x: Any) -> Tensor:
+        """Read: multiply (batch, rows) by the stored weights; (instances, batch, cols)."""
+        return self._out(self._reader.forward(self._tensor("x", x, self.shape[0])))
+
+    def calibrate(self, x: Any, percentile: float = 100.0, margin: float = 1.25) -> Tensor:
+        """Set the ADC's range from the currents of typical inputs; returns it, uS of summed difference."""
+        return self._out(self._reader.calibrate(self._tensor("x", x, self.shape[0]), percentile, margin))
+
+    def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> Tensor:
+        """Change the conductances in place as `Crossbar.update`; returns the pulses given.
+
+        Parameters
+        ----------
+        pre : (batch, rows) or (instances, batch, rows)
+        post : (batch, cols) or (instances, batch, cols)
+        decay : (cols,) or (instances, cols), optional
+        mode : {"accumulate", "mixed", "online"}
+        """
+        if mode not in ("accumulate", "mixed", "online"):
+            raise InputError(f"mode = '{mode}': must be one of accumulate, mixed, online")
+        pre = self._tensor("pre", pre, self.shape[0])
+        post = self._tensor("post", post, self.shape[1])
+        if pre.shape[-2] != post.shape[-2]:
+            raise InputError(f"post: expected {pre.shape[-2]} samples as in pre, got {post.shape[-2]}")
+        if decay is not None:
+            if not isinstance(decay, Tensor):
+                values = np.asarray(decay)
+                flat = vector("decay", values.reshape(-1), None, self.precision)
+                decay = torch.from_numpy(flat.reshape(values.shape))
+            if decay.shape[-1:] != self.shape[1:] or decay.ndim > 2:
+                raise InputError(f"decay: expected shape ({self.shape[1]}), got {tuple(decay.shape)}")
+            decay = decay.to(self.on, self._cells.dtype).reshape(-1, self.shape[1])
+        post = post.expand(self.count, *post.shape[-2:])
+        return self._out(self._writer.update(pre, post, decay, mode))
+
+    def column_norms(self) -> Tensor:
+        """Return the norm of each column in weight units, by one counted, noisy read of every row."""
+        return self._out(self._reader.column_norms())
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; from the first call on, conductances follow the drift law."""
+        if not (np.isfinite(seconds) and seconds >= 0):
+            raise InputError(f"seconds = {seconds}: must be finite and at least 0")
+        if self.read.drift:
+            self._cells.now_s += float(seconds)
+
+    @property
+    def now_s(self) -> float:
+        """Simulated time."""
+        return self._cells.now_s
+
+    def conductance_uS(self) -> Tensor:
+        """Return the conductances (instances, rows, 2 cols) now."""
+        return self._out(self._cells.conductance_uS().reshape(-1, self.shape[0], 2 * self.shape[1]))
+
+    def weights(self) -> Tensor:
+        """Return the stored weights (instances, rows, cols), for inspection and plots only."""
+        scale = torch.tensor(self._cells.uS_per_weight, dtype=self._cells.dtype, device=self.on)
+        return self._out(self._cells.grid.difference / scale)
+
+    @property
+    def ledgers(self) -> list[Ledger]:
+        """Counts and joules of every instance."""
+        return [self._tally.ledger(k) for k in range(self.count)]
+
+    @property
+    def ledger(self) -> Ledger:
+        """Counts and joules of the first instance."""
+        return self._tally.ledger(0)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the device state of all instances."""
+        return sum(values.nbytes for values in self._cells.state.values())
+
+    def snapshot(self, instance: int = 0) -> State:
+        """Return one instance in the form of `Crossbar.snapshot`: either machine restores it."""
+        reader, writer = self._reader, self._writer
+        counters = [reader.reads, reader.norm_reads, writer.updates]
+        accumulator = np.empty((0, 0), self.precision)
+        if writer.accumulator is not None:
+            accumulator = writer.accumulator[instance].cpu().numpy().copy()
+        return {
+            **self._cells.snapshot(instance),
+            "ledger": self._tally.to_array(instance),
+            "counters": np.array(counters, np.int64),
+            "adc_range_uS": reader.adc_range_uS[instance : instance + 1].cpu().numpy().copy(),
+            "pending_decay": writer.pending_decay[instance].cpu().numpy().copy(),
+            "accumulator": accumulator,
+        }
+
+    def restore(self, snapshot: State, instance: int | None = None) -> None:
+        """Go back to a snapshot of this array or of `Crossbar`; without `instance` every instance does.
+
+        Raises
+        ------
+        CheckpointError
+            If an array is missing or has another shape or precision.
+        """
+        reader, writer = self._reader, self._writer
+        chosen = range(self.count) if instance is None else (instance,)
+        try:
+            for k in chosen:
+                self._cells.restore(k, snapshot)
+                reader.adc_range_uS[k] = float(snapshot["adc_range_uS"][0])
+                writer.pending_decay[k] = self._kept(snapshot["pending_decay"])
+                accumulator = self._kept(snapshot["accumulator"])
+                if accumulator.numel():
+                    if writer.accumulator is None:
+                        writer.accumulator = accumulator.new_zeros(self.count, *self.shape)
+                    writer.accumulator[k] = accumulator
+                elif writer.accumulator is not None:
+                    writer.accumulator[k] = 0
+                self._tally.restore(k, snapshot)
+            reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
+            writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
+
+    def _kept(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.on, self._cells.dtype)

@@ -1,0 +1,60 @@
+"""One fully connected layer on torch arrays: the rule runs on tensors too, so nothing leaves the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurosim.core import registry
+from neurosim.core.errors import CapabilityError, UnknownNameError
+from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.network.dense import Dense
+from neurosim.reference.twin.arithmetic import TorchIdeal
+from neurosim.reference.twin.crossbar import TorchCrossbar
+
+
+def rule_twin(rule: Rule, array: TorchCrossbar | TorchIdeal) -> Any:
+    """Return the torch twin of a rule for that array.
+
+    Raises
+    ------
+    CapabilityError
+        If none is registered under the rule's name.
+    """
+    try:
+        found = registry.find("rule twin", rule.name)
+    except UnknownNameError:
+        raise CapabilityError(
+            f"rule '{rule.name}' has no torch twin; write one (neurosim.reference.twin.softhebb shows how) and "
+            "register it under the entry points neurosim.rule_twins"
+        ) from None
+    return found(rule, array.precision, array.on, array.instances)
+
+
+class TorchDense(Dense):
+    """`Dense` on a `TorchCrossbar` or `TorchIdeal`, for all their instances at once."""
+
+    def __init__(
+        self,
+        array: TorchCrossbar | TorchIdeal,
+        rule: Rule,
+        mode: UpdateMode = "accumulate",
+        norm_every: int = 100,
+    ):
+        tensors: Any = array
+        super().__init__(tensors, rule_twin(rule, array), mode, norm_every)
+        self.on, self.dtype = array.on, getattr(torch, array.precision)
+
+    def _inputs(self, x: Any) -> Any:
+        return torch.as_tensor(x).to(self.on, self.dtype)
+
+    def _kept(self, values: Tensor) -> NDArray[Any]:
+        return np.array(values.cpu())
+
+    def _put(self, name: str, values: NDArray[Any]) -> None:
+        state: dict[str, Any] = self.state
+        state[name] = torch.from_numpy(values.copy()).to(self.on)

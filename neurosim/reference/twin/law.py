@@ -1,0 +1,93 @@
+"""Base of the torch twins of device laws: pure functions on tensors of some cells' state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurosim.core import registry
+from neurosim.core.errors import CapabilityError, UnknownNameError
+from neurosim.core.protocols import Device, Precision
+from neurosim.reference.twin import draws
+
+State = dict[str, Tensor]
+Draw = Callable[[int], draws.Words]
+"""Words of the selected cells at this event: draw number -> four words."""
+
+
+class TwinLaw:
+    """A device law in torch. Subclass it and register the class under `neurosim.law_twins`, by the law's name.
+
+    Every method takes the state of some cells (named as the law's state, all of one shape) and returns new
+    tensors; nothing is changed in place and nothing is fetched to the host. Energies are float64, in joule.
+    """
+
+    def __init__(self, device: Device, precision: Precision, on: torch.device):
+        self.device, self.dtype = device, getattr(torch, precision)
+        given = device.params(precision)._asdict()
+        self.on = {name: bool(value) for name, value in given.items()}
+        self.params = SimpleNamespace(
+            **{name: torch.tensor(value, dtype=self.dtype, device=on) for name, value in given.items()}
+        )
+
+    def normal(self, word: Tensor) -> Tensor:
+        """Standard normals in the precision of the state."""
+        return draws.normal(word).to(self.dtype)
+
+    def uniform(self, word: Tensor) -> Tensor:
+        """Uniforms in the precision of the state."""
+        return draws.uniform(word).to(self.dtype)
+
+    def construct(self, draw: Draw) -> State:
+        """Draw device-to-device parameters and the initial state."""
+        raise NotImplementedError
+
+    def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
+        """Program closed loop; returns state and energy."""
+        raise NotImplementedError
+
+    def pulse(
+        self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
+    ) -> tuple[State, Tensor]:
+        """Give abs(counts) <= most SET (+) or RESET (-) pulses; cells with count 0 come out unchanged."""
+        raise NotImplementedError
+
+    def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:
+        """RESET fully; returns state and energy."""
+        raise NotImplementedError
+
+    def drifted(self, state: State, now_s: float) -> Tensor:
+        """Conductance in uS at the time now_s."""
+        return state["conductance"]
+
+    def read_sigma(self, conductance_uS: Tensor) -> Tensor:
+        """Standard deviation in uS of white noise of one read."""
+        p = self.params
+        return p.read_noise_relative * conductance_uS + p.read_noise_floor_uS
+
+
+def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
+    """Return the twin of a device's law.
+
+    Raises
+    ------
+    CapabilityError
+        If none is registered for that law.
+    """
+    try:
+        found: type[TwinLaw] = registry.find("law twin", device.law)
+    except UnknownNameError:
+        raise CapabilityError(
+            f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
+            "and register it under the entry points neurosim.law_twins"
+        ) from None
+    return found(device, precision, on)
+
+
+def clamp(values: Tensor, low: Any, high: Any) -> Tensor:
+    """Return min(max(values, low), high) for bounds that are tensors."""
+    return torch.minimum(torch.maximum(values, low), high)

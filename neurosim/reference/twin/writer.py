@@ -1,0 +1,238 @@
+"""The update path in torch, in the order of `neurosim.crossbar.writer`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neurosim.core.config import Periphery, WritePath
+from neurosim.core.errors import CapabilityError
+from neurosim.core.protocols import UpdateMode
+from neurosim.reference.twin.cells import TwinCells
+from neurosim.reference.twin.draws import uniform, words
+from neurosim.reference.twin.reader import TwinReader
+from neurosim.reference.twin.tally import Tally
+
+NO_LIMIT = 1 << 30
+_NEVER = 2.0**-25
+"""A change of fewer pulses than this cannot be rounded up by a 24-bit uniform."""
+_RAREST = 2.0**-24
+
+
+class TwinWriter:
+    """Updates of all instances at once."""
+
+    def __init__(
+        self, cells: TwinCells, reader: TwinReader, write: WritePath, periphery: Periphery, tally: Tally
+    ):
+        self.cells, self.reader, self.config = cells, reader, write
+        self.periphery, self.tally = periphery, tally
+        device = cells.device
+        if write.decay_mode == "device" and device.depression_share is None:
+            raise CapabilityError(f"decay_mode 'device': {device.name} (law '{device.law}') cannot; use 'readback'")
+        self.push_pull = device.polarity == "bipolar"
+        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
+        self.most = write.pulse_limit or NO_LIMIT
+        self.updates = self.times = 0
+        self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
+        self.accumulator: Tensor | None = None
+
+    def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
+        """Apply one local update; returns the pulses (instances,)."""
+        before = self.tally.totals["pulses"]
+        event = self.updates + 1
+        due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
+        if decay is not None:
+            self.pending_decay = self.pending_decay + decay
+            due = self._due_columns()
+        if mode == "online":
+            self._trains(pre, post, event)
+            samples = pre.shape[-2]
+            self._sweep(None, None, due, event + samples, accumulate=False)
+            self.updates += samples + 1
+        else:
+            self._sweep(pre, post, due, event, accumulate=mode == "mixed")
+            self.updates += 1
+        self.times += 1
+        self.tally.add("updates", 1)
+        self.pending_decay = torch.where(due, 0.0, self.pending_decay).to(self.cells.dtype)
+        if self.config.decay_mode == "device":
+            self._depress(event)
+        every = self.config.refresh_every
+        if not self.push_pull and every and self.times % every == 0:
+            self._refresh(event)
+        return self.tally.totals["pulses"] - before
+
+    def _due_columns(self) -> Tensor:
+        """Mask (instances, cols) of the columns whose decay is applied now; a read of them is counted."""
+        if self.config.decay_mode == "device":
+            return torch.zeros_like(self.pending_decay, dtype=torch.bool)
+        if self.config.decay_mode == "exact":
+            return self.pending_decay != 0
+        due = self.pending_decay.abs() >= self.config.decay_threshold
+        self.reader.count_row_reads(due.sum(dim=1).double())
+        return due
+
+    def _change(self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int) -> tuple[Tensor, Tensor]:
+        """Wanted change in pulses (instances, rows, cols) and which rows take part (instances, rows, 1)."""
+        cells = self.cells
+        rows, cols = cells.shape
+        if pre is None or post is None:
+            change = torch.zeros(cells.instances, rows, cols, dtype=cells.dtype, device=cells.on)
+        else:
+            change = pre.transpose(-1, -2) @ post
+            change *= cells.uS_per_weight * self.pulses_per_uS
+            change = change.expand(cells.instances, rows, cols)
+        swept = (change != 0).any(dim=2, keepdim=True) | due.any(dim=1).reshape(-1, 1, 1)
+        if cells.sparse and not bool(due.any()):
+            return change, swept
+        if self.config.decay_mode == "exact":
+            seen = cells.grid.difference
+        elif cells.sparse:
+            places = due.unsqueeze(1).expand(-1, rows, -1).reshape(-1).nonzero().squeeze(1)
+            seen = torch.zeros_like(cells.grid.difference)
+            seen.view(-1)[places] = self.reader.read_pairs("readback", event, places)
+        else:
+            seen = self.reader.read_pairs("readback", event, None)
+        lost = self.pending_decay.unsqueeze(1) * seen * self.pulses_per_uS
+        return torch.where(due.unsqueeze(1), change - lost, change), swept
+
+    def _sweep(
+        self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int, accumulate: bool
+    ) -> None:
+        cells = self.cells
+        change, swept = self._change(pre, post, due, event)
+        counts = self._whole(change, swept) if accumulate else self._rounded(change, event)
+        self._give("pulse", event, counts)
+        rows, cols = cells.shape
+        if pre is not None:
+            products = (pre != 0).sum(dim=(-2, -1)).double() * cols
+            self.tally.add("write_periphery_J", products * (self.periphery.mac_pJ * 1e-12))
+        if accumulate:
+            self.tally.add("write_periphery_J", 2 * rows * cols * self.periphery.memory_access_pJ * 1e-12)
+
+    def _rounded(self, change: Tensor, event: int) -> Tensor:
+        """Round at random so that the mean count equals the change: (instances, rows, cols, 2) counts."""
+        cells = self.cells
+        counts = torch.zeros(*change.shape, 2, dtype=torch.int32, device=cells.on)
+        pairs = cells.shape[0] * cells.shape[1]
+        if cells.sparse:
+            places = (change.reshape(-1).abs() >= _NEVER).nonzero().squeeze(1)
+            wanted, number = change.reshape(-1)[places], places % pairs
+            key = cells.key("round").of(places // pairs)
+        else:
+            places, wanted = slice(None), change.reshape(cells.instances, pairs)
+            number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
+        a, b, _, _ = words(number, event, 0, key)
+        size = wanted.abs().clamp(max=self.most)
+        first, second = ((size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
+        up = wanted > 0
+        if self.push_pull:
+            plus, minus = torch.where(up, first, -first), torch.where(up, -second, second)
+        else:
+            plus, minus = torch.where(up, first, 0), torch.where(wanted < 0, first, 0)
+        counts.view(-1, 2)[places] = torch.stack([plus, minus], dim=-1).reshape(-1, 2).to(torch.int32)
+        return counts
+
+    def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
+        """Add to the digital accumulator and take out whole pulses (Nandakumar 2020)."""
+        if self.accumulator is None:
+            self.accumulator = torch.zeros_like(change)
+        total = self.accumulator + change
+        whole = torch.trunc(total.clamp(-self.most, self.most))
+        self.accumulator = torch.where(swept, total - whole, self.accumulator)
+        n = torch.where(swept, whole, 0.0).to(torch.int32)
+        arms = [n, -n] if self.push_pull else [n.clamp(min=0), (-n).clamp(min=0)]
+        return torch.stack(arms, dim=-1)
+
+    def _give(self, purpose: str, event: int, counts: Tensor) -> None:
+        """Give counts (instances, rows, cols, 2) of pulses and enter them."""
+        cells = self.cells
+        flat = counts.reshape(cells.instances, cells.cells)
+        limit = self.config.pulse_limit
+        if purpose == "pulse" and limit is not None:
+            limit = max(limit, self.config.pulse_train_slots)
+        self._enter(flat, cells.pulse(purpose, event, flat, limit))
+
+    def _enter(self, counts: Tensor, energy: Tensor) -> None:
+        pulses = counts.abs().sum(dim=1, dtype=torch.float64)
+        self.tally.add("write_J", energy)
+        self.tally.add("pulses", pulses)
+        self.tally.add("pulsed_cells", (counts != 0).sum(dim=1).double())
+        line_J = self.periphery.line_J(self.cells.shape[0], self.cells.device.pulse_voltage_V)
+        self.tally.add("write_periphery_J", pulses * line_J)
+
+    def _trains(self, pre: Tensor, post: Tensor, first_event: int) -> None:
+        """Sample after sample, the coincidences of pulse trains on word and bit lines."""
+        cells = self.cells
+        slots = self.config.pulse_train_slots
+        rate = post * (cells.uS_per_weight * self.pulses_per_uS)
+        row_peak = pre.abs().amax(dim=-1, keepdim=True)
+        row_peak = torch.where(row_peak == 0, torch.ones_like(row_peak), row_peak)
+        highest = row_peak * rate.abs().amax(dim=-1, keepdim=True)
+        row_share = torch.sqrt(highest / slots).clamp(1e-3, 1)
+        row_drive = (pre * (row_share / row_peak)).expand(cells.instances, *pre.shape[-2:])
+        col_drive = rate * (row_peak / (row_share * slots))
+        row_high = self._line_trains("rows", row_drive, first_event)
+        col_high = self._line_trains("cols", col_drive, first_event)
+        self.tally.add("trains_clipped", (col_drive.abs() > 1).sum(dim=(1, 2)))
+        for sample in range(pre.shape[-2]):
+            met = (row_high[:, sample].to(cells.dtype) @ col_high[:, sample].to(cells.dtype).mT).to(torch.int32)
+            up = (row_drive[:, sample, :, None] > 0) == (col_drive[:, sample, None, :] > 0)
+            if self.push_pull:
+                signed = torch.where(up, met, -met)
+                counts = torch.stack([signed, -signed], dim=-1)
+            else:
+                counts = torch.stack([torch.where(up, met, 0), torch.where(up, 0, met)], dim=-1)
+            self._give("pulse", first_event + sample, counts)
+
+    def _line_trains(self, purpose: str, drive: Tensor, first_event: int) -> Tensor:
+        """Draw trains of lines (instances, samples, lines): bool (instances, samples, lines, slots)."""
+        slots = self.config.pulse_train_slots
+        samples, lines = drive.shape[1:]
+        line = torch.arange(lines, device=drive.device)
+        event = torch.arange(first_event, first_event + samples, device=drive.device).reshape(-1, 1)
+        key = self.cells.key(purpose).spread(2)
+        drawn = [word for group in range(-(-slots // 4)) for word in words(line, event, group, key)]
+        levels = uniform(torch.stack(torch.broadcast_tensors(*drawn), dim=-1)[..., :slots])
+        probability = drive.abs().unsqueeze(-1)
+        return (levels < probability) & (probability >= _RAREST)
+
+    def _depress(self, event: int) -> None:
+        """Give both devices of a pair the depression pulses that its column's decay is worth."""
+        cells = self.cells
+        share_of_one = cells.device.depression_share
+        if share_of_one is None:
+            return
+        rows, cols = cells.shape
+        unit = torch.tensor(share_of_one, dtype=cells.dtype, device=cells.on)
+        wanted = torch.clamp(self.pending_decay, min=0) / unit
+        counts = wanted.clamp(max=self.most).to(torch.int32)
+        left = self.pending_decay.double() - counts.double() * unit.double()
+        self.pending_decay = left.to(cells.dtype).clamp(min=0)
+        self._give("depress", event, -counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2))
+
+    def _refresh(self, event: int) -> None:
+        """RESET both devices of saturated pairs and program the difference onto one of them."""
+        cells, device = self.cells, self.cells.device
+        self.tally.add("refresh_looks", 1)
+        every = torch.full((cells.instances,), float(cells.shape[1]), dtype=torch.float64, device=cells.on)
+        self.reader.count_row_reads(every)
+        conductance = cells.conductance_uS().reshape(cells.instances, -1, 2)
+        high, low = self.config.refresh_high * device.g_max_uS, self.config.refresh_low * device.g_max_uS
+        saturated = (conductance.amax(dim=-1) > high) & (conductance.amin(dim=-1) > low)
+        plus_larger = conductance[..., 0] > conductance[..., 1]
+        target = torch.stack([plus_larger, ~plus_larger], dim=-1) & saturated.unsqueeze(-1)
+        both = saturated.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
+        size = (conductance[..., 0] - conductance[..., 1]).abs().unsqueeze(-1)
+        energy = cells.act(
+            "refresh", 2 * event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
+        )
+        other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
+        wanted = (size + other).reshape(cells.instances, -1)
+        energy = energy + cells.act(
+            "refresh", 2 * event + 1, target.reshape(cells.instances, -1), wanted,
+            lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
+        )  # fmt: skip
+        self.tally.add("refresh_J", energy)
+        self.tally.add("refreshed_pairs", saturated.sum(dim=1))
