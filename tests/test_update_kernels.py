@@ -322,7 +322,7 @@ def test_a_pulse_limit_drops_the_rest_in_accumulate_and_keeps_it_in_mixed():
     pulses = {}
     for mode in ("accumulate", "mixed"):
         array = Crossbar((4, 3), HFO2, write=WritePath(pulse_limit=2))
-        step = array.device.nominal_step_uS * 2 / ((array.device.g_max_uS - array.device.g_min_uS))
+        step = array.device.nominal_step_uS * 2 / (array.device.g_max_uS - array.device.g_min_uS)
         pre, post = np.ones((1, 4)), np.full((1, 3), 5 * step)
         pulses[mode] = [array.update(pre, post, mode=mode), array.update(0 * pre, post, mode=mode)]
     a_pair = 2 * 4 * 3

@@ -36,9 +36,7 @@ def matrix(
     return _finite(name, value, (rows, cols), precision)
 
 
-def vector(
-    name: str, value: ArrayLike, size: int | None = None, precision: Precision = "float32"
-) -> Floats:
+def vector(name: str, value: ArrayLike, size: int | None = None, precision: Precision = "float32") -> Floats:
     """Return `value` as a finite, contiguous array of shape (size,); raises `InputError`."""
     return _finite(name, value, (size,), precision)
 

@@ -200,6 +200,31 @@ class Array(Protocol):
         ...
 
 
+class DeviceArray(Array, Protocol):
+    """An array of devices: it has a read path to calibrate, a ledger, and conductances to look at."""
+
+    device: Device
+    read: Any
+    write: Any
+
+    @property
+    def ledger(self) -> Any:
+        """Counts and joules so far."""
+        ...
+
+    def rewind(self, ledger: Any) -> None:
+        """Set the ledger back to earlier totals."""
+        ...
+
+    def calibrate(self, x: Floats) -> Any:
+        """Set the ADC's range by typical inputs (batch, rows)."""
+        ...
+
+    def conductance_uS(self) -> Floats:
+        """Return the conductances (rows, 2 cols)."""
+        ...
+
+
 class IdealArithmetic(Array, Protocol):
     """An array without devices, which can normalise a change over the whole layer."""
 

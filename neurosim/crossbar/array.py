@@ -207,6 +207,10 @@ class Crossbar:
         scale = self._cells.real(self._cells.uS_per_weight)
         return np.ascontiguousarray(self._cells.grid.difference / scale)
 
+    def rewind(self, ledger: Ledger) -> None:
+        """Set the ledger back to earlier totals: what was done since then was looking, not learning."""
+        self.ledger.__dict__.update(ledger.__dict__)
+
     @property
     def state_bytes(self) -> int:
         """Memory of the device state."""
@@ -250,7 +254,7 @@ class Crossbar:
             reader.adc_range_uS = float(snapshot["adc_range_uS"][0])
             writer.pending_decay = snapshot["pending_decay"].astype(self.precision)
             writer.accumulator = snapshot["accumulator"].astype(self.precision)
-            self.ledger.__dict__.update(Ledger.from_array(snapshot["ledger"]).__dict__)
+            self.rewind(Ledger.from_array(snapshot["ledger"]))
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
 

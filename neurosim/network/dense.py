@@ -93,7 +93,9 @@ class Dense:
 def _in_precision(state: State, precision: Precision) -> State:
     """The rule's real numbers in the precision of its array; tensors have it already."""
     return {
-        name: values.astype(precision) if isinstance(values, np.ndarray) and values.dtype.kind == "f" else values
+        name: values.astype(precision)
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f"
+        else values
         for name, values in state.items()
     }
 

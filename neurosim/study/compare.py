@@ -13,10 +13,10 @@ import numpy as np
 
 import neurosim.data
 from neurosim.core.errors import ConfigError
-from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import set_threads
+from neurosim.study.build import build_layer, on_devices
 from neurosim.study.evaluate import evaluate, raw_pixel_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.statistics import interval, wilson
@@ -28,7 +28,7 @@ from neurosim.study.store import (
     write_arrays,
     write_json,
 )
-from neurosim.study.train import Training, build_array, splits
+from neurosim.study.train import Training, splits
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
@@ -51,7 +51,7 @@ def check(experiment: Experiment) -> None:
     if rule.ideal_only and arms:
         raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
     for arm in arms:
-        build_array(experiment.changed(neurons=2), arm, 4, 0)
+        build_layer(experiment.changed(neurons=2), arm, 4, 0)
     for name in experiment.parameters:
         if arms and not any(name in arm.parameters for arm in arms):
             load(arms[0].device).with_parameters(**{name: None})
@@ -60,16 +60,16 @@ def check(experiment: Experiment) -> None:
 def untrained_scores(training: Training) -> dict[str, float]:
     """Scores of the arm's array before learning; computed once for arms with the same device and window."""
     array = training.layer.array
-    arm = training.arm
     settings = None
-    if arm is not None and isinstance(array, Crossbar):
-        settings = (repr(array.device), repr(array.read), array.write.w_max)
+    devices = on_devices(array)
+    if devices is not None:
+        settings = (repr(devices.device), repr(devices.read), devices.write.w_max)
     data_of = training.experiment.model_dump_json(exclude={"arm", "device", "write", "mode", "read"})
     key = (settings, training.seed, data_of)
     if key not in _untrained:
         before = array.snapshot()
-        if isinstance(array, Crossbar):
-            array.calibrate(training.data.inputs(training.fit.images[:1000]))
+        if devices is not None:
+            devices.calibrate(training.data.inputs(training.fit.images[:1000]))
         _untrained[key] = evaluate(
             array,
             training.data,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import Array, Floats
-from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.kernels.jit import share
 from neurosim.network.readout import LinearReadout, Vote, softmax_features, triangle_features
+from neurosim.study.build import on_devices
 
 CHUNK = 2048
 FEATURES = {"accuracy": softmax_features, "accuracy_triangle": triangle_features}
@@ -19,24 +20,31 @@ FEATURES = {"accuracy": softmax_features, "accuracy_triangle": triangle_features
 
 
 def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:
-    """Read every image once: (n, cols) column currents in weight units."""
+    """Read every image once: (n, cols) float32 column currents in weight units."""
+    chunks = (images[k : k + CHUNK] for k in range(0, len(images), CHUNK))
     return np.concatenate(
-        [array.forward(data.inputs(images[k : k + CHUNK])) for k in range(0, len(images), CHUNK)]
+        [to_numpy(array.forward(data.inputs(chunk))).astype(np.float32, copy=False) for chunk in chunks]
     )
+
+
+def to_numpy(values: Any) -> Floats:
+    """Return an array's result as numpy, wherever it was computed."""
+    found: Floats = values if isinstance(values, np.ndarray) else values.cpu().numpy()
+    return found
 
 
 class unmetered:
     """Context in which reads of a crossbar do not enter its ledger: looking is not learning."""
 
     def __init__(self, array: Array):
-        self.ledger = array.ledger if isinstance(array, Crossbar) else None
+        self.array = on_devices(array)
 
     def __enter__(self) -> None:
-        self.before = replace(self.ledger) if self.ledger else None
+        self.before = None if self.array is None else replace(self.array.ledger)
 
     def __exit__(self, *_: object) -> None:
-        if self.ledger and self.before:
-            self.ledger.__dict__.update(self.before.__dict__)
+        if self.array is not None and self.before is not None:
+            self.array.rewind(self.before)
 
 
 def vote_accuracy(array: Array, data: Dataset, fit: Labelled, test: Labelled) -> float:

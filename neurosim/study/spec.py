@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath
 from neurosim.core.errors import ConfigError
-from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.core.protocols import Precision, Rule, UpdateMode
 from neurosim.devices.card import load
 
 IDEAL = "ideal"
@@ -63,6 +63,11 @@ class Experiment(Frozen):
     """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
     parameters: dict[str, float | None] = Field(default_factory=dict)
     """Device parameters changed in every arm that has them."""
+    backend: Literal["numba", "torch"] = "numba"
+    """Which machine computes; both agree draw for draw (see `neurosim validate`)."""
+    precision: Precision = "float32"
+    torch_device: str = "cpu"
+    """Where the torch backend computes: cpu, cuda, cuda:1, ..."""
     read: ReadPath = ReadPath(**EIGHT_BITS)
     write: WritePath = WritePath()
     periphery: Periphery = Periphery()

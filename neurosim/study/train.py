@@ -10,16 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import CheckpointError
-from neurosim.core.protocols import Array, Floats, State
+from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
-from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
-from neurosim.network.dense import Dense
-from neurosim.reference.ideal import IdealArray
-from neurosim.study.evaluate import evaluate, vote_accuracy
+from neurosim.study.build import build_layer, on_devices
+from neurosim.study.evaluate import evaluate, to_numpy, vote_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.store import read_arrays, text_array, versions, write_arrays
 
@@ -38,39 +35,6 @@ def splits(experiment: Experiment, data: Dataset) -> tuple[Labelled, Labelled]:
     return training, Labelled(data.x_test, data.y_test)
 
 
-def start_weights(experiment: Experiment, rows: int, seed: int) -> Floats:
-    """Uniform start weights (rows, neurons) of norm near `start_radius`; the same for every arm."""
-    draws = generator(seed, "start weights").random((rows, experiment.neurons), np.float32)
-    return draws * np.float32(highest_start_weight(experiment, rows))
-
-
-def highest_start_weight(experiment: Experiment, rows: int) -> float:
-    """The upper end of the uniform start weights, R sqrt(3 / rows)."""
-    return float(experiment.start_radius * np.sqrt(3 / rows))
-
-
-def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -> Array:
-    """Return the arm's array, programmed with the start weights; `arm` None is ideal arithmetic."""
-    shape = (rows, experiment.neurons)
-    array: Array
-    if arm is None:
-        array = IdealArray(shape)
-    else:
-        highest = highest_start_weight(experiment, rows)
-        write = {"w_max": (arm.window or experiment.window) * highest, **arm.write}
-        array = Crossbar(
-            shape,
-            load(arm.device).with_parameters(**arm.parameters),
-            seed=seed,
-            read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
-            write=WritePath.parse(write, f"arm {arm.name}, write"),
-            periphery=experiment.periphery,
-            name="layer 0",
-        )
-    array.program(start_weights(experiment, rows, seed))
-    return array
-
-
 class Training:
     """One layer on its way through the training images; `save` and `resume` lose no bit.
 
@@ -86,9 +50,7 @@ class Training:
     def __init__(self, experiment: Experiment, arm: Arm | None, seed: int, data: Dataset):
         self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
         self.fit, self.test = splits(experiment, data)
-        array = build_array(experiment, arm, data.rows, seed)
-        mode = "accumulate" if arm is None or arm.mode is None else arm.mode
-        self.layer = Dense(array, experiment.build_rule(), mode, experiment.norm_every)
+        self.layer = build_layer(experiment, arm, data.rows, seed)
         self.batches = -(-len(self.fit.images) // experiment.batch)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
@@ -132,9 +94,9 @@ class Training:
 
     def _step(self, x: Floats) -> None:
         every = self.experiment.calibrate_every
-        array = self.layer.array
-        if every and self.layer.steps % every == 0 and isinstance(array, Crossbar):
-            array.calibrate(x)
+        devices = on_devices(self.layer.array)
+        if every and self.layer.steps % every == 0 and devices is not None:
+            devices.calibrate(x)
         self.layer.learn(x)
 
     def _curve_marks(self, total: int) -> set[int]:
@@ -165,21 +127,24 @@ class Training:
             "seconds": self.seconds,
             "curve": self.curve,
             "energy": None,
-            "norm_mean": float(np.linalg.norm(array.weights(), axis=0).mean()),
+            "norm_mean": float(np.linalg.norm(to_numpy(array.weights()), axis=0).mean()),
             "norm_tracking_error": self.layer.norm_errors[-1] if self.layer.norm_errors else None,
         }
-        if isinstance(array, Crossbar):
-            found["energy"] = array.ledger.energy(rows * cols)
-            found["adc_clipped_share"] = array.ledger.adc_clipped / max(1, array.ledger.reads * cols)
+        devices = on_devices(array)
+        if devices is not None:
+            ledger = devices.ledger
+            found["energy"] = ledger.energy(rows * cols)
+            found["adc_clipped_share"] = ledger.adc_clipped / max(1, ledger.reads * cols)
         return found
 
     def pictures(self) -> dict[str, np.ndarray]:
         """Return weights (rows, shown) of the first neurons and the conductances, for the report."""
         array = self.layer.array
-        shown: dict[str, np.ndarray] = {"weights": array.weights()[:, :SHOWN_FIELDS]}
-        if isinstance(array, Crossbar):
-            conductance = array.conductance_uS()
-            edges = np.linspace(0, max(float(conductance.max()), array.device.g_max_uS), 81)
+        shown: dict[str, np.ndarray] = {"weights": to_numpy(array.weights())[:, :SHOWN_FIELDS]}
+        devices = on_devices(array)
+        if devices is not None:
+            conductance = to_numpy(devices.conductance_uS())
+            edges = np.linspace(0, max(float(conductance.max()), devices.device.g_max_uS), 81)
             shown["histogram"] = np.histogram(conductance, edges)[0]
             shown["edges_uS"] = edges
         return shown

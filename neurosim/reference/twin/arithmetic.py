@@ -67,7 +67,8 @@ class TorchIdeal:
 
     def column_norms(self) -> Tensor:
         """Return the exact norm of each column."""
-        return torch.linalg.vector_norm(self._weights, dim=0)
+        norms: Tensor = torch.linalg.vector_norm(self._weights, dim=0)
+        return norms
 
     def advance(self, seconds: float) -> None:
         """Nothing ages."""

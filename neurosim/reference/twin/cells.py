@@ -93,9 +93,7 @@ class TwinCells:
         instance, cell = index // self.cells, index % self.cells
         key = self.key(purpose).of(instance)
         before = {name: old.view(-1)[index] for name, old in self.state.items()}
-        changed, energy = act(
-            before, lambda draw: words(cell, event, draw, key), values.reshape(-1)[index]
-        )
+        changed, energy = act(before, lambda draw: words(cell, event, draw, key), values.reshape(-1)[index])
         for name, new in changed.items():
             self.state[name].view(-1)[index] = new
         spent = torch.zeros(self.instances, dtype=torch.float64)
@@ -164,7 +162,9 @@ class TwinCells:
 
     def snapshot(self, instance: int) -> protocols.State:
         """Return the state of one instance as `PairCells.snapshot` does."""
-        saved = {f"state.{name}": values[instance].cpu().numpy().copy() for name, values in self.state.items()}
+        saved = {
+            f"state.{name}": values[instance].cpu().numpy().copy() for name, values in self.state.items()
+        }
         for name, values in self.device.allocate(1, self.precision)._asdict().items():
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()

@@ -121,7 +121,8 @@ class TorchCrossbar:
                 f"{name}: expected shape (any x {lines}) or ({self.count} x any x {lines}), "
                 f"got {tuple(value.shape)}"
             )
-        return value.to(self.on, self._cells.dtype)
+        samples: Tensor = value.to(self.on, self._cells.dtype)
+        return samples
 
     def _out(self, values: Tensor) -> Tensor:
         return values[0] if self.single else values
@@ -206,6 +207,11 @@ class TorchCrossbar:
         """Counts and joules of the first instance."""
         return self._tally.ledger(0)
 
+    def rewind(self, ledger: Ledger) -> None:
+        """Set the ledger of every instance back to earlier totals."""
+        for k in range(self.count):
+            self._tally.restore(k, ledger.to_array())
+
     @property
     def state_bytes(self) -> int:
         """Memory of the device state of all instances."""
@@ -249,7 +255,7 @@ class TorchCrossbar:
                     writer.accumulator[k] = accumulator
                 elif writer.accumulator is not None:
                     writer.accumulator[k] = 0
-                self._tally.restore(k, snapshot)
+                self._tally.restore(k, snapshot["ledger"])
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)
         except (KeyError, ValueError, RuntimeError) as error:

@@ -39,7 +39,9 @@ def words(cell: Tensor, event: Any, draw: int, key: tuple[Tensor, Tensor]) -> Wo
     Axes along which nothing varies yet stay short in the first rounds.
     """
     c0: Any = cell
-    c1, c2, c3 = event & _LOW, draw, event >> 32
+    c1: Any = event & _LOW
+    c2: Any = draw
+    c3: Any = event >> 32
     k0, k1 = key
     for _ in range(ROUNDS):
         p0, p1 = c0 * _M0, c2 * _M1

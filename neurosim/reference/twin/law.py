@@ -67,7 +67,8 @@ class TwinLaw:
     def read_sigma(self, conductance_uS: Tensor) -> Tensor:
         """Standard deviation in uS of white noise of one read."""
         p = self.params
-        return p.read_noise_relative * conductance_uS + p.read_noise_floor_uS
+        sigma: Tensor = p.read_noise_relative * conductance_uS + p.read_noise_floor_uS
+        return sigma
 
 
 def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:

@@ -69,7 +69,9 @@ class PcmTwin(TwinLaw):
             moved = g + mean + sigma * self.normal(draw(k + 1)[0])
             g = torch.where(struck, clamp(moved, p.g_min_uS, p.g_max_uS), g)
         pulsed = counts > 0
-        written = torch.where(pulsed, torch.full_like(state["programmed_at_s"], now_s), state["programmed_at_s"])
+        written = torch.where(
+            pulsed, torch.full_like(state["programmed_at_s"], now_s), state["programmed_at_s"]
+        )
         changed = {
             **state,
             "conductance": g,
@@ -84,4 +86,5 @@ class PcmTwin(TwinLaw):
         elapsed = (now_s - state["programmed_at_s"]).float().to(self.dtype)
         since = torch.maximum(elapsed, p.drift_shortest_s) / p.drift_reference_s
         exponent = state["exponent"] if self.on["drift_exponent_sigma"] else p.drift_exponent
-        return state["conductance"] * since**-exponent
+        conductance: Tensor = state["conductance"] * since**-exponent
+        return conductance

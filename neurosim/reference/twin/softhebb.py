@@ -46,7 +46,8 @@ class SoftHebbTwin:
 
     def _rate(self, state: TensorState) -> Tensor:
         distance = torch.abs(torch.sqrt(state["norm_squared"]) - 1) + 1e-10
-        return (self.options.learning_rate * distance**self.options.rate_power).unsqueeze(-2)
+        rate: Tensor = self.options.learning_rate * distance**self.options.rate_power
+        return rate.unsqueeze(-2)
 
     def __call__(self, x: Tensor, u: Tensor, state: TensorState) -> LocalUpdate:
         """Return the update for inputs (..., batch, rows) and column currents (..., batch, cols)."""

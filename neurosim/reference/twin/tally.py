@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.protocols import State
 from neurosim.crossbar.ledger import Ledger
 
 
@@ -33,7 +32,7 @@ class Tally:
         """Return the totals of one instance in the order of `Ledger.to_array`."""
         return np.array([float(total[instance]) for total in self.totals.values()])
 
-    def restore(self, instance: int, saved: State) -> None:
+    def restore(self, instance: int, saved: np.ndarray) -> None:
         """Take back the totals of one instance."""
-        for total, value in zip(self.totals.values(), saved["ledger"], strict=True):
+        for total, value in zip(self.totals.values(), saved, strict=True):
             total[instance] = float(value)

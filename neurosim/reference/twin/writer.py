@@ -29,7 +29,9 @@ class TwinWriter:
         self.periphery, self.tally = periphery, tally
         device = cells.device
         if write.decay_mode == "device" and device.depression_share is None:
-            raise CapabilityError(f"decay_mode 'device': {device.name} (law '{device.law}') cannot; use 'readback'")
+            raise CapabilityError(
+                f"decay_mode 'device': {device.name} (law '{device.law}') cannot; use 'readback'"
+            )
         self.push_pull = device.polarity == "bipolar"
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
         self.most = write.pulse_limit or NO_LIMIT
@@ -73,7 +75,9 @@ class TwinWriter:
         self.reader.count_row_reads(due.sum(dim=1).double())
         return due
 
-    def _change(self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int) -> tuple[Tensor, Tensor]:
+    def _change(
+        self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int
+    ) -> tuple[Tensor, Tensor]:
         """Wanted change in pulses (instances, rows, cols) and which rows take part (instances, rows, 1)."""
         cells = self.cells
         rows, cols = cells.shape
@@ -103,7 +107,7 @@ class TwinWriter:
         cells = self.cells
         change, swept = self._change(pre, post, due, event)
         counts = self._whole(change, swept) if accumulate else self._rounded(change, event)
-        self._give("pulse", event, counts)
+        self._give("pulse", event, counts, self.config.pulse_limit)
         rows, cols = cells.shape
         if pre is not None:
             products = (pre != 0).sum(dim=(-2, -1)).double() * cols
@@ -121,7 +125,7 @@ class TwinWriter:
             wanted, number = change.reshape(-1)[places], places % pairs
             key = cells.key("round").of(places // pairs)
         else:
-            places, wanted = slice(None), change.reshape(cells.instances, pairs)
+            places, wanted = torch.arange(counts.numel() // 2, device=cells.on), change.reshape(-1, pairs)
             number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
         a, b, _, _ = words(number, event, 0, key)
         size = wanted.abs().clamp(max=self.most)
@@ -145,13 +149,10 @@ class TwinWriter:
         arms = [n, -n] if self.push_pull else [n.clamp(min=0), (-n).clamp(min=0)]
         return torch.stack(arms, dim=-1)
 
-    def _give(self, purpose: str, event: int, counts: Tensor) -> None:
-        """Give counts (instances, rows, cols, 2) of pulses and enter them."""
+    def _give(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> None:
+        """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them."""
         cells = self.cells
         flat = counts.reshape(cells.instances, cells.cells)
-        limit = self.config.pulse_limit
-        if purpose == "pulse" and limit is not None:
-            limit = max(limit, self.config.pulse_train_slots)
         self._enter(flat, cells.pulse(purpose, event, flat, limit))
 
     def _enter(self, counts: Tensor, energy: Tensor) -> None:
@@ -177,14 +178,16 @@ class TwinWriter:
         col_high = self._line_trains("cols", col_drive, first_event)
         self.tally.add("trains_clipped", (col_drive.abs() > 1).sum(dim=(1, 2)))
         for sample in range(pre.shape[-2]):
-            met = (row_high[:, sample].to(cells.dtype) @ col_high[:, sample].to(cells.dtype).mT).to(torch.int32)
+            met = (row_high[:, sample].to(cells.dtype) @ col_high[:, sample].to(cells.dtype).mT).to(
+                torch.int32
+            )
             up = (row_drive[:, sample, :, None] > 0) == (col_drive[:, sample, None, :] > 0)
             if self.push_pull:
                 signed = torch.where(up, met, -met)
                 counts = torch.stack([signed, -signed], dim=-1)
             else:
                 counts = torch.stack([torch.where(up, met, 0), torch.where(up, 0, met)], dim=-1)
-            self._give("pulse", first_event + sample, counts)
+            self._give("pulse", first_event + sample, counts, slots)
 
     def _line_trains(self, purpose: str, drive: Tensor, first_event: int) -> Tensor:
         """Draw trains of lines (instances, samples, lines): bool (instances, samples, lines, slots)."""
@@ -194,7 +197,7 @@ class TwinWriter:
         event = torch.arange(first_event, first_event + samples, device=drive.device).reshape(-1, 1)
         key = self.cells.key(purpose).spread(2)
         drawn = [word for group in range(-(-slots // 4)) for word in words(line, event, group, key)]
-        levels = uniform(torch.stack(torch.broadcast_tensors(*drawn), dim=-1)[..., :slots])
+        levels = uniform(torch.stack([word.expand(drive.shape) for word in drawn], dim=-1)[..., :slots])
         probability = drive.abs().unsqueeze(-1)
         return (levels < probability) & (probability >= _RAREST)
 
@@ -210,7 +213,8 @@ class TwinWriter:
         counts = wanted.clamp(max=self.most).to(torch.int32)
         left = self.pending_decay.double() - counts.double() * unit.double()
         self.pending_decay = left.to(cells.dtype).clamp(min=0)
-        self._give("depress", event, -counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2))
+        column_counts = counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2)
+        self._give("depress", event, -column_counts, self.config.pulse_limit)
 
     def _refresh(self, event: int) -> None:
         """RESET both devices of saturated pairs and program the difference onto one of them."""
