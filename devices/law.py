@@ -13,9 +13,12 @@ from neurosim.core.protocols import DeviceKernels, Polarity, Precision
 from neurosim.kernels.jit import inlined
 
 
-def quantity(unit: str, default: Any = ..., **bounds: Any) -> Any:
-    """Declare a physical parameter of a law; a card must state the same unit ("1" for pure numbers)."""
-    return Field(default, json_schema_extra={"unit": unit}, **bounds)
+def quantity(unit: str, default: Any = ..., noise: bool = False, **bounds: Any) -> Any:
+    """Declare a physical parameter of a law; a card must state the same unit ("1" for pure numbers).
+
+    `noise` marks the size of a random effect: None, or zero where None is not allowed, switches it off.
+    """
+    return Field(default, json_schema_extra={"unit": unit, "noise": noise}, **bounds)
 
 
 @inlined
@@ -42,8 +45,8 @@ class Law(Frozen):
     name: str
     g_min_uS: float = quantity("uS", ge=0)
     g_max_uS: float = quantity("uS", gt=0)
-    read_noise_relative: float | None = quantity("1", None, ge=0)
-    read_noise_floor_uS: float | None = quantity("uS", None, ge=0)
+    read_noise_relative: float | None = quantity("1", None, noise=True, ge=0)
+    read_noise_floor_uS: float | None = quantity("uS", None, noise=True, ge=0)
 
     @model_validator(mode="after")
     def _window_is_open(self) -> Self:
@@ -103,6 +106,15 @@ class Law(Frozen):
             if field not in known:
                 raise UnknownNameError(f"parameter of {self.name}", field, known)
         return self.changed(**changes)
+
+    def without_noise(self) -> Self:
+        """Return a copy with every random effect switched off: all devices alike, every pulse its mean."""
+        off: dict[str, float | None] = {}
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra["noise"]:
+                off[name] = None if field.default is None else 0.0
+        return self.with_parameters(**off)
 
     @classmethod
     def units(cls) -> dict[str, str]:

@@ -135,21 +135,21 @@ class SoftBounds(Law):
     state_min: float = quantity("1", -1.0, lt=0)
     step: float = quantity("1", gt=0)
     """Mean step at rest in units of the normalised state."""
-    step_spread: float | None = quantity("1", None, ge=0)
+    step_spread: float | None = quantity("1", None, noise=True, ge=0)
     """Device-to-device standard deviation of the step, relative (normal)."""
-    step_spread_lognormal: float | None = quantity("1", None, ge=0)
+    step_spread_lognormal: float | None = quantity("1", None, noise=True, ge=0)
     """The same as the standard deviation of the step's logarithm."""
-    state_max_spread: float | None = quantity("1", None, ge=0)
-    state_min_spread: float | None = quantity("1", None, ge=0)
-    asymmetry_spread: float | None = quantity("1", None, ge=0)
+    state_max_spread: float | None = quantity("1", None, noise=True, ge=0)
+    state_min_spread: float | None = quantity("1", None, noise=True, ge=0)
+    asymmetry_spread: float | None = quantity("1", None, noise=True, ge=0)
     """Device-to-device standard deviation of (step up - step down) / 2, relative to the step."""
-    cycle_to_cycle: float | None = quantity("1", None, ge=0)
+    cycle_to_cycle: float | None = quantity("1", None, noise=True, ge=0)
     """Standard deviation of one pulse, in steps."""
-    write_noise: float | None = quantity("1", None, ge=0)
+    write_noise: float | None = quantity("1", None, noise=True, ge=0)
     """Standard deviation of the seen around the persistent conductance, in steps."""
-    corrupt_share: float | None = quantity("1", None, ge=0, le=1)
-    corrupt_range: float | None = quantity("1", None, ge=0)
-    program_tolerance: float | None = quantity("1", None, ge=0)
+    corrupt_share: float | None = quantity("1", None, noise=True, ge=0, le=1)
+    corrupt_range: float | None = quantity("1", None, noise=True, ge=0)
+    program_tolerance: float | None = quantity("1", None, noise=True, ge=0)
     """Residual error of program-and-verify, as a share of the window."""
     program_pulses: float = quantity("1", 10.0, ge=0)
     """Mean number of pulses of one program-and-verify."""

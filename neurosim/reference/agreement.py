@@ -1,0 +1,272 @@
+"""Do numba and torch agree? Every operation of the physical chain from a common state, on any device and rule.
+
+Two results agree where their difference is at most a bound relative to the larger of both and of the root
+mean square of all results (a weight is a difference of conductances: its own size says nothing). One cell in
+100,000 may differ, for a clip or a rounding at its edge may fall either way when sums differ in their last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.protocols import Device, Floats, Precision, Rule, State
+from neurosim.core.seeds import generator
+from neurosim.crossbar.array import Crossbar
+from neurosim.network.dense import Dense
+from neurosim.reference.ideal import IdealArray
+from neurosim.reference.twin.arithmetic import TorchIdeal
+from neurosim.reference.twin.crossbar import TorchCrossbar, on_device
+from neurosim.reference.twin.dense import TorchDense
+
+BOUNDS: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-12}
+"""Largest relative difference of one result."""
+DIFFERING_SHARE = 1e-5
+"""Largest share of results that may differ by more."""
+SHAPE = (196, 128)
+BATCH = 16
+
+Results = dict[str, NDArray[Any]]
+
+
+class Line(NamedTuple):
+    """One line of the table."""
+
+    operation: str
+    on: str
+    """Device or rule."""
+    precision: Precision
+    noise: bool
+    absolute: float
+    """Largest absolute difference of any result."""
+    relative: float
+    """Largest relative difference of any result."""
+    differing: float
+    """Share of results beyond the bound."""
+    bound: float
+    holds: bool
+
+
+class Task(NamedTuple):
+    """What an operation is given: inputs (batch, rows), post factors (batch, cols) and decay (cols,)."""
+
+    x: Floats
+    pre: Floats
+    post: Floats
+    decay: Floats
+
+
+class Operation(NamedTuple):
+    """One operation and the write path it is tried with."""
+
+    do: Callable[[Any, Task], Any]
+    write: dict[str, Any] = {}  # noqa: RUF012
+    """Settings of `WritePath`."""
+    needs: Callable[[Device], bool] = lambda device: True
+
+
+def _updates(mode: str) -> Callable[[Any, Task], Any]:
+    return lambda array, task: array.update(task.pre, task.post, None, mode)
+
+
+def _decays(array: Any, task: Task) -> Any:
+    return array.update(task.pre, task.post, task.decay, "accumulate")
+
+
+def _drifts(array: Any, task: Task) -> Any:
+    array.advance(3600.0)
+    return array.forward(task.x)
+
+
+def _programs(array: Any, task: Task) -> None:
+    array.program(0.9 * start_weights(1))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "construct": Operation(lambda array, task: None),
+    "program": Operation(_programs),
+    "forward": Operation(lambda array, task: array.forward(task.x)),
+    "drift, forward": Operation(_drifts),
+    "calibrate": Operation(lambda array, task: array.calibrate(task.x, 99.0)),
+    "column norms": Operation(lambda array, task: array.column_norms()),
+    "update, accumulate": Operation(_updates("accumulate")),
+    "update, mixed": Operation(_updates("mixed")),
+    "update, online": Operation(_updates("online")),
+    "decay, readback": Operation(_decays),
+    "decay, exact": Operation(_decays, {"decay_mode": "exact"}),
+    "decay, device": Operation(
+        _decays, {"decay_mode": "device"}, lambda device: device.depression_share is not None
+    ),
+    "refresh": Operation(
+        _updates("accumulate"),
+        {"refresh_every": 1, "refresh_high": 0.1, "refresh_low": 0.0},
+        lambda device: device.polarity == "set_only",
+    ),
+}
+
+
+def start_weights(seed: int) -> Floats:
+    """Weights spread over a third of the window."""
+    return generator(seed, "agreement weights").uniform(-0.1, 0.3, SHAPE)
+
+
+def task(device: Device, seed: int, precision: Precision) -> Task:
+    """Inputs and an update of about one pulse for every tenth pair."""
+    rng = generator(seed, "agreement task")
+    rows, cols = SHAPE
+    x = rng.random((BATCH, rows)) * (rng.random((BATCH, rows)) < 0.4)
+    step = device.nominal_step_uS / (device.g_max_uS - device.g_min_uS)
+    post = 0.05 * step * rng.standard_normal((BATCH, cols))
+    return Task(*(values.astype(precision) for values in (x, x, post, rng.uniform(0, 0.1, cols))))
+
+
+def compare_operations(
+    device: Device, precision: Precision, noise: bool, seed: int = 0, torch_device: str = "cpu"
+) -> Iterator[Line]:
+    """Try every operation that the device can do on both machines.
+
+    Parameters
+    ----------
+    device : Device
+    precision : {"float32", "float64"}
+    noise : bool
+        Keep the device's random effects; then both machines draw the same numbers.
+    seed : int
+    torch_device : str
+    """
+    law = device if noise else device.without_noise()  # type: ignore[attr-defined]
+    given = task(law, seed, precision)
+    read = ReadPath(dac_bits=8, adc_bits=8, read_noise="card" if noise else None)
+    for name, operation in OPERATIONS.items():
+        if not operation.needs(law):
+            continue
+        write = WritePath(**operation.write)
+        settings: Any = {"seed": seed, "read": read, "write": write, "precision": precision}
+        one = Crossbar(SHAPE, law, **settings)
+        other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device)
+        if name != "construct":
+            one.program(start_weights(seed))
+            one.calibrate(given.x)
+            other.restore(one.snapshot())
+        found = [_results(array, operation.do(array, given)) for array in (one, other)]
+        yield difference(name, device.name, precision, noise, *found)
+
+
+def _results(array: Any, returned: Any) -> Results:
+    results = {f"state {name}": values for name, values in array.snapshot().items()}
+    if returned is not None:
+        results["returned"] = as_numpy(returned)
+    return results
+
+
+def as_numpy(values: Any) -> NDArray[Any]:
+    """Return a result of either machine as numpy."""
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
+
+
+def difference(
+    operation: str, on: str, precision: Precision, noise: bool, one: Results, other: Results
+) -> Line:
+    """Compare two machines' results, name by name."""
+    bound = BOUNDS[precision]
+    absolute = relative = 0.0
+    differing, count = 0, 0
+    for name, values in one.items():
+        a, b = np.atleast_1d(values).astype(np.float64), np.atleast_1d(other[name]).astype(np.float64)
+        if a.shape != b.shape:
+            raise AssertionError(f"{operation} on {on}: {name} has shape {a.shape} and {b.shape}")
+        if a.size == 0:
+            continue
+        gap = np.abs(a - b)
+        # totals of the ledger differ in kind: each is compared with itself
+        scale = 0.0 if name == "state ledger" else float(np.sqrt(np.square(a).mean()))
+        size = np.maximum(np.maximum(np.abs(a), np.abs(b)), max(scale, 1e-300))
+        absolute = max(absolute, float(gap.max()))
+        relative = max(relative, float((gap / size).max()))
+        differing += int((gap > bound * size).sum())
+        count = max(count, a.size)
+    share = differing / max(1, count)
+    return Line(
+        operation, on, precision, noise, absolute, relative, share, bound, share <= DIFFERING_SHARE
+    )
+
+
+def compare_rule(rule: Rule, precision: Precision, steps: int = 5, seed: int = 0) -> Line:
+    """Train a layer in ideal arithmetic on both machines: weights and the rule's state after a few steps."""
+    layers: list[Any] = [
+        Dense(IdealArray(SHAPE, precision), rule, norm_every=3),
+        TorchDense(TorchIdeal(SHAPE, precision), rule, norm_every=3),
+    ]
+    rng = generator(seed, "agreement rule")
+    batches = rng.random((steps, BATCH, SHAPE[0])).astype(precision)
+    for layer in layers:
+        layer.array.program(0.3 * rng_weights(seed))
+        for x in batches:
+            layer.learn(x)
+    found: list[Results] = [_rule_results(layer) for layer in layers]
+    return difference(f"{steps} steps, ideal", rule.name, precision, False, *found)
+
+
+def rng_weights(seed: int) -> Floats:
+    """Start weights of a layer: positive, as SoftHebb's."""
+    return generator(seed, "agreement rule weights").random(SHAPE)
+
+
+def _rule_results(layer: Any) -> Results:
+    saved: State = layer.snapshot()
+    return {name: values for name, values in saved.items() if name.startswith("rule.") or name.endswith("weights")}
+
+
+def divergence(
+    device: Device,
+    rule: Rule,
+    mode: Any,
+    batches: Floats,
+    neurons: int,
+    marks: tuple[int, ...],
+    seed: int = 0,
+    torch_device: str = "cpu",
+) -> list[tuple[int, float]]:
+    """Let both machines learn freely from one state; share of conductances that differ after k updates.
+
+    Parameters
+    ----------
+    device, rule, mode
+        What learns, by which rule, in which update mode.
+    batches : (steps, batch, rows) array
+    neurons : int
+    marks : tuple of int
+        After which numbers of updates to look.
+    seed : int
+    torch_device : str
+
+    Returns
+    -------
+    points : list of (updates, share)
+        Share of conductances whose relative difference exceeds 1e-5 (single precision).
+    """
+    rows = batches.shape[2]
+    highest = 2.5 * np.sqrt(3 / rows)
+    settings: Any = {
+        "seed": seed,
+        "read": ReadPath(dac_bits=8, adc_bits=8),
+        "write": WritePath(w_max=1.3 * highest),
+    }
+    one = Crossbar((rows, neurons), device, **settings)
+    one.program(highest * generator(seed, "start weights").random((rows, neurons)))
+    one.calibrate(batches[0])
+    other = TorchCrossbar((rows, neurons), device, **settings, torch_device=on_device(torch_device))
+    other.restore(one.snapshot())
+    layers = Dense(one, rule, mode), TorchDense(other, rule, mode)
+    points = []
+    for step, x in enumerate(batches, start=1):
+        for layer in layers:
+            layer.learn(x)
+        if step in marks:
+            a, b = one.conductance_uS(), as_numpy(other.conductance_uS())
+            points.append((step, float((np.abs(a - b) > 1e-5 * np.maximum(np.abs(a), np.abs(b))).mean())))
+    return points
