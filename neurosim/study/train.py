@@ -19,9 +19,9 @@ from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
-from neurosim.study.evaluate import evaluate, vote_accuracy
+from neurosim.study.evaluate import PAIRED, evaluate, vote_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
-from neurosim.study.store import read_arrays, text_array, versions, write_arrays
+from neurosim.study.store import pack_bits, read_arrays, text_array, versions, write_arrays
 
 Progress = Callable[[int, int], None]
 
@@ -154,12 +154,14 @@ class Training:
     def result(self, untrained: dict[str, float]) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
-        scores = evaluate(array, self.data, self.fit, self.test, self.experiment.readout_epochs, self.seed)
+        epochs = self.experiment.readout_epochs
+        scores, correct = evaluate(array, self.data, self.fit, self.test, epochs, self.seed)
         rows, cols = array.shape
         found: dict[str, Any] = {
             "arm": self.name,
             "seed": self.seed,
             **scores,
+            "correct": {score: pack_bits(correct[score]) for score in PAIRED},
             "test_size": len(self.test.labels),
             "untrained": untrained,
             "seconds": self.seconds,
