@@ -14,7 +14,7 @@ from neurosim.report.words import accuracy_at, intervals, mcnemar, tolerated
 
 MOST_LEVELS = 5
 NARROWEST = 10
-"""Characters that the names of the arms get in a narrow terminal, at least."""
+"""Characters that a column with words or intervals gets in a narrow terminal, at least."""
 
 
 def summary_table(results: Results | dict[str, Any]) -> Table:
@@ -36,9 +36,10 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
         pad_edge=False,
     )
     table.add_column("arm", overflow="fold", min_width=NARROWEST)
-    for heading in ("accuracy %", "gap", "vote %", "kept %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("devices | with periphery", justify="right")
+    for heading in ("accuracy %", "gap", "vote %"):
+        table.add_column(heading, justify="right", min_width=NARROWEST + 1)
+    table.add_column("kept %", justify="right", no_wrap=True)
+    table.add_column("devices | with periphery", justify="right", min_width=NARROWEST)
     for arm in results.summary:
         table.add_row(*_summary_row(arm))
     if results.baselines:
@@ -74,7 +75,7 @@ def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
         return None
     table = Table(
         title=Text(f"Ideal : device, image by image on the {results.data.where}"),
-        caption="images that only ideal : only the device gets right; McNemar's exact test, seed by seed",
+        caption="images that only ideal : only the device gets right; McNemar's exact test",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
