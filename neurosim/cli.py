@@ -207,10 +207,15 @@ def _progress() -> Iterator[Report | None]:
 
 
 def _show(results: dict[str, Any]) -> None:
-    from neurosim.report.table import summary_table, vary_table
+    from neurosim.report.table import mcnemar_table, summary_table, vary_table
 
     console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(vary_table(results) if "parameter" in results else summary_table(results))
+    if "parameter" in results:
+        console.print(vary_table(results))
+        return
+    console.print(summary_table(results))
+    if (tests := mcnemar_table(results)) is not None:
+        console.print(tests)
 
 
 def _report(folder: Path) -> None:

@@ -1,255 +1,35 @@
-"""The report: numbers in words, tables, figures, and one HTML file that needs nothing else."""
+"""The report: its sentences and tables, and one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from rich.console import Console
+from helpers import ROOT
+from report_helpers import (
+    IMAGES,
+    NOTE,
+    ODD,
+    cells,
+    check_page,
+    folder_with,
+    older,
+    printed,
+    results,
+    vary,
+)
 
 from neurosim.core.errors import DataError, NeurosimError
-from neurosim.report import pictures, plots, style, text, words
+from neurosim.report import text, words
 from neurosim.report.html import write_report
-from neurosim.report.results import Results, Vary, read_results
-from neurosim.report.settings import settings_of
-from neurosim.report.table import summary_table, vary_table
-from neurosim.report.tolerance import tolerance_curves
-from neurosim.study.compare import summarise
-from neurosim.study.store import write_arrays
-
-NOTE = "CIFAR-10 (JPEG q75)"
-SHAPE = (6, 6, 1)
-ODD = 'a <b>&"$x$" arm'
-LIMIT_BYTES = 3_000_000
-
-
-def energy(factor: float) -> dict[str, float]:
-    """An energy entry whose parts add up, for 3600 synapses and 100 updates."""
-    write, refresh, readback, periphery = 2e-9 * factor, 1e-9, 3e-9 * factor, 8e-7
-    update = write + refresh + readback
-    return {
-        "update_J": update,
-        "update_J_per_synapse": update / 360_000,
-        "update_J_per_pulse": update / 9000,
-        "update_J_per_synapse_with_periphery": (update + periphery) / 360_000,
-        "write_J": write,
-        "refresh_J": refresh,
-        "readback_J": readback,
-        "pulses": 9000,
-        "updates": 100,
-        "refreshed_pairs": 7,
-        "rows_read_back": 12,
-    }
-
-
-def run(arm: str, place: int, seed: int) -> dict[str, Any]:
-    """One entry of the results' `runs`; later arms are worse and the seeds differ."""
-    draws = np.random.default_rng(100 * place + seed)
-    accuracy = 0.93 - 0.013 * place + 0.01 * draws.random()
-    vote = 0.85 - 0.04 * place + 0.03 * draws.random()
-    curve = [[100 * k, 0.2 + (vote - 0.2) * (1 - np.exp(-k / 3))] for k in range(11)]
-    found = {
-        "arm": arm,
-        "seed": seed,
-        "accuracy": accuracy,
-        "accuracy_triangle": accuracy + 0.02,
-        "vote": vote,
-        "neurons_used": 90,
-        "test_size": 500,
-        "untrained": {"accuracy": 0.71, "accuracy_triangle": 0.72, "vote": 0.21},
-        "seconds": 1.5,
-        "curve": curve,
-        "norm_mean": 1.01,
-        "norm_tracking_error": 0.02,
-    }
-    return found if arm == "ideal" else {**found, "energy": energy(1 + place), "adc_clipped_share": 1e-6}
-
-
-def results(arms: list[str], seeds: int = 3, shape: tuple[int, int, int] = SHAPE) -> dict[str, Any]:
-    """Results in the form that `compare` returns."""
-    names = ["ideal", *arms]
-    runs = [run(arm, place, seed) for seed in range(seeds) for place, arm in enumerate(names)]
-    settings = {"dac_bits": 8, "adc_bits": None, "read_noise": "card", "adc_range_uS": None, "drift": True}
-    return {
-        "runs": runs,
-        "summary": summarise(runs),
-        "baselines": [{"name": "raw pixels", "accuracy": 0.9012, "accuracy_ci95": [0.88, 0.92]}],
-        "data": data(shape),
-        "config": {
-            "rule": "softhebb",
-            "neurons": 100,
-            "batch": 8,
-            "first_seed": 0,
-            "write": {"w_max": 1.0, "refresh_every": None},
-            "periphery": {"name": "zigzag-0.9V + horowitz-45nm, lower bound"},
-            "arms": [
-                {"name": arm, "device": f"card-{k}", "mode": "mixed", "read": settings, "write": {}}
-                for k, arm in enumerate(arms)
-            ],
-        },
-        "versions": {"neurosim": "0.1.0", "numpy": "2.3.5"},
-    }
-
-
-def data(shape: tuple[int, int, int] = SHAPE) -> dict[str, Any]:
-    """The entry `data` of results."""
-    return {
-        "note": NOTE,
-        "image_shape": shape,
-        "train_images": 1000,
-        "test_images": 500,
-        "reported_on": "validation split",
-    }
-
-
-def vary(arms: list[str], levels: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)) -> dict[str, Any]:
-    """A noise-tolerance study; the second arm tolerates nothing, the third everything."""
-    ideal = {"arm": "ideal", "points": [point(0.0, 0.93)], "undisturbed_accuracy": 0.93}
-    studied = []
-    for place, arm in enumerate(arms):
-        points = [point(level, 0.92 - 0.01 * place - (1 + place % 3) * level) for level in levels]
-        tolerated = (levels[1], None, levels[-1])[place % 3]
-        studied.append(
-            {
-                "arm": arm,
-                "points": points,
-                "undisturbed_accuracy": points[0]["accuracy_mean"],
-                "tolerated_level": tolerated,
-            }
-        )
-    shared = {key: value for key, value in results(arms).items() if key not in ("runs", "summary")}
-    return {
-        **shared,
-        "parameter": "read_noise",
-        "unit": "share of G_max",
-        "levels": list(levels),
-        "arms": [ideal, *studied],
-    }
-
-
-def point(level: float, accuracy: float) -> dict[str, Any]:
-    """One point of a noise-tolerance study."""
-    return {
-        "level": level,
-        "accuracy_mean": accuracy,
-        "accuracy_ci95": [accuracy - 0.02, accuracy + 0.02],
-        "vote_mean": accuracy - 0.1,
-        "vote_ci95": [accuracy - 0.15, accuracy - 0.05],
-    }
-
-
-def held(arm: str, shape: tuple[int, int, int] = SHAPE, shown: int = 40) -> dict[str, np.ndarray]:
-    """Pictures of an arm: noise before, a gradient with noise after."""
-    draws = np.random.default_rng(len(arm))
-    rows = int(np.prod(shape))
-    before = draws.random((rows, shown), np.float32)
-    found = {"before.weights": before, "after.weights": np.linspace(-1, 1, rows)[:, None] * before}
-    if arm != "ideal":
-        for moment, mean in (("before", 10), ("after", 20)):
-            counts, edges = np.histogram(draws.normal(mean, 4, 5000), np.linspace(0, 40, 81))
-            found |= {f"{moment}.histogram": counts, f"{moment}.edges_uS": edges}
-    return found
-
-
-def folder_with(
-    folder: Path, found: dict[str, Any] | None, varied: dict[str, Any] | None = None, drawn: bool = True
-) -> Path:
-    """Write results into a folder as the studies do."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if varied:
-        (folder / "vary.json").write_text(json.dumps(varied))
-    if found:
-        (folder / "results.json").write_text(json.dumps(found))
-    for arm in [entry["arm"] for entry in found["summary"]] if found and drawn else []:
-        write_arrays(folder / f"pictures-{arm}.npz", held(arm, tuple(found["data"]["image_shape"])))
-    return folder
-
-
-class Links(HTMLParser):
-    """Collects what a page would load, and whether its tags close."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the addresses of a tag and remember it as open."""
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
-        if tag not in ("meta", "img", "link", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close the tag, which must be the last one opened."""
-        assert self.open.pop() == tag
-
-
-def check_page(path: Path) -> str:
-    """Assert that a report stands alone and is small; return its text without the pictures."""
-    html = path.read_text(encoding="utf-8")
-    links = Links()
-    links.feed(html)
-    assert not links.open
-    assert all(address.startswith("data:image/") for address in links.addresses)
-    assert path.stat().st_size < LIMIT_BYTES
-    without = re.sub(r'src="data:[^"]*"', "", html)
-    assert not re.search(
-        r"https?://|file:|url\(|@import|<script|<link|" + re.escape(str(path.parent)), without
-    )
-    return without
-
-
-def cells(html: str, table: str) -> dict[str, list[str]]:
-    """Rows of one table as text, by their first cell."""
-    body = html.split(f'id="{table}"')[1].split("<tbody>")[1].split("</tbody>")[0]
-    rows = [
-        [
-            unescape(re.sub(r"<small>.*?</small>|<[^>]+>", "", cell))
-            for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)
-        ]
-        for row in body.split("</tr>")
-    ]
-    return {row[0]: row[1:] for row in rows if row}
-
-
-def printed(table: Any) -> str:
-    """A rich table as plain text."""
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.print(table)
-    return console.export_text()
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (1.2e-12, "1.20 pJ"),
-        (0.0, "0 J"),
-        (999.96e-15, "1.00 pJ"),
-        (-3.456e-6, "−3.46 µJ"),
-        (123.4, "123 J"),
-        (8.36e-14, "83.6 fJ"),
-        (1e-30, "0.00 yJ"),
-    ],
-)
-def test_unit_prefix(value: float, said: str) -> None:
-    assert text.si(value, "J") == said
-
-
-def test_numbers_as_text() -> None:
-    assert text.percent(-1e-17) == "0.0"
-    assert text.spread(0.5, (0.45, 0.55)) == "50.0 ± 5.0"
-    assert text.spread(0.98, (0.95, 0.99)) == "98.0 (95.0–99.0)"
-    assert text.significant(0.00391) == "0.0039"
-    assert text.significant(0.02, 3) == "0.02"
-    assert len(text.one_line("long " * 30)) <= 34
+from neurosim.report.results import Results, read_results
+from neurosim.report.table import mcnemar_table, summary_table, vary_table
+from neurosim.study.statistics import mcnemar
+from neurosim.study.store import unpack_bits
 
 
 def test_report_agrees_with_its_numbers(tmp_path: Path) -> None:
@@ -258,14 +38,13 @@ def test_report_agrees_with_its_numbers(tmp_path: Path) -> None:
     rows = cells(html, "summary")
     for arm in found["summary"]:
         row = rows[arm["arm"]]
-        half = (arm["accuracy_ci95"][1] - arm["accuracy_ci95"][0]) / 2
-        assert row[0] == f"{100 * arm['accuracy_mean']:.1f} ± {100 * half:.1f}"
+        assert row[0] == text.spread(arm["accuracy_mean"], arm["accuracy_ci95"])
         assert row[2] == f"{100 * arm['untrained_accuracy_mean']:.1f}"
-        assert row[3].startswith(f"{100 * arm['vote_mean']:.1f} ± ")
+        assert row[3] == text.spread(arm["vote_mean"], arm["vote_ci95"])
         if arm["arm"] == "ideal":
             assert set(row[5:]) == {"–"}
             continue
-        assert row[1].startswith(f"{100 * arm['gap_to_ideal_mean']:.1f} ± ")
+        assert row[1] == text.spread(arm["gap_to_ideal_mean"], arm["gap_ci95"])
         assert row[5] == f"{100 * arm['accuracy_learning_kept']:.0f} / {100 * arm['vote_learning_kept']:.0f}"
         cost = arm["energy"]
         assert row[6] == text.si(cost["update_J_per_synapse"], "J")
@@ -319,15 +98,10 @@ def test_one_seed_and_damaged_pictures(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, results(["PCM"], 1), drawn=False)
     (folder / "pictures-PCM.npz").write_bytes(b"PK\x03\x04 not an archive")
     html = check_page(write_report(folder))
-    assert re.fullmatch(r"[\d.]+", cells(html, "summary")["PCM"][1])
+    assert re.fullmatch(r"[−\d.]+", cells(html, "summary")["PCM"][1])
     assert "One seed" in html
+    assert "95 % Wilson intervals, one run" in html
     assert "PCM: the file is missing or damaged" in html
-
-
-def test_figures_are_the_same_every_time() -> None:
-    found = Results.of(results(["PCM"], 1))
-    first, second = (style.to_svg(plots.energy_bars(found)) for _ in range(2))  # type: ignore[arg-type]
-    assert first == second
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"runs": NaN}', '{"runs": [], "summary": 3}'])
@@ -350,73 +124,12 @@ def test_a_vary_that_is_damaged(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def figures() -> dict[str, Figure | None]:
-    """Every kind of figure."""
-    few, many = Results.of(results(["PCM", ODD])), Results.of(results([f"arm {k}" for k in range(7)]))
-    both = {arm: held(arm) for arm in ("ideal", "PCM")}
-    return {
-        "accuracy": plots.accuracy_bars(few),
-        "gap": plots.gap_points(few),
-        "curves": plots.learning_curves(few),
-        "many curves": plots.learning_curves(many),
-        "energy": plots.energy_bars(few),
-        "fields": pictures.receptive_fields("PCM", both["PCM"], SHAPE),
-        "colour fields": pictures.receptive_fields("PCM", held("PCM", (5, 5, 3)), (5, 5, 3)),
-        "histograms": pictures.conductance_histograms(both, ["ideal", "PCM"]),
-        "tolerance": tolerance_curves(Vary.of(vary(["PCM", ODD]))),
-        "wide tolerance": tolerance_curves(Vary.of(vary(["PCM"], (0.0, 1e-4, 1e-3, 0.1)))),
-    }
-
-
-def test_every_axis_names_its_unit() -> None:
-    for name, figure in figures().items():
-        assert isinstance(figure, Figure), name
-        own = [a.get_xlabel() for a in figure.axes] + [a.get_ylabel() for a in figure.axes]
-        labels = [said for said in (*own, figure.get_supxlabel(), figure.get_supylabel()) if said]
-        assert labels, name
-        assert all(re.search(r"\(.+\)", said) or "%" in said for said in labels), (name, labels)
-        assert figure.get_suptitle(), name
-        assert style.to_svg(figure).startswith(b"<?xml"), name
-
-
-def test_figures_without_data_are_none() -> None:
-    ideal = Results.of(results([]))
-    assert plots.gap_points(ideal) is None
-    assert plots.energy_bars(ideal) is None
-    assert pictures.conductance_histograms({"ideal": held("ideal")}, ["ideal"]) is None
-    assert pictures.receptive_fields("PCM", held("PCM"), (5, 5, 1)) is None
-    assert pictures.receptive_fields("PCM", {}, SHAPE) is None
-
-
-def test_pixels_of_a_field_stand_where_they_stand_in_the_image() -> None:
-    weights = np.arange(24.0).reshape(12, 2)
-    fields = pictures.as_images(weights, (2, 2, 3))
-    assert fields is not None
-    assert fields.shape == (2, 2, 2, 3)
-    assert fields[1, 1, 0].tolist() == weights[6:9, 1].tolist()
-    grid = pictures.mosaic(np.ones((5, 2, 2)), np.nan)
-    assert grid.shape == (5, 8)
-    assert np.isnan(grid[2]).all()
-
-
-def test_settings_said_once_where_alike() -> None:
-    config = results(["A", "B"])["config"]
-    config["arms"][1]["read"] = {**config["arms"][1]["read"], "dac_bits": 4}
-    found = settings_of(config)
-    assert found.common["read.adc_bits"] == "off"
-    assert found.common["read.drift"] == "on"
-    assert found.common["write.refresh_every"] == "never"
-    assert "write.w_max" not in found.common
-    assert found.columns == ["device", "read.dac_bits"]
-    assert found.rows == [("A", ["card-0", "8"]), ("B", ["card-1", "4"])]
-
-
 def test_tables_of_the_terminal(tmp_path: Path) -> None:
     found = results(["PCM mixed", "[red]odd[/red]"])
     shown = printed(summary_table(found))
     for arm in found["summary"]:
         assert arm["arm"] in shown
-        assert f"{100 * arm['accuracy_mean']:.1f} ± " in shown
+        assert text.spread(arm["accuracy_mean"], arm["accuracy_ci95"]) in shown
     assert text.si(found["summary"][1]["energy"]["update_J_per_synapse"], "J") in shown
     assert "raw pixels" in shown
     assert NOTE in shown
@@ -433,3 +146,71 @@ def test_results_read_back(tmp_path: Path) -> None:
     assert loaded is not None
     assert loaded.device_arms[0].accuracy_mean == found["summary"][1]["accuracy_mean"]
     assert loaded.device_arms[0].gap_ci95 is None
+
+
+def counts(found: dict[str, Any], arm: str, score: str) -> list[dict[str, Any]]:
+    """McNemar's tests of an arm, from the bits of its runs."""
+    bits = {(run["arm"], run["seed"]): unpack_bits(run["correct"][score], IMAGES) for run in found["runs"]}
+    return [mcnemar(bits["ideal", seed], bits[arm, seed]) for name, seed in bits if name == arm]
+
+
+def test_mcnemar_in_page_and_terminal(tmp_path: Path) -> None:
+    found = results(["PCM", "RRAM", ODD], 3)
+    rows = cells(check_page(write_report(folder_with(tmp_path, found, drawn=False))), "mcnemar")
+    shown = printed(mcnemar_table(found))
+    assert list(rows) == ["PCM", "RRAM", ODD]
+    for arm, row in rows.items():
+        for cell, score in zip(row, ("accuracy", "vote"), strict=True):
+            tests = counts(found, arm, score)
+            ideal_only, device_only = (sum(t[key] for t in tests) for key in ("ideal_only", "device_only"))
+            sure = sum(t["p_value"] < 0.05 for t in tests)
+            assert cell == f"{ideal_only} : {device_only}, p < 0.05 in {sure} of 3 seeds"
+            assert cell in shown
+
+
+def test_mcnemar_of_one_seed_has_its_p_value() -> None:
+    found = results(["PCM"], 1)
+    test = {"seed": 0, "ideal_only": 112, "device_only": 31, "p_value": 6e-12}
+    found["summary"][1]["mcnemar"] = {"accuracy": [test], "vote": [{**test, "p_value": 0.0341}]}
+    arm = Results.of(found).device_arms[0]
+    assert words.mcnemar(arm, "accuracy") == "112 : 31, p < 0.001"
+    assert words.mcnemar(arm, "vote") == "112 : 31, p = 0.034"
+
+
+def test_intervals_are_named(tmp_path: Path) -> None:
+    found = results(["PCM"], 3)
+    page = unescape(check_page(write_report(folder_with(tmp_path, found, drawn=False))))
+    assert "95 % bootstrap intervals over 3 seeds" in page
+    assert "judge by Student's" in page
+    for arm in found["summary"]:
+        low, high = arm["vote_student95"]
+        assert f"<small>{100 * low:.1f} to {100 * high:.1f}</small>" in page
+    assert "95 % bootstrap intervals over 3 seeds" in printed(summary_table(found))
+
+
+def test_gap_within_students_interval_is_not_told_apart() -> None:
+    found = results(["PCM"], 3)
+    found["summary"][1] |= {"gap_ci95": [0.001, 0.02], "gap_student95": [-0.02, 0.04]}
+    assert "not told apart" in words.findings(Results.of(found))[0][1]
+    found["summary"][1] |= {"gap_student95": [0.0005, 0.03]}
+    assert "not told apart" not in words.findings(Results.of(found))[0][1]
+
+
+def test_older_results(tmp_path: Path) -> None:
+    found = older(results(["PCM"], 3))
+    page = check_page(write_report(folder_with(tmp_path, found, drawn=False)))
+    assert "95 % Student intervals over 3 seeds" in page
+    assert "bootstrap" not in page
+    assert 'id="mcnemar"' not in page
+    assert mcnemar_table(found) is None
+
+
+PUBLISHED = [file for file in sorted((ROOT / "docs/results").glob("*.json")) if file.stem != "verify"]
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
+def test_published_results_still_make_a_report(file: Path, tmp_path: Path) -> None:
+    values = json.loads(file.read_text(encoding="utf-8"))
+    found, varied = (None, values) if "parameter" in values else (values, None)
+    page = check_page(write_report(folder_with(tmp_path, found, varied, drawn=False)))
+    assert values["data"]["note"] in unescape(page)

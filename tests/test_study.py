@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from neurosim.core.errors import CheckpointError, ConfigError, OutputError, UnknownNameError
-from neurosim.study.compare import check, compare, load_data
+from neurosim.study.build import start_weights
+from neurosim.study.compare import check, compare, load_data, summarise
 from neurosim.study.run import run_with_checkpoints
 from neurosim.study.spec import Experiment
-from neurosim.study.statistics import interval, wilson
-from neurosim.study.store import open_folder, read_arrays, whole_file, write_arrays
-from neurosim.study.train import Training, start_weights
+from neurosim.study.statistics import wilson
+from neurosim.study.store import open_folder, read_arrays, unpack_bits, whole_file, write_arrays
+from neurosim.study.train import Training
 from neurosim.study.vary import parse_vary, tolerated, vary, with_level
 
 PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
@@ -79,6 +80,51 @@ def test_share_of_learning_kept_is_its_definition(results: dict) -> None:
         return float(np.mean([run["vote"] - run["untrained"]["vote"] for run in runs]))
 
     assert summary_of(results, "PCM")["vote_learning_kept"] == pytest.approx(gain("PCM") / gain("ideal"))
+
+
+def correct(run: dict, score: str) -> np.ndarray:
+    """Which test images a run classified correctly."""
+    return unpack_bits(run["correct"][score], run["test_size"])
+
+
+def test_accuracy_is_the_share_of_images_kept_as_correct(results: dict) -> None:
+    for run in results["runs"]:
+        for score in ("accuracy", "vote"):
+            assert correct(run, score).mean() == run[score]
+        assert "correct" not in run["untrained"]
+
+
+def test_mcnemar_counts_the_images_that_one_alone_gets_right(results: dict) -> None:
+    runs = {(run["arm"], run["seed"]): run for run in results["runs"]}
+    assert "mcnemar" not in summary_of(results, "ideal")
+    for score in ("accuracy", "vote"):
+        tests = summary_of(results, "PCM")["mcnemar"][score]
+        assert [test["seed"] for test in tests] == [0, 1]
+        for test in tests:
+            ideal, device = (correct(runs[arm, test["seed"]], score) for arm in ("ideal", "PCM"))
+            assert test["ideal_only"] + test["device_only"] == (ideal != device).sum()
+            assert test["ideal_only"] - test["device_only"] == ideal.sum() - device.sum()
+    assert sum(test["ideal_only"] for test in summary_of(results, "PCM")["mcnemar"]["vote"]) > 0
+
+
+def test_intervals_over_seeds_and_of_one_seed(results: dict) -> None:
+    """Bootstrap of two seeds: their range. Student's beside it: 12.706 times half of it. One seed: Wilson."""
+    entry, runs = summary_of(results, "PCM"), [run for run in results["runs"] if run["arm"] == "PCM"]
+    ideal = [run for run in results["runs"] if run["arm"] == "ideal"]
+    gaps = [exact["vote"] - run["vote"] for exact, run in zip(ideal, runs, strict=True)]
+    for key, values in (("vote", [run["vote"] for run in runs]), ("vote_gap", gaps)):
+        assert entry[f"{key}_ci95"] == pytest.approx((min(values), max(values)))
+        low, high = entry[f"{key}_student95"]
+        assert high - low == pytest.approx(12.7062 * (max(values) - min(values)), rel=1e-4)
+    alone = summarise([run for run in results["runs"] if run["seed"] == 0])[1]
+    assert alone["vote_ci95"] == wilson(runs[0]["vote"], 297)
+    assert alone["vote_student95"] is alone["vote_gap_ci95"] is alone["vote_gap_student95"] is None
+
+
+def test_runs_kept_without_their_images_are_summarised_all_the_same(results: dict) -> None:
+    runs = [{key: value for key, value in run.items() if key != "correct"} for run in results["runs"]]
+    without = [{k: v for k, v in entry.items() if k != "mcnemar"} for entry in results["summary"]]
+    assert summarise(runs) == without
 
 
 def test_results_do_not_depend_on_workers() -> None:
@@ -232,14 +278,3 @@ class TestFiles:
         write_arrays(tmp_path / "a.npz", arrays)
         found = read_arrays(tmp_path / "a.npz")
         assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
-
-
-def test_intervals() -> None:
-    """Student interval against the textbook t value 4.303 for 3 samples; Wilson against its formula."""
-    low, high = interval([0.1, 0.2, 0.3]) or (0, 0)
-    assert (low + high) / 2 == pytest.approx(0.2)
-    assert high - 0.2 == pytest.approx(4.3027 * 0.1 / np.sqrt(3), rel=1e-4)
-    assert interval([0.5]) is None
-    low, high = wilson(1.0, 100)
-    assert high == pytest.approx(1.0)
-    assert low == pytest.approx(100 / (100 + 1.959964**2), rel=1e-5)

@@ -12,6 +12,7 @@ from neurosim.report.results import Results, Vary
 from neurosim.report.style import to_svg
 from neurosim.report.text import percent, si, spread
 from neurosim.report.tolerance import tolerance_curves
+from neurosim.report.words import intervals, mcnemar, mcnemar_explained
 
 FOLDER = Path(__file__).parent
 HEADER = (
@@ -41,6 +42,17 @@ def rows(results: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def mcnemar_rows(results: Results) -> str:
+    """Table of McNemar's tests; empty for results that did not keep which images were right."""
+    if not results.tested_arms:
+        return ""
+    tests = "".join(
+        f"| {arm.arm} | {mcnemar(arm, 'accuracy')} | {mcnemar(arm, 'vote')} |\n"
+        for arm in results.tested_arms
+    )
+    return f"{mcnemar_explained(results)}\n\n| arm | readout | vote |\n| --- | --- | --- |\n{tests}\n"
+
+
 def draw_results(name: str, values: dict[str, Any]) -> None:
     """Table and figures of one comparison."""
     results = Results.model_validate(values)
@@ -56,11 +68,11 @@ def draw_results(name: str, values: dict[str, Any]) -> None:
     data = values["data"]
     text = (
         f"{data['note']}: {data['train_images']} training images, accuracy on the {data['reported_on']} "
-        f"({data['test_images']} images), {values['config']['neurons']} neurons, mean and 95 % interval. "
+        f"({data['test_images']} images), {values['config']['neurons']} neurons, mean and {intervals(results)}. "
         f"Linear classifier on {raw['name']}: {percent(raw['accuracy'])} %.\n\n"
     )
     pictures = "\n".join(f"![{kind}]({name}-{kind}.svg)\n" for kind in drawn)
-    table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{pictures}"
+    table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{mcnemar_rows(results)}{pictures}"
     (FOLDER / f"{name}.md").write_text(table, encoding="utf-8")
 
 

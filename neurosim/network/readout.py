@@ -46,9 +46,14 @@ class Vote:
         self.classes = counts.argmax(axis=1)
         self.used = int((counts.sum(axis=1) > 0).sum())
 
+    def predict(self, winners: NDArray[np.int64]) -> Labels:
+        """Return the class that each winner stands for."""
+        found: Labels = self.classes[winners]
+        return found
+
     def accuracy(self, winners: NDArray[np.int64], labels: Labels) -> float:
         """Share of samples whose winner stands for their class."""
-        return float((self.classes[winners] == labels).mean())
+        return float((self.predict(winners) == labels).mean())
 
 
 @contextmanager

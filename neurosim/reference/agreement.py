@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.config import ReadPath, WritePath
-from neurosim.core.protocols import Device, Floats, Precision, Rule, State
+from neurosim.core.protocols import Device, Floats, Precision, Rule
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
 from neurosim.network.dense import Dense
@@ -190,35 +190,34 @@ def difference(
         differing += int((gap > bound * size).sum())
         count = max(count, a.size)
     share = differing / max(1, count)
-    return Line(
-        operation, on, precision, noise, absolute, relative, share, bound, share <= DIFFERING_SHARE
-    )
+    return Line(operation, on, precision, noise, absolute, relative, share, bound, share <= DIFFERING_SHARE)
 
 
-def compare_rule(rule: Rule, precision: Precision, steps: int = 5, seed: int = 0) -> Line:
-    """Train a layer in ideal arithmetic on both machines: weights and the rule's state after a few steps."""
-    layers: list[Any] = [
-        Dense(IdealArray(SHAPE, precision), rule, norm_every=3),
-        TorchDense(TorchIdeal(SHAPE, precision), rule, norm_every=3),
-    ]
+def compare_rule(rule: Rule, precision: Precision, seed: int = 0) -> Line:
+    """Give a rule and its twin the same inputs, currents and norms, twice: updates and state must agree."""
+    rows, cols = SHAPE
     rng = generator(seed, "agreement rule")
-    batches = rng.random((steps, BATCH, SHAPE[0])).astype(precision)
-    for layer in layers:
-        layer.array.program(0.3 * rng_weights(seed))
-        for x in batches:
-            layer.learn(x)
-    found: list[Results] = [_rule_results(layer) for layer in layers]
-    return difference(f"{steps} steps, ideal", rule.name, precision, False, *found)
+    norms = rng.uniform(0.5, 2.5, cols).astype(precision)
+    tensors: Any = TorchIdeal(SHAPE, precision)
+    layers: list[Any] = [Dense(IdealArray(SHAPE, precision), rule), TorchDense(tensors, rule)]
+    found: list[Results] = [{}, {}]
+    for call in range(2):
+        x, u = rng.random((BATCH, rows)).astype(precision), rng.random((BATCH, cols)).astype(precision)
+        for layer, results in zip(layers, found, strict=True):
+            if call == 0:
+                layer.rule.observe_norms(_given(norms, layer), layer.state)
+            change = layer.rule(_given(x, layer), _given(u, layer), layer.state)
+            parts = {**change._asdict(), **layer.state}
+            results |= {
+                f"{name} {call}": as_numpy(values).copy()
+                for name, values in parts.items()
+                if values is not None
+            }
+    return difference("rule", rule.name, precision, False, *found)
 
 
-def rng_weights(seed: int) -> Floats:
-    """Start weights of a layer: positive, as SoftHebb's."""
-    return generator(seed, "agreement rule weights").random(SHAPE)
-
-
-def _rule_results(layer: Any) -> Results:
-    saved: State = layer.snapshot()
-    return {name: values for name, values in saved.items() if name.startswith("rule.") or name.endswith("weights")}
+def _given(values: Floats, layer: Any) -> Any:
+    return layer._inputs(values)
 
 
 def divergence(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from neurosim.report.results import Results, Vary
+from neurosim.report.words import few_seeds, intervals
 
 
 def accuracy(results: Results) -> str:
     """Caption of the accuracy bars."""
     return (
-        f"Accuracy on the {results.data.where}, after learning. The distance between a bar's end and the diamond "
+        f"Accuracy on the {results.data.where}, after learning, with {intervals(results)}. The distance between a bar's end and the diamond "
         "is what this array learned; a bar that does not pass the dashed line is no better than raw pixels. "
         "The vote needs no trained readout: every neuron answers with the class it wins most often."
     )
@@ -16,11 +17,14 @@ def accuracy(results: Results) -> str:
 
 def gap(results: Results) -> str:
     """Caption of the gaps to ideal."""
-    spread = (
-        "Lines are 95 % intervals, paired by seed; one that crosses zero does not tell device and ideal apart."
-        if results.seeds > 1
-        else "One seed: no interval."
-    )
+    spread = "One seed: no interval."
+    if results.seeds > 1:
+        both = results.bootstrapped
+        spread = (
+            f"{'Thick lines' if both else 'Lines'} are {intervals(results)}, paired by seed"
+            f"{', thin ones Student' if both else ''}; {'a thin one' if both else 'one'} that crosses zero does "
+            "not tell device and ideal apart."
+        )
     return (
         f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic: "
         f"right of zero the device is worse than ideal. {spread}"
@@ -68,7 +72,9 @@ def histograms(results: Results) -> str:
 
 def tolerance(vary: Vary) -> str:
     """Caption of the noise tolerance."""
+    few = few_seeds(vary)
+    warning = f"{few} They are in vary.json." if few else ""
     return (
-        f"Accuracy on the {vary.data.where} against {vary.quantity}; bands are 95 % intervals. A ring marks the "
-        "largest level tried at which the arm keeps 99 % of its undisturbed accuracy."
+        f"Accuracy on the {vary.data.where} against {vary.quantity}; bands: {intervals(vary)}. A ring marks the "
+        f"largest level tried at which the arm keeps 99 % of its undisturbed accuracy.{warning}"
     )

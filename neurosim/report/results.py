@@ -76,25 +76,40 @@ class Run(Part):
     adc_clipped_share: float | None = None
 
 
+class McNemar(Part):
+    """McNemar's test of a device against ideal arithmetic with one seed."""
+
+    seed: int
+    ideal_only: int
+    device_only: int
+    p_value: float
+
+
 class ArmSummary(Part):
-    """One arm, means over seeds with 95 % intervals."""
+    """One arm, means over seeds with 95 % intervals: Wilson's or the bootstrap, and Student's."""
 
     arm: str
     seeds: int
     accuracy_mean: float
     accuracy_ci95: Interval
+    accuracy_student95: Interval | None = None
     untrained_accuracy_mean: float
     gap_to_ideal_mean: float
     gap_ci95: Interval | None
+    gap_student95: Interval | None = None
     accuracy_learning_kept: float | None
     vote_mean: float
     vote_ci95: Interval
+    vote_student95: Interval | None = None
     untrained_vote_mean: float
     vote_gap_to_ideal_mean: float
     vote_gap_ci95: Interval | None
+    vote_gap_student95: Interval | None = None
     vote_learning_kept: float | None
     accuracy_triangle_mean: float | None = None
     accuracy_triangle_ci95: Interval | None = None
+    mcnemar: dict[str, tuple[McNemar, ...]] = {}
+    """Tests by score; empty in results that did not keep which images were right."""
     energy: Energy | None = None
     seconds_mean: float | None = None
 
@@ -158,9 +173,19 @@ class Results(Study):
         return [arm for arm in self.summary if not arm.is_ideal]
 
     @property
+    def tested_arms(self) -> list[ArmSummary]:
+        """Device arms that were compared with ideal arithmetic image by image."""
+        return [arm for arm in self.device_arms if arm.mcnemar]
+
+    @property
     def seeds(self) -> int:
         """Largest number of seeds of an arm."""
         return max((arm.seeds for arm in self.summary), default=0)
+
+    @property
+    def bootstrapped(self) -> bool:
+        """Whether the intervals over seeds are bootstrapped; older results have Student's in their place."""
+        return any(arm.accuracy_student95 for arm in self.summary)
 
 
 class Point(Part):
@@ -169,6 +194,7 @@ class Point(Part):
     level: float | None = None
     accuracy_mean: float
     accuracy_ci95: Interval | None = None
+    accuracy_student95: Interval | None = None
     vote_mean: float | None = None
     vote_ci95: Interval | None = None
 
@@ -194,6 +220,17 @@ class Vary(Study):
     unit: str
     levels: tuple[float, ...]
     arms: tuple[VariedArm, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        seeds = self.config.get("seeds")
+        return seeds if isinstance(seeds, int) else 1
+
+    @property
+    def bootstrapped(self) -> bool:
+        """Whether the intervals over seeds are bootstrapped; older results have Student's in their place."""
+        return any(point.accuracy_student95 for arm in self.arms for point in arm.points)
 
     @property
     def quantity(self) -> str:

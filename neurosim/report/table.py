@@ -10,11 +10,11 @@ from rich.text import Text
 
 from neurosim.report.results import ArmSummary, Results, Vary
 from neurosim.report.text import NOTHING, percent, si, significant, spread
-from neurosim.report.words import accuracy_at, tolerated
+from neurosim.report.words import accuracy_at, intervals, mcnemar, tolerated
 
 MOST_LEVELS = 5
 NARROWEST = 10
-"""Characters that the names of the arms get in a narrow terminal, at least."""
+"""Characters that a column with words or intervals gets in a narrow terminal, at least."""
 
 
 def summary_table(results: Results | dict[str, Any]) -> Table:
@@ -26,19 +26,20 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
         What `neurosim.study.compare.compare` returns.
     """
     results = Results.of(results)
-    seeds = f"{results.seeds} seed{'' if results.seeds == 1 else 's'}"
+    student = " (Student's: in the report)" if results.bootstrapped else ""
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
-        caption=f"{seeds}; 95 % intervals; gap in points below ideal; kept: share of the learning by readout / "
+        caption=f"{intervals(results)}{student}; gap in points below ideal; kept: share of the learning by readout / "
         "vote; energy per update and synapse: devices | with periphery (lower bound)",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
     )
     table.add_column("arm", overflow="fold", min_width=NARROWEST)
-    for heading in ("accuracy %", "gap", "vote %", "kept %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("devices | with periphery", justify="right")
+    for heading in ("accuracy %", "gap", "vote %"):
+        table.add_column(heading, justify="right", min_width=NARROWEST + 1)
+    table.add_column("kept %", justify="right", no_wrap=True)
+    table.add_column("devices | with periphery", justify="right", min_width=NARROWEST)
     for arm in results.summary:
         table.add_row(*_summary_row(arm))
     if results.baselines:
@@ -65,6 +66,26 @@ def _energy(arm: ArmSummary) -> str:
         return NOTHING
     device = si(arm.energy.update_J_per_synapse, "J")
     return f"{device} | {si(arm.energy.update_J_per_synapse_with_periphery, 'J')}"
+
+
+def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
+    """Return McNemar's test of every device against ideal; None if the results do not tell images apart."""
+    results = Results.of(results)
+    if not results.tested_arms:
+        return None
+    table = Table(
+        title=Text(f"Ideal : device, image by image on the {results.data.where}"),
+        caption="images that only ideal : only the device gets right; McNemar's exact test",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("arm", overflow="fold", min_width=NARROWEST)
+    for heading in ("linear readout", "vote"):
+        table.add_column(heading, justify="right")
+    for arm in results.tested_arms:
+        table.add_row(Text(arm.arm), mcnemar(arm, "accuracy"), mcnemar(arm, "vote"))
+    return table
 
 
 def vary_table(vary: Vary | dict[str, Any]) -> Table:

@@ -9,6 +9,10 @@ from neurosim.report.text import NOTHING, number, percent, si, significant, spre
 
 NAMED = 4
 """So many device arms get a sentence each; of more, only the best ones do."""
+FEW = 10
+"""Number of seeds below which the percentile bootstrap covers less than nine means in ten."""
+SURE = 0.05
+"""p-values below this are counted as differences."""
 LITTLE = 0.02
 """Gain in ideal arithmetic below which a share of it means little."""
 
@@ -66,12 +70,15 @@ def _gap(arm: ArmSummary) -> str:
     text = f"gap {percent(gap)} points"
     if arm.gap_ci95 is None:
         return f"{text}, one seed"
-    text += f", 95 % interval {_range(arm.gap_ci95)}"
-    low, high = arm.gap_ci95
+    text += f", 95 % interval {between(arm.gap_ci95)}"
+    if arm.gap_student95 is not None:
+        text += f" by bootstrap, {between(arm.gap_student95)} by Student"
+    low, high = arm.gap_student95 or arm.gap_ci95
     return f"{text}: not told apart from zero with {arm.seeds} seeds" if low <= 0 <= high else text
 
 
-def _range(interval: Interval) -> str:
+def between(interval: Interval) -> str:
+    """Return both ends of an interval in percent."""
     return f"{percent(interval[0])} to {percent(interval[1])}"
 
 
@@ -99,9 +106,10 @@ def cautions(results: Results) -> list[str]:
             f"{results.data.test_images} images (Wilson); nothing is known about the spread between seeds."
         )
     else:
+        student = "; below them Student's, which take the seeds as normally distributed"
         found.append(
-            f"The intervals are 95 % Student intervals of the mean over {results.seeds} seeds; gaps are paired "
-            "by seed." + (" With so few seeds they are wide." if results.seeds < 4 else "")
+            f"The intervals are {intervals(results)}{student if results.bootstrapped else ''}; gaps are paired by "
+            f"seed; the baseline, a single run, has Wilson's.{few_seeds(results)}"
         )
     if ideal and ideal.accuracy_mean - ideal.untrained_accuracy_mean < LITTLE:
         gain = percent(ideal.accuracy_mean - ideal.untrained_accuracy_mean)
@@ -115,6 +123,47 @@ def cautions(results: Results) -> list[str]:
             "ideal arithmetic gains over its untrained weights."
         )
     return found
+
+
+def intervals(study: Results | Vary) -> str:
+    """Say which 95 % intervals the study gives."""
+    if study.seeds < 2:
+        return "95 % Wilson intervals, one run"
+    return f"95 % {'bootstrap' if study.bootstrapped else 'Student'} intervals over {study.seeds} seeds"
+
+
+def few_seeds(study: Results | Vary) -> str:
+    """Return a warning, with a space before it, where the bootstrap is too narrow; else nothing."""
+    if not study.bootstrapped or study.seeds >= FEW:
+        return ""
+    return (
+        " With so few seeds the bootstrap is too narrow (with three it covers the mean in about 75 % of cases): "
+        "judge by Student's."
+    )
+
+
+def mcnemar(arm: ArmSummary, score: str) -> str:
+    """Return McNemar's test of a score: images that ideal : device alone got right, and how sure that is."""
+    tests = arm.mcnemar.get(score)
+    if not tests:
+        return NOTHING
+    counts = f"{sum(test.ideal_only for test in tests)} : {sum(test.device_only for test in tests)}"
+    if len(tests) > 1:
+        sure = sum(test.p_value < SURE for test in tests)
+        return f"{counts}, p < {SURE} in {sure} of {len(tests)} seeds"
+    p_value = tests[0].p_value
+    return f"{counts}, p < 0.001" if p_value < 0.001 else f"{counts}, p = {number(p_value, 3)}"
+
+
+def mcnemar_explained(results: Results) -> str:
+    """Say what the two counts of McNemar's test are and what its p-value can tell."""
+    summed = ", summed over seeds" if results.seeds > 1 else ""
+    return (
+        f"Ideal arithmetic and device answer the same {results.data.test_images} images: the first count is how "
+        f"many only ideal arithmetic gets right, the second how many only the device does{summed}; p is the "
+        "probability of a split at least as uneven if both were equally good (McNemar's exact test). It compares "
+        "networks as trained; whether other seeds would agree, the gap over seeds must tell."
+    )
 
 
 def vary_title(vary: Vary) -> str:

@@ -17,13 +17,14 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import set_threads
 from neurosim.study.build import build_layer, on_devices
-from neurosim.study.evaluate import evaluate, raw_pixel_accuracy
+from neurosim.study.evaluate import PAIRED, evaluate, raw_pixel_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
-from neurosim.study.statistics import interval, wilson
+from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import (
     open_folder,
     read_json,
     text_digest,
+    unpack_bits,
     versions,
     write_arrays,
     write_json,
@@ -70,7 +71,7 @@ def untrained_scores(training: Training) -> dict[str, float]:
         before = array.snapshot()
         if devices is not None:
             devices.calibrate(training.data.inputs(training.fit.images[:1000]))
-        _untrained[key] = evaluate(
+        _untrained[key], _ = evaluate(
             array,
             training.data,
             training.fit,
@@ -191,7 +192,10 @@ def compare(
 
 
 def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry an arm: means, 95 % intervals, gaps to ideal and the share of learning kept."""
+    """Return one entry an arm: means, 95 % intervals, gaps to ideal, McNemar's test, share of learning kept.
+
+    ``_ci95`` is the bootstrap over seeds, of one seed Wilson's interval; ``_student95`` is Student's over seeds.
+    """
     arms = list(dict.fromkeys(run["arm"] for run in runs))
     ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
     return [_summary(arm, [run for run in runs if run["arm"] == arm], ideal) for arm in arms]
@@ -204,17 +208,38 @@ def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, An
         gaps = [ideal[run["seed"]][score] - run[score] for run in runs if run["seed"] in ideal]
         single = wilson(values[0], runs[0]["test_size"])
         found[f"{score}_mean"] = float(np.mean(values))
-        found[f"{score}_ci95"] = interval(values) or single
+        found[f"{score}_ci95"] = bootstrap(values) or single
+        found[f"{score}_student95"] = interval(values)
         found[f"untrained_{score}_mean"] = float(np.mean([run["untrained"][score] for run in runs]))
         prefix = "" if score == "accuracy" else f"{score}_"
         found[f"{prefix}gap_to_ideal_mean"] = float(np.mean(gaps)) if gaps else None
-        found[f"{prefix}gap_ci95"] = interval(gaps)
+        found[f"{prefix}gap_ci95"] = bootstrap(gaps)
+        found[f"{prefix}gap_student95"] = interval(gaps)
         found[f"{score}_learning_kept"] = _share_kept(score, runs, ideal)
+    if arm != IDEAL and (tests := _mcnemar(runs, ideal)):
+        found["mcnemar"] = tests
     energies = [run["energy"] for run in runs if run.get("energy")]
     if energies:
         found["energy"] = {name: float(np.mean([e[name] for e in energies])) for name in energies[0]}
     found["seconds_mean"] = float(np.mean([run["seconds"] for run in runs]))
     return found
+
+
+def _mcnemar(runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """McNemar's test of each score for each seed; empty if the runs were kept without their images."""
+    pairs = [
+        (ideal[run["seed"]], run)
+        for run in runs
+        if "correct" in run and "correct" in ideal.get(run["seed"], {})
+    ]
+    if not pairs:
+        return {}
+
+    def test(score: str, exact: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
+        bits = [unpack_bits(run["correct"][score], run["test_size"]) for run in (exact, device)]
+        return {"seed": device["seed"], **mcnemar(*bits)}
+
+    return {score: [test(score, *pair) for pair in pairs] for score in PAIRED}
 
 
 def _share_kept(score: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> float | None:

@@ -17,6 +17,9 @@ from neurosim.study.build import on_devices
 CHUNK = 2048
 FEATURES = {"accuracy": softmax_features, "accuracy_triangle": triangle_features}
 """Readouts by their name in the results; the first is the headline."""
+PAIRED = ("accuracy", "vote")
+"""Scores that are compared with ideal arithmetic image by image."""
+Answers = NDArray[np.int64]
 
 
 def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:
@@ -58,39 +61,41 @@ def vote_accuracy(array: Array, data: Dataset, fit: Labelled, test: Labelled) ->
 
 def evaluate(
     array: Array, data: Dataset, fit: Labelled, test: Labelled, epochs: int, seed: int
-) -> dict[str, float]:
-    """Return the accuracies of the vote and of the linear readouts, all fitted on `fit`."""
+) -> tuple[dict[str, float], dict[str, Answers]]:
+    """Evaluate the vote and the linear readouts, all fitted on `fit`.
+
+    Returns
+    -------
+    scores : dict
+        Accuracies on `test`, and the number of neurons used.
+    answers : dict
+        The class that each of them gives to every image of `test`.
+    """
     with unmetered(array):
         u_fit, u_test = currents(array, data, fit.images), currents(array, data, test.images)
     vote = Vote(u_fit.argmax(axis=1), fit.labels, array.shape[1], data.classes)
 
-    def readout(name: str) -> float:
+    def readout(name: str) -> Answers:
         features = FEATURES[name]
-        return linear_accuracy(
-            features(u_fit), fit.labels, features(u_test), test.labels, data.classes, epochs, seed
-        )
+        classifier = linear_readout(features(u_fit), fit.labels, data.classes, epochs, seed)
+        return classifier.predict(features(u_test))
 
-    scores = dict(zip(FEATURES, share(readout, FEATURES), strict=True))
-    return {**scores, "vote": vote.accuracy(u_test.argmax(axis=1), test.labels), "neurons_used": vote.used}
+    answers = dict(zip(FEATURES, share(readout, FEATURES), strict=True))
+    answers["vote"] = vote.predict(u_test.argmax(axis=1))
+    scores = {name: float((given == test.labels).mean()) for name, given in answers.items()}
+    return {**scores, "neurons_used": vote.used}, answers
 
 
-def linear_accuracy(
-    fit: Floats,
-    fit_labels: NDArray[np.int64],
-    test: Floats,
-    test_labels: NDArray[np.int64],
-    classes: int,
-    epochs: int,
-    seed: int,
-) -> float:
-    """Accuracy on `test` of a linear classifier trained on `fit`."""
-    readout = LinearReadout(fit.shape[1], classes, seed)
-    readout.fit(fit, fit_labels, epochs)
-    return readout.accuracy(test, test_labels)
+def linear_readout(
+    features: Floats, labels: NDArray[np.int64], classes: int, epochs: int, seed: int
+) -> LinearReadout:
+    """Return a linear classifier trained on features (n, features)."""
+    readout = LinearReadout(features.shape[1], classes, seed)
+    readout.fit(features, labels, epochs)
+    return readout
 
 
 def raw_pixel_accuracy(data: Dataset, fit: Labelled, test: Labelled, epochs: int, seed: int) -> float:
     """Accuracy of the same linear classifier on raw pixels: what needs no layer at all."""
-    return linear_accuracy(
-        data.inputs(fit.images), fit.labels, data.inputs(test.images), test.labels, data.classes, epochs, seed
-    )
+    readout = linear_readout(data.inputs(fit.images), fit.labels, data.classes, epochs, seed)
+    return readout.accuracy(data.inputs(test.images), test.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import neurosim
 from neurosim.core.errors import CheckpointError, OutputError
@@ -114,6 +116,17 @@ def read_arrays(path: Path) -> State:
 def text_array(text: str) -> np.ndarray:
     """Return text as bytes in an array, for `write_arrays`."""
     return np.frombuffer(text.encode(), np.uint8)
+
+
+def pack_bits(bits: NDArray[np.bool_]) -> str:
+    """Return flags as base64 text, eight to a byte, for JSON."""
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
+    """Return the first `count` flags of `pack_bits`."""
+    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    return np.unpackbits(packed, count=count).astype(bool)
 
 
 def versions() -> dict[str, str]:

@@ -16,9 +16,9 @@ from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.study.build import build_layer, on_devices
-from neurosim.study.evaluate import evaluate, to_numpy, vote_accuracy
+from neurosim.study.evaluate import PAIRED, Answers, evaluate, to_numpy, vote_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
-from neurosim.study.store import read_arrays, text_array, versions, write_arrays
+from neurosim.study.store import pack_bits, read_arrays, text_array, versions, write_arrays
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +54,7 @@ class Training:
         self.batches = -(-len(self.fit.images) // experiment.batch)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
+        self.answers: dict[str, Answers] = {}
 
     @property
     def name(self) -> str:
@@ -116,12 +117,14 @@ class Training:
     def result(self, untrained: dict[str, float]) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
-        scores = evaluate(array, self.data, self.fit, self.test, self.experiment.readout_epochs, self.seed)
+        epochs = self.experiment.readout_epochs
+        scores, self.answers = evaluate(array, self.data, self.fit, self.test, epochs, self.seed)
         rows, cols = array.shape
         found: dict[str, Any] = {
             "arm": self.name,
             "seed": self.seed,
             **scores,
+            "correct": {score: pack_bits(self.answers[score] == self.test.labels) for score in PAIRED},
             "test_size": len(self.test.labels),
             "untrained": untrained,
             "seconds": self.seconds,

@@ -8,6 +8,7 @@ from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.card import load
 from neurosim.study.compare import Report, compare
+from neurosim.study.evaluate import PAIRED
 from neurosim.study.spec import IDEAL, Experiment
 
 KEPT = 0.99
@@ -99,7 +100,7 @@ def vary(
     curves: dict[str, list[dict[str, Any]]] = {}
     for level, run in zip(levels, runs, strict=True):
         for entry in run["summary"]:
-            kept = ("accuracy_mean", "accuracy_ci95", "vote_mean", "vote_ci95")
+            kept = [f"{score}_{part}" for score in PAIRED for part in ("mean", "ci95", "student95")]
             point = {"level": level, **{name: entry[name] for name in kept}}
             curves.setdefault(entry["arm"], []).append(point)
     return {

@@ -1,0 +1,82 @@
+"""Intervals over seeds and McNemar's test, against textbook values and plain formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from helpers import check_count
+from scipy.stats import t as student
+
+from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
+from neurosim.study.store import pack_bits, unpack_bits
+
+
+def test_student_and_wilson() -> None:
+    """Student interval against the textbook t value 4.303 for 3 samples; Wilson against its formula."""
+    low, high = interval([0.1, 0.2, 0.3]) or (0, 0)
+    assert (low + high) / 2 == pytest.approx(0.2)
+    assert high - 0.2 == pytest.approx(4.3027 * 0.1 / np.sqrt(3), rel=1e-4)
+    assert interval([0.5]) is None
+    low, high = wilson(1.0, 100)
+    assert high == pytest.approx(1.0)
+    assert low == pytest.approx(100 / (100 + 1.959964**2), rel=1e-5)
+
+
+class TestBootstrap:
+    @pytest.mark.parametrize("values", [[0.9, 0.7], [0.81, 0.95, 0.84]])
+    def test_of_two_or_three_is_their_range(self, values: list[float]) -> None:
+        """All resamples equal the smallest with probability 1/4 or 1/27, above the 2.5 % cut off."""
+        assert bootstrap(values) == pytest.approx((min(values), max(values)))
+
+    def test_of_four_one_apart(self) -> None:
+        """k of 4 draws are the one with binomial probability (1/4): k >= 3 has 5.1 %, k = 4 has 0.4 %."""
+        assert bootstrap([0.0, 0.0, 0.0, 1.0]) == pytest.approx((0.0, 0.75))
+
+    def test_of_equal_values_is_the_value(self) -> None:
+        assert bootstrap([0.1, 0.1, 0.1]) == (0.1, 0.1)
+
+    def test_of_one_value_is_nothing(self) -> None:
+        assert bootstrap([0.5]) is None
+
+    def test_same_bits_every_time(self) -> None:
+        values = list(np.random.default_rng(1).random(8))
+        assert bootstrap(values) == bootstrap(values)
+
+    def test_covers_what_theory_says(self) -> None:
+        """Of 20 normals, it is nearly the mean +- 1.96 s sqrt(19/20) / sqrt(20), which covers 92.9 %."""
+        samples = np.random.default_rng(2).normal(0.3, 2.0, (600, 20))
+        covered = sum(low <= 0.3 <= high for low, high in map(bootstrap, samples))  # type: ignore[misc]
+        expected = 1 - 2 * student.sf(1.959964 * np.sqrt(19 / 20), 19)
+        check_count(covered, len(samples), expected)
+
+
+def binomial_two_sided(first: int, second: int) -> float:
+    """Twice the smaller tail of a fair coin, at most one."""
+    total = first + second
+    tail = sum(math.comb(total, k) for k in range(min(first, second) + 1)) / 2**total
+    return min(1.0, 2 * tail)
+
+
+class TestMcNemar:
+    @pytest.mark.parametrize(("ideal_only", "device_only"), [(0, 1), (1, 9), (5, 5), (31, 12), (400, 330)])
+    def test_is_the_binomial_formula_and_symmetric(self, ideal_only: int, device_only: int) -> None:
+        ideal = np.array([True] * ideal_only + [False] * device_only + [True] * 50 + [False] * 7)
+        device = np.array([False] * ideal_only + [True] * device_only + [True] * 50 + [False] * 7)
+        found = mcnemar(ideal, device)
+        assert (found["ideal_only"], found["device_only"]) == (ideal_only, device_only)
+        assert found["p_value"] == pytest.approx(binomial_two_sided(ideal_only, device_only), rel=1e-9)
+        turned = mcnemar(device, ideal)
+        assert (turned["ideal_only"], turned["device_only"]) == (device_only, ideal_only)
+        assert turned["p_value"] == found["p_value"]
+
+    def test_without_a_difference(self) -> None:
+        same = np.array([True, False, True])
+        assert mcnemar(same, same) == {"ideal_only": 0, "device_only": 0, "p_value": 1.0}
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 297])
+def test_bits_round_trip(count: int) -> None:
+    bits = np.random.default_rng(count).random(count) < 0.5
+    assert np.array_equal(unpack_bits(pack_bits(bits), count), bits)
