@@ -1,0 +1,221 @@
+"""Cross-validation of the backends: every operation, every rule, then real trainings on both from one seed."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosim.core import registry
+from neurosim.core.protocols import Precision
+from neurosim.core.seeds import generator
+from neurosim.devices.card import cards, load
+from neurosim.kernels.jit import set_threads
+from neurosim.reference.agreement import compare_operations, compare_rule, divergence
+from neurosim.study.compare import check, load_data
+from neurosim.study.evaluate import PAIRED
+from neurosim.study.spec import Arm, Experiment
+from neurosim.study.statistics import wilson
+from neurosim.study.store import open_folder, read_json, text_digest, versions, write_json
+from neurosim.study.train import Training
+
+Told = Callable[[str], None]
+"""Called with a line of progress."""
+
+BACKENDS = ("numba", "torch")
+TWINS_DIFFER = 0.0005
+"""Largest difference of accuracy in double precision: 0.05 points."""
+MARKS = (1, 2, 5, 10, 20, 50)
+
+
+def short_training() -> Experiment:
+    """Bundled digits on every card: a few seconds for each backend."""
+    arms = tuple(Arm(name=f"{name}, {mode}", device=name, mode=mode) for name in cards() for mode in _modes(name))
+    return Experiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
+
+
+def _modes(card: str) -> tuple[Any, ...]:
+    return ("mixed",) if card == "ideal" else ("accumulate", "mixed")
+
+
+def validate(
+    precisions: tuple[Precision, ...],
+    devices: tuple[str, ...],
+    experiment: Experiment | None = None,
+    torch_device: str = "cpu",
+    out: Path | None = None,
+    workers: int = 1,
+    told: Told | None = None,
+) -> dict[str, Any]:
+    """Compare the numba and the torch backend.
+
+    Parameters
+    ----------
+    precisions : tuple of {"float32", "float64"}
+    devices : tuple of str
+        Cards whose operations are compared; empty means every known card.
+    experiment : Experiment, optional
+        The training that both backends do; default is a short one on the bundled digits.
+    torch_device : str
+        "cpu" or "cuda".
+    out : Path, optional
+        Folder in which finished trainings are kept, so that a killed validation goes on.
+    workers : int
+        Processes for the trainings.
+    told : callable, optional
+        Progress.
+
+    Returns
+    -------
+    results : dict
+        ``operations``, ``rules``, ``divergence``, ``training`` (a list of lines each), ``holds`` (whether every
+        bound does), ``config`` and ``versions``.
+    """
+    told = told or (lambda text: None)
+    experiment = experiment or short_training()
+    check(experiment)
+    seed = experiment.first_seed
+    operations, rules = [], []
+    for name in devices or tuple(cards()):
+        told(f"operations, {name}")
+        for precision in precisions:
+            for noise in (False, True):
+                lines = compare_operations(load(name), precision, noise, seed, torch_device)
+                operations += [line._asdict() for line in lines]
+    for name in registry.names("rule"):
+        told(f"rule, {name}")
+        rule = registry.find("rule", name)()
+        rules += [compare_rule(rule, precision, seed)._asdict() for precision in precisions]
+    growth = list(_growth(experiment, torch_device, told))
+    training = list(_trainings(experiment, precisions, torch_device, out, workers, told))
+    return {
+        "operations": operations,
+        "rules": rules,
+        "divergence": growth,
+        "training": training,
+        "holds": all(line["holds"] for line in (*operations, *rules, *training)),
+        "torch_device": _device_name(torch_device),
+        "config": experiment.model_dump(mode="json"),
+        "versions": versions(),
+    }
+
+
+def _device_name(torch_device: str) -> str:
+    if not torch_device.startswith("cuda"):
+        return torch_device
+    import torch
+
+    return f"{torch_device} ({torch.cuda.get_device_name(torch_device)})"
+
+
+def _growth(experiment: Experiment, torch_device: str, told: Told) -> Iterator[dict[str, Any]]:
+    """Let both machines run freely for 50 updates: how fast does the share of differing cells grow?"""
+    data = load_data(experiment)
+    images = data.training(hold_out=False).images
+    order = generator(experiment.first_seed, "order", 0).permutation(len(images))
+    size = experiment.batch
+    steps = min(MARKS[-1], len(images) // size)
+    batches = np.stack([data.inputs(images[order[k * size : (k + 1) * size]]) for k in range(steps)])
+    for arm in experiment.arms():
+        told(f"free running, {arm.name}")
+        device = load(arm.device).with_parameters(**arm.parameters)
+        rule = experiment.build_rule()
+        points = divergence(
+            device, rule, arm.mode, batches, experiment.neurons, MARKS, experiment.first_seed, torch_device
+        )
+        yield {"arm": arm.name, "points": [{"updates": k, "differing": share} for k, share in points]}
+
+
+def train_once(experiment: Experiment, arm: Arm, seed: int, out: Path | None) -> dict[str, Any]:
+    """Train and evaluate one arm; accuracies and answers, kept in `out`."""
+    training = Training(experiment, arm, seed, load_data(experiment))
+    kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
+    if kept is not None and kept.exists():
+        found: dict[str, Any] = read_json(kept)
+        return found
+    training.run()
+    result = training.result({})
+    answers = {score: training.answers[score].astype(np.uint8) for score in PAIRED}
+    found = {
+        **{score: result[score] for score in PAIRED},
+        "answers": {score: base64.b64encode(given.tobytes()).decode() for score, given in answers.items()},
+        "test_size": result["test_size"],
+        "seconds": result["seconds"],
+        "pulses": result["energy"]["pulses"],
+    }
+    if kept is not None:
+        write_json(kept, found)
+    return found
+
+
+def _in_worker(experiment: Experiment, arm: Arm, seed: int, out: Path | None, threads: int) -> dict[str, Any]:
+    import torch
+
+    set_threads(threads)
+    torch.set_num_threads(threads)
+    return train_once(experiment, arm, seed, out)
+
+
+def _trainings(
+    experiment: Experiment,
+    precisions: tuple[Precision, ...],
+    torch_device: str,
+    out: Path | None,
+    workers: int,
+    told: Told,
+) -> Iterator[dict[str, Any]]:
+    if out is not None:
+        open_folder(out / "runs")
+    variants = {
+        (precision, backend): experiment.changed(
+            backend=backend, precision=precision, torch_device=torch_device if backend == "torch" else "cpu"
+        )
+        for precision in precisions
+        for backend in BACKENDS
+    }
+    pairs = [
+        (arm, seed, precision)
+        for seed in experiment.seed_list
+        for arm in experiment.arms()
+        for precision in precisions
+    ]
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            [
+                pool.submit(_in_worker, variants[precision, backend], arm, seed, out, threads)
+                for backend in BACKENDS
+            ]
+            for arm, seed, precision in pairs
+        ]
+        for (arm, seed, precision), both in zip(pairs, jobs, strict=True):
+            told(f"training, {arm.name}, seed {seed}, {precision}")
+            numba, torch_run = (job.result() for job in both)
+            yield _training_line(arm, seed, precision, numba, torch_run)
+
+
+def _training_line(
+    arm: Arm, seed: int, precision: Precision, numba: dict[str, Any], torch_run: dict[str, Any]
+) -> dict[str, Any]:
+    line: dict[str, Any] = {"arm": arm.name, "seed": seed, "precision": precision}
+    holds = True
+    for score in PAIRED:
+        one, other = numba[score], torch_run[score]
+        a, b = (np.frombuffer(base64.b64decode(run["answers"][score]), np.uint8) for run in (numba, torch_run))
+        low, high = wilson(one, numba["test_size"])
+        within = abs(one - other) <= TWINS_DIFFER if precision == "float64" else low <= other <= high
+        holds = holds and within
+        line[score] = {"numba": one, "torch": other, "classified_differently": int((a != b).sum())}
+    return {
+        **line,
+        "pulses": {"numba": numba["pulses"], "torch": torch_run["pulses"]},
+        "seconds": {"numba": numba["seconds"], "torch": torch_run["seconds"]},
+        "test_size": numba["test_size"],
+        "holds": holds,
+    }
