@@ -128,6 +128,49 @@ def run(
           f"vote {100 * result['vote']:.2f} %, weights {result['weights_sha256'][:12]}; {out / 'result.json'}")  # fmt: skip
 
 
+@app.command()
+def validate(
+    training: Annotated[
+        Path | None,
+        typer.Option(metavar="EXPERIMENT.toml", help="Training for both backends; default digits."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Machine to compare numba with: torch.")] = "torch",
+    dtype: Annotated[list[str] | None, typer.Option(help="float32 or float64; default both.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Card name or file; default all cards.")] = None,
+    torch_device: Annotated[
+        list[str] | None, typer.Option(help="cpu or cuda; default cpu, and cuda where there is a GPU.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep finished trainings here.")] = None,
+    seed: Seed = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for the trainings.")] = 1,
+    json_file: Json = None,
+) -> None:
+    """Compare the numba and the torch backend: operations, rules, trainings. Exit code 1 if a bound fails."""
+    from neurosim.report.validation import validation_tables
+    from neurosim.study.store import write_json
+    from neurosim.study.validate import validate_everywhere
+
+    results = validate_everywhere(
+        backend,
+        tuple(dtype or ("float32", "float64")),
+        tuple(device or ()),
+        None if training is None else _experiment(training),
+        seed,
+        tuple(torch_device or ()),
+        out,
+        workers,
+        Console(stderr=True).print if sys.stderr.isatty() else None,
+    )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for machine in results["machines"]:
+        console.print(*validation_tables(machine))
+    if json_file is not None:
+        write_json(json_file, results)
+    print("the backends agree" if results["holds"] else "the backends DISAGREE")
+    if not results["holds"]:
+        raise typer.Exit(1)
+
+
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An --out folder of compare.")],

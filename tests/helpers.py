@@ -83,37 +83,6 @@ def normals(word: NDArray[np.uint64]) -> NDArray[np.float32]:
     return np.where(word & np.uint64(1), z, -z).astype(np.float32)
 
 
-def torch_words(cells: Any, event: int, draw: int, key: NDArray[np.uint64]) -> Any:
-    """Philox4x32-7 from torch's int64 operations: (4, cells) words."""
-    import torch
-
-    c0 = torch.as_tensor(np.asarray(cells, np.int64))
-    c1, c2, c3 = (torch.full_like(c0, value) for value in (event & _LOW, draw, event >> 32))
-    k0, k1 = (int(word) for word in key)
-    for _ in range(7):
-        p0, p1 = c0 * _M0, c2 * _M1
-        c0, c2 = ((p1 >> 32) & _LOW) ^ c1 ^ k0, ((p0 >> 32) & _LOW) ^ c3 ^ k1
-        c1, c3 = p1 & _LOW, p0 & _LOW
-        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    return torch.stack([c0, c1, c2, c3])
-
-
-def torch_uniforms(word: Any) -> Any:
-    """Uniform float32 of int64 words, in torch."""
-    return (word >> 8).float() * 2.0**-24
-
-
-def torch_normals(word: Any) -> Any:
-    """Standard normals of int64 words by the same table, in torch."""
-    import torch
-
-    bits = (word | 1).float().view(torch.int32)
-    c = torch.from_numpy(NORMAL_TABLE)[((bits >> 20) - 1016).long()]
-    t = (bits & 0xFFFFF).float() * 2.0**-20
-    z = ((c[:, 3] * t + c[:, 2]) * t + c[:, 1]) * t + c[:, 0]
-    return torch.where((word & 1).bool(), z, -z)
-
-
 # Sampling laws: five standard errors.
 
 

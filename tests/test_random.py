@@ -184,17 +184,18 @@ def test_torch_gives_the_same_words_uniforms_and_normals_bit_for_bit():
     torch = pytest.importorskip("torch")
     cells, stream, event = np.arange(200_000), key(11, "torch"), 2**35 + 5
     ours = helpers.words(cells, event, 3, stream)
-    theirs = helpers.torch_words(cells, event, 3, stream)
+    from neurosim.reference.twin import draws
+
+    words = tuple(torch.tensor(int(word)) for word in stream)
+    theirs = torch.stack(draws.words(torch.from_numpy(cells), event, 3, words))
     np.testing.assert_array_equal(ours, theirs.numpy().astype(np.uint64))
     word = torch.cat([theirs[0], torch.from_numpy(EXTREME.astype(np.int64))])
     plain = word.numpy().astype(np.uint64)
-    np.testing.assert_array_equal(helpers.torch_uniforms(word).numpy(), helpers.uniforms(plain))
+    np.testing.assert_array_equal(draws.uniform(word).numpy(), helpers.uniforms(plain))
     np.testing.assert_array_equal(
-        helpers.torch_normals(word).numpy().view(np.int32), helpers.normals(plain).view(np.int32)
+        draws.normal(word).numpy().view(np.int32), helpers.normals(plain).view(np.int32)
     )
     kernel = np.array([normal(w) for w in plain[-5000:]], np.float32)
-    np.testing.assert_array_equal(
-        helpers.torch_normals(word[-5000:]).numpy().view(np.int32), kernel.view(np.int32)
-    )
-    first = helpers.torch_normals(helpers.torch_words(cells, event, 0, stream)[0])
+    np.testing.assert_array_equal(draws.normal(word[-5000:]).numpy().view(np.int32), kernel.view(np.int32))
+    first = draws.normal(draws.words(torch.from_numpy(cells), event, 0, words)[0])
     np.testing.assert_array_equal(first.numpy(), filled(fill_normal, len(cells), event, stream))

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from neurosim.core import registry
+from neurosim.core.errors import UnknownNameError
 from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
 from neurosim.devices.card import cards, load
 from neurosim.kernels.jit import set_threads
-from neurosim.reference.agreement import compare_operations, compare_rule, divergence
+from neurosim.reference.agreement import BOUNDS, compare_operations, compare_rule, divergence
+from neurosim.reference.twin.crossbar import on_device
 from neurosim.study.compare import check, load_data
 from neurosim.study.evaluate import PAIRED
 from neurosim.study.spec import Arm, Experiment
@@ -36,12 +38,56 @@ MARKS = (1, 2, 5, 10, 20, 50)
 
 def short_training() -> Experiment:
     """Bundled digits on every card: a few seconds for each backend."""
-    arms = tuple(Arm(name=f"{name}, {mode}", device=name, mode=mode) for name in cards() for mode in _modes(name))
+    arms = tuple(
+        Arm(name=f"{name}, {mode}", device=name, mode=mode) for name in cards() for mode in _modes(name)
+    )
     return Experiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
 
 
 def _modes(card: str) -> tuple[Any, ...]:
     return ("mixed",) if card == "ideal" else ("accumulate", "mixed")
+
+
+def validate_everywhere(
+    backend: str,
+    precisions: tuple[str, ...],
+    devices: tuple[str, ...],
+    experiment: Experiment | None,
+    seed: int | None,
+    torch_devices: tuple[str, ...],
+    out: Path | None,
+    workers: int,
+    told: Told | None,
+) -> dict[str, Any]:
+    """Check the options, then `validate` on every torch device asked for; default the CPU and any GPU.
+
+    Returns
+    -------
+    results : dict
+        ``machines``, a list of what `validate` returns, and ``holds``.
+    """
+    import torch
+
+    if backend != "torch":
+        raise UnknownNameError("backend", backend, ("torch",))
+    chosen: list[Precision] = []
+    for precision in precisions:
+        if precision not in BOUNDS:
+            raise UnknownNameError("dtype", precision, BOUNDS)
+        chosen.append(precision)
+    for name in devices:
+        load(name)
+    if not torch_devices:
+        torch_devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    for name in torch_devices:
+        on_device(name)
+    experiment = experiment or short_training()
+    if seed is not None:
+        experiment = experiment.changed(first_seed=seed)
+    machines = [
+        validate(tuple(chosen), devices, experiment, name, out, workers, told) for name in torch_devices
+    ]
+    return {"machines": machines, "holds": all(machine["holds"] for machine in machines)}
 
 
 def validate(
@@ -207,7 +253,9 @@ def _training_line(
     holds = True
     for score in PAIRED:
         one, other = numba[score], torch_run[score]
-        a, b = (np.frombuffer(base64.b64decode(run["answers"][score]), np.uint8) for run in (numba, torch_run))
+        a, b = (
+            np.frombuffer(base64.b64decode(run["answers"][score]), np.uint8) for run in (numba, torch_run)
+        )
         low, high = wilson(one, numba["test_size"])
         within = abs(one - other) <= TWINS_DIFFER if precision == "float64" else low <= other <= high
         holds = holds and within

@@ -1,0 +1,144 @@
+"""Every device and every rule that is registered agrees with its torch twin; a new one is picked up unasked."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from neurosim import Crossbar, ReadPath, WritePath
+from neurosim.core import registry
+from neurosim.devices.card import cards, load
+from neurosim.reference import agreement
+from neurosim.reference.agreement import OPERATIONS, compare_operations, compare_rule, difference
+from neurosim.study.spec import Arm, Experiment
+from neurosim.study.validate import train_once, validate
+
+PRECISIONS = ("float32", "float64")
+CARDS = sorted(cards())
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Arrays of 40 x 24: a few thousand results, so that a single differing one breaks the bound."""
+    monkeypatch.setattr(agreement, "SHAPE", (40, 24))
+
+
+@pytest.mark.parametrize("law", registry.names("device law"))
+def test_every_law_has_a_card_and_a_twin(law):
+    assert law in registry.names("law twin")
+    assert any(load(name).law == law for name in CARDS)
+
+
+@pytest.mark.parametrize(("card", "precision", "noise"), list(product(CARDS, PRECISIONS, (False, True))))
+def test_every_operation_agrees(card, precision, noise):
+    lines = list(compare_operations(load(card), precision, noise, seed=5))
+    assert len(lines) >= len(OPERATIONS) - 2
+    for line in lines:
+        assert line.holds, line
+        assert line.differing == 0, line
+
+
+@pytest.mark.parametrize(("rule", "precision"), list(product(registry.names("rule"), PRECISIONS)))
+def test_every_rule_agrees(rule, precision):
+    line = compare_rule(registry.find("rule", rule)(), precision)
+    assert line.holds, line
+    assert line.relative < {"float32": 1e-5, "float64": 1e-12}[precision]
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_do_something_worth_comparing(card, name):
+    device, operation = load(card), OPERATIONS[name]
+    if not operation.needs(device) or name in ("construct", "forward", "column norms", "calibrate"):
+        return
+    array = Crossbar(agreement.SHAPE, device, read=ReadPath(adc_bits=8), write=WritePath(**operation.write))
+    given = agreement.task(device, 0, "float32")
+    array.program(agreement.start_weights(0))
+    before, pulses = array.conductance_uS(), array.ledger.pulses
+    operation.do(array, given)
+    if name == "drift, forward":
+        assert not device.drifts or (array.conductance_uS() < before).all()
+        return
+    assert (array.conductance_uS() != before).mean() > 0.005
+    if name != "program":
+        assert array.ledger.pulses > pulses
+    if name == "refresh":
+        assert array.ledger.refreshed_pairs > 5
+    if name == "decay, readback":
+        assert array.ledger.rows_read_back == agreement.SHAPE[0]
+
+
+def test_a_difference_is_found():
+    one = {"state x": np.array([1.0, 2.0, 3.0, 1e-9])}
+    other = {"state x": np.array([1.0, 2.0 + 1e-4, 3.0, 2e-9])}
+    line = difference("op", "device", "float32", True, one, other)
+    assert not line.holds
+    assert line.differing == 0.25
+    assert line.absolute == pytest.approx(1e-4)
+    assert line.relative == pytest.approx(1e-4 / 2.0001, rel=1e-6)
+
+
+def test_a_wrong_twin_is_found(monkeypatch):
+    from neurosim.reference.twin.pcm import PcmTwin
+
+    right = PcmTwin.pulse
+
+    def wrong(self, state, counts, most, now_s, draw):
+        changed, energy = right(self, state, counts, most, now_s, draw)
+        return {**changed, "conductance": changed["conductance"] * (1 + 3e-5 * (counts > 0))}, energy
+
+    monkeypatch.setattr(PcmTwin, "pulse", wrong)
+    found = {
+        line.operation: line.holds
+        for line in compare_operations(load("pcm-nandakumar-2018"), "float32", True)
+    }
+    assert not found["update, accumulate"]
+    assert not found["update, online"]
+    assert found["forward"]
+    assert found["program"]
+
+
+TINY = Experiment(
+    dataset="digits", train_images=300, neurons=30, curve_points=0, readout_epochs=2,
+    arm=(Arm(name="PCM", device="pcm-nandakumar-2018", mode="mixed"),),
+)  # fmt: skip
+
+
+def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_path):
+    results = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    assert results["holds"]
+    assert [line["precision"] for line in results["training"]] == list(PRECISIONS)
+    for line in results["training"]:
+        assert line["accuracy"]["classified_differently"] == 0
+        assert line["pulses"]["numba"] == line["pulses"]["torch"] > 1000
+    points = results["divergence"][0]["points"]
+    assert [point["updates"] for point in points] == [1, 2, 5]
+    assert points[0]["differing"] <= 1e-5
+    kept = sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir())
+    again = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    assert again["training"] == results["training"]
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()) == kept
+
+
+def test_both_backends_classify_by_the_same_answers(tmp_path):
+    runs = [train_once(TINY.changed(backend=name), TINY.arms()[0], 1, None) for name in ("numba", "torch")]
+    assert runs[0]["answers"] == runs[1]["answers"]
+    assert runs[0]["accuracy"] == runs[1]["accuracy"] > 0.2
+
+
+def test_validate_ends_with_one_when_a_bound_fails(monkeypatch, capsys):
+    import sys
+
+    from neurosim import cli
+    from neurosim.study import validate as study
+
+    monkeypatch.setattr(study, "short_training", lambda: TINY)
+    monkeypatch.setattr(agreement, "BOUNDS", {"float32": 0.0, "float64": 0.0})
+    arguments = ["neurosim", "validate", "--device", "rram-hfo2-om-2022", "--dtype", "float32"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    assert "DISAGREE" in capsys.readouterr().out
