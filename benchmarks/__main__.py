@@ -1,3 +1,10 @@
-from benchmarks.kernels import main
+"""Races: every kernel against its reference in one run, as a ratio."""
 
-main()
+from benchmarks import backends, kernels
+from benchmarks.timing import line
+from neurosim.kernels.jit import threads
+
+print(f"{threads()} threads")
+for module in (kernels, backends):
+    for figure in module.figures():
+        print(line(figure), flush=True)

@@ -7,10 +7,9 @@ import tracemalloc
 import numpy as np
 
 import neurosim as ns
-from benchmarks.timing import Figure, figure, line, once, race
+from benchmarks.timing import Figure, figure, once, race
 from neurosim.core.protocols import Floats, UpdateMode
 from neurosim.core.seeds import generator, key
-from neurosim.kernels.jit import threads
 from neurosim.kernels.random import fill_normal
 from neurosim.network.dense import Dense
 from neurosim.rules import SoftHebb
@@ -136,9 +135,3 @@ def training_memory() -> list[Figure]:
 def figures() -> list[Figure]:
     """Every figure of this module."""
     return [*forward(), *update(), *normals(), *online(), *training_memory()]
-
-
-def main() -> None:
-    """Print every line."""
-    print(f"{threads()} threads")
-    print(*map(line, figures()), sep="\n")

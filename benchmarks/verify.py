@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import kernels
+from benchmarks import backends, kernels
 from benchmarks.timing import line
 from neurosim.study.compare import compare
 from neurosim.study.spec import Arm, Experiment
@@ -43,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/verify"))
     folder = open_folder(parser.parse_args().out)
-    figures = kernels.figures()
+    figures = [*kernels.figures(), *backends.figures()]
     print(*map(line, figures), sep="\n")
     claims = learning()
     for one in claims:
