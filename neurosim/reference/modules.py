@@ -1,0 +1,315 @@
+"""Trained torch layers on devices: `CrossbarLinear` and `CrossbarConv2d`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurosim.core.config import Periphery, ReadPath, WritePath
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.protocols import Device
+from neurosim.reference.twin.crossbar import TorchCrossbar
+
+BLOCK = 1 << 22
+"""Elements of the inputs or outputs of one block of reads: bounds the memory, not the result."""
+
+
+class CrossbarLayer(nn.Module):
+    """A trained layer whose weights stand on a crossbar; base of the two kinds below. Inference only.
+
+    Parameters
+    ----------
+    weight : (rows, cols) tensor
+        One column an output.
+    bias : (cols,) tensor, optional
+        Added digitally, after the compensation of drift.
+    device : str, path or Device
+        Card name, card file or device.
+    seed : int or sequence of int
+        One instance (draw of devices) for each seed.
+    read, periphery : ReadPath, Periphery
+        As `neurosim.Crossbar`.
+    write : WritePath, optional
+        If it sets `w_max`, that is the weight of a full pair; otherwise `percentile` finds it.
+    percentile : float
+        Percentile of the magnitudes of the weights that becomes `w_max`; larger weights are clipped.
+    name : str
+        Tells the random numbers of several layers with one seed apart.
+    torch_device : str
+        "cpu" or "cuda".
+
+    Notes
+    -----
+    With n instances the batch axis holds n blocks of samples, one an instance, on the way in and out: so any
+    module of torch may stand between two such layers. `neurosim.reference.convert.CrossbarModel` stacks and unstacks them.
+
+    Outputs carry no gradient: the chain of devices and converters is not differentiable.
+
+    Attributes
+    ----------
+    array : TorchCrossbar
+    gain : (instances, 1, 1) tensor
+        What outputs are multiplied by digitally; 1 until `compensate`.
+    """
+
+    bias: Tensor | None
+    gain: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        device: str | Path | Device,
+        *,
+        seed: int | Sequence[int] = 0,
+        read: ReadPath | None = None,
+        write: WritePath | None = None,
+        periphery: Periphery | None = None,
+        percentile: float = 100.0,
+        name: str = "layer",
+        torch_device: str | torch.device = "cpu",
+    ):
+        super().__init__()
+        weight = weight.detach().float()
+        if write is None or "w_max" not in write.model_fields_set:
+            write = (write or WritePath()).changed(w_max=_largest(name, weight, percentile))
+        seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
+        rows, cols = weight.shape
+        self.array = TorchCrossbar(
+            (rows, cols), device, seed=seeds, read=read, write=write, periphery=periphery, name=name,
+            torch_device=torch_device,
+        )  # fmt: skip
+        self.instances = len(seeds)
+        self.array.program(weight)
+        self.register_buffer(
+            "bias", None if bias is None else bias.detach().to(self.array.on).float().clone()
+        )
+        self.register_buffer("gain", torch.ones(self.instances, 1, 1, device=self.array.on))
+        self._reference: tuple[Tensor, Tensor] | None = None
+        """Fixed inputs, and the summed magnitude (instances, 1, 1) of the answer to them after programming."""
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """Turn (instances, batch, ...) samples into read vectors (instances, batch * places, rows)."""
+        raise NotImplementedError
+
+    def _places(self, x: Tensor) -> int:
+        """Read vectors that one of the samples (instances * batch, ...) makes; refuses a wrong shape."""
+        raise NotImplementedError
+
+    def _shaped(self, y: Tensor, x: Tensor) -> Tensor:
+        """Turn the answers (instances, batch * places, cols) to samples `x` into what torch's layer returns."""
+        raise NotImplementedError
+
+    def _wrong(self, x: Tensor, expected: str) -> InputError:
+        return InputError(
+            f"{type(self).__name__}: expected samples {expected}, the first axis a multiple of "
+            f"{self.instances} instances, got {tuple(x.shape)}"
+        )
+
+    def _stacked(self, x: Tensor) -> Tensor:
+        return x.to(self.array.on).reshape(self.instances, -1, *x.shape[1:])
+
+    def _answers(self, x: Tensor) -> Tensor:
+        """Read samples block by block: (instances, batch * places, cols)."""
+        places = self._places(x)
+        samples = self._stacked(x)
+        size = max(1, BLOCK // (self.instances * places * max(self.array.shape)))
+        parts = [self.array.forward(self._vectors(part)) for part in torch.split(samples, size, dim=1)]
+        return torch.cat(parts, dim=1)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Read: what torch's layer returns, from the devices; (instances * batch, ...) in and out."""
+        y = self._answers(x) * self.gain
+        return self._shaped(y if self.bias is None else y + self.bias, x)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, percentile: float = 100.0, margin: float = 1.25) -> None:
+        """Set the ADC's range from typical inputs, and keep them and the answer to them for `compensate`.
+
+        Call it right after programming. All of `x` is held in memory at once. The range is found as in
+        `TorchCrossbar.calibrate` (an idealisation, at no cost); the reference is a counted, noisy read.
+        """
+        self._places(x)
+        self.array.calibrate(self._vectors(self._stacked(x)), percentile, margin)
+        self._reference = x, self._magnitude(x)
+
+    def _magnitude(self, x: Tensor) -> Tensor:
+        return self._answers(x).abs().sum(dim=(1, 2), keepdim=True, dtype=torch.float64)
+
+    @torch.no_grad()
+    def compensate(self) -> Tensor:
+        """Global drift compensation: find the one number that outputs are multiplied by from now on.
+
+        It is the summed magnitude of the answer to the inputs of `calibrate` right after programming,
+        divided by the same now (Joshi et al., Nat. Commun. 11, 2473, 2020). The reads are noisy and counted.
+
+        Returns
+        -------
+        gain : (instances,) tensor
+
+        Raises
+        ------
+        InputError
+            If `calibrate` was not called.
+        """
+        if self._reference is None:
+            raise InputError("compensate: call calibrate(x) right after programming; it keeps the reference")
+        inputs, before = self._reference
+        now = self._magnitude(inputs)
+        gain = torch.where(now > 0, before / now, 1.0)
+        self.gain.copy_(gain)
+        return gain.reshape(-1)
+
+    def stop_compensation(self) -> None:
+        """Multiply outputs by 1 again."""
+        self.gain.fill_(1.0)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: from the first call on conductances follow the drift law (`Crossbar.advance`)."""
+        self.array.advance(seconds)
+
+    def extra_repr(self) -> str:
+        """What torch prints of the layer."""
+        rows, cols = self.array.shape
+        return f"{rows} x {cols}, {self.array.device.name}, {self.instances} instance(s)"
+
+
+class CrossbarLinear(CrossbarLayer):
+    """`torch.nn.Linear` on a crossbar: inputs are rows, outputs columns.
+
+    Takes (instances * batch, ..., in_features); `weight` is (out_features, in_features), as torch keeps it.
+    Further arguments: `CrossbarLayer`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neurosim.reference.modules import CrossbarLinear
+    >>> layer = CrossbarLinear.from_linear(torch.nn.Linear(16, 4), "pcm-nandakumar-2018", seed=0)
+    >>> layer.advance(86400.0)
+    >>> layer(torch.ones(2, 16)).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, device: str | Path | Device, **options: Any):
+        if weight.ndim != 2:
+            raise InputError(f"weight: expected (out_features, in_features), got {tuple(weight.shape)}")
+        super().__init__(weight.T, bias, device, **options)
+
+    @classmethod
+    def from_linear(cls, layer: nn.Linear, device: str | Path | Device, **options: Any) -> CrossbarLinear:
+        """Program the weights of a trained layer."""
+        return cls(layer.weight, layer.bias, device, **options)
+
+    def _places(self, x: Tensor) -> int:
+        rows = self.array.shape[0]
+        if x.ndim < 2 or x.shape[-1] != rows or x.shape[0] % self.instances:
+            raise self._wrong(x, f"(batch, ..., {rows})")
+        return math.prod(x.shape[1:-1])
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        return x.reshape(self.instances, -1, self.array.shape[0])
+
+    def _shaped(self, y: Tensor, x: Tensor) -> Tensor:
+        return y.reshape(*x.shape[:-1], self.array.shape[1])
+
+
+class CrossbarConv2d(CrossbarLayer):
+    """`torch.nn.Conv2d` on a crossbar: rows are in_channels * kernel height * kernel width (im2col).
+
+    Takes (instances * batch, channels, height, width); each place of the kernel is one read. `weight` is
+    (out_channels, in_channels, kernel height, kernel width). Further arguments: `CrossbarLayer`.
+
+    Parameters
+    ----------
+    stride, padding, dilation : int or (int, int)
+        As torch's; `padding` also "same" or "valid".
+    padding_mode : str
+        "zeros", "reflect", "replicate" or "circular".
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        device: str | Path | Device,
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        padding_mode: str = "zeros",
+        **options: Any,
+    ):
+        if weight.ndim != 4:
+            shape = tuple(weight.shape)
+            raise InputError(f"weight: expected (out_channels, in_channels, height, width), got {shape}")
+        super().__init__(weight.flatten(1).T, bias, device, **options)
+        self.channels, self.kernel = weight.shape[1], (weight.shape[2], weight.shape[3])
+        self.stride, self.dilation = _two(stride), _two(dilation)
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
+        if padding == "same":
+            top, left = reach[0] // 2, reach[1] // 2
+            self.edges = (left, reach[1] - left, top, reach[0] - top)
+        else:
+            down, across = _two(0 if isinstance(padding, str) else padding)
+            self.edges = (across, across, down, down)
+        self.padding_mode = "constant" if padding_mode == "zeros" else padding_mode
+
+    @classmethod
+    def from_conv(cls, layer: nn.Conv2d, device: str | Path | Device, **options: Any) -> CrossbarConv2d:
+        """Program the weights of a trained layer; raises `CapabilityError` for grouped convolutions."""
+        if layer.groups != 1:
+            raise CapabilityError(
+                f"Conv2d with groups = {layer.groups}: only groups = 1 goes onto one crossbar"
+            )
+        return cls(
+            layer.weight, layer.bias, device, stride=_two(layer.stride), dilation=_two(layer.dilation),
+            padding=layer.padding if isinstance(layer.padding, str) else _two(layer.padding),
+            padding_mode=layer.padding_mode, **options,
+        )  # fmt: skip
+
+    def _size(self, x: Tensor) -> tuple[int, int]:
+        """Height and width of the output."""
+        left, right, top, bottom = self.edges
+        padded = (x.shape[-2] + top + bottom, x.shape[-1] + left + right)
+        high, wide = (
+            (size - d * (k - 1) - 1) // s + 1
+            for size, d, k, s in zip(padded, self.dilation, self.kernel, self.stride, strict=True)
+        )
+        return high, wide
+
+    def _places(self, x: Tensor) -> int:
+        if x.ndim != 4 or x.shape[1] != self.channels or x.shape[0] % self.instances:
+            raise self._wrong(x, f"(batch, {self.channels}, height, width)")
+        if min(self._size(x)) < 1:
+            raise self._wrong(x, f"no smaller than the kernel {self.kernel}")
+        return math.prod(self._size(x))
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        images = functional.pad(x.flatten(0, 1), self.edges, self.padding_mode)
+        patches = functional.unfold(images, self.kernel, dilation=self.dilation, stride=self.stride)
+        return patches.transpose(1, 2).reshape(self.instances, -1, self.array.shape[0])
+
+    def _shaped(self, y: Tensor, x: Tensor) -> Tensor:
+        high, wide = self._size(x)
+        return y.reshape(x.shape[0], high * wide, -1).transpose(1, 2).reshape(x.shape[0], -1, high, wide)
+
+
+def _largest(name: str, weight: Tensor, percentile: float) -> float:
+    magnitudes = weight.abs().cpu().numpy()
+    if not np.isfinite(magnitudes).all():
+        raise InputError(f"{name}: the weights hold NaN or infinity")
+    if not 0 < percentile <= 100:
+        raise InputError(f"percentile = {percentile}: must be above 0 and at most 100")
+    return float(np.percentile(magnitudes, percentile)) or float(magnitudes.max()) or 1.0
+
+
+def _two(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
