@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from neurosim import __version__
-from neurosim.core.errors import NeurosimError
+from neurosim.core.errors import ConfigError, NeurosimError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,8 @@ app.add_typer(devices_app, name="devices")
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]
+TRANSFER_ONLY = {"weights", "layers", "times"}
+"""Options of `compare` about weights that were trained elsewhere."""
 
 
 @app.callback(invoke_without_command=True)
@@ -43,6 +45,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def compare(
+    context: typer.Context,
     experiment: Annotated[Path | None, typer.Argument(metavar="[EXPERIMENT.toml]")] = None,
     out: Out = Path("out/compare"),
     dataset: Annotated[str | None, typer.Option(help="digits, mnist, fashion-mnist or cifar10.")] = None,
@@ -60,11 +63,36 @@ def compare(
         str | None, typer.Option(metavar="EFFECT=L1,L2,...", help="Accuracy against one effect.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your trained weights, instead of learning here.")
+    ] = None,
+    layers: Annotated[Path | None, typer.Option(metavar="MAP.toml", help="How they go together.")] = None,
+    times: Annotated[
+        str | None, typer.Option(metavar="T1,T2,...", help="Seconds after which they are read.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
-    """Train a layer in ideal arithmetic and on devices; show accuracy, gap, and energy side by side."""
+    """Show accuracy, gap and energy side by side, in ideal arithmetic and on devices.
+
+    A layer learns on them by a local rule; or, with --weights, a trained model is programmed and ages.
+    """
     from neurosim.study.store import open_folder, write_json
 
+    _only_fitting_options(context)
+    if weights is not None:
+        _transfer(
+            out,
+            json_file,
+            weights=str(weights),
+            layers=None if layers is None else str(layers),
+            dataset=dataset,
+            device=device,
+            instances=seeds,
+            first_seed=seed,
+            times_s=times,
+            read=None if read_noise is None else {"read_noise": read_noise},
+        )
+        return
     spec = _experiment(
         experiment,
         dataset=dataset,
@@ -215,6 +243,42 @@ def show_device(name: Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]) 
         console.print(f"- {note}")
 
 
+def _only_fitting_options(context: typer.Context) -> None:
+    """Refuse options of `compare` that mean nothing beside those given."""
+    given = {
+        name: next((text for text in option.opts if text.startswith("--")), "EXPERIMENT.toml")
+        for name, option in ((option.name or "", option) for option in context.command.params)
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+    if "weights" in given:
+        fitting = {*TRANSFER_ONLY, "dataset", "device", "seeds", "seed", "read_noise", "out", "json_file"}
+        odd, reason = set(given) - fitting, "does not go with --weights, where nothing learns"
+    else:
+        odd, reason = set(given) & TRANSFER_ONLY, "goes with --weights FILE only"
+    if odd:
+        raise ConfigError(f"{', '.join(sorted(given[name] for name in odd))}: {reason}")
+
+
+def _transfer(out: Path, json_file: Path | None, **options: Any) -> None:
+    """Program trained weights onto devices and let them age."""
+    from neurosim.report.transfer import aged_table
+    from neurosim.study.store import open_folder, write_json
+    from neurosim.study.transfer import Transfer, prepare, transfer
+
+    spec = Transfer.parse(
+        {name: value for name, value in options.items() if value is not None}, "command line"
+    )
+    prepare(spec)
+    open_folder(out)
+    with _progress() as report:
+        results = transfer(spec, report)
+    write_json(out / "weights.json", results)
+    if json_file is not None:
+        write_json(json_file, results)
+    _console().print(aged_table(results))
+    _report(out)
+
+
 def _experiment(path: Path | None, **options: Any) -> Experiment:
     """Merge an experiment file with command-line options; options win."""
     from neurosim.study.spec import Experiment
@@ -252,7 +316,7 @@ def _progress() -> Iterator[Report | None]:
 def _show(results: dict[str, Any]) -> None:
     from neurosim.report.table import mcnemar_table, summary_table, vary_table
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = _console()
     if "parameter" in results:
         console.print(vary_table(results))
         return
@@ -261,10 +325,15 @@ def _show(results: dict[str, Any]) -> None:
         console.print(tests)
 
 
-def _report(folder: Path) -> None:
-    from neurosim.report.html import write_report
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)
 
-    print(f"report: {write_report(folder)}")
+
+def _report(folder: Path) -> None:
+    from neurosim.report.transfer import write_reports
+
+    for page in write_reports(folder):
+        print(f"report: {page}")
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def write_report(folder: Path) -> Path:
     if study is None:
         raise nothing_in(folder)
     held = read_pictures(folder, [arm.arm for arm in results.summary]) if results else {}
-    page = _environment().get_template("report.html.j2")
+    page = pages().get_template("report.html.j2")
     html = page.render(
         title=words.title(results) if results else words.vary_title(study) if isinstance(study, Vary) else "",
         study=study,
@@ -78,7 +78,8 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _environment() -> Environment:
+def pages() -> Environment:
+    """Return the templates with the filters that they use."""
     environment = Environment(
         loader=PackageLoader("neurosim.report"),
         autoescape=True,
@@ -94,12 +95,12 @@ def _environment() -> Environment:
 
 
 def _shown(heading: str, caption: str, figures: dict[str, Figure | None]) -> Shown | None:
-    images = [(_address(figure), name) for name, figure in figures.items() if figure is not None]
+    images = [(address(figure), name) for name, figure in figures.items() if figure is not None]
     return Shown(heading, caption, images) if images else None
 
 
-def _address(figure: Figure) -> str:
-    """The figure as an address that holds it; percent signs cost less than base64 would."""
+def address(figure: Figure) -> str:
+    """Return the figure as an address that holds it; percent signs cost less than base64 would."""
     svg = re.sub(r"<!--.*?-->", "", to_svg(figure).decode(), flags=re.DOTALL)
     svg = re.sub(r"> <", "><", re.sub(r"\s+", " ", svg))
     return "data:image/svg+xml," + quote(svg, safe=HARMLESS)

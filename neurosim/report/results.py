@@ -13,10 +13,11 @@ from neurosim.core.protocols import State
 from neurosim.study.spec import IDEAL
 from neurosim.study.store import read_arrays
 
-RESULTS, VARY = "results.json", "vary.json"
+RESULTS, VARY, WEIGHTS = "results.json", "vary.json", "weights.json"
 COMMANDS = {
     RESULTS: "neurosim compare EXPERIMENT.toml --out {folder}",
     VARY: "neurosim compare EXPERIMENT.toml --out {folder}",
+    WEIGHTS: "neurosim compare --weights FILE --dataset NAME --device NAME --out {folder}",
 }
 """The command that makes each file, for the error messages."""
 Interval = tuple[float, float]
@@ -238,17 +239,17 @@ class Vary(Study):
         return f"{self.parameter.replace('_', ' ')} ({self.unit or '1'})"
 
 
-Model = TypeVar("Model", bound=Study)
+Model = TypeVar("Model", bound=Part)
 
 
 def read_results(folder: Path) -> Results | None:
     """Read `results.json`, or return None if there is none; raises `DataError` if it is damaged."""
-    return _read(folder, RESULTS, Results)
+    return read_study(folder, RESULTS, Results)
 
 
 def read_vary(folder: Path) -> Vary | None:
     """Read `vary.json`, or return None if there is none; raises `DataError` if it is damaged."""
-    return _read(folder, VARY, Vary)
+    return read_study(folder, VARY, Vary)
 
 
 def nothing_in(folder: Path) -> DataError:
@@ -256,7 +257,8 @@ def nothing_in(folder: Path) -> DataError:
     return DataError(f"{folder}: no {RESULTS} there; make it with: {_command(folder, RESULTS)}")
 
 
-def _read(folder: Path, name: str, model: type[Model]) -> Model | None:
+def read_study(folder: Path, name: str, model: type[Model]) -> Model | None:
+    """Read one of the files of `COMMANDS`, or return None if there is none; raises `DataError`."""
     path = folder / name
     try:
         return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
