@@ -12,6 +12,7 @@ from neurosim.report.results import Results, Vary
 from neurosim.report.style import to_svg
 from neurosim.report.text import percent, si, spread
 from neurosim.report.tolerance import tolerance_curves
+from neurosim.report.transfer import Aged, aging_curves, duration, table_rows
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
 
 FOLDER = Path(__file__).parent
@@ -96,12 +97,34 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
+def draw_aged(name: str, values: dict[str, Any]) -> None:
+    """Figure and table of trained weights on devices."""
+    results = Aged.model_validate(values)
+    (FOLDER / f"{name}-aging.svg").write_bytes(to_svg(aging_curves(results)))
+    times = "".join(f" {duration(time)} |" for time in results.times_s)
+    lines = [
+        (
+            f"# {name}\n\nAccuracy (%) on the {results.data.where} of weights trained by backpropagation, mean and "
+            f"95 % interval over {results.summary[0].instances} instances. In ideal arithmetic: "
+            f"{percent(results.ideal.accuracy, 2)} %.\n\n"
+        ),
+        f"| device | drift compensation | as programmed |{times} programming | read per image, devices | periphery |\n",
+        f"| --- | --- | --- |{' --- |' * (len(results.times_s) + 3)}\n",
+    ]
+    for arm, kind, cells, energies in table_rows(results):
+        lines.append(f"| {' | '.join([arm, kind, *cells, *energies])} |\n")
+    lines.append(f"\n![aging]({name}-aging.svg)\n")
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
         values = json.loads(file.read_text(encoding="utf-8"))
         if "parameter" in values:
             draw_vary(file.stem, values)
+        elif "ideal" in values:
+            draw_aged(file.stem, values)
         elif "summary" in values:
             draw_results(file.stem, values)
 
