@@ -41,6 +41,18 @@ def pulse_cells(count: int, state: Any, params: Any, now_s: float, event: int, k
 
 
 @jit
+def pulse_counted(
+    counts: Any, state: Any, params: Any, now_s: float, event: int, key: Any, pulse: Any
+) -> Any:
+    """Give each cell its own pulses, SET (+), RESET (-) or none; returns the energy in joule."""
+    energy = 0.0
+    for cell in range(counts.size):
+        if counts[cell] != 0:
+            energy += pulse(cell, counts[cell], state, params, now_s, event, key)
+    return energy
+
+
+@jit
 def drift_cells(out: Any, state: Any, params: Any, now_s: float, drifted: Any) -> None:
     """Fill `out` with the conductance of every cell at the time now_s, in uS."""
     for cell in range(out.size):

@@ -1,0 +1,109 @@
+"""`DeviceSynapses`: one memristive device for each synapse between two groups of spiking neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosim.core.errors import InputError
+from neurosim.core.protocols import Device, Floats
+from neurosim.core.seeds import key
+from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted, stored
+
+
+class DeviceSynapses:
+    """Devices between `shape[0]` inputs and `shape[1]` neurons, cell ``input * neurons + neuron``.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Inputs and neurons.
+    device : Device
+        The law of every synapse.
+    seed : int
+        Same seed and same pulses, same bits.
+    name : str
+        Tells the random numbers of several groups of synapses with one seed apart.
+
+    Attributes
+    ----------
+    state : named tuple of (cells,) arrays
+        The device state; its `conductance` may lie in another simulator's memory.
+    set_pulses, reset_pulses : (inputs, neurons) int64 arrays
+        Pulses given so far.
+    energy_J : float
+        Energy of those pulses.
+    now_s : float
+        Simulated time.
+
+    Examples
+    --------
+    >>> import neurosim as ns
+    >>> from neurosim.spiking.synapses import DeviceSynapses
+    >>> synapses = DeviceSynapses((2, 1), ns.devices.load("ideal"))
+    >>> synapses.pulse([[1], [0]])
+    >>> synapses.set_pulses.ravel()
+    array([1, 0])
+    """
+
+    def __init__(self, shape: tuple[int, int], device: Device, *, seed: int = 0, name: str = "synapses"):
+        if len(shape) != 2 or min(shape) < 1:
+            raise InputError(f"shape = {shape}: expected (inputs, neurons), both at least 1")
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.device = device
+        cells = self.shape[0] * self.shape[1]
+        self.state, self._params = device.allocate(cells), device.params()
+        construct_cells(
+            0, cells, self.state, self._params, key(seed, name, "construct"), device.kernels.construct
+        )
+        self._key = key(seed, name, "pulse")
+        self._events = 0
+        self.set_pulses = np.zeros(self.shape, np.int64)
+        self.reset_pulses = np.zeros(self.shape, np.int64)
+        self.energy_J = 0.0
+        self.now_s = 0.0
+
+    def pulse(self, counts: ArrayLike) -> None:
+        """Give every synapse its pulses, now.
+
+        Parameters
+        ----------
+        counts : (inputs, neurons) array_like of int
+            SET pulses (positive) or RESET pulses (negative) of each synapse.
+
+        Raises
+        ------
+        InputError
+            If the shape is wrong or a count is not an integer.
+        """
+        counts = np.asarray(counts)
+        if counts.shape != self.shape or counts.dtype.kind not in "iu":
+            raise InputError(f"counts: expected {self.shape} integers, got {counts.shape} {counts.dtype}")
+        self._events += 1
+        self.energy_J += pulse_counted(
+            np.ascontiguousarray(counts, np.int32).reshape(-1), self.state, self._params, self.now_s,
+            self._events, self._key, self.device.kernels.pulse,
+        )  # fmt: skip
+        self.set_pulses += np.maximum(counts, 0)
+        self.reset_pulses += np.maximum(-counts, 0)
+
+    def move_conductance(self, memory: Floats) -> None:
+        """Keep the conductances in `memory`, (cells,) of their type, from now on; it takes their values.
+
+        Raises
+        ------
+        InputError
+            If it has another shape or type.
+        """
+        own = self.state.conductance
+        if memory.shape != own.shape or memory.dtype != own.dtype:
+            raise InputError(f"memory: expected {own.shape} {own.dtype}, got {memory.shape} {memory.dtype}")
+        memory[:] = own
+        self.state = self.state._replace(conductance=memory)
+
+    def conductance_uS(self) -> NDArray[np.float32]:
+        """Return the conductances (inputs, neurons): as pulses leave them at time zero, then drifted."""
+        out = np.empty(self.state.conductance.size, np.float32)
+        read = self.device.kernels.drifted if self.device.drifts and self.now_s > 0 else stored
+        drift_cells(out, self.state, self._params, self.now_s, read)
+        return out.reshape(self.shape)
