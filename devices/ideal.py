@@ -54,7 +54,7 @@ class Ideal(Law):
 
     law: ClassVar[str] = "ideal"
     polarity: ClassVar[Polarity] = "bipolar"
-    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
+    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
     params_type: ClassVar[Any] = IdealParams
     state_type: ClassVar[Any] = IdealState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,)

@@ -134,7 +134,9 @@ class PcmAccumulative(Law):
 
     law: ClassVar[str] = "pcm-accumulative"
     polarity: ClassVar[Polarity] = "set_only"
-    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, drifted, read_sigma)
+    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
+        construct, program, pulse, reset, drifted, read_sigma
+    )
     params_type: ClassVar[Any] = PcmParams
     state_type: ClassVar[Any] = PcmState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.uint8, np.float64, np.float32)
@@ -180,7 +182,7 @@ class PcmAccumulative(Law):
         return self.set_voltage_V
 
     @property
-    def drifts(self) -> bool:
+    def own_drift(self) -> bool:
         """Unless the exponent and its spread are off."""
         return bool(self.drift_exponent or self.drift_exponent_sigma)
 
@@ -199,7 +201,7 @@ class PcmAccumulative(Law):
         """Energy of one program-and-verify."""
         return self.program_pulses * self.set_energy_J
 
-    def allocate(self, cells: int, precision: Precision = "float32") -> Any:
+    def own_state(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state; exponents of their own only where the spread is on."""
-        state = super().allocate(cells, precision)
+        state = super().own_state(cells, precision)
         return state if self.drift_exponent_sigma else state._replace(exponent=np.zeros(1, precision))

@@ -13,7 +13,7 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_cells
+from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, program_cells, pulse_cells, stored
 
 
 def pulse_response(
@@ -48,10 +48,11 @@ def pulse_response(
         raise InputError("pulses: expected a sequence of +1 and -1")
     state, params, keys = _fresh(law, n_devices, seed)
     traces = np.empty((len(steps) + 1, n_devices), np.float32)
-    traces[0] = state.conductance
+    seen = law.kernels.stored or stored
+    drift_cells(traces[0], state, params, 0.0, seen)
     for event, step in enumerate(steps, start=1):
         pulse_cells(int(step), state, params, 0.0, event, keys["pulse"], law.kernels.pulse)
-        traces[event] = state.conductance
+        drift_cells(traces[event], state, params, 0.0, seen)
     return traces
 
 
@@ -71,7 +72,7 @@ def programmed(
     targets_uS : (targets,) array_like
         Conductances asked for.
     times_s : (times,) array_like
-        Times since programming.
+        Times since programming, growing.
     n_devices : int
         Devices per target.
     seed : int
@@ -84,26 +85,32 @@ def programmed(
     Raises
     ------
     InputError
-        If a target or a time is negative or not finite.
+        If a target or a time is negative or not finite, or times do not grow.
     """
     law = load(device)
     targets = np.atleast_1d(np.asarray(targets_uS, np.float32))
     times = np.atleast_1d(np.asarray(times_s, np.float64))
     if not all(np.isfinite(values).all() and (values >= 0).all() for values in (targets, times)):
         raise InputError("targets_uS and times_s: expected finite numbers, zero or larger")
+    if (np.diff(times) < 0).any():
+        raise InputError("times_s: expected growing times")
     state, params, keys = _fresh(law, targets.size * n_devices, seed)
     wanted = np.repeat(targets, n_devices)
     program_cells(0, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program)
     result = np.empty((times.size, targets.size * n_devices), np.float32)
+    now = 0.0
     for k, time in enumerate(times):
-        drift_cells(result[k], state, params, float(time), law.kernels.drifted)
+        if law.kernels.age is not None:
+            age_cells(0, wanted.size, state, float(time) - now, k + 1, keys["age"], law.kernels.age)
+        now = float(time)
+        drift_cells(result[k], state, params, now, law.kernels.drifted)
     return result.reshape(times.size, targets.size, n_devices)
 
 
 def _fresh(law: Law, cells: int, seed: int) -> tuple[Any, Any, dict[str, Any]]:
     if cells < 1:
         raise InputError(f"n_devices = {cells}: must be at least 1")
-    keys = {purpose: key(seed, "response", purpose) for purpose in ("construct", "program", "pulse")}
+    keys = {purpose: key(seed, "response", purpose) for purpose in ("construct", "program", "pulse", "age")}
     state, params = law.allocate(cells), law.params()
     construct_cells(0, cells, state, params, keys["construct"], law.kernels.construct)
     return state, params, keys

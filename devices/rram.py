@@ -126,7 +126,7 @@ class SoftBounds(Law):
 
     law: ClassVar[str] = "soft-bounds"
     polarity: ClassVar[Polarity] = "bipolar"
-    kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
+    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
     params_type: ClassVar[Any] = SoftBoundsParams
     state_type: ClassVar[Any] = SoftBoundsState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 6

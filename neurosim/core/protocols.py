@@ -87,6 +87,10 @@ class DeviceKernels(NamedTuple):
     """(cell, state, params, now_s) -> conductance in uS at the time now_s."""
     read_sigma: Callable[..., Any]
     """(conductance_uS, params) -> standard deviation in uS of white read noise, one read."""
+    stored: Callable[..., Any] | None = None
+    """(cell, state, params, now_s) -> conductance in uS while the clock stands; None: as the state has it."""
+    age: Callable[..., Any] | None = None
+    """(cell, state, seconds, event, key): let time pass for noise that switches by itself; None: there is none."""
 
 
 @runtime_checkable
@@ -95,7 +99,11 @@ class Device(Protocol):
 
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
-    kernels: ClassVar[DeviceKernels]
+
+    @property
+    def kernels(self) -> DeviceKernels:
+        """The numba functions of one cell."""
+        ...
 
     @property
     def name(self) -> str:

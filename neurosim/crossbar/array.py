@@ -16,6 +16,7 @@ from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.writer import Writer
+from neurosim.kernels.cells import flat
 
 _MODES = ("accumulate", "mixed", "online")
 _PRECISIONS = ("float32", "float64")
@@ -191,7 +192,7 @@ class Crossbar:
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if self.read.drift:
-            self._cells.now_s += float(seconds)
+            self._cells.advance(float(seconds))
 
     @property
     def now_s(self) -> float:
@@ -214,8 +215,7 @@ class Crossbar:
     @property
     def state_bytes(self) -> int:
         """Memory of the device state."""
-        arrays: dict[str, np.ndarray] = self._cells.state._asdict()
-        return sum(values.nbytes for values in arrays.values())
+        return sum(values.nbytes for values in flat(self._cells.state).values())
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""

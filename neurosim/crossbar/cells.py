@@ -10,7 +10,7 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, stored
+from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, program_cells, stored
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
 from neurosim.kernels.update import Grid, refresh_grid
@@ -50,8 +50,8 @@ class PairCells:
         self.block_rows = max(1, BLOCK_PAIRS // shape[1])
         self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
         self.now_s = 0.0
-        self.programs = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "program")}
+        self.programs = self.ages = 0
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "program", "age")}
         rows, cols = shape
         self.state = device.allocate(2 * rows * cols, precision)
         share(self._construct, self.row_blocks())
@@ -71,7 +71,9 @@ class PairCells:
     @property
     def read(self) -> Any:
         """The kernel that reads a conductance: as stored until the clock has moved, then drifted."""
-        return self.kernels.drifted if self.device.drifts and self.now_s > 0 else stored
+        if self.device.drifts and self.now_s > 0:
+            return self.kernels.drifted
+        return self.kernels.stored or stored
 
     @property
     def grid(self) -> Grid:
@@ -85,6 +87,21 @@ class PairCells:
         refresh_grid(
             *block, self._grid, self.state, self.params, self.now_s, self.read, self.kernels.read_sigma
         )
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        self.ages += 1
+        age = self.kernels.age
+        if age is None:
+            return
+        wide = 2 * self.shape[1]
+
+        def grow_older(block: tuple[int, int]) -> None:
+            first, last = block[0] * wide, block[1] * wide
+            age_cells(first, last, self.state, seconds, self.ages, self.keys["age"], age)
+
+        share(grow_older, self.row_blocks())
 
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""
@@ -125,19 +142,20 @@ class PairCells:
 
     def snapshot(self) -> State:
         """Return copies of the device state and of the clock."""
-        saved = {f"state.{name}": values.copy() for name, values in self.state._asdict().items()}
+        saved = {f"state.{name}": values.copy() for name, values in flat(self.state).items()}
         saved["row_sum"] = self.grid.row_sum.copy()
-        saved["clock"] = np.array([self.now_s, self.programs], np.float64)
+        saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
     def restore(self, saved: State) -> None:
         """Take back a snapshot; raises `CheckpointError` if an array is missing or has another shape."""
-        for name, values in self.state._asdict().items():
+        arrays = flat(self.state)
+        for name, values in arrays.items():
             found = saved.get(f"state.{name}")
             if found is None or found.shape != values.shape or found.dtype != values.dtype:
                 raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
-        for name, values in self.state._asdict().items():
+        for name, values in arrays.items():
             values[...] = saved[f"state.{name}"]
-        self.now_s, self.programs = float(saved["clock"][0]), int(saved["clock"][1])
+        self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self.forget_grid()
         self.grid.row_sum[:] = saved["row_sum"]

@@ -13,6 +13,21 @@ def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
     return state.conductance[cell]
 
 
+def flat(state: Any) -> dict[str, Any]:
+    """Return the arrays of a state by name; a state may hold that of another law inside."""
+    arrays: dict[str, Any] = {}
+    for name, values in state._asdict().items():
+        arrays |= flat(values) if isinstance(values, tuple) else {name: values}
+    return arrays
+
+
+@jit
+def age_cells(first: int, last: int, state: Any, seconds: float, event: int, key: Any, age: Any) -> None:
+    """Let time pass for the cells [first, last)."""
+    for cell in range(first, last):
+        age(cell, state, seconds, event, key)
+
+
 @jit
 def construct_cells(first: int, last: int, state: Any, params: Any, key: Any, construct: Any) -> None:
     """Draw the device-to-device parameters of cells [first, last)."""

@@ -13,6 +13,7 @@ from neurosim.core import protocols
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Device, Precision
+from neurosim.kernels.cells import flat
 from neurosim.reference.twin.draws import Key, words
 from neurosim.reference.twin.law import Draw, State, law_twin
 
@@ -50,7 +51,7 @@ class TwinCells:
         self.precision, self.dtype = precision, getattr(torch, precision)
         self.law = law_twin(device, precision, on)
         self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
-        self.now_s, self.programs = 0.0, 0
+        self.now_s, self.programs, self.ages = 0.0, 0, 0
         self.sparse = on.type == "cpu"
         """Whether only chosen cells are computed: looking which they are makes a GPU wait for the host."""
         self._keys: dict[str, Key] = {}
@@ -121,6 +122,12 @@ class TwinCells:
             low *= 2
         return energy
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        self.ages += 1
+        self.state = self.law.age(self.state, seconds, self._draws("age", self.ages))
+
     def program(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
         device = self.device
@@ -144,7 +151,7 @@ class TwinCells:
         """Return the conductances (instances, cells) now: as stored until the clock has moved, then drifted."""
         if self.device.drifts and self.now_s > 0:
             return self.law.drifted(self.state, self.now_s)
-        return self.state["conductance"]
+        return self.law.stored(self.state)
 
     @property
     def grid(self) -> Grid:
@@ -165,10 +172,10 @@ class TwinCells:
         saved = {
             f"state.{name}": values[instance].cpu().numpy().copy() for name, values in self.state.items()
         }
-        for name, values in self.device.allocate(1, self.precision)._asdict().items():
+        for name, values in flat(self.device.allocate(1, self.precision)).items():
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
-        saved["clock"] = np.array([self.now_s, self.programs], np.float64)
+        saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
     def restore(self, instance: int, saved: protocols.State) -> None:
@@ -180,5 +187,5 @@ class TwinCells:
             if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
                 raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
             values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
-        self.now_s, self.programs = float(saved["clock"][0]), int(saved["clock"][1])
+        self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self._grid = None

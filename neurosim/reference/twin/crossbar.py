@@ -181,7 +181,7 @@ class TorchCrossbar:
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if self.read.drift:
-            self._cells.now_s += float(seconds)
+            self._cells.advance(float(seconds))
 
     @property
     def now_s(self) -> float:

@@ -27,8 +27,12 @@ class TwinLaw:
     """
 
     def __init__(self, device: Device, precision: Precision, on: torch.device):
+        params = device.params(precision)
+        own: Any = getattr(params, "law", params)
+        self._set(device, precision, own._asdict(), on)
+
+    def _set(self, device: Device, precision: Precision, given: dict[str, Any], on: torch.device) -> None:
         self.device, self.dtype = device, getattr(torch, precision)
-        given = device.params(precision)._asdict()
         self.on = {name: bool(value) for name, value in given.items()}
         self.params = SimpleNamespace(
             **{name: torch.tensor(value, dtype=self.dtype, device=on) for name, value in given.items()}
@@ -64,6 +68,14 @@ class TwinLaw:
         """Conductance in uS at the time now_s."""
         return state["conductance"]
 
+    def stored(self, state: State) -> Tensor:
+        """Conductance in uS while the clock stands."""
+        return state["conductance"]
+
+    def age(self, state: State, seconds: float, draw: Draw) -> State:
+        """Let time pass for noise that switches by itself."""
+        return state
+
     def read_sigma(self, conductance_uS: Tensor) -> Tensor:
         """Standard deviation in uS of white noise of one read."""
         p = self.params
@@ -86,7 +98,12 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
             f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
             "and register it under the entry points neurosim.law_twins"
         ) from None
-    return found(device, precision, on)
+    twin = found(device, precision, on)
+    if device.kernels.age is None:
+        return twin
+    from neurosim.reference.twin.around import AroundTwin
+
+    return AroundTwin(twin, device, precision, on)
 
 
 def clamp(values: Tensor, low: Any, high: Any) -> Tensor:
