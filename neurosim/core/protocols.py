@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_c
 import numpy as np
 from numpy.typing import NDArray
 
+# real arrays in the precision of their crossbar: float32 unless float64 was asked for
 Floats = NDArray[np.floating[Any]]
-"""Real arrays of an array's precision: float32 unless float64 was asked for."""
 Precision = Literal["float32", "float64"]
 State = dict[str, NDArray[Any]]
 UpdateMode = Literal["accumulate", "mixed", "online"]
