@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.core.errors import InputError
+from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted, stored
@@ -94,7 +94,14 @@ class DeviceSynapses:
         ------
         InputError
             If it has another shape or type.
+        CapabilityError
+            If the device has effects around its law, which hold the conductances too.
         """
+        if self.device.kernels.stored is not None:
+            raise CapabilityError(
+                f"{self.device.name}: shared memory does not reach into the effects around a law yet; switch off "
+                "faults, wear, telegraph and 1/f noise, relaxation and temperature"
+            )
         own = self.state.conductance
         if memory.shape != own.shape or memory.dtype != own.dtype:
             raise InputError(f"memory: expected {own.shape} {own.dtype}, got {memory.shape} {memory.dtype}")
@@ -104,6 +111,7 @@ class DeviceSynapses:
     def conductance_uS(self) -> NDArray[np.float32]:
         """Return the conductances (inputs, neurons): as pulses leave them at time zero, then drifted."""
         out = np.empty(self.state.conductance.size, np.float32)
-        read = self.device.kernels.drifted if self.device.drifts and self.now_s > 0 else stored
+        kernels = self.device.kernels
+        read = kernels.drifted if self.device.drifts and self.now_s > 0 else kernels.stored or stored
         drift_cells(out, self.state, self._params, self.now_s, read)
         return out.reshape(self.shape)
