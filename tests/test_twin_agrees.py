@@ -13,7 +13,7 @@ from neurosim.devices.card import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import OPERATIONS, compare_operations, compare_rule, difference
 from neurosim.study.spec import Arm, Experiment
-from neurosim.study.validate import train_once, validate
+from neurosim.study.validate import judged, train_once, validate
 
 PRECISIONS = ("float32", "float64")
 CARDS = sorted(cards())
@@ -142,3 +142,25 @@ def test_validate_ends_with_one_when_a_bound_fails(monkeypatch, capsys):
         cli.main()
     assert stopped.value.code == 1
     assert "DISAGREE" in capsys.readouterr().out
+
+
+def line(seed: int, precision: str, numba: float, torch: float) -> dict:
+    scores = {score: {"numba": numba, "torch": torch} for score in ("accuracy", "vote")}
+    return {"arm": "a", "seed": seed, "precision": precision, "test_size": 10_000, **scores}
+
+
+@pytest.mark.parametrize(
+    ("precision", "pairs", "holds"),
+    [
+        ("float64", [(0.95, 0.95), (0.94, 0.9404)], True),
+        ("float64", [(0.95, 0.95), (0.94, 0.941)], False),
+        ("float32", [(0.95, 0.953)], True),
+        ("float32", [(0.95, 0.96)], False),
+        ("float32", [(0.95, 0.94), (0.93, 0.945), (0.94, 0.938)], True),
+        ("float32", [(0.95, 0.94), (0.93, 0.92), (0.94, 0.9301)], False),
+        ("float32", [(0.95, 0.9502), (0.93, 0.9302), (0.94, 0.9402)], True),
+    ],
+)
+def test_a_training_is_judged_by_its_seeds(precision, pairs, holds):
+    lines = [line(seed, precision, *pair) for seed, pair in enumerate(pairs)]
+    assert {one["holds"] for one in judged(lines)} == {holds}

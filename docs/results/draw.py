@@ -13,6 +13,7 @@ from neurosim.report.style import to_svg
 from neurosim.report.text import percent, si, spread
 from neurosim.report.tolerance import tolerance_curves
 from neurosim.report.transfer import Aged, aging_curves, duration, table_rows
+from neurosim.report.validation import validation_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
 
 FOLDER = Path(__file__).parent
@@ -117,6 +118,19 @@ def draw_aged(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
+def draw_validation(name: str, values: dict[str, Any]) -> None:
+    """Tables of one cross-validation of the backends."""
+    parts = [f"# {name}\n\nnumba against torch {values['machines'][0]['versions']['torch']}.\n"]
+    for machine in values["machines"]:
+        config = machine["config"]
+        parts.append(
+            f"Torch on {machine['torch_device']}; trainings on {config['dataset']}, {config['neurons']} neurons, "
+            f"first seed {config['first_seed']}. Every bound holds: {'yes' if machine['holds'] else 'NO'}.\n\n"
+            f"{validation_markdown(machine)}"
+        )
+    (FOLDER / f"{name}.md").write_text("\n".join(parts), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -127,6 +141,8 @@ def main() -> None:
             draw_aged(file.stem, values)
         elif "summary" in values:
             draw_results(file.stem, values)
+        elif "machines" in values:
+            draw_validation(file.stem, values)
 
 
 if __name__ == "__main__":
