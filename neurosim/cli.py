@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from neurosim import __version__
 from neurosim.core.errors import ConfigError, NeurosimError
@@ -30,6 +31,7 @@ app.add_typer(devices_app, name="devices")
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
+CardName = Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]
 TRANSFER_ONLY = {"weights", "layers", "times"}
 """Options of `compare` about weights that were trained elsewhere."""
@@ -208,39 +210,46 @@ def report_command(
 
 
 @devices_app.command("list")
-def list_devices() -> None:
+def list_devices(json_file: Json = None) -> None:
     """Print the known device cards."""
-    from rich.table import Table
-
     from neurosim.devices.card import cards, read
+    from neurosim.report.device_table import cards_table, facts
+    from neurosim.study.store import write_json
 
-    table = Table("name", "technology", "law", "window", "source")
-    for file in cards().values():
-        card = read(file)
-        device = card.device()
-        window = f"{device.g_min_uS:g} to {device.g_max_uS:g} uS"
-        table.add_row(card.name, card.technology, card.law, window, card.citation)
-    Console().print(table)
+    known = [read(file) for file in cards().values()]
+    if json_file is not None:
+        write_json(json_file, [facts(card) for card in known])
+    Console(width=None if sys.stdout.isatty() else 160).print(cards_table(known))
 
 
 @devices_app.command("show")
-def show_device(name: Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]) -> None:
+def show_device(name: CardName, json_file: Json = None) -> None:
     """Print one card: every number with its unit and source."""
-    from rich.table import Table
-
     from neurosim.devices.card import find
+    from neurosim.report.device_table import card_heading, numbers, numbers_table
+    from neurosim.study.store import write_json
 
     card = find(name)
-    card.device()
-    console = Console()
-    console.print(f"[bold]{card.name}[/bold]: {card.summary}\n{card.technology}; law {card.law}")
-    console.print(card.citation)
-    table = Table("parameter", "value", "unit", "source")
-    for parameter, number in card.parameters.items():
-        table.add_row(parameter, f"{number.value:g}", number.unit, number.source)
-    console.print(table)
-    for note in card.notes:
-        console.print(f"- {note}")
+    heading = card_heading(card)
+    if json_file is not None:
+        write_json(json_file, numbers(card))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(heading, numbers_table(card), *(Text(f"- {note}") for note in card.notes), sep="\n")
+
+
+@devices_app.command("plot")
+def plot_device(
+    name: CardName,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help=".svg, .png or .pdf; default NAME.svg.")
+    ] = None,
+) -> None:
+    """Draw one page: traces, steps, programming error, levels, drift and read noise."""
+    from neurosim.devices.card import find
+    from neurosim.report.device_sheet import write_sheet
+
+    card = find(name)
+    print(f"figure: {write_sheet(card, out or Path(f'{Path(card.name).name}.svg'))}")
 
 
 def _only_fitting_options(context: typer.Context) -> None:

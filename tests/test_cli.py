@@ -93,6 +93,12 @@ class TestBadInput:
         refused(found, "unknown device card 'pcm-nandakumar'", "did you mean 'pcm-nandakumar-2018'")
         assert not (tmp_path / "out").exists()
 
+    def test_unknown_device_to_plot(self, tmp_path: Path) -> None:
+        refused(
+            neurosim("devices", "plot", "pcm-nandakumar", cwd=tmp_path), "did you mean 'pcm-nandakumar-2018'"
+        )
+        assert list(tmp_path.iterdir()) == []
+
     def test_unknown_key(self, tmp_path: Path) -> None:
         (tmp_path / "e.toml").write_text("neurns = 20\n")
         refused(neurosim("compare", "e.toml", "--out", "out", cwd=tmp_path), "e.toml", "neurons")

@@ -81,6 +81,16 @@ def to_png(figure: Figure, dpi: int = 110) -> bytes:
     return _saved(figure, "png", dpi=dpi)
 
 
+@styled
+def to_pdf(figure: Figure) -> bytes:
+    """Return the figure as PDF, the same bytes for the same figure."""
+    return _saved(figure, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+
+
+SAVERS: dict[str, Callable[[Figure], bytes]] = {".svg": to_svg, ".png": to_png, ".pdf": to_pdf}
+"""How a figure becomes a file, by the ending of the file's name."""
+
+
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format=kind, **options)
