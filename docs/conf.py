@@ -1,4 +1,4 @@
-"""Sphinx configuration: no network, nothing executed; device tables and notebooks are copied in when built."""
+"""Sphinx configuration: no network, no notebook executed; cards become tables and figures when built."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ from sphinx.pycode import ModuleAnalyzer
 
 import neurosim
 from neurosim.devices.card import CARDS, Card, read
+from neurosim.report.device_sheet import device_sheet
+from neurosim.report.device_table import on_off_words, states_words, window_words
+from neurosim.report.style import to_svg
 
 HERE = Path(__file__).resolve().parent
+SHEET_DEVICES = 300
+"""Devices behind the figures of the gallery: fewer than `neurosim devices plot` takes, to build fast."""
 
 project = "neurosim"
 author = "The neurosim authors"
@@ -70,34 +75,52 @@ def copy_notebooks(_: Sphinx) -> None:
         stale.unlink()
 
 
-def write_device_tables(_: Sphinx) -> None:
-    """Write one table of all shipped cards and one of the numbers of each, from the cards themselves."""
-    shipped = [read(file) for file in sorted(CARDS.glob("*.toml"))]
-    lines = ["| card | technology | law | window | rest | nominal step |", "|---|---|---|---|---|---|"]
+def write_device_pages(_: Sphinx) -> None:
+    """Write one table of all shipped cards, and of each its figure and numbers, from the cards themselves."""
+    shipped = sorted(map(read, CARDS.glob("*.toml")), key=lambda card: (card.law == "ideal", card.name))
+    folder = HERE / "_generated" / "gallery"
+    folder.mkdir(parents=True, exist_ok=True)
     for card in shipped:
-        device = card.device()
-        window = f"{device.g_min_uS:g} to {device.g_max_uS:g} µS"
-        numbers = f"{window} | {device.g_rest_uS:g} µS | {device.nominal_step_uS:.3g} µS"
-        lines.append(f"| `{card.name}` | {card.technology} | `{card.law}` | {numbers} |")
-    text = "\n".join([*lines, "", *(line for card in shipped for line in _numbers_of(card))])
-    folder = HERE / "_generated"
-    folder.mkdir(exist_ok=True)
-    target = folder / "cards.md"
+        (folder / f"{card.name}.svg").write_bytes(to_svg(device_sheet(card, n_devices=SHEET_DEVICES)))
+    for stale in {file.stem for file in folder.glob("*.svg")} - {card.name for card in shipped}:
+        (folder / f"{stale}.svg").unlink()
+    _write_if_new(HERE / "_generated" / "cards.md", _table_of(shipped))
+    _write_if_new(HERE / "_generated" / "gallery.md", [line for card in shipped for line in _page_of(card)])
+
+
+def _write_if_new(target: Path, lines: list[str]) -> None:
+    text = "\n".join(lines)
     if not target.exists() or target.read_text(encoding="utf-8") != text:
         target.write_text(text, encoding="utf-8")
 
 
-def _numbers_of(card: Card) -> list[str]:
+def _table_of(shipped: list[Card]) -> list[str]:
+    lines = [
+        "| card | technology | law | window | rest | nominal step | states | on/off |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for card in shipped:
+        device = card.device()
+        step = f"{device.g_rest_uS:g} µS | {device.nominal_step_uS:.3g} µS"
+        numbers = f"{window_words(device)} | {step} | {states_words(device)} | {on_off_words(device)}"
+        link = f"[{card.name}](gallery.md#{card.name})"
+        lines.append(f"| {link} | {card.technology} | `{card.law}` | {numbers} |")
+    return lines
+
+
+def _page_of(card: Card) -> list[str]:
     rows = [
         f"| `{name}` | {number.value:.6g} | {number.unit} | {number.source} |"
         for name, number in card.parameters.items()
     ]
     return [
-        f"### {card.name}",
+        f"## {card.name}",
         "",
         f"{card.summary}. {card.citation}.",
         "",
         *(f"* {note}" for note in card.notes),
+        "",
+        f"![{card.name}: what pulses, programming, time and reads do](_generated/gallery/{card.name}.svg)",
         "",
         "| parameter | value | unit | source |",
         "|---|---|---|---|",
@@ -172,4 +195,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", add_fields, priority=900)
     app.connect("builder-inited", copy_notebooks)
-    app.connect("builder-inited", write_device_tables)
+    app.connect("builder-inited", write_device_pages)
