@@ -30,7 +30,7 @@ from neurosim.study.store import whole_file
 UP, DOWN = PALETTE[:2]
 GREY = "#a0a0a0"
 EXAMPLES = 20
-FEWEST_PULSES, MOST_PULSES = 10, 20_000
+FEWEST_PULSES, MOST_PULSES = 10, 15_000
 MOST_SAMPLES = 6_000_000
 """Pulses times devices of one sheet; finer devices are shown with fewer devices."""
 MOST_POINTS = 300
@@ -40,7 +40,7 @@ MOST_STEPS = 40
 LEVELS = 8
 YEAR_S = 365.25 * 86400
 TIMES = {"1 µs": 1e-6, "1 ms": 1e-3, "1 s": 1.0, "1 min": 60.0, "1 h": 3600.0,
-         "1 day": 86400.0, "1 month": YEAR_S / 12, "1 year": YEAR_S}  # fmt: skip
+         "1 d": 86400.0, "30 d": 30 * 86400.0, "1 y": YEAR_S}  # fmt: skip
 
 
 class Sweep(NamedTuple):
@@ -88,7 +88,7 @@ def device_sheet(card: Card | str | Path, n_devices: int = 1000, seed: int = 0) 
     Returns
     -------
     figure : matplotlib Figure
-        Six panels: traces, steps, programming error, programmed levels, drift, read noise.
+        Six panels: traces, steps, programming error, programmed levels, read noise, drift.
 
     Raises
     ------
@@ -102,9 +102,9 @@ def device_sheet(card: Card | str | Path, n_devices: int = 1000, seed: int = 0) 
     figure = new_figure(10.0, 8.6, layout=None)
     _header(figure, card, device)
     panels = figure.subplots(
-        3, 2, gridspec_kw={"left": 0.09, "right": 0.96, "bottom": 0.055, "top": 0.825, "hspace": 0.62, "wspace": 0.33}
+        3, 2, gridspec_kw={"left": 0.09, "right": 0.905, "bottom": 0.055, "top": 0.825, "hspace": 0.62, "wspace": 0.26}
     )  # fmt: skip
-    (traces, steps), (error, levels), (drift, noise) = panels
+    (traces, steps), (error, levels), (noise, drift) = panels
     found = sweep(device, n_devices, seed)
     _traces(traces, device, found)
     _steps(steps, device, found)
@@ -344,10 +344,12 @@ def _drift(axes: Axes, device: Law, n_devices: int, seed: int) -> None:
         low, high = mean[:, k] - sigma[:, k], mean[:, k] + sigma[:, k]
         axes.fill_between(times, low, high, color=colour, alpha=0.25, lw=0)
         axes.plot(times, mean[:, k], color=colour, lw=1.8, label=f"{target:g} µS")
-        change = number(100 * (mean[-1, k] / mean[0, k] - 1), 0) if mean[0, k] > 0 else "0"
-        sign = "" if change.startswith(MINUS) else "+"
+        change = number(100 * (mean[-1, k] / max(mean[0, k], 1e-12) - 1), 0)
+        change = change if change.startswith(MINUS) else f"+{change}"
+        own = found[-1, k][found[0, k] > 0] / found[0, k][found[0, k] > 0]
+        spread = np.diff(np.quantile(own, (0.16, 0.84)))[0] / 2 if own.size else 0.0
         axes.annotate(
-            f"{sign}{change} %", (1, mean[-1, k]), (4, 0), xycoords=("axes fraction", "data"),
+            f"{change} ± {number(100 * spread, 0)} %", (1, mean[-1, k]), (4, 0), xycoords=("axes fraction", "data"),
             textcoords="offset points", ha="left", va="center", fontsize=8,
         )  # fmt: skip
     axes.set(xscale="log", xlim=(start, YEAR_S))
