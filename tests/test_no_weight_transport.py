@@ -87,7 +87,7 @@ def arrays_under_test() -> list[Any]:
     return [
         *(Crossbar((ROWS, COLS), name, seed=1) for name in (IDEAL, PCM, HFO2)),
         IdealArray((ROWS, COLS)),
-        IdealArray((ROWS, COLS), np.float64),
+        IdealArray((ROWS, COLS), "float64"),
     ]
 
 
@@ -124,12 +124,8 @@ def test_a_rule_sees_plain_arrays_of_inputs_currents_and_norms_only():
         assert [given.shape for given in rest] == [(COLS,), (BATCH, ROWS), (BATCH, COLS)] * 3
         for given in rest:
             assert type(given) is np.ndarray
-            assert given.dtype == (np.float64 if given.shape == (BATCH, COLS) and _is_double(array) else F)
+            assert given.dtype == array.precision
             assert given.base is None or given.flags.owndata
-
-
-def _is_double(array: Any) -> bool:
-    return array.ideal and array._weights.dtype == np.float64
 
 
 @pytest.mark.parametrize("mode", MODES)

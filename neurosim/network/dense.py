@@ -91,13 +91,11 @@ class Dense:
 
 
 def _in_precision(state: State, precision: Precision) -> State:
-    """The rule's real numbers in the precision of its array; tensors have it already."""
-    return {
-        name: values.astype(precision)
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f"
-        else values
-        for name, values in state.items()
-    }
+    """Bring the rule's real numbers to the precision of its array; tensors have it already."""
+    for name, values in state.items():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+            state[name] = values.astype(precision, copy=False)
+    return state
 
 
 def _below(saved: State, prefix: str) -> State:
