@@ -31,8 +31,9 @@ class ExpStepTwin(SteppedTwin):
         gain = torch.where(up, p.curve_gain_up, p.curve_gain_down)
         rate = torch.where(up, p.curve_rate_up, p.curve_rate_down)
         z = 2 * p.curve_slope * (g - p.g_origin_uS) / (state["upper"] - state["lower"]) + p.curve_offset
-        share: Tensor = torch.clamp(1 - gain * torch.exp(sign * rate * z), min=0)
-        return share * (1 + p.cycle_to_cycle * xi)
+        left = torch.clamp(1 - gain * torch.exp(sign * rate * z), min=0)
+        share: Tensor = left * (1 + p.cycle_to_cycle * xi)
+        return share
 
 
 class PowerStepTwin(SteppedTwin):
@@ -43,5 +44,5 @@ class PowerStepTwin(SteppedTwin):
         p = self.params
         left = torch.where(up, state["upper"] - g, g - state["lower"])
         exponent = torch.where(up, p.exponent_up, p.exponent_down)
-        share: Tensor = (left / (state["upper"] - state["lower"])) ** exponent
-        return share * (1 + p.cycle_to_cycle * xi)
+        share: Tensor = (left / (state["upper"] - state["lower"])) ** exponent * (1 + p.cycle_to_cycle * xi)
+        return share
