@@ -107,7 +107,9 @@ class ExpStep(Stepped):
     """
 
     law: ClassVar[str] = "exp-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, exp_pulse, reset, stored, read_sigma)
+    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
+        construct, program, exp_pulse, reset, stored, read_sigma
+    )
     params_type: ClassVar[Any] = ExpStepParams
 
     curve_slope: float = quantity("1")
