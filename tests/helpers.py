@@ -191,6 +191,10 @@ def digest() -> dict[str, list[float]]:
         "pcm": devices.pulse_response(PCM, [1, 1, 1, -1, 1], 6, seed=1).ravel().tolist(),
         "rram": devices.pulse_response(HFO2, [1, -1, 1], 6, seed=1).ravel().tolist(),
     }
+    for name in ("rram-hfo2-exp-gong-2018", "ecram-li-tang-2018", "example-power-step"):
+        found[name] = devices.pulse_response(name, [1, -1, 1], 6, seed=1).ravel().tolist()
+    label = devices.load("epiram-sige-choi-2018").with_parameters(nonlinearity_spread=0.2)
+    found["label"] = devices.pulse_response(label, [1, -1, 1], 6, seed=1).ravel().tolist()
     for name in (PCM, HFO2):
         array = Crossbar((6, 4), name, seed=2)
         array.program(small_weights(6, 4))

@@ -133,7 +133,16 @@ def test_a_missing_file_a_folder_and_an_unknown_name_say_so(tmp_path):
 
 
 def test_entry_points_list_the_built_ins():
-    assert {"ideal", "soft-bounds", "pcm-accumulative"} <= set(registry.names("device law"))
+    laws = {
+        "ideal",
+        "pcm-accumulative",
+        "constant-step",
+        "linear-step",
+        "soft-bounds",
+        "exp-step",
+        "power-step",
+    }
+    assert laws | {"nonlinearity-label"} <= set(registry.names("device law"))
     assert {"softhebb", "softhebb-paper"} <= set(registry.names("rule"))
     assert "neurosim" in registry.names("card folder")
     for kind in ("device law", "rule", "card folder"):

@@ -1,81 +1,48 @@
-"""Torch twin of `neurosim.devices.rram`."""
+"""Torch twins of `neurosim.devices.rram`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurosim.reference.twin.law import Draw, State, TwinLaw, clamp
+from neurosim.reference.twin.bipolar import SteppedTwin
+from neurosim.reference.twin.law import State
 
 
-class SoftBoundsTwin(TwinLaw):
+class SoftBoundsTwin(SteppedTwin):
     """Steps that shrink linearly towards each bound (Gong & Rasch, IEDM 2022)."""
 
-    def construct(self, draw: Draw) -> State:
-        """Draw bounds and steps of every device."""
+    def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
+        """One at the origin, zero at the bound ahead."""
         p = self.params
-        a, b, c, d = draw(0)
-        spread = self.normal(a)
-        gain = torch.exp(p.step_spread_lognormal * spread) + p.step_spread * spread
-        above = p.span_uS * torch.abs(p.state_max * (1 + p.state_max_spread * self.normal(b)))
-        below = p.span_uS * torch.abs(p.state_min * (1 + p.state_min_spread * self.normal(c)))
-        tilt = p.asymmetry_spread * self.normal(d)
-        step_uS = p.step * p.span_uS
-        upper, lower = p.g_rest_uS + above, torch.clamp(p.g_rest_uS - below, min=0)
-        e, f, _, _ = draw(1)
-        stuck = p.g_rest_uS + p.corrupt_range * (2 * self.uniform(f) - 1) * p.span_uS
-        corrupt = self.uniform(e) < p.corrupt_share
-        upper, lower = torch.where(corrupt, stuck, upper), torch.where(corrupt, stuck, lower)
-        rest = clamp(p.g_rest_uS, lower, upper)
-        return {
-            "conductance": rest,
-            "persistent": rest.clone(),
-            "upper": upper,
-            "lower": lower,
-            "step_up": torch.abs(gain + tilt) * step_uS,
-            "step_down": torch.abs(gain - tilt) * step_uS,
-        }
+        reach = torch.where(up, state["upper"] - p.g_origin_uS, p.g_origin_uS - state["lower"])
+        share: Tensor = 1 - sign * (g - p.g_origin_uS) / reach + p.cycle_to_cycle * xi
+        return share
 
-    def _at(self, state: State, conductance: Tensor) -> tuple[State, Tensor]:
-        energy = self.params.program_energy_J.double().expand(conductance.shape)
-        return {**state, "persistent": conductance, "conductance": conductance.clone()}, energy
 
-    def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
-        """Target plus a residual error, within the device's own bounds."""
-        reached = target_uS + self.params.program_sigma_uS * self.normal(draw(0)[0])
-        return self._at(state, clamp(reached, state["lower"], state["upper"]))
+class ExpStepTwin(SteppedTwin):
+    """Steps that depend exponentially on the state (Gong et al. 2018)."""
 
-    def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:
-        """To the device's own lower bound."""
-        return self._at(state, state["lower"].clone())
-
-    def pulse(
-        self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
-    ) -> tuple[State, Tensor]:
-        """Step by step towards the bound; then write noise on what is seen."""
+    def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
+        """A curve for each direction, never negative in the mean."""
         p = self.params
-        up, size = counts > 0, counts.abs()
-        sign = torch.where(up, 1.0, -1.0).to(self.dtype)
-        step = torch.where(up, state["step_up"], state["step_down"])
-        reach = torch.where(up, state["upper"] - p.g_rest_uS, p.g_rest_uS - state["lower"])
-        answers = (state["upper"] > state["lower"]) & (size > 0)
-        words = draw(0)
-        last = words[3]
-        g = state["persistent"]
-        for k in range(most):
-            share_left = 1 - sign * (g - p.g_rest_uS) / reach
-            if self.on["cycle_to_cycle"]:
-                if k > 0 and k % 3 == 0:
-                    words = draw(k // 3)
-                share_left = share_left + p.cycle_to_cycle * self.normal(words[k % 3])
-            moved = clamp(g + sign * (step * share_left), state["lower"], state["upper"])
-            g = torch.where(answers & (k < size), moved, g)
-        seen = g
-        if self.on["write_noise"]:
-            shift = p.write_noise * p.step * p.span_uS
-            seen = torch.clamp(g + shift * self.normal(last), min=0)
-        before = state["conductance"]
-        after = torch.where(answers, seen, before)
-        mean_uS = 0.5 * (before + after)
-        energy = p.write_energy_per_uS.double() * mean_uS.double() * size
-        return {**state, "persistent": g, "conductance": after}, energy
+        gain = torch.where(up, p.curve_gain_up, p.curve_gain_down)
+        rate = torch.where(up, p.curve_rate_up, p.curve_rate_down)
+        z = 2 * p.curve_slope * (g - p.g_origin_uS) / (state["upper"] - state["lower"]) + p.curve_offset
+        left = torch.clamp(1 - gain * torch.exp(sign * rate * z), min=0)
+        share: Tensor = left * (1 + p.cycle_to_cycle * xi)
+        return share
+
+
+class PowerStepTwin(SteppedTwin):
+    """Steps that shrink as a power of the distance to the bound ahead (Fusi & Abbott 2007)."""
+
+    def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
+        """One at the opposite bound, zero at the bound ahead."""
+        p = self.params
+        left = torch.where(up, state["upper"] - g, g - state["lower"])
+        exponent = torch.where(up, p.exponent_up, p.exponent_down)
+        share: Tensor = (left / (state["upper"] - state["lower"])) ** exponent * (1 + p.cycle_to_cycle * xi)
+        return share

@@ -1,0 +1,260 @@
+"""What devices that identical pulses move up and down in small steps share; a law adds its own step.
+
+`step_by_step` gives the pulses: each moves the persistent conductance by the device's step times the law's
+share of it at the present state, within the device's own bounds.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from neurosim.core.protocols import Floats, Polarity
+from neurosim.devices.law import Law, quantity
+from neurosim.kernels.jit import inlined
+from neurosim.kernels.random import normal, philox, uniform
+
+_ONE = np.float32(1.0)
+_ZERO = np.float32(0.0)
+
+PULSED = (
+    "g_rest_uS", "span_uS", "step", "cycle_to_cycle", "write_noise", "program_sigma_uS", "program_energy_J",
+    "write_energy_per_uS", "reset_energy_per_uS", "read_noise_relative", "read_noise_floor_uS",
+)  # fmt: skip
+"""What the shared kernels read of any bipolar law."""
+STEPPED = (
+    *PULSED, "g_origin_uS", "state_max", "state_min", "step_spread", "step_spread_lognormal",
+    "state_max_spread", "state_min_spread", "asymmetry", "asymmetry_spread", "corrupt_share", "corrupt_range",
+)  # fmt: skip
+"""What they read of a law on the normalised state."""
+
+
+def numbers(name: str, module: str, *fields: str) -> Any:
+    """Return the named tuple type of a law's parameters; `module` must hold it under that `name`."""
+    return namedtuple(name, fields, module=module)
+
+
+class BipolarState(NamedTuple):
+    conductance: Floats
+    persistent: Floats
+    upper: Floats
+    lower: Floats
+    step_up: Floats
+    step_down: Floats
+
+
+class SlopedState(NamedTuple):
+    """State of laws whose step shrinks by a slope of each device's own, per uS."""
+
+    conductance: Floats
+    persistent: Floats
+    upper: Floats
+    lower: Floats
+    step_up: Floats
+    step_down: Floats
+    slope_up: Floats
+    slope_down: Floats
+
+
+@inlined
+def settle(cell: int, reached_uS: Any, state: Any) -> None:
+    """Put a cell where it is to stand, within its own bounds, without write noise."""
+    reached = min(max(reached_uS, state.lower[cell]), state.upper[cell])
+    state.persistent[cell] = reached
+    state.conductance[cell] = reached
+
+
+@inlined
+def construct(cell: int, state: Any, params: Any, key: Any) -> None:
+    a, b, c, d = philox(cell, 0, 0, key)
+    e, f, _, _ = philox(cell, 0, 1, key)
+    spread = normal(a)
+    gain = np.exp(params.step_spread_lognormal * spread) + params.step_spread * spread
+    upper = params.span_uS * abs(params.state_max * (_ONE + params.state_max_spread * normal(b)))
+    lower = params.span_uS * abs(params.state_min * (_ONE + params.state_min_spread * normal(c)))
+    tilt = params.asymmetry_spread * normal(d)
+    step_uS = params.step * params.span_uS
+    state.step_up[cell] = abs(gain + min(params.asymmetry, _ZERO) + tilt) * step_uS
+    state.step_down[cell] = abs(gain - max(params.asymmetry, _ZERO) - tilt) * step_uS
+    state.upper[cell] = params.g_origin_uS + upper
+    state.lower[cell] = max(params.g_origin_uS - lower, _ZERO)
+    if uniform(e) < params.corrupt_share:
+        offset = params.corrupt_range * (np.float32(2.0) * uniform(f) - _ONE)
+        state.upper[cell] = params.g_origin_uS + offset * params.span_uS
+        state.lower[cell] = state.upper[cell]
+    settle(cell, params.g_rest_uS, state)
+
+
+@inlined
+def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
+    settle(cell, target_uS + params.program_sigma_uS * normal(philox(cell, event, 0, key)[0]), state)
+    return params.program_energy_J
+
+
+@inlined
+def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
+    settle(cell, state.lower[cell], state)
+    return params.program_energy_J
+
+
+@inlined
+def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key: Any, share: Any) -> Any:
+    """Give pulses whose steps are the device's own times share(cell, g, sign, xi, state, params).
+
+    xi is the pulse's standard normal, zero where the law has no cycle-to-cycle noise.
+    """
+    upper, lower = state.upper[cell], state.lower[cell]
+    g = state.persistent[cell]
+    before = state.conductance[cell]
+    if upper > lower:
+        sign = _ONE if count > 0 else -_ONE
+        step = state.step_up[cell] if count > 0 else state.step_down[cell]
+        words = philox(cell, event, 0, key)
+        last_word = words[3]
+        for k in range(abs(count)):
+            if k > 0 and k % 3 == 0:
+                words = philox(cell, event, k // 3, key)
+            xi = _ZERO
+            if params.cycle_to_cycle > _ZERO:
+                xi = normal(words[k % 3])
+            g += sign * (step * share(cell, g, sign, xi, state, params))
+            g = min(max(g, lower), upper)
+        state.persistent[cell] = g
+        if params.write_noise > _ZERO:
+            shift = params.write_noise * params.step * params.span_uS
+            g = max(g + shift * normal(last_word), _ZERO)
+        state.conductance[cell] = g
+    mean_uS = np.float32(0.5) * (before + state.conductance[cell])
+    energy_per_uS = params.write_energy_per_uS if count > 0 else params.reset_energy_per_uS
+    return np.float64(energy_per_uS) * np.float64(mean_uS) * abs(count)
+
+
+class Bipolar(Law):
+    """Base of bipolar laws: energy of a pulse, program-and-verify, write noise.
+
+    A subclass has `step` and `span_uS`, in whose product write noise is measured, and names a pulse kernel.
+    """
+
+    polarity: ClassVar[Polarity] = "bipolar"
+
+    cycle_to_cycle: float | None = quantity("1", None, noise=True, ge=0)
+    """Standard deviation of one pulse, in steps."""
+    write_noise: float | None = quantity("1", None, noise=True, ge=0)
+    """Standard deviation of the seen around the persistent conductance, in steps."""
+    program_tolerance: float | None = quantity("1", None, noise=True, ge=0)
+    """Residual error of program-and-verify, as a share of the window."""
+    program_pulses: float = quantity("1", 10.0, ge=0)
+    """Mean number of pulses of one program-and-verify."""
+    write_voltage_V: float = quantity("V", gt=0)
+    write_time_s: float = quantity("s", gt=0)
+    reset_voltage_V: float | None = quantity("V", None, gt=0)
+    """Magnitude of the voltage of a pulse down; None: as of a pulse up."""
+    reset_time_s: float | None = quantity("s", None, gt=0)
+
+    @property
+    def program_sigma_uS(self) -> float:
+        """Residual programming error."""
+        return (self.program_tolerance or 0.0) * (self.g_max_uS - self.g_min_uS)
+
+    @property
+    def pulse_voltage_V(self) -> float:
+        """The larger of both write voltages."""
+        return max(self.write_voltage_V, self.reset_voltage_V or 0.0)
+
+    @property
+    def write_energy_per_uS(self) -> float:
+        """Energy of one pulse up in joule for each uS of cell conductance, V^2 G t."""
+        return self.write_voltage_V**2 * self.write_time_s * 1e-6
+
+    @property
+    def reset_energy_per_uS(self) -> float:
+        """The same of one pulse down."""
+        voltage_V = self.reset_voltage_V or self.write_voltage_V
+        return voltage_V**2 * (self.reset_time_s or self.write_time_s) * 1e-6
+
+    @property
+    def program_energy_J(self) -> float:
+        """Energy of one program-and-verify at the middle of the window."""
+        return self.program_pulses * self.write_energy_per_uS * (self.g_min_uS + self.g_max_uS) / 2
+
+
+class Stepped(Bipolar):
+    """Base of laws on the normalised state ``s = (G - G_origin) / span``, from state_min to state_max.
+
+    Steps and bounds differ from device to device; corrupt cells have both bounds at one value.
+    """
+
+    state_type: ClassVar[Any] = BipolarState
+    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 6
+
+    state_max: float = quantity("1", 1.0, gt=0)
+    state_min: float = quantity("1", -1.0, lt=0)
+    step: float = quantity("1", gt=0)
+    """Mean step of the law's share one, in units of the normalised state."""
+    step_spread: float | None = quantity("1", None, noise=True, ge=0)
+    """Device-to-device standard deviation of the step, relative (normal)."""
+    step_spread_lognormal: float | None = quantity("1", None, noise=True, ge=0)
+    """The same as the standard deviation of the step's logarithm."""
+    state_max_spread: float | None = quantity("1", None, noise=True, ge=0)
+    state_min_spread: float | None = quantity("1", None, noise=True, ge=0)
+    asymmetry: float | None = quantity("1", None, gt=-1, lt=1)
+    """Mean share by which the step down (positive) or up (negative) is smaller than the other."""
+    asymmetry_spread: float | None = quantity("1", None, noise=True, ge=0)
+    """Device-to-device standard deviation of (step up - step down) / 2, relative to the step."""
+    corrupt_share: float | None = quantity("1", None, noise=True, ge=0, le=1)
+    corrupt_range: float | None = quantity("1", None, noise=True, ge=0)
+
+    @model_validator(mode="after")
+    def _rests_within_bounds(self) -> Self:
+        if not self.state_min < self.state_rest < self.state_max:
+            raise ValueError(f"steps up and down balance at {self.state_rest:.3g}, outside the window")
+        return self
+
+    @property
+    def span_uS(self) -> float:
+        """Conductance of one unit of the normalised state."""
+        return (self.g_max_uS - self.g_min_uS) / (self.state_max - self.state_min)
+
+    @property
+    def g_origin_uS(self) -> float:
+        """Conductance of the normalised state zero."""
+        return self.g_min_uS - self.state_min * self.span_uS
+
+    @property
+    def gain_up(self) -> float:
+        """Mean step up, in units of `step`."""
+        return 1 + min(self.asymmetry or 0.0, 0.0)
+
+    @property
+    def gain_down(self) -> float:
+        """Mean step down, in units of `step`."""
+        return 1 - max(self.asymmetry or 0.0, 0.0)
+
+    @property
+    def state_rest(self) -> float:
+        """Normalised state at which the mean steps up and down are equal."""
+        raise TypeError(f"{type(self).__name__} must define state_rest")
+
+    @property
+    def g_rest_uS(self) -> float:
+        """The symmetry point: up and down steps are equal there."""
+        return self.g_origin_uS + self.state_rest * self.span_uS
+
+    @property
+    def nominal_step_uS(self) -> float:
+        """The mean step at the symmetry point."""
+        return self.step * self.span_uS * self.rest_share
+
+    @property
+    def rest_share(self) -> float:
+        """Share of `step` that a mean device takes at the symmetry point."""
+        raise TypeError(f"{type(self).__name__} must define rest_share")
+
+
+def linear_balance(up: float, down: float, slope_up: float, slope_down: float) -> float:
+    """State at which the steps ``up (1 - slope_up s)`` and ``down (1 + slope_down s)`` are equal."""
+    falling = up * slope_up + down * slope_down
+    return (up - down) / falling if up != down else 0.0
