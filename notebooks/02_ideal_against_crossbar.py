@@ -1,0 +1,590 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Ideal against crossbar
+#
+# How much does a device cost, and how sure is that?
+#
+# 1. one learning layer in ideal arithmetic and on two cards, paired seed by seed,
+# 2. what intervals and tests say about the gap, with as few seeds as these,
+# 3. the crossbar against a second machine, written once more in torch, draw for draw,
+# 4. a torch model of your own, put onto devices that drift for a year.
+#
+# With MNIST at hand (`NEUROSIM_DATA`) parts 1 and 4 use it, otherwise the digits bundled with scikit-learn.
+# `make notebooks` executes this page; with `NEUROSIM_QUICK=1` it takes digits, and less of everything.
+
+# %%
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import nn
+
+import neurosim as ns
+from neurosim.core.errors import DataError
+from neurosim.core.seeds import generator
+from neurosim.network.dense import Dense
+from neurosim.reference.agreement import as_numpy, divergence
+from neurosim.reference.convert import convert
+from neurosim.reference.twin.crossbar import TorchCrossbar
+from neurosim.reference.twin.dense import TorchDense
+from neurosim.study.compare import compare
+from neurosim.study.spec import Experiment
+from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
+from neurosim.study.store import unpack_bits
+
+QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
+try:
+    data = ns.data.load("digits" if QUICK else "mnist")
+except DataError:
+    data = ns.data.load("digits")
+MNIST = data.name == "mnist"
+print(f"{data.note}: {data.rows} pixels, {len(data.y_test)} test images")
+
+PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
+TITLE = {"ideal": "ideal", PCM: "PCM", FINE: "RRAM, fine steps", COARSE: "RRAM, coarse steps"}
+COLOUR = {"ideal": "#222222", PCM: "#0072b2", FINE: "#009e73", COARSE: "#d55e00"}
+
+torch.set_num_threads(1)  # the last bits of torch's sums depend on the number of threads
+plt.rcParams.update(
+    {
+        "figure.dpi": 80,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#e4e4e4",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+)
+
+# %% [markdown]
+# ## 1. One layer, paired
+#
+# An `Experiment` says what is run, `compare` runs every arm with every seed. A seed fixes the start weights,
+# the order of the images and the readout's own randomness, in ideal arithmetic as on a device: whatever
+# differs between two runs of one seed comes from the device.
+
+# %%
+ARMS = (PCM, COARSE)
+experiment = Experiment(
+    dataset=data.name,
+    train_images=20_000 if MNIST else None,
+    neurons=200 if MNIST else 100,
+    epochs=1 if MNIST else 2 if QUICK else 20,
+    seeds=2 if QUICK else 3,
+    device=ARMS,
+    mode="mixed",
+    rule_options={"learning_rate": 0.1 if MNIST else 0.2},
+)
+results = compare(experiment)
+summary = {entry["arm"]: entry for entry in results["summary"]}
+runs = {(run["arm"], run["seed"]): run for run in results["runs"]}
+SEEDS = experiment.seed_list
+TESTED = results["data"]["test_images"]
+print(f"{data.rows} x {experiment.neurons}, {results['data']['train_images']} training images, "
+      f"{experiment.epochs} epoch(s), {TESTED} test images, seeds {SEEDS}")  # fmt: skip
+
+# %% [markdown]
+# Two scores: a linear *readout* trained on the layer's answers, and the *vote*, in which each neuron answers
+# with the class for which it wins most often. A readout is good on an untrained layer already, so read its
+# column beside "untrained".
+
+# %%
+print(f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}{'mean norm':>11}")
+for name, entry in summary.items():
+    keys = ("accuracy", "untrained_accuracy", "vote", "untrained_vote")
+    cells = [100 * entry[f"{key}_mean"] for key in keys]
+    norm = np.mean([runs[name, seed]["norm_mean"] for seed in SEEDS])
+    print(f"{TITLE[name]:20}{cells[0]:>9.2f}{cells[1]:>11.2f}{cells[2]:>9.2f}{cells[3]:>11.2f}{norm:>11.2f}")
+
+
+# %%
+def gaps(name, score):
+    """Ideal minus device with the same seed, percentage points; positive where the device is worse."""
+    return np.array([100 * (runs["ideal", seed][score] - runs[name, seed][score]) for seed in SEEDS])
+
+
+heads = "".join(f"{f'seed {seed}':>9}" for seed in SEEDS)
+print(f"{'gap to ideal, points':30}{heads}{'mean':>9}{'σ':>8}{'σ if unpaired':>16}")
+for name in ARMS:
+    for score, text in (("accuracy", "readout"), ("vote", "vote")):
+        found = gaps(name, score)
+        both = [[100 * runs[arm, seed][score] for seed in SEEDS] for arm in ("ideal", name)]
+        unpaired = np.sqrt(np.var(both, axis=1, ddof=1).sum())
+        cells = "".join(f"{gap:>+9.2f}" for gap in (*found, found.mean()))
+        print(f"{TITLE[name]:20}{text:10}{cells}{found.std(ddof=1):>8.2f}{unpaired:>16.2f}")
+
+# %% [markdown]
+# The ideal arm has no device, yet its seeds differ too: start weights and order of the images matter. Pairing
+# helps as far as a lucky seed is lucky in both arms: then the lines below run in parallel, and σ of the gap
+# is smaller than it would be unpaired. Where lines cross, the draw of the devices and of their noise
+# outweighs it.
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+places = np.arange(len(summary))
+for axes, (score, text) in zip(panels, (("accuracy", "Readout"), ("vote", "Vote")), strict=True):
+    for seed in SEEDS:
+        values = [100 * runs[name, seed][score] for name in summary]
+        axes.plot(places, values, color="#999999", lw=1, label=None if seed else "same seed")
+        axes.scatter(places, values, 30, [COLOUR[name] for name in summary], zorder=2)
+    axes.set(title=text, ylabel="test accuracy, %", xlim=(-0.3, len(places) - 0.7))
+    axes.set_xticks(places, [TITLE[name] for name in summary])
+    axes.grid(axis="x", visible=False)
+panels[0].legend(loc="lower left")
+figure.suptitle(f"The same {len(SEEDS)} seeds in every arm")
+plt.show()
+
+# %% [markdown]
+# ## 2. Statistics
+#
+# Four tools, three questions. **Would other seeds give the same gap?** An interval of the mean gap over
+# seeds: percentile bootstrap (`bootstrap`) or Student's t (`interval`). **How well does this test set measure
+# this one trained network?** Wilson's interval (`wilson`). **Do these two trained networks differ?**
+# McNemar's test on the images that only one of them gets right (`mcnemar`).
+
+# %%
+print(f"{'gap to ideal, points':30}{'mean':>7}{'bootstrap 95 %':>20}{'Student 95 %':>20}  zero inside")
+bars = []
+for name in ARMS:
+    for score, text in (("accuracy", "readout"), ("vote", "vote")):
+        found = gaps(name, score)
+        pair = bootstrap(found), interval(found)
+        bars.append((name, f"{TITLE[name]}:\n{text}", found, pair))
+        shown = "".join(f"{low:+10.2f} to {high:+6.2f}" for low, high in pair)
+        inside = " / ".join("yes" if low <= 0 <= high else "no" for low, high in pair)
+        print(f"{TITLE[name]:20}{text:10}{found.mean():+7.2f}{shown}  {inside}")
+
+# %% [markdown]
+# The bootstrap redraws the seeds that it has; with three it can reach no further than from the best to the
+# worst. Student's pays for few seeds by a factor on the standard deviation. To see which of them keeps its
+# promise, both are tried on numbers whose true mean is known: how often is it inside?
+
+# %%
+TRIALS = 60 if QUICK else 400
+COUNTS = (2, 3, 10) if QUICK else (2, 3, 5, 7, 10, 15, 20)
+draws = np.random.default_rng(0)
+inside = {"bootstrap": [], "Student": []}
+half_width = []
+for count in COUNTS:
+    samples = draws.normal(0, 1, (TRIALS, count))
+    for name, method in (("bootstrap", bootstrap), ("Student", interval)):
+        ends = np.array([method(sample) for sample in samples])
+        inside[name].append(100 * np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0)))
+    half_width.append(np.mean(ends[:, 1] - ends[:, 0]) / 2)
+    print(f"{count:3} seeds: the true mean is inside in {inside['bootstrap'][-1]:5.1f} % (bootstrap), "
+          f"{inside['Student'][-1]:5.1f} % (Student); half width {half_width[-1]:.2f} σ")  # fmt: skip
+
+# %%
+METHODS = (("bootstrap", "#e69f00", -0.14), ("Student", "#56106e", 0.14))
+figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+for row, (name, _, found, pair) in enumerate(bars):
+    for (method, colour, shift), (low, high) in zip(METHODS, pair, strict=True):
+        left.plot([low, high], [row + shift] * 2, color=colour, lw=3, solid_capstyle="butt",
+                  label=None if row else f"{method}, 95 %")  # fmt: skip
+    left.plot(found, [row] * len(found), "o", ms=5, color=COLOUR[name], mfc="white",
+              label=None if row else "one seed")  # fmt: skip
+left.axvline(0, color="#222222", lw=1)
+left.set(
+    title=f"Mean gap to ideal, {len(SEEDS)} seeds",
+    xlabel="ideal − device, percentage points",
+    yticks=range(len(bars)),
+)
+left.set_yticklabels([label for _, label, *_ in bars], fontsize=9)
+left.invert_yaxis()
+left.grid(axis="y", visible=False)
+left.legend(loc="best", fontsize=8)
+for method, colour, _ in METHODS:
+    right.plot(COUNTS, inside[method], "o-", color=colour, ms=4, label=method)
+right.axhline(95, color="#222222", lw=1, ls="--", label="promised")
+right.set(
+    title=f"Intervals that hold the true mean, of {TRIALS}",
+    xlabel="seeds",
+    ylabel="share of the trials, %",
+    ylim=(40, 100),
+    xticks=COUNTS,
+)
+right.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# So with two or three seeds believe Student's: if it holds zero, these seeds do not show a gap. More seeds
+# shrink it fast at first, as the last column printed above shows.
+#
+# **One seed.** Wilson's interval takes the test images as draws and the trained network as given. McNemar's
+# test does so too, but uses that both networks saw the *same* images: those that both get right, or both get
+# wrong, drop out.
+
+
+# %%
+def right_images(name, seed, score="accuracy"):
+    """Which test images this run classified correctly."""
+    return unpack_bits(runs[name, seed]["correct"][score], TESTED)
+
+
+print("readout; Wilson 95 % in %, images that only one of the two gets right")
+tests = []
+for name in ARMS:
+    for seed in SEEDS:
+        ideal_right, device_right = right_images("ideal", seed), right_images(name, seed)
+        test = mcnemar(ideal_right, device_right)
+        tests.append((f"{TITLE[name]}, seed {seed}", test))
+        ends = [wilson(found.mean(), TESTED) for found in (ideal_right, device_right)]
+        shown = ["{:.2f} to {:.2f}".format(*(100 * end for end in pair)) for pair in ends]
+        overlap = "overlap" if ends[1][1] >= ends[0][0] and ends[0][1] >= ends[1][0] else "apart"
+        print(f"{TITLE[name]:20}seed {seed}: ideal {shown[0]}, device {shown[1]} ({overlap}); "
+              f"{test['ideal_only']:>4} : {test['device_only']:<4} p = {test['p_value']:.1e}")  # fmt: skip
+
+figure, axes = plt.subplots(figsize=(9, 0.6 + 0.42 * len(tests)), layout="constrained")
+for row, (_, test) in enumerate(tests):
+    axes.barh(row, -test["ideal_only"], 0.65, color=COLOUR["ideal"], alpha=0.75,
+              label=None if row else "only ideal is right")  # fmt: skip
+    axes.barh(row, test["device_only"], 0.65, color="#bbbbbb",
+              label=None if row else "only the device is right")  # fmt: skip
+    axes.text(test["device_only"], row, f"  p = {test['p_value']:.1g}", va="center", fontsize=9)
+widest = max(max(test["ideal_only"], test["device_only"]) for _, test in tests)
+axes.axvline(0, color="#222222", lw=1)
+axes.set(
+    title="McNemar's test of the readout: images that tell the two apart",
+    xlabel="test images",
+    xlim=(-1.1 * widest, 1.5 * widest),
+    yticks=range(len(tests)),
+    yticklabels=[label for label, _ in tests],
+)
+axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+axes.invert_yaxis()
+axes.grid(axis="y", visible=False)
+axes.legend(loc="lower right", fontsize=8)
+plt.show()
+
+# %% [markdown]
+# | what it says | and what it does not |
+# |---|---|
+# | Student's, bootstrap: where the mean gap lies for other seeds on this test set | other test images |
+# | Wilson: how far the finite test set blurs one accuracy | other seeds; a difference of paired networks |
+# | McNemar: whether two trained networks differ on these images | whether other seeds would lose as well |
+#
+# A tiny p in one seed and a Student's interval that holds zero are no contradiction: McNemar's test judges
+# the one pair that was trained, and so few pairs say little about the mean of all.
+
+# %% [markdown]
+# ## 3. Two machines
+#
+# `Crossbar` (numba) and `TorchCrossbar` share parameters, keys and the order of the chain, and no kernel.
+# Every draw is a function of (key, event, cell, draw), so they must agree *with the noise on*. Nothing is
+# copied from one to the other here: each draws its devices, is programmed, read and updated by itself.
+
+# %%
+ROWS, COLS, BATCH = 128, 64, 16
+rng = np.random.default_rng(5)
+weights = rng.normal(0, 0.2, (ROWS, COLS)).clip(-1, 1)
+x = rng.random((BATCH, ROWS))
+post = 0.02 * rng.normal(0, 1, (BATCH, COLS))
+decay = rng.uniform(0, 0.1, COLS)
+
+
+def chain(machine, name, seed=7):
+    """Program, read, update with decay, on either machine in float64; the results of each step."""
+    read = ns.ReadPath(dac_bits=8, adc_bits=8)
+    array = machine((ROWS, COLS), name, seed=seed, precision="float64", read=read)
+    array.program(weights)
+    before, y = as_numpy(array.conductance_uS()).copy(), as_numpy(array.forward(x))
+    array.update(x, post, decay, mode="accumulate")
+    return {"programmed": before, "read": y, "updated": as_numpy(array.conductance_uS())}
+
+
+print(f"{'largest difference':20}{'programmed, uS':>16}{'read, weight x input':>22}{'updated, uS':>13}"
+      f"{'cells moved':>13}{'other seed, uS':>16}")  # fmt: skip
+for name in (PCM, FINE, COARSE):
+    one, other = chain(ns.Crossbar, name), chain(TorchCrossbar, name)
+    apart = {step: np.abs(one[step] - other[step]).max() for step in one}
+    moved = 100 * np.mean(one["updated"] != one["programmed"])
+    stranger = np.abs(one["updated"] - chain(TorchCrossbar, name, seed=8)["updated"]).max()
+    print(f"{TITLE[name]:20}{apart['programmed']:>16.1e}{apart['read']:>22.1e}{apart['updated']:>13.1e}"
+          f"{moved:>11.1f} %{stranger:>16.2f}")  # fmt: skip
+
+# %% [markdown]
+# What remains is the last bit of double precision; the last column is what another seed would look like.
+#
+# **Free running.** Now both machines learn by themselves from one state, in single precision, and nobody puts
+# them right. Matrix products add in another order; once in a long while a count therefore falls on the other
+# side of a rounding, and what follows from it differs for good.
+
+# %%
+STEPS = 20 if QUICK else 120
+marks = tuple(mark for mark in (1, 2, 5, 10, 20, 30, 40, 50, 60, 80, 100, 120) if mark <= STEPS)
+SHOWN = (1, 20, 50, 100, 120)
+digits = ns.data.load("digits")
+images = digits.inputs(digits.training(hold_out=False).images)
+order = np.random.default_rng(0)
+batches = np.stack([images[order.permutation(len(images))[:32]] for _ in range(STEPS)])
+cases = [(PCM, "mixed", "o-"), (FINE, "accumulate", "s--"), (FINE, "mixed", "s-")][: 1 if QUICK else 3]
+paths = {}
+for name, mode, _ in cases:
+    rule = ns.rules.SoftHebb(learning_rate=0.2)
+    paths[name, mode] = divergence(ns.devices.load(name), rule, mode, batches, 100, marks)
+    shown = [f"{100 * share:.3g} % after {mark}" for mark, share in paths[name, mode] if mark in SHOWN]
+    print(f"{TITLE[name]}, {mode}: " + ", ".join(shown))
+
+figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
+cells = digits.rows * 200
+for (name, mode, style), size in zip(cases, (4, 7, 10), strict=False):
+    updates, share = np.array(paths[name, mode]).T
+    axes.plot(updates, share, style, ms=size, color=COLOUR[name], mfc="white", zorder=5 - size / 10,
+              label=f"{TITLE[name]}, {mode}")  # fmt: skip
+axes.axhline(1 / cells, color="#999999", lw=1, ls=":", label="one cell")
+axes.set_xscale("log")
+axes.set_yscale("symlog", linthresh=1 / cells, linscale=0.5)
+axes.set_yticks([0, 1e-4, 1e-3, 1e-2, 1e-1, 1], ["0", *(f"{share:g}" for share in (0.01, 0.1, 1, 10, 100))])
+axes.set_xticks([1, 2, 5, 10, 20, 50, 100][: 5 if QUICK else 7])
+axes.xaxis.set_major_formatter("{x:g}")
+axes.minorticks_off()
+axes.set(
+    title="Two machines learning freely: conductances that differ",
+    xlabel="updates",
+    ylabel="share of the cells, %",
+    ylim=(-0.3 / cells, 2),
+)
+axes.legend(loc="upper left", fontsize=9)
+plt.show()
+
+# %% [markdown]
+# Zero means that not one conductance differs by more than 1e-5 of itself. Where the paths part, is one
+# machine wrong? The same updates once more, but now the second machine starts each of them from the state of
+# the first:
+
+# %%
+name, mode, _ = cases[-1]
+device, rule = ns.devices.load(name), ns.rules.SoftHebb(learning_rate=0.2)
+highest = 2.5 * np.sqrt(3 / digits.rows)
+settings = {"read": ns.ReadPath(dac_bits=8, adc_bits=8), "write": ns.WritePath(w_max=1.3 * highest)}
+one = ns.Crossbar((digits.rows, 100), device, **settings)
+other = TorchCrossbar((digits.rows, 100), device, **settings)
+one.program(highest * generator(0, "start weights").random(one.shape))
+one.calibrate(batches[0])
+layers = Dense(one, rule, mode), TorchDense(other, rule, mode)
+differing = []
+for batch in batches:
+    other.restore(one.snapshot())
+    for layer in layers:
+        layer.learn(batch)
+    a, b = one.conductance_uS(), as_numpy(other.conductance_uS())
+    differing.append(np.count_nonzero(np.abs(a - b) > 1e-5 * np.maximum(a, b)))
+print(f"{TITLE[name]}, {mode}: {sum(differing)} of {STEPS} x {cells} conductances differ after one update "
+      f"from the same state; {max(differing)} in the worst update")  # fmt: skip
+
+# %% [markdown]
+# Where that counts none, each update agrees by itself, and what parts free paths is the last bits, carried
+# from one update to the next. `neurosim validate` tries every operation, card, rule and precision.
+#
+# **Many instances at once.** `seed=range(16)` makes sixteen arrays that run as one batch, each with devices
+# of its own; the instance of seed s is `Crossbar(..., seed=s)`. Here one input vector is read once by each.
+
+# %%
+INSTANCES = range(4 if QUICK else 16)
+READ = ns.ReadPath()
+currents_uA = {}
+for name in (PCM, FINE, COARSE):
+    arrays = TorchCrossbar((ROWS, COLS), name, seed=INSTANCES, read=READ)
+    arrays.program(weights)
+    alone = ns.Crossbar((ROWS, COLS), name, seed=INSTANCES[-1], read=READ)
+    alone.program(weights)
+    uA = READ.read_voltage_V * (alone.device.g_max_uS - alone.device.g_min_uS) / alone.write.w_max
+    uA /= x[0].max()  # the largest input of a vector is applied as the full read voltage
+    exact_uA, read_uA = uA * (x[0] @ weights), uA * arrays.forward(x[:1])[:, 0].numpy()
+    currents_uA[name] = exact_uA, read_uA
+    same = np.abs(read_uA[-1] - uA * alone.forward(x[:1])[0]).max()
+    sigma = read_uA.std(axis=0, ddof=1).mean()
+    print(f"{TITLE[name]:20}σ over arrays {sigma:6.3f} uA, {100 * sigma / exact_uA.std():5.1f} % of the "
+          f"spread between columns; instance {INSTANCES[-1]} and Crossbar: {same:.0e} uA apart")  # fmt: skip
+
+figure, panels = plt.subplots(1, 2, figsize=(12, 3.8), layout="constrained")
+columns = np.arange(12)
+for axes, name in zip(panels, (PCM, COARSE), strict=True):
+    exact_uA, read_uA = (values[..., columns] for values in currents_uA[name])
+    axes.hlines(exact_uA, columns - 0.35, columns + 0.35, color="#222222", lw=2, label="exact product")
+    axes.plot(columns, read_uA[0], "o", ms=4, color=COLOUR[name], alpha=0.5, mew=0, label="one array each")
+    axes.plot(columns, read_uA[1:].T, "o", ms=4, color=COLOUR[name], alpha=0.5, mew=0)
+    axes.set(
+        title=f"{TITLE[name]}: one vector, {len(INSTANCES)} arrays",
+        xlabel="column",
+        ylabel="current of the pair, µA",
+        xticks=columns,
+    )
+panels[1].legend(loc="best", fontsize=8)
+plt.show()
+
+# %% [markdown]
+# The spread holds programming and read noise; `ReadPath(read_noise=None)` leaves programming alone.
+
+# %% [markdown]
+# ## 4. Your own torch model on a device
+#
+# Train whatever you like in torch; here a small perceptron by backpropagation, with validation images left
+# out.
+
+# %%
+fit = data.training(hold_out=True)
+images, labels = torch.from_numpy(data.inputs(fit.images)), torch.from_numpy(fit.labels)
+test_images, test_labels = torch.from_numpy(data.inputs(data.x_test)), torch.from_numpy(data.y_test)
+
+torch.manual_seed(0)
+mlp = nn.Sequential(nn.Linear(data.rows, 64), nn.ReLU(), nn.Linear(64, data.classes))
+adam = torch.optim.Adam(mlp.parameters(), lr=3e-3)
+for _ in range(4 if MNIST else 30):
+    for chosen in torch.randperm(len(images)).split(64):
+        adam.zero_grad()
+        nn.functional.cross_entropy(mlp(images[chosen]), labels[chosen]).backward()
+        adam.step()
+
+
+def scores(model):
+    """Accuracy in % and cross-entropy in nats on the test images, of each instance of a model."""
+    with torch.no_grad():
+        y = torch.cat([model(block) for block in test_images.split(1000)], dim=-2)
+    y = y.reshape(-1, *y.shape[-2:])
+    likelihood = y.log_softmax(dim=-1)[:, torch.arange(len(test_labels)), test_labels]
+    right = (y.argmax(dim=-1) == test_labels).double().mean(dim=1)
+    return 100 * right.numpy(), -likelihood.mean(dim=1).numpy()
+
+
+ideal_accuracy, ideal_loss = (values[0] for values in scores(mlp))
+print(f"ideal: {ideal_accuracy:.2f} %, cross-entropy {ideal_loss:.4f} nats")
+
+# %% [markdown]
+# `convert` puts every `nn.Linear` and `nn.Conv2d` of a copy onto an array of its own; nothing learns from
+# here on. `calibrate` sets the ranges of the ADCs and keeps a reference read for `compensate`, which
+# multiplies the outputs of each layer by one number so that the reference comes out as large as it was.
+# Beside the PCM card stands the same card with drift exponents that differ from cell to cell (a spread of
+# 0.02, an assumption).
+
+# %%
+YEAR_S = 365.25 * 86400.0
+TIMES_S = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "1 year": YEAR_S}
+SEEDS_4 = range(3 if QUICK else 8)
+pcm = ns.devices.load(PCM)
+file = Path("../docs/results/pcm-drift-spread.toml")
+spread = ns.devices.load(str(file)) if file.exists() else pcm.with_parameters(drift_exponent_sigma=0.02)
+DEVICES = {"PCM": pcm, "PCM, exponents differ": spread}
+
+
+def aged(device):
+    """Scores (accuracy, loss) by (time, compensated), and the gains of the layers at the end."""
+    model = convert(mlp, device, seed=SEEDS_4, read=ns.ReadPath(dac_bits=8, adc_bits=8))
+    model.calibrate(images[:200])
+    found, now_s = {("programmed", False): scores(model)}, 0.0
+    for text, time_s in TIMES_S.items():
+        model.advance(time_s - now_s)
+        now_s = time_s
+        model.stop_compensation()
+        found[text, False] = scores(model)
+        gains = [gain.mean().item() for gain in model.compensate().values()]
+        found[text, True] = scores(model)
+    return found, gains
+
+
+measured = {name: aged(device) for name, device in DEVICES.items()}
+
+# %%
+STAGES = ("programmed", *TIMES_S)
+
+
+def with_half(values):
+    """Mean and half of Student's 95 % interval."""
+    low, high = interval(values)
+    return f"{values.mean():.2f} ± {(high - low) / 2:.2f}"
+
+
+print(f"accuracy, %: mean and half of Student's 95 % over {len(SEEDS_4)} arrays; ideal {ideal_accuracy:.2f}")
+print(" " * 36 + "".join(f"{stage:>14}" for stage in STAGES))
+for name, (found, _) in measured.items():
+    for compensated, text in ((False, "as it is"), (True, "compensated")):
+        cells = [found.get((stage, compensated)) for stage in STAGES]
+        shown = "".join(f"{with_half(cell[0]) if cell else '':>14}" for cell in cells)
+        print(f"{name:24}{text:12}{shown}")
+
+# %% [markdown]
+# What compensation wins, array by array, and whether its gains are those of the drift law:
+
+# %%
+law = (YEAR_S / pcm.drift_reference_s) ** pcm.drift_exponent
+for name, (found, gains) in measured.items():
+    won = found["1 year", True][0] - found["1 year", False][0]
+    losses = [found[key][1].mean() for key in (("programmed", False), ("1 year", False), ("1 year", True))]
+    print(f"{name}, a year: compensation wins {with_half(won)} points; "
+          f"gains {gains[0]:.3f} and {gains[1]:.3f}, law {law:.3f}")  # fmt: skip
+    print(
+        "    cross-entropy, nats: programmed {:.3f}, after a year {:.3f}, compensated {:.3f}".format(*losses)
+    )
+
+# %% [markdown]
+# The law of this card states conductance some time after the pulse (`drift_reference_s`); the point
+# "programmed" stands there, and one second lies *before* it, when conductances are larger.
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
+at_s = {"programmed": pcm.drift_reference_s, **TIMES_S}
+for (name, (found, _)), colour in zip(measured.items(), (COLOUR[PCM], "#cc79a7"), strict=True):
+    for compensated, style in ((False, "o-"), (True, "s--")):
+        stages = sorted((stage for stage, state in found if state is compensated), key=at_s.get)
+        for score, axes in enumerate(panels):
+            values = [found[stage, compensated][score] for stage in stages]
+            means = np.array([value.mean() for value in values])
+            ends = np.array([interval(value) for value in values])
+            axes.errorbar(
+                np.array([at_s[stage] for stage in stages]) * (1.15 if compensated else 1),
+                means,
+                (means - ends[:, 0], ends[:, 1] - means),
+                fmt=style,
+                ms=5,
+                lw=1.4,
+                capsize=2,
+                color=colour,
+                mfc="white" if compensated else colour,
+                label=f"{name}{', compensated' if compensated else ''}",
+            )
+for axes, ideal, title, unit in (
+    (panels[0], ideal_accuracy, "The answers", "test accuracy, %"),
+    (panels[1], ideal_loss, "How well the answers are weighed", "cross-entropy, nats"),
+):
+    axes.axhline(ideal, color=COLOUR["ideal"], lw=1.2, label="ideal")
+    axes.axvline(pcm.drift_reference_s, color="#999999", lw=1, ls=":", label="as programmed")
+    axes.set(title=title, xlabel="time since programming (logarithmic)", ylabel=unit, xscale="log")
+    axes.set_xticks(list(TIMES_S.values()), list(TIMES_S))
+    axes.minorticks_off()
+panels[0].legend(loc="lower left", fontsize=8)
+figure.suptitle(f"{data.rows}-64-{data.classes} perceptron on devices, mean and 95 % over arrays")
+plt.show()
+
+# %% [markdown]
+# Compensation undoes what all cells have in common, and leaves what they differ in. Were every output to
+# shrink alike, the largest would stay the largest and accuracy would have nothing to gain; but biases are
+# digital and do not drift, so without compensation they come to weigh more. The *size* of an output also says
+# how sure an answer is: hence the cross-entropy. Intervals are over arrays, on one trained network and one
+# test set.
+#
+# ## What to try
+#
+# * `neurosim compare FILE.toml --out DIR` is part 1 from the command line, with a report; `--workers 2` runs
+#   seeds side by side. How many seeds until Student's interval leaves zero?
+# * `Experiment(..., backend="torch")` trains on the second machine, `torch_device="cuda"` on a GPU.
+# * `neurosim compare --weights FILE.safetensors --device ...` is part 4 for weights in a file.
+# * `nn.Linear(..., bias=False)` in part 4: what does compensation still win, in accuracy and in
+#   cross-entropy?
+# * Your own card: `convert(model, "my-card.toml")`. RRAM cards have no drift law: a year changes nothing
+#   there, which says nothing about RRAM.
