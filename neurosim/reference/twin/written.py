@@ -1,4 +1,4 @@
-"""Torch twin of `neurosim.devices.programmed`."""
+"""Torch twin of `neurosim.devices.written`."""
 
 from __future__ import annotations
 
