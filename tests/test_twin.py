@@ -75,7 +75,7 @@ def test_no_step_asks_the_device_for_a_number(device, mode):
     """On the meta device there are no numbers: whatever would wait for one fails."""
     array = TorchCrossbar((ROWS, COLS), device, seed=SEEDS, torch_device="meta", **settings(pulse_limit=4))
     array.program(torch.rand(ROWS, COLS, device="meta"))
-    layer = TorchDense(array, SoftHebb(), mode)
+    layer = TorchDense(array, SoftHebb(), mode, norm_every=1)
     for _ in range(2):
         assert layer.learn(torch.rand(3, ROWS, device="meta")).shape == (3, 3, COLS)
     if mode != "online":

@@ -39,14 +39,15 @@ class Dense:
         self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
         self.state = _in_precision(rule.state(*array.shape), array.precision)
         self.steps = 0
-        self.norm_errors: list[float] = []
+        self.norm_errors: list[Any] = []
+        """Mean relative error of the tracked norms at each measurement; numbers, or tensors not fetched yet."""
 
     def learn(self, x: Floats) -> Floats:
         """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols)."""
         if self.steps % self.norm_every == 0:
             self.rule.observe_norms(self.array.column_norms(), self.state)
             if self.steps and "tracking_error" in self.state:
-                self.norm_errors.append(float(abs(self.state["tracking_error"]).mean()))
+                self.norm_errors.append(abs(self.state["tracking_error"]).mean())
         x = self._inputs(x)
         u = self.array.forward(x)
         change = self.rule(x, u, self.state)
@@ -71,7 +72,7 @@ class Dense:
         saved = {f"array.{name}": values for name, values in self.array.snapshot().items()}
         saved |= {f"rule.{name}": self._kept(values) for name, values in self.state.items()}
         saved["steps"] = np.array([self.steps], np.int64)
-        saved["norm_errors"] = np.array(self.norm_errors, np.float64)
+        saved["norm_errors"] = np.array([float(error) for error in self.norm_errors], np.float64)
         return saved
 
     def restore(self, saved: State) -> None:

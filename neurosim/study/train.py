@@ -131,7 +131,7 @@ class Training:
             "curve": self.curve,
             "energy": None,
             "norm_mean": float(np.linalg.norm(to_numpy(array.weights()), axis=0).mean()),
-            "norm_tracking_error": self.layer.norm_errors[-1] if self.layer.norm_errors else None,
+            "norm_tracking_error": float(self.layer.norm_errors[-1]) if self.layer.norm_errors else None,
         }
         devices = on_devices(array)
         if devices is not None:
