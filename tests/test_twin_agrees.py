@@ -65,7 +65,7 @@ def test_operations_do_something_worth_comparing(card, name):
     before, pulses = array.conductance_uS(), array.ledger.pulses
     operation.do(array, given)
     if name == "drift, forward":
-        assert not device.drifts or (array.conductance_uS() != before).mean() > 0.9
+        assert not device.drifts or (array.conductance_uS() != before).mean() > 0.3
         return
     assert (array.conductance_uS() != before).mean() > 0.005
     if name != "program":
