@@ -4,7 +4,8 @@ if __name__ != "neurosim.devices":
     raise ImportError("import neurosim.devices, not devices: the folder is mapped into the package")
 
 from neurosim.devices.card import Card, cards, load
-from neurosim.devices.law import Law, quantity
+from neurosim.devices.law import Law
+from neurosim.devices.parameters import quantity
 from neurosim.devices.response import programmed, pulse_response
 
 __all__ = ["Card", "Law", "cards", "load", "programmed", "pulse_response", "quantity"]

@@ -1,7 +1,8 @@
-"""Effects around any law: stuck and worn-out cells, telegraph noise, 1/f noise, relaxation, temperature.
+"""Effects around any law (their parameters: `neurosim.devices.effects`): the law's kernels, wrapped.
 
 A law with any of them on gets its kernels wrapped; with all of them off nothing is added and nothing costs.
-Order of a read: the law's drift, relaxation, 1/f noise, temperature, telegraph noise, then faults.
+Order of a pulse: the optical gate, loss since the last write, the law's own pulse, the device's own gain and
+added noise, the part that will fade, wear. Order of a read: see `neurosim.devices.seen`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.protocols import DeviceKernels, Floats
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.devices import seen
+from neurosim.devices.seen import SOUND, STUCK_BETWEEN, STUCK_HIGH, STUCK_LOW, WORN_OUT
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox, uniform
 
-SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT = (np.uint8(k) for k in range(4))
-BOLTZMANN_EV_PER_K = np.float32(8.617333e-05)
 _AROUND = 1 << 20
 """Draw numbers from here on belong to the effects around a law; the law's own are below."""
 _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
@@ -28,8 +29,15 @@ class AroundParams(NamedTuple):
     """Parameters of the law itself."""
     g_min_uS: np.floating[Any]
     g_max_uS: np.floating[Any]
+    g_rest_uS: np.floating[Any]
+    nominal_step_uS: np.floating[Any]
+    added_step_spread: np.floating[Any]
+    added_conductance_spread: np.floating[Any]
+    added_cycle_to_cycle: np.floating[Any]
+    added_write_noise: np.floating[Any]
     p_stuck_gmin: np.floating[Any]
     p_stuck_gmax: np.floating[Any]
+    p_stuck_between: np.floating[Any]
     endurance_pulses: np.floating[Any]
     endurance_spread: np.floating[Any]
     telegraph_share: np.floating[Any]
@@ -41,20 +49,30 @@ class AroundParams(NamedTuple):
     flicker_power: np.floating[Any]
     flicker_most: np.floating[Any]
     flicker_read_s: np.floating[Any]
+    drift_table_share: Floats
+    drift_table_exponent: Floats
+    drift_table_sigma: Floats
+    drift_table_start_s: np.floating[Any]
     relaxation_mean_uS: np.floating[Any]
     relaxation_sigma_uS: np.floating[Any]
     relaxation_sigma_slope_uS: np.floating[Any]
     relaxation_start_s: np.floating[Any]
-    activation_low_eV: np.floating[Any]
-    activation_high_eV: np.floating[Any]
+    retention_s: np.floating[Any]
+    retention_activation_eV: np.floating[Any]
+    volatile_share: np.floating[Any]
+    gate_step: np.floating[Any]
+    gate_noise: np.floating[Any]
+    gate_most: np.floating[Any]
+    fading_s: np.floating[Any]
+    optical_gate: np.floating[Any]
     temperature_K: np.floating[Any]
     reference_K: np.floating[Any]
-    read_noise_relative: np.floating[Any]
-    read_noise_floor_uS: np.floating[Any]
+    activation_low_eV: np.floating[Any]
+    activation_high_eV: np.floating[Any]
 
 
 class AroundState(NamedTuple):
-    """State of a wrapped law; arrays of effects that are off have one element."""
+    """State of a wrapped law; arrays of effects that are off are empty."""
 
     conductance: Floats
     law: Any
@@ -71,76 +89,110 @@ class AroundState(NamedTuple):
     """Amplitude relative to the conductance; its sign is the state, negative is the lower one."""
     switching_s: Floats
     """Mean time between two switches of a cell's telegraph noise."""
+    gain: Floats
+    """Factor on all steps of a device."""
+    scale: Floats
+    """Factor on its conductance."""
+    offset_uS: Floats
+    """Write noise: the seen above the persistent conductance, until the next write."""
+    falling: Floats
+    """Exponent of drift since the last write."""
+    volatile_uS: Floats
+    """Conductance that fades, as it was at the last write."""
+    gating: Floats
+    """The same of the factor on the conductance, above one."""
 
 
 @inlined
-def written(cell: Any, state: Any, now_s: Any, event: Any, key: Any) -> None:
+def table(share: Any, at: Any, values: Any) -> Any:
+    """Interpolate linearly between the nodes of a table, constant beyond its ends."""
+    last = at.size - 1
+    if share <= at[0]:
+        return values[0]
+    if share >= at[last]:
+        return values[last]
+    k = 1
+    while at[k] < share:
+        k += 1
+    return values[k - 1] + (values[k] - values[k - 1]) * ((share - at[k - 1]) / (at[k] - at[k - 1]))
+
+
+@inlined
+def written(cell: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> None:
     """Note that a cell has been written: its lasting noise starts anew."""
-    if state.written_at_s.size > 1:
-        a, b, _, _ = philox(cell, event, _AROUND, key)
-        state.relaxing[cell] = normal(a)
-        state.flickering[cell] = normal(b)
+    if state.written_at_s.size > 0:
         state.written_at_s[cell] = now_s
+    if state.relaxing.size + state.falling.size + state.offset_uS.size > 0:
+        a, b, c, d = philox(cell, event, _AROUND, key)
+        if state.relaxing.size > 0:
+            state.relaxing[cell] = normal(a)
+            state.flickering[cell] = normal(b)
+        if state.falling.size > 0:
+            share = state.conductance[cell] / params.g_max_uS
+            exponent = table(share, params.drift_table_share, params.drift_table_exponent)
+            if params.drift_table_sigma.size > 0:
+                spread = table(share, params.drift_table_share, params.drift_table_sigma)
+                exponent = abs(exponent + spread * normal(c))
+            state.falling[cell] = exponent
+        if state.offset_uS.size > 0:
+            state.offset_uS[cell] = params.added_write_noise * params.nominal_step_uS * normal(d)
 
 
 @inlined
-def hold(cell: Any, state: Any, params: Any) -> None:
-    """Put a stuck cell where it is stuck."""
+def hold(cell: Any, state: Any, params: Any, place: Any) -> None:
+    """Put a stuck cell where it is stuck; `place` is where in the window, from 0 to 1, corrupt ones are."""
     if state.fault[cell] == STUCK_LOW:
         state.conductance[cell] = params.g_min_uS
     elif state.fault[cell] == STUCK_HIGH:
         state.conductance[cell] = params.g_max_uS
+    elif state.fault[cell] == STUCK_BETWEEN:
+        state.conductance[cell] = params.g_min_uS + place * (params.g_max_uS - params.g_min_uS)
 
 
 @inlined
 def wear(cell: Any, count: Any, state: Any) -> None:
     """Count pulses; a cell that has outlived its own lifetime answers no more."""
-    if state.pulses.size > 1:
+    if state.pulses.size > 0:
         state.pulses[cell] += np.int32(abs(count))
         if state.pulses[cell] > state.lifetime[cell]:
             state.fault[cell] = WORN_OUT
 
 
 @inlined
-def settled(cell: Any, conductance_uS: Any, state: Any, params: Any, now_s: Any) -> Any:
-    """Relaxation and 1/f noise, which grow with the time since the last write."""
-    g = conductance_uS
-    if state.written_at_s.size > 1:
-        since = np.float32(max(now_s - state.written_at_s[cell], 0.0))
-        if since > params.relaxation_start_s:
-            folds = np.log(since / params.relaxation_start_s)
-            start = params.relaxation_sigma_uS
-            now = start + params.relaxation_sigma_slope_uS * folds
-            spread = np.sqrt(now * now - start * start) * state.relaxing[cell]
-            g = max(g + params.relaxation_mean_uS * folds + spread, _ZERO)
-        if params.flicker > _ZERO and g > _ZERO:
-            level = min(params.flicker * (g / params.g_max_uS) ** -params.flicker_power, params.flicker_most)
-            grown = np.log((since + params.flicker_read_s) / (np.float32(2.0) * params.flicker_read_s))
-            noise = level * np.sqrt(max(grown, _ZERO)) * state.flickering[cell]
-            g = max(g * (_ONE + noise), _ZERO)
-    return g
+def fade(cell: Any, state: Any, params: Any, now_s: Any) -> None:
+    """Carry what fades to the present."""
+    if state.volatile_uS.size + state.gating.size > 0:
+        left = seen.left(cell, state, params, now_s)
+        if state.volatile_uS.size > 0:
+            state.volatile_uS[cell] *= left
+        if state.gating.size > 0:
+            state.gating[cell] *= left
 
 
 @inlined
-def steady(cell: Any, conductance_uS: Any, state: Any, params: Any) -> Any:
-    """Temperature, telegraph noise and faults: what a read sees whether or not time has passed."""
-    g = conductance_uS
-    if params.temperature_K != params.reference_K:
-        share = min(max(g / params.g_max_uS, _ZERO), _ONE)
-        barrier = params.activation_low_eV * (_ONE - share) + params.activation_high_eV * share
-        inverse = _ONE / params.temperature_K - _ONE / params.reference_K
-        g = g * np.exp(-barrier / BOLTZMANN_EV_PER_K * inverse)
-    if state.telegraph.size > 1:
-        g = g * (_ONE + _HALF * state.telegraph[cell])
-    if state.fault[cell] == STUCK_LOW or state.fault[cell] == STUCK_HIGH:
-        g = state.conductance[cell]
-    return g
+def forget(cell: Any, state: Any) -> None:
+    """Drop what fades: a cell written anew to a target has none."""
+    if state.volatile_uS.size > 0:
+        state.volatile_uS[cell] = _ZERO
+    if state.gating.size > 0:
+        state.gating[cell] = _ZERO
+
+
+@inlined
+def open_gate(cell: Any, count: Any, state: Any, params: Any, event: Any, key: Any) -> None:
+    """Step the factor on the conductance by a pulse's field effect."""
+    if state.gating.size > 0:
+        noise = _ONE
+        if params.gate_noise > _ZERO:
+            noise += params.gate_noise * normal(philox(cell, event, _AROUND + 4, key)[1])
+        moved = state.gating[cell] + params.gate_step * np.float32(count) * noise
+        state.gating[cell] = min(max(moved, -params.gate_most), params.gate_most)
 
 
 @inlined
 def telegraph(cell: Any, state: Any, params: Any, key: Any) -> None:
     """Draw which cells fluctuate, by how much (lognormal), how fast (log-uniform) and where they start."""
-    if state.telegraph.size > 1:
+    if state.telegraph.size > 0:
         a, b, c, d = philox(cell, 0, _AROUND + 2, key)
         if uniform(a) < params.telegraph_share:
             amplitude = params.telegraph_amplitude * np.exp(params.telegraph_spread * normal(b))
@@ -152,50 +204,97 @@ def telegraph(cell: Any, state: Any, params: Any, key: Any) -> None:
 @inlined
 def age(cell: Any, state: Any, seconds: Any, event: Any, key: Any) -> None:
     """Let a cell's telegraph noise switch: an odd number of switches has probability (1 - exp(-2 t/tau))/2."""
-    if state.telegraph.size > 1 and state.telegraph[cell] != _ZERO:
+    if state.telegraph.size > 0 and state.telegraph[cell] != _ZERO:
         odd = _HALF * (_ONE - np.exp(np.float32(-2.0 * seconds) / state.switching_s[cell]))
         if uniform(philox(cell, event, 0, key)[0]) < odd:
             state.telegraph[cell] = -state.telegraph[cell]
 
 
+@inlined
+def shift(cell: Any, by_uS: Any, state: Any, low_uS: Any, high_uS: Any) -> Any:
+    """Move the persistent conductance within the window and return it; a law that holds it elsewhere has its own."""
+    if by_uS != _ZERO:
+        state.conductance[cell] = min(max(state.conductance[cell] + by_uS, low_uS), high_uS)
+    return state.conductance[cell]
+
+
 @cache
-def surrounded(law: DeviceKernels, name: str) -> DeviceKernels:
+def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKernels:
     """Return the kernels of a law with the effects around it; `name` tells compiled versions apart."""
-    law_construct, law_program, law_pulse, law_reset, law_drifted, read_sigma = law[:6]
+    law_construct, law_program, law_pulse, law_reset, law_drifted, law_sigma = law[:6]
+    law_shift = law.shift or shift
+    gradual_both_ways = polarity == "bipolar"
 
     def construct(cell: Any, state: Any, params: Any, key: Any) -> None:
         law_construct(cell, state.law, params.law, key)
-        word, _, _, _ = philox(cell, 0, _AROUND + 3, key)
-        chance = uniform(word)
+        a, b, c, d = philox(cell, 0, _AROUND + 3, key)
+        chance = uniform(a)
+        low, high = params.p_stuck_gmin, params.p_stuck_gmin + params.p_stuck_gmax
         state.fault[cell] = SOUND
-        if chance < params.p_stuck_gmin:
+        if chance < low:
             state.fault[cell] = STUCK_LOW
-        elif chance < params.p_stuck_gmin + params.p_stuck_gmax:
+        elif chance < high:
             state.fault[cell] = STUCK_HIGH
-        if state.lifetime.size > 1:
+        elif chance < high + params.p_stuck_between:
+            state.fault[cell] = STUCK_BETWEEN
+        if state.lifetime.size > 0:
             spread = params.endurance_spread * normal(philox(cell, 0, _AROUND + 1, key)[0])
             state.lifetime[cell] = params.endurance_pulses * np.exp(spread)
+        if state.gain.size > 0:
+            state.gain[cell] = np.exp(params.added_step_spread * normal(b))
+        if state.scale.size > 0:
+            state.scale[cell] = np.exp(params.added_conductance_spread * normal(c))
         telegraph(cell, state, params, key)
-        written(cell, state, 0.0, 0, key)
-        hold(cell, state, params)
+        written(cell, state, params, 0.0, 0, key)
+        hold(cell, state, params, uniform(d))
 
     def program(cell: Any, target_uS: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
         before = state.conductance[cell]
-        energy = law_program(cell, target_uS, state.law, params.law, now_s, event, key)
+        wanted = target_uS / state.scale[cell] if state.scale.size > 0 else target_uS
+        energy = law_program(cell, wanted, state.law, params.law, now_s, event, key)
         if state.fault[cell] != SOUND:
             state.conductance[cell] = before
         else:
-            written(cell, state, now_s, event, key)
+            forget(cell, state)
+            written(cell, state, params, now_s, event, key)
         return energy
 
     def pulse(cell: Any, count: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
+        gate = params.optical_gate
+        if gate < _ONE and uniform(philox(cell, event, _AROUND + 4, key)[0]) >= gate:
+            return 0.0
         before = state.conductance[cell]
+        low_uS, high_uS = params.g_min_uS, params.g_max_uS
+        if params.retention_s > _ZERO and state.fault[cell] == SOUND:
+            held = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
+            law_shift(
+                cell, seen.retained(cell, held, state, params, now_s) - held, state.law, low_uS, high_uS
+            )
+        start = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
         energy = law_pulse(cell, count, state.law, params.law, now_s, event, key)
         if state.fault[cell] != SOUND:
             state.conductance[cell] = before
-        else:
-            written(cell, state, now_s, event, key)
-            wear(cell, count, state)
+            return energy
+        gradual = gradual_both_ways or count > 0
+        moved = law_shift(cell, _ZERO, state.law, low_uS, high_uS) - start
+        extra = _ZERO
+        if gradual and state.gain.size > 0:
+            extra += (state.gain[cell] - _ONE) * moved
+        if gradual and params.added_cycle_to_cycle > _ZERO:
+            noise = normal(philox(cell, event, _AROUND + 4, key)[2])
+            extra += (
+                params.added_cycle_to_cycle * params.nominal_step_uS * np.sqrt(np.float32(abs(count))) * noise
+            )
+        fade(cell, state, params, now_s)
+        if state.volatile_uS.size > 0:
+            fading = params.volatile_share * (moved + extra)
+            state.volatile_uS[cell] += fading
+            extra -= fading
+        if extra != _ZERO:
+            law_shift(cell, extra, state.law, low_uS, high_uS)
+        open_gate(cell, count, state, params, event, key)
+        written(cell, state, params, now_s, event, key)
+        wear(cell, count, state)
         return energy
 
     def reset(cell: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
@@ -204,16 +303,21 @@ def surrounded(law: DeviceKernels, name: str) -> DeviceKernels:
         if state.fault[cell] != SOUND:
             state.conductance[cell] = before
         else:
-            written(cell, state, now_s, event, key)
+            forget(cell, state)
+            written(cell, state, params, now_s, event, key)
             wear(cell, 1, state)
         return energy
 
     def drifted(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
         g = law_drifted(cell, state.law, params.law, now_s)
-        return steady(cell, settled(cell, g, state, params, now_s), state, params)
+        settled = seen.settled(cell, g, state, params, now_s)
+        return seen.steady(cell, settled, state, params, seen.left(cell, state, params, now_s))
 
     def stored(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
-        return steady(cell, state.conductance[cell], state, params)
+        return seen.steady(cell, state.conductance[cell], state, params, _ONE)
+
+    def read_sigma(conductance_uS: Any, params: Any) -> Any:
+        return law_sigma(conductance_uS, params.law)
 
     return DeviceKernels(
         construct=_named(construct, name),
@@ -221,7 +325,7 @@ def surrounded(law: DeviceKernels, name: str) -> DeviceKernels:
         pulse=_named(pulse, name),
         reset=_named(reset, name),
         drifted=_named(drifted, name),
-        read_sigma=read_sigma,
+        read_sigma=_named(read_sigma, name),
         stored=_named(stored, name),
         age=age,
     )

@@ -6,6 +6,7 @@ share of it at the present state, within the device's own bounds.
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -13,7 +14,8 @@ import numpy as np
 from pydantic import model_validator
 
 from neurosim.core.protocols import Floats, Polarity
-from neurosim.devices.law import Law, quantity
+from neurosim.devices.law import Law
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox, uniform
 
@@ -65,6 +67,17 @@ def settle(cell: int, reached_uS: Any, state: Any) -> None:
     reached = min(max(reached_uS, state.lower[cell]), state.upper[cell])
     state.persistent[cell] = reached
     state.conductance[cell] = reached
+
+
+@inlined
+def shift(cell: int, by_uS: Any, state: Any, low_uS: Any, high_uS: Any) -> Any:
+    """Move the persistent conductance within the device's own bounds, the seen one with it; return it."""
+    if by_uS != _ZERO:
+        before = state.persistent[cell]
+        after = min(max(before + by_uS, state.lower[cell]), state.upper[cell])
+        state.persistent[cell] = after
+        state.conductance[cell] = max(state.conductance[cell] + (after - before), _ZERO)
+    return state.persistent[cell]
 
 
 @inlined
@@ -258,3 +271,16 @@ def linear_balance(up: float, down: float, slope_up: float, slope_down: float) -
     """State at which the steps ``up (1 - slope_up s)`` and ``down (1 + slope_down s)`` are equal."""
     falling = up * slope_up + down * slope_down
     return (up - down) / falling if up != down else 0.0
+
+
+def balance(law: Stepped, shares: Any) -> float:
+    """State between the bounds at which both shares are equal; outside them where there is none."""
+    from scipy.optimize import brentq
+
+    def gap(state: float) -> float:
+        up, down = shares(state)
+        return float(up - down)
+
+    if gap(law.state_min) * gap(law.state_max) >= 0:
+        return math.inf
+    return float(brentq(gap, law.state_min, law.state_max, xtol=1e-14))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen
@@ -17,9 +21,9 @@ CARDS = Path(__file__).with_name("cards")
 
 
 class Quantity(Frozen):
-    """One number of a card."""
+    """One number, or one table of numbers, of a card."""
 
-    value: float
+    value: float | tuple[float, ...] | tuple[tuple[float, ...], ...]
     unit: str
     source: str = Field(min_length=1)
 
@@ -34,10 +38,19 @@ class Card(Frozen):
     citation: str
     notes: tuple[str, ...] = ()
     parameters: dict[str, Quantity]
+    _folder: Path | None = PrivateAttr(None)
+
+    def law_class(self) -> type[Law]:
+        """Return the law's class: a registered one, or that of a file beside the card ("my_law.py:MyLaw")."""
+        file, colon, name = self.law.rpartition(":")
+        if colon:
+            return law_of_file((self._folder or Path()) / file, name)
+        law: type[Law] = registry.find("device law", self.law)
+        return law
 
     def device(self) -> Law:
         """Build the device; raises `ConfigError` where a parameter is unknown, missing or out of range."""
-        law: type[Law] = registry.find("device law", self.law)
+        law = self.law_class()
         units = law.units()
         for name, number in self.parameters.items():
             if name not in units:
@@ -56,12 +69,43 @@ def read(path: Path) -> Card:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"device card {path}: {error}") from None
-    return Card.parse(values, f"device card {path.name}")
+    card = Card.parse(values, f"device card {path.name}")
+    card._folder = path.parent
+    return card
+
+
+def law_of_file(path: Path, name: str) -> type[Law]:
+    """Import a law from a Python file; a changed file is another module, so no stale kernel is ever used.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, cannot be run, or has no law of that name.
+    """
+    try:
+        module_name = f"neurosim_law_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    except OSError as error:
+        raise ConfigError(f"law file {path}: {error.strerror}") from None
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"law file {path}: not a Python file (.py)")
+        sys.modules[module_name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[module_name])
+        except Exception as error:  # noqa: BLE001 (whatever the user's file raises)
+            del sys.modules[module_name]
+            raise ConfigError(f"law file {path}: {type(error).__name__}: {error}") from None
+    law = getattr(sys.modules[module_name], name, None)
+    if not (isinstance(law, type) and issubclass(law, Law)):
+        raise ConfigError(f"law file {path}: it has no class '{name}' derived from neurosim.devices.Law")
+    return law
 
 
 def cards() -> dict[str, Path]:
-    """Return the file of every known card by name, built-in and of installed third parties."""
+    """Return the file of every known card by name: built-in, of third parties, and in `NEUROSIM_CARDS`."""
     folders = [Path(registry.find("card folder", name)) for name in registry.names("card folder")]
+    folders += [Path(folder) for folder in os.environ.get("NEUROSIM_CARDS", "").split(os.pathsep) if folder]
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
 from neurosim.devices.bipolar import SlopedState, Stepped, program, reset, step_by_step
-from neurosim.devices.law import quantity, read_sigma
+from neurosim.devices.law import read_sigma
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
@@ -63,7 +64,7 @@ class ConstantStep(Stepped):
 
     law: ClassVar[str] = "constant-step"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        bipolar.construct, program, constant_pulse, reset, stored, read_sigma
+        bipolar.construct, program, constant_pulse, reset, stored, read_sigma, shift=bipolar.shift
     )
     params_type: ClassVar[Any] = ConstantStepParams
 
@@ -88,7 +89,7 @@ class LinearStep(Stepped):
 
     law: ClassVar[str] = "linear-step"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        linear_construct, program, linear_pulse, reset, stored, read_sigma
+        linear_construct, program, linear_pulse, reset, stored, read_sigma, shift=bipolar.shift
     )
     params_type: ClassVar[Any] = LinearStepParams
     state_type: ClassVar[Any] = SlopedState

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
-from neurosim.devices.law import Law, quantity, read_sigma
+from neurosim.devices.law import Law, read_sigma
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 

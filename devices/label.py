@@ -15,7 +15,8 @@ import numpy as np
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
 from neurosim.devices.bipolar import Bipolar, SlopedState, program, reset, settle, step_by_step
-from neurosim.devices.law import quantity, read_sigma
+from neurosim.devices.law import read_sigma
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
@@ -123,7 +124,9 @@ class LabelledCurve(Bipolar):
     """
 
     law: ClassVar[str] = "nonlinearity-label"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(construct, program, pulse, reset, stored, read_sigma)
+    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
+        construct, program, pulse, reset, stored, read_sigma, shift=bipolar.shift
+    )
     params_type: ClassVar[Any] = LabelParams
     state_type: ClassVar[Any] = SlopedState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 8

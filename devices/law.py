@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from neurosim.core.config import Frozen
+from neurosim.core import registry
 from neurosim.core.errors import UnknownNameError
 from neurosim.core.protocols import DeviceKernels, Polarity, Precision
-from neurosim.devices.around import AroundParams, AroundState, surrounded
+from neurosim.devices.around import AroundParams, surrounded
+from neurosim.devices.effects import Effects
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.jit import inlined
-
-
-def quantity(unit: str, default: Any = ..., noise: bool = False, **bounds: Any) -> Any:
-    """Declare a physical parameter of a law; a card must state the same unit ("1" for pure numbers).
-
-    `noise` marks the size of a random effect: None, or zero where None is not allowed, switches it off.
-    """
-    return Field(default, json_schema_extra={"unit": unit, "noise": noise}, **bounds)
 
 
 @inlined
@@ -28,7 +22,7 @@ def read_sigma(conductance_uS: Any, params: Any) -> Any:
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
 
 
-class Law(Frozen):
+class Law(Effects):
     """A device law with its parameters. Subclass it and register the class under `neurosim.laws`.
 
     A subclass names its `own_kernels`, the named tuple `params_type` that they read (fields are parameters of
@@ -48,43 +42,6 @@ class Law(Frozen):
     g_max_uS: float = quantity("uS", gt=0)
     read_noise_relative: float | None = quantity("1", None, noise=True, ge=0)
     read_noise_floor_uS: float | None = quantity("uS", None, noise=True, ge=0)
-    p_stuck_gmin: float | None = quantity("1", None, noise=True, ge=0, le=1)
-    """Share of cells stuck at g_min from the start; pulses cost energy and change nothing."""
-    p_stuck_gmax: float | None = quantity("1", None, noise=True, ge=0, le=1)
-    endurance_pulses: float | None = quantity("1", None, gt=0)
-    """Median number of pulses after which a cell stays where it is."""
-    endurance_spread: float | None = quantity("1", None, noise=True, ge=0)
-    """Standard deviation of the logarithm of that number, from cell to cell."""
-    telegraph_share: float | None = quantity("1", None, noise=True, ge=0, le=1)
-    """Share of cells that switch between two conductances by themselves (random telegraph noise)."""
-    telegraph_amplitude: float = quantity("1", 0.02, ge=0)
-    """Median distance of the two, relative to the conductance."""
-    telegraph_spread: float = quantity("1", 0.5, ge=0)
-    """Standard deviation of that distance's logarithm."""
-    telegraph_fastest_s: float = quantity("s", 1e-6, gt=0)
-    """Mean times between switches are spread evenly in logarithm from here ..."""
-    telegraph_slowest_s: float = quantity("s", 1.0, gt=0)
-    """... to here."""
-    flicker: float | None = quantity("1", None, noise=True, ge=0)
-    """1/f noise since the last write: sigma / G = flicker (G / g_max)**-power sqrt(ln((t + t_r) / 2 t_r))."""
-    flicker_power: float = quantity("1", 0.65, ge=0)
-    flicker_most: float = quantity("1", 0.2, gt=0)
-    """Upper end of flicker (G / g_max)**-power."""
-    flicker_read_s: float = quantity("s", 250e-9, gt=0)
-    """Duration of a read, t_r."""
-    relaxation_mean_uS: float | None = quantity("uS", None)
-    """Mean change for each e-fold of time since the last write, from `relaxation_start_s` on."""
-    relaxation_sigma_uS: float | None = quantity("uS", None, noise=True, ge=0)
-    """Standard deviation s at the start, contained in the programming error; later sqrt(s(t)^2 - s^2) is added."""
-    relaxation_sigma_slope_uS: float | None = quantity("uS", None, noise=True, ge=0)
-    """Growth of s for each e-fold of time."""
-    relaxation_start_s: float = quantity("s", 1.0, gt=0)
-    temperature_K: float | None = quantity("K", None, gt=0)
-    """Temperature of reads; None is that at which the card was measured."""
-    reference_K: float = quantity("K", 300.0, gt=0)
-    activation_low_eV: float = quantity("eV", 0.2, ge=0)
-    """Activation energy of a conductance near zero (falls linearly to the next at g_max); an assumption."""
-    activation_high_eV: float = quantity("eV", 0.02, ge=0)
 
     @model_validator(mode="after")
     def _window_is_open(self) -> Self:
@@ -118,29 +75,16 @@ class Law(Frozen):
         return False
 
     @property
-    def _settles(self) -> bool:
-        return bool(self.flicker or self.relaxation_mean_uS or self.relaxation_sigma_slope_uS)
-
-    @property
-    def is_surrounded(self) -> bool:
-        """Whether any effect of `neurosim.devices.around` is on."""
-        shares = (self.p_stuck_gmin, self.p_stuck_gmax, self.telegraph_share)
-        return any(shares) or self._settles or bool(self.endurance_pulses) or self.is_heated
-
-    @property
-    def is_heated(self) -> bool:
-        """Whether reads happen at another temperature than the card was measured at."""
-        return self.temperature_K not in (None, self.reference_K)
-
-    @property
     def drifts(self) -> bool:
         """Whether the conductance changes with time alone."""
-        return self.own_drift or self._settles
+        return self.own_drift or self.ages
 
     @property
     def kernels(self) -> DeviceKernels:
         """The law's own numba functions, within the effects around it where any is on."""
-        return surrounded(self.own_kernels, self.law) if self.is_surrounded else self.own_kernels
+        return (
+            surrounded(self.own_kernels, self.law, self.polarity) if self.is_surrounded else self.own_kernels
+        )
 
     @property
     def has_read_noise(self) -> bool:
@@ -150,23 +94,7 @@ class Law(Frozen):
     def allocate(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state for `cells` devices: the law's own, within that of the effects around it."""
         own = self.own_state(cells, precision)
-        if not self.is_surrounded:
-            return own
-        lasting, ends, flips = (
-            cells if used else 1 for used in (self._settles, self.endurance_pulses, self.telegraph_share)
-        )
-        return AroundState(
-            own.conductance,
-            own,
-            np.zeros(cells, np.uint8),
-            np.zeros(ends, np.int32),
-            np.zeros(ends, precision),
-            np.zeros(lasting, np.float64),
-            np.zeros(lasting, precision),
-            np.zeros(lasting, precision),
-            np.zeros(flips, precision),
-            np.zeros(flips, precision),
-        )
+        return self.surround(own, cells, precision) if self.is_surrounded else own
 
     def own_state(self, cells: int, precision: Precision = "float32") -> Any:
         """Return the law's own zeroed state arrays; those declared float32 follow `precision`.
@@ -180,13 +108,25 @@ class Law(Frozen):
 
     def params(self, precision: Precision = "float32") -> Any:
         """Return the parameters for the kernels in that precision; an effect that is off (None) becomes zero."""
-        real = np.dtype(precision).type
-        own = self.params_type(*(real(getattr(self, field) or 0.0) for field in self.params_type._fields))
+        own = self.params_type(*(self._number(field, precision) for field in self.params_type._fields))
         if not self.is_surrounded:
             return own
-        heat = {"temperature_K": self.temperature_K or self.reference_K}
-        around = (heat.get(field, getattr(self, field, None)) for field in AroundParams._fields[1:])
-        return AroundParams(own, *(real(value or 0.0) for value in around))
+        return AroundParams(own, *(self._number(field, precision) for field in AroundParams._fields[1:]))
+
+    def _number(self, field: str, precision: Precision) -> Any:
+        """Return a parameter as the kernels take it: a real number or, of a table, an array of them."""
+        value = getattr(self, field)
+        if value is None:
+            value = self.when_off.get(field, 0.0)
+        return np.array(value, precision) if isinstance(value, tuple) else np.dtype(precision).type(value)
+
+    @classmethod
+    def twin(cls) -> Any:
+        """Return the class of its torch twin: the one registered under `neurosim.law_twins` by the law's name.
+
+        A law that is not registered, because it comes from a file, overrides this.
+        """
+        return registry.find("law twin", cls.law)
 
     def with_parameters(self, **changes: float | None) -> Self:
         """Return a copy with some parameters changed; raises `UnknownNameError` for unknown names."""

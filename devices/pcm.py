@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision
-from neurosim.devices.law import Law, quantity, read_sigma
+from neurosim.devices.law import Law, read_sigma
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 

@@ -10,7 +10,8 @@ import numpy as np
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
 from neurosim.devices.bipolar import Stepped, construct, program, reset, step_by_step
-from neurosim.devices.law import quantity, read_sigma
+from neurosim.devices.law import read_sigma
+from neurosim.devices.parameters import quantity
 from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 
@@ -79,7 +80,7 @@ class SoftBounds(Stepped):
 
     law: ClassVar[str] = "soft-bounds"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, soft_pulse, reset, stored, read_sigma
+        construct, program, soft_pulse, reset, stored, read_sigma, shift=bipolar.shift
     )
     params_type: ClassVar[Any] = SoftBoundsParams
 
@@ -108,7 +109,7 @@ class ExpStep(Stepped):
 
     law: ClassVar[str] = "exp-step"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, exp_pulse, reset, stored, read_sigma
+        construct, program, exp_pulse, reset, stored, read_sigma, shift=bipolar.shift
     )
     params_type: ClassVar[Any] = ExpStepParams
 
@@ -128,7 +129,7 @@ class ExpStep(Stepped):
     @property
     def state_rest(self) -> float:
         """Where both curves meet; a law whose curves do not meet within the bounds has no such point."""
-        return _balance(self, self._shares)
+        return bipolar.balance(self, self._shares)
 
     @property
     def rest_share(self) -> float:
@@ -145,7 +146,7 @@ class PowerStep(Stepped):
 
     law: ClassVar[str] = "power-step"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, power_pulse, reset, stored, read_sigma
+        construct, program, power_pulse, reset, stored, read_sigma, shift=bipolar.shift
     )
     params_type: ClassVar[Any] = PowerStepParams
 
@@ -159,22 +160,9 @@ class PowerStep(Stepped):
     @property
     def state_rest(self) -> float:
         """Where the powers of both distances balance."""
-        return _balance(self, self._shares)
+        return bipolar.balance(self, self._shares)
 
     @property
     def rest_share(self) -> float:
         """Of either direction at the symmetry point."""
         return self._shares(self.state_rest)[0]
-
-
-def _balance(law: Stepped, shares: Any) -> float:
-    """State between the bounds at which both shares are equal; outside them where there is none."""
-    from scipy.optimize import brentq
-
-    def gap(state: float) -> float:
-        up, down = shares(state)
-        return float(up - down)
-
-    if gap(law.state_min) * gap(law.state_max) >= 0:
-        return math.inf
-    return float(brentq(gap, law.state_min, law.state_max, xtol=1e-14))

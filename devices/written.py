@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
-from neurosim.core.protocols import DeviceKernels, Floats, Polarity
-from neurosim.devices.law import Law, quantity, read_sigma
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision
+from neurosim.devices import law
+from neurosim.devices.law import Law
+from neurosim.devices.parameters import Table, quantity
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
-_LEAST_SHARE = np.float32(1e-3)
 
 
 class ProgrammedParams(NamedTuple):
@@ -21,70 +24,45 @@ class ProgrammedParams(NamedTuple):
     g_max_uS: np.floating[Any]
     nominal_step_uS: np.floating[Any]
     error_scale: np.floating[Any]
-    error_c0_uS: np.floating[Any]
-    error_c1_uS: np.floating[Any]
-    error_c2_uS: np.floating[Any]
-    error_c3_uS: np.floating[Any]
-    error_c4_uS: np.floating[Any]
-    relaxed_c0_uS: np.floating[Any]
-    relaxed_c1_uS: np.floating[Any]
-    relaxed_c2_uS: np.floating[Any]
-    relaxed_c3_uS: np.floating[Any]
-    relaxed_c4_uS: np.floating[Any]
-    error_at_s: np.floating[Any]
-    relaxed_at_s: np.floating[Any]
-    drift_log_slope: np.floating[Any]
-    drift_offset: np.floating[Any]
-    drift_least: np.floating[Any]
-    drift_most: np.floating[Any]
-    drift_sigma_log_slope: np.floating[Any]
-    drift_sigma_offset: np.floating[Any]
-    drift_sigma_least: np.floating[Any]
-    drift_sigma_most: np.floating[Any]
-    drift_reference_s: np.floating[Any]
+    error_uS: Floats
+    error_saturating_uS: Floats
+    error_at_s: Floats
     program_energy_J: np.floating[Any]
     read_noise_relative: np.floating[Any]
     read_noise_floor_uS: np.floating[Any]
+    read_noise_most_uS: np.floating[Any]
+    read_noise_scale_uS: np.floating[Any]
 
 
 class ProgrammedState(NamedTuple):
     conductance: Floats
     programmed_at_s: NDArray[np.float64]
-    exponent: Floats
     settling: Floats
+    """The normal by which a state relaxes until it is written again; empty where states do not relax."""
 
 
 @inlined
-def programming_error(g: Any, params: Any) -> Any:
-    """Standard deviation in uS of a state just programmed, at a share g of g_max."""
-    inner = params.error_c3_uS + g * params.error_c4_uS
-    sigma = params.error_c0_uS + g * (params.error_c1_uS + g * (params.error_c2_uS + g * inner))
-    return max(sigma * params.error_scale, _ZERO)
-
-
-@inlined
-def relaxed_error(g: Any, params: Any) -> Any:
-    """The same at `relaxed_at_s`."""
-    inner = params.relaxed_c3_uS + g * params.relaxed_c4_uS
-    sigma = params.relaxed_c0_uS + g * (params.relaxed_c1_uS + g * (params.relaxed_c2_uS + g * inner))
+def error(conductance_uS: Any, row: int, params: Any) -> Any:
+    """Standard deviation in uS of written states of that conductance at the time `row` of the tables."""
+    sigma = _ZERO
+    if params.error_uS.size > 0:
+        share = conductance_uS / params.g_max_uS
+        for k in range(params.error_uS.shape[1] - 1, -1, -1):
+            sigma = sigma * share + params.error_uS[row, k]
+    if params.error_saturating_uS.size > 0:
+        most, scale = params.error_saturating_uS[row, 0], params.error_saturating_uS[row, 1]
+        sigma += most * (_ONE - np.exp(-conductance_uS / scale))
     return max(sigma * params.error_scale, _ZERO)
 
 
 @inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    a, b, c, _ = philox(cell, event, 0, key)
+    a, _, c, _ = philox(cell, event, 0, key)
     wanted = min(max(target_uS, params.g_min_uS), params.g_max_uS)
-    reached = wanted + programming_error(wanted / params.g_max_uS, params) * normal(a)
-    reached = max(reached, _ZERO)
-    level = np.log(max(reached / params.g_max_uS, _LEAST_SHARE))
-    mean = params.drift_log_slope * level + params.drift_offset
-    sigma = params.drift_sigma_log_slope * level + params.drift_sigma_offset
-    mean = min(max(mean, params.drift_least), params.drift_most)
-    sigma = min(max(sigma, params.drift_sigma_least), params.drift_sigma_most)
-    state.conductance[cell] = reached
-    state.programmed_at_s[cell] = now_s
-    state.exponent[cell] = abs(mean + sigma * normal(b))
-    state.settling[cell] = normal(c)
+    state.conductance[cell] = max(wanted + error(wanted, 0, params) * normal(a), _ZERO)
+    if state.settling.size > 0:
+        state.programmed_at_s[cell] = now_s
+        state.settling[cell] = normal(c)
     return params.program_energy_J
 
 
@@ -107,27 +85,35 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
 @inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     g = state.conductance[cell]
-    elapsed = np.float32(now_s - state.programmed_at_s[cell])
-    if params.relaxed_at_s > _ZERO and elapsed > params.error_at_s:
-        passed = np.log(elapsed / params.error_at_s) / np.log(params.relaxed_at_s / params.error_at_s)
-        share = min(g / params.g_max_uS, _ONE)
-        first = programming_error(share, params)
-        now = first + min(passed, _ONE) * (relaxed_error(share, params) - first)
-        g = max(g + np.sqrt(max(now * now - first * first, _ZERO)) * state.settling[cell], _ZERO)
-    if params.drift_most > _ZERO:
-        since = max(elapsed, params.drift_reference_s) / params.drift_reference_s
-        g = g * since ** -state.exponent[cell]
+    if state.settling.size > 0:
+        elapsed, at = np.float32(now_s - state.programmed_at_s[cell]), params.error_at_s
+        if elapsed > at[0]:
+            row = 1
+            while row < at.size - 1 and elapsed > at[row]:
+                row += 1
+            passed = min(np.log(elapsed / at[row - 1]) / np.log(at[row] / at[row - 1]), _ONE)
+            known = min(g, params.g_max_uS)
+            first, before = error(known, 0, params), error(known, row - 1, params)
+            now = before + passed * (error(known, row, params) - before)
+            g = max(g + np.sqrt(max(now * now - first * first, _ZERO)) * state.settling[cell], _ZERO)
     return g
 
 
-class Programmed(Law):
-    """States written by program-and-verify: their error, their relaxation, their drift.
+@inlined
+def read_sigma(conductance_uS: Any, params: Any) -> Any:
+    sigma = law.read_sigma(conductance_uS, params)
+    if params.read_noise_most_uS > _ZERO:
+        sigma += params.read_noise_most_uS * (_ONE - np.exp(-conductance_uS / params.read_noise_scale_uS))
+    return sigma
 
-    With g = G / G_max, a written state has the standard deviation ``(c0 + c1 g + ... + c4 g^4) G_max / G_ref``
-    at `error_at_s`; that of the relaxed polynomial at `relaxed_at_s`, in between along ln t, by one normal a
-    write. Conductance falls as ``(t / t0)**-nu`` with ``nu = |N(m(g), s(g))|`` and m, s of the form
-    ``clip(a ln g + b)`` (Joshi et al., Nat. Commun. 11, 2473, 2020). An update programs the device anew, to the
-    conductance it has plus the pulses' nominal steps: closed loop, at the energy of a programming.
+
+class Programmed(Law):
+    """States written by program-and-verify: their error just after, and how it grows while they relax.
+
+    With g = G / G_max, written states have the standard deviation
+    ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` at each of the times `error_at_s`, in
+    between along ln t, by one normal a write. An update programs the device anew, to the conductance it has
+    plus the pulses' nominal steps: closed loop, at the energy of a programming.
     """
 
     law: ClassVar[str] = "programmed"
@@ -137,34 +123,16 @@ class Programmed(Law):
     )
     params_type: ClassVar[Any] = ProgrammedParams
     state_type: ClassVar[Any] = ProgrammedState
-    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.float64, np.float32, np.float32)
+    state_dtypes: ClassVar[tuple[type, ...]] = (np.float32, np.float64, np.float32)
 
-    error_c0_uS: float = quantity("uS", noise=True)
-    error_c1_uS: float = quantity("uS", 0.0, noise=True)
-    error_c2_uS: float = quantity("uS", 0.0, noise=True)
-    error_c3_uS: float = quantity("uS", 0.0, noise=True)
-    error_c4_uS: float = quantity("uS", 0.0, noise=True)
+    error_uS: tuple[Table, ...] | None = quantity("uS", None, noise=True)
+    """For each time, the coefficients c0, c1, ... of the polynomial."""
+    error_saturating_uS: tuple[Table, ...] | None = quantity("uS", None, noise=True)
+    """For each time, A and B."""
+    error_at_s: Table = quantity("s", (1.0,))
+    """Times after programming for which these hold, growing; states stay as they are after the last."""
     error_reference_uS: float = quantity("uS", gt=0)
-    """G_max for which the polynomials were fitted."""
-    error_at_s: float = quantity("s", 1.0, gt=0)
-    """Time after programming for which the first polynomial holds."""
-    relaxed_c0_uS: float = quantity("uS", 0.0, noise=True)
-    relaxed_c1_uS: float = quantity("uS", 0.0, noise=True)
-    relaxed_c2_uS: float = quantity("uS", 0.0, noise=True)
-    relaxed_c3_uS: float = quantity("uS", 0.0, noise=True)
-    relaxed_c4_uS: float = quantity("uS", 0.0, noise=True)
-    relaxed_at_s: float | None = quantity("s", None, gt=0)
-    """Time for which the second polynomial holds; None: states do not relax."""
-    drift_log_slope: float = quantity("1", 0.0)
-    drift_offset: float = quantity("1", 0.0)
-    drift_least: float = quantity("1", 0.0, ge=0)
-    drift_most: float | None = quantity("1", None, ge=0)
-    """Upper end of the mean exponent; None: no drift."""
-    drift_sigma_log_slope: float = quantity("1", 0.0, noise=True)
-    drift_sigma_offset: float = quantity("1", 0.0, noise=True)
-    drift_sigma_least: float = quantity("1", 0.0, noise=True, ge=0)
-    drift_sigma_most: float = quantity("1", 0.0, noise=True, ge=0)
-    drift_reference_s: float = quantity("s", 20.0, gt=0)
+    """G_max for which the errors were fitted."""
     steps: float = quantity("1", 100.0, ge=1)
     """Nominal steps that a controller sees in the window."""
     program_pulses: float = quantity("1", 20.0, ge=0)
@@ -172,10 +140,34 @@ class Programmed(Law):
     write_voltage_V: float = quantity("V", gt=0)
     write_current_A: float = quantity("A", gt=0)
     write_time_s: float = quantity("s", gt=0)
+    read_noise_most_uS: float | None = quantity("uS", None, noise=True, ge=0)
+    """A of a further part A (1 - exp(-G / B)) of read noise ..."""
+    read_noise_scale_uS: float = quantity("uS", 1.0, gt=0)
+    """... and its B."""
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> Self:
+        times = self.error_at_s
+        if not times or times[0] <= 0 or any(b <= a for a, b in pairwise(times)):
+            raise ValueError("error_at_s: growing times above zero, at least one")
+        for name in ("error_uS", "error_saturating_uS"):
+            rows = getattr(self, name)
+            if rows is not None and (len(rows) != len(times) or len({len(row) for row in rows}) != 1):
+                raise ValueError(
+                    f"{name}: one row for each of the {len(times)} times error_at_s, equally long"
+                )
+        if self.error_saturating_uS and any(len(row) != 2 or row[1] <= 0 for row in self.error_saturating_uS):
+            raise ValueError("error_saturating_uS: each row holds A and B, B above zero")
+        return self
+
+    @property
+    def when_off(self) -> dict[str, Any]:
+        """Empty tables."""
+        return {**super().when_off, "error_uS": ((),), "error_saturating_uS": ((),)}
 
     @property
     def error_scale(self) -> float:
-        """Polynomials are scaled with the window."""
+        """Errors are scaled with the window."""
         return self.g_max_uS / self.error_reference_uS
 
     @property
@@ -190,10 +182,22 @@ class Programmed(Law):
 
     @property
     def own_drift(self) -> bool:
-        """Whether states drift or relax."""
-        return bool(self.drift_most or self.relaxed_at_s)
+        """Whether states relax."""
+        return len(self.error_at_s) > 1 and bool(self.error_uS or self.error_saturating_uS)
+
+    @property
+    def has_read_noise(self) -> bool:
+        """Whether a read adds white noise."""
+        return super().has_read_noise or bool(self.read_noise_most_uS)
 
     @property
     def program_energy_J(self) -> float:
         """Energy of one program-and-verify, pulses times I V t."""
         return self.program_pulses * self.write_current_A * self.write_voltage_V * self.write_time_s
+
+    def own_state(self, cells: int, precision: Precision = "float32") -> Any:
+        """Return zeroed state; what relaxation needs only where states relax."""
+        relaxing = cells if self.own_drift else 0
+        return ProgrammedState(
+            np.zeros(cells, precision), np.zeros(relaxing, np.float64), np.zeros(relaxing, precision)
+        )

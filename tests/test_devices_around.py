@@ -14,13 +14,22 @@ from neurosim.core.errors import InputError
 from neurosim.devices import programmed, pulse_response
 from neurosim.reference.agreement import compare_operations
 
-EFFECTS: dict[str, dict[str, float]] = {
-    "stuck": {"p_stuck_gmin": 0.05, "p_stuck_gmax": 0.1},
+EFFECTS: dict[str, dict[str, Any]] = {
+    "stuck": {"p_stuck_gmin": 0.05, "p_stuck_gmax": 0.1, "p_stuck_between": 0.05},
     "endurance": {"endurance_pulses": 3.0, "endurance_spread": 0.5},
     "telegraph": {"telegraph_share": 0.3},
     "flicker": {"flicker": 0.0088},
     "relaxation": {"relaxation_mean_uS": -0.089, "relaxation_sigma_uS": 0.4118, "relaxation_sigma_slope_uS": 0.042},
     "temperature": {"temperature_K": 350.0},
+    "spread": {"added_step_spread": 0.3, "added_conductance_spread": 0.2},
+    "pulse noise": {"added_cycle_to_cycle": 0.5, "added_write_noise": 1.0},
+    "drift table": {
+        "drift_table_share": (0.1, 0.5, 1.0), "drift_table_exponent": (0.1, 0.06, 0.05),
+        "drift_table_sigma": (0.02, 0.01, 0.01),
+    },
+    "retention": {"retention_s": 1e4, "retention_activation_eV": 1.1},
+    "fading": {"volatile_share": 0.3, "gate_step": 0.1, "gate_noise": 0.2, "fading_s": 2e3},
+    "optical gate": {"optical_gate": 0.4},
 }  # fmt: skip
 ALL = {name: value for effect in EFFECTS.values() for name, value in effect.items()}
 
@@ -33,7 +42,7 @@ def around(name: str, effect: str) -> Any:
 def test_an_effect_that_is_off_leaves_the_laws_own_kernels(name):
     law = devices.load(name)
     assert law.kernels is law.own_kernels
-    off = law.with_parameters(**{**dict.fromkeys(ALL, None), "p_stuck_gmin": 0.0})
+    off = law.with_parameters(**{**dict.fromkeys(ALL.keys() - {"fading_s"}, None), "p_stuck_gmin": 0.0})
     assert off.kernels is law.own_kernels
     for effect in EFFECTS:
         assert around(name, effect).kernels is not law.own_kernels

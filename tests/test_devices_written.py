@@ -28,9 +28,7 @@ def test_programming_error_of_pcm(share, sigma_uS):
 @pytest.mark.parametrize(("share", "kept"), [(1.0, 0.664), (0.5, 0.664), (0.1, 0.605)])
 def test_drift_of_pcm_over_a_day(share, kept):
     """Mean drift factor of the Joshi set at one day: 0.664 from g = 0.2 on, 0.605 at 0.1."""
-    law = devices.load("pcm-joshi-2020").with_parameters(
-        flicker=None, error_c0_uS=0.0, error_c1_uS=0.0, error_c2_uS=0.0
-    )
+    law = devices.load("pcm-joshi-2020").with_parameters(flicker=None, error_uS=None)
     found = programmed(law, [share * 25], [1.0, DAY_S], N)[:, 0]
     factor = found[1] / found[0]
     mean = min(max(-0.0155 * np.log(share) + 0.0244, 0.049), 0.1)
@@ -63,7 +61,7 @@ def test_error_of_milo_falls_with_conductance():
 @pytest.mark.parametrize(("time_s", "mean", "sigma"), [(3600.0, -0.73, 0.76), (DAY_S, -1.01, 0.89)])
 def test_states_of_cmo_hfox_relax(time_s, mean, sigma):
     """Falcone et al.: 0.576 uS at 50 uS after programming; -0.73 +- 0.76 uS at 1 h, -1.01 +- 0.89 at a day."""
-    law = devices.load("rram-cmo-hfox-falcone-2025")
+    law = devices.load("rram-cmo-hfox-falcone-2025").with_parameters(flicker=None)
     found = programmed(law, [50.0], [0.5, time_s], N)[:, 0]
     check_std(found[0], 0.576, extra=0.0005)
     check_mean(found[1] - found[0], mean, extra=0.005)

@@ -91,6 +91,9 @@ class DeviceKernels(NamedTuple):
     """(cell, state, params, now_s) -> conductance in uS while the clock stands; None: as the state has it."""
     age: Callable[..., Any] | None = None
     """(cell, state, seconds, event, key): let time pass for noise that switches by itself; None: there is none."""
+    shift: Callable[..., Any] | None = None
+    """(cell, by_uS, state, low_uS, high_uS) -> persistent conductance in uS, moved by that much within its
+    bounds (by 0: left as it is); None: it is the state's `conductance`, within low_uS and high_uS."""
 
 
 @runtime_checkable
@@ -156,6 +159,11 @@ class Device(Protocol):
 
     def params(self, precision: Precision = "float32") -> Any:
         """Return the parameters as a named tuple of real numbers for the kernels."""
+        ...
+
+    @classmethod
+    def twin(cls) -> Any:
+        """Return the class of its torch twin."""
         ...
 
     def with_parameters(self, **changes: float | None) -> Self:

@@ -194,6 +194,20 @@ class Crossbar:
         if self.read.drift:
             self._cells.advance(float(seconds))
 
+    def expose(self, **conditions: float) -> None:
+        """Change what is around the devices from now on: ``expose(temperature_K=350)``, ``expose(optical_gate=0.2)``.
+
+        Raises
+        ------
+        UnknownNameError
+            If the device has no such parameter.
+        CapabilityError
+            If that effect was off when the array was built.
+        """
+        changed = self.device.with_parameters(**conditions)
+        self._cells.expose(changed)
+        self.device = changed
+
     @property
     def now_s(self) -> float:
         """Simulated time."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.core.config import WritePath
-from neurosim.core.errors import CheckpointError
+from neurosim.core.errors import CapabilityError, CheckpointError
 from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, program_cells, stored
@@ -87,6 +87,17 @@ class PairCells:
         refresh_grid(
             *block, self._grid, self.state, self.params, self.now_s, self.read, self.kernels.read_sigma
         )
+
+    def expose(self, device: Device) -> None:
+        """Go on under other conditions; raises `CapabilityError` where an effect would have to begin or end."""
+        fields, wanted = flat(self.state), flat(device.allocate(self.state.conductance.size, self.precision))
+        if device.kernels != self.kernels or any(fields[name].shape != wanted[name].shape for name in fields):
+            raise CapabilityError(
+                f"{device.name}: an effect can only change while it is on; build the array with "
+                "temperature_K or optical_gate set, then expose it"
+            )
+        self.device, self.params = device, device.params(self.precision)
+        self.forget_grid()
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

@@ -94,9 +94,16 @@ def card_heading(card: Card) -> Text:
     )  # fmt: skip
 
 
+def value_words(value: float | tuple[Any, ...]) -> str:
+    """Return a number to six digits; a table as its numbers."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(value_words(part) for part in value)}]"
+    return f"{value:g}"
+
+
 def numbers_table(card: Card) -> Table:
     """Return every number of a card with its unit and its source."""
     table = Table("parameter", "value", "unit", "source")
     for parameter, number in card.parameters.items():
-        table.add_row(parameter, f"{number.value:g}", number.unit, Text(number.source))
+        table.add_row(parameter, value_words(number.value), number.unit, Text(number.source))
     return table

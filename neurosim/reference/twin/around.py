@@ -1,4 +1,4 @@
-"""Torch twin of `neurosim.devices.around`: the same effects around the twin of any law."""
+"""Torch twin of `neurosim.devices.around` and `seen`: the same effects around the twin of any law."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from neurosim.core.protocols import Device, Precision
+from neurosim.devices.around import AroundState
 from neurosim.reference.twin.law import Draw, State, TwinLaw
 
-SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT = range(4)
+SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN = range(5)
 _AROUND = 1 << 20
 _BOLTZMANN_EV_PER_K = torch.tensor(8.617333e-05, dtype=torch.float32).item()
+_OWN = {"conductance", "law"}
 
 
 class AroundTwin(TwinLaw):
@@ -21,58 +23,76 @@ class AroundTwin(TwinLaw):
         self._set(device, precision, {name: getattr(given, name) for name in given._fields[1:]}, on)
         self.law = law
         fields = device.allocate(2, precision)
-        self.ages = fields.telegraph.size > 1
-        self.wears = fields.lifetime.size > 1
-        self.settles = fields.relaxing.size > 1
+        self.has = {
+            name for name in AroundState._fields if name not in _OWN and getattr(fields, name).size > 0
+        }
+        self.fades = bool({"volatile_uS", "gating"} & self.has)
+        self.gated = device.params("float64").optical_gate < 1
+        self.heated = device.params("float64").temperature_K != device.params("float64").reference_K
 
     def _split(self, state: State) -> tuple[State, State]:
         """The law's own state, and that of the effects around it."""
-        around = {
-            "fault",
-            "pulses",
-            "lifetime",
-            "written_at_s",
-            "relaxing",
-            "flickering",
-            "telegraph",
-            "switching_s",
-        }
-        own = {name: values for name, values in state.items() if name not in around}
-        return own, {name: values for name, values in state.items() if name in around}
+        own = {name: values for name, values in state.items() if name not in self.has}
+        return own, {name: values for name, values in state.items() if name in self.has}
 
     def construct(self, draw: Draw) -> State:
         """Draw the law's devices, then which of them are stuck, fluctuate, and how long they live."""
         p = self.params
         own = self.law.construct(draw)
-        chance = self.uniform(draw(_AROUND + 3)[0])
-        low, high = chance < p.p_stuck_gmin, chance < p.p_stuck_gmin + p.p_stuck_gmax
-        fault = torch.where(low, STUCK_LOW, torch.where(high, STUCK_HIGH, SOUND)).to(torch.uint8)
-        around = {"fault": fault, **self._written(own["conductance"], 0.0, draw)}
-        if self.wears:
+        a, b, c, d = draw(_AROUND + 3)
+        chance = self.uniform(a)
+        low, high = p.p_stuck_gmin, p.p_stuck_gmin + p.p_stuck_gmax
+        fault = torch.where(chance < high + p.p_stuck_between, STUCK_BETWEEN, SOUND)
+        fault = torch.where(chance < high, STUCK_HIGH, fault)
+        fault = torch.where(chance < low, STUCK_LOW, fault)
+        around = {"fault": fault.to(torch.uint8), **self._written(own["conductance"], 0.0, draw)}
+        if "lifetime" in self.has:
             spread = p.endurance_spread * self.normal(draw(_AROUND + 1)[0])
             around["lifetime"] = p.endurance_pulses * torch.exp(spread)
             around["pulses"] = torch.zeros_like(fault, dtype=torch.int32)
-        if self.ages:
-            a, b, c, d = draw(_AROUND + 2)
-            amplitude = p.telegraph_amplitude * torch.exp(p.telegraph_spread * self.normal(b))
-            signed = torch.where(self.uniform(c) < 0.5, amplitude, -amplitude)
-            affected = self.uniform(a) < p.telegraph_share
-            ratio = p.telegraph_slowest_s / p.telegraph_fastest_s
-            around["telegraph"] = torch.where(affected, signed, 0.0).to(self.dtype)
-            slow = p.telegraph_fastest_s * ratio ** self.uniform(d)
-            around["switching_s"] = torch.where(affected, slow, 0.0).to(self.dtype)
-        held = torch.where(low, p.g_min_uS, torch.where(high, p.g_max_uS, own["conductance"]))
+        if "gain" in self.has:
+            around["gain"] = torch.exp(p.added_step_spread * self.normal(b))
+        if "scale" in self.has:
+            around["scale"] = torch.exp(p.added_conductance_spread * self.normal(c))
+        for name in {"volatile_uS", "gating"} & self.has:
+            around[name] = torch.zeros_like(own["conductance"])
+        if "telegraph" in self.has:
+            around |= self._telegraph(draw)
+        between = p.g_min_uS + self.uniform(d) * (p.g_max_uS - p.g_min_uS)
+        held = torch.where(fault == STUCK_BETWEEN, between, own["conductance"])
+        held = torch.where(fault == STUCK_LOW, p.g_min_uS, torch.where(fault == STUCK_HIGH, p.g_max_uS, held))
         return {**own, **around, "conductance": held.to(self.dtype)}
 
-    def _written(self, like: Tensor, now_s: float, draw: Draw) -> State:
-        if not self.settles:
-            return {}
-        a, b, _, _ = draw(_AROUND)
+    def _telegraph(self, draw: Draw) -> State:
+        p = self.params
+        a, b, c, d = draw(_AROUND + 2)
+        amplitude = p.telegraph_amplitude * torch.exp(p.telegraph_spread * self.normal(b))
+        signed = torch.where(self.uniform(c) < 0.5, amplitude, -amplitude)
+        affected = self.uniform(a) < p.telegraph_share
+        slow = p.telegraph_fastest_s * (p.telegraph_slowest_s / p.telegraph_fastest_s) ** self.uniform(d)
         return {
-            "relaxing": self.normal(a),
-            "flickering": self.normal(b),
-            "written_at_s": torch.full_like(like, now_s, dtype=torch.float64),
+            "telegraph": torch.where(affected, signed, 0.0).to(self.dtype),
+            "switching_s": torch.where(affected, slow, 0.0).to(self.dtype),
         }
+
+    def _written(self, conductance: Tensor, now_s: float, draw: Draw) -> State:
+        p = self.params
+        fresh: State = {}
+        a, b, c, d = draw(_AROUND)
+        if "written_at_s" in self.has:
+            fresh["written_at_s"] = torch.full_like(conductance, now_s, dtype=torch.float64)
+        if "relaxing" in self.has:
+            fresh["relaxing"], fresh["flickering"] = self.normal(a), self.normal(b)
+        if "falling" in self.has:
+            share = conductance / p.g_max_uS
+            exponent = _table(share, p.drift_table_share, p.drift_table_exponent)
+            if p.drift_table_sigma.numel() > 0:
+                spread = _table(share, p.drift_table_share, p.drift_table_sigma)
+                exponent = torch.abs(exponent + spread * self.normal(c))
+            fresh["falling"] = exponent
+        if "offset_uS" in self.has:
+            fresh["offset_uS"] = p.added_write_noise * p.nominal_step_uS * self.normal(d)
+        return fresh
 
     def _kept(
         self, state: State, own: State, energy: Tensor, struck: Tensor | None, now_s: float, draw: Draw
@@ -83,7 +103,7 @@ class AroundTwin(TwinLaw):
         touched = sound if struck is None else sound & (struck > 0)
         for name, values in self._written(own["conductance"], now_s, draw).items():
             around[name] = torch.where(touched, values, around[name])
-        if self.wears and struck is not None:
+        if "lifetime" in self.has and struck is not None:
             pulses = around["pulses"] + torch.where(sound, struck, 0)
             worn = sound & (struck > 0) & (pulses.double() > around["lifetime"].double())
             around["pulses"] = pulses
@@ -91,38 +111,104 @@ class AroundTwin(TwinLaw):
         conductance = torch.where(sound, own["conductance"], state["conductance"])
         return {**own, **around, "conductance": conductance}, energy
 
+    def _forgotten(self, state: State) -> State:
+        """Drop what fades, of sound cells."""
+        sound = state["fault"] == SOUND
+        dropped = {
+            name: torch.where(sound, 0.0, state[name]) for name in {"volatile_uS", "gating"} & self.has
+        }
+        return {**state, **{name: values.to(self.dtype) for name, values in dropped.items()}}
+
     def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         """As the law, unless the cell is faulty."""
-        own, energy = self.law.program(self._split(state)[0], target_uS, now_s, draw)
-        return self._kept(state, own, energy, None, now_s, draw)
+        wanted = target_uS / state["scale"] if "scale" in self.has else target_uS
+        own, energy = self.law.program(self._split(state)[0], wanted, now_s, draw)
+        return self._kept(self._forgotten(state), own, energy, None, now_s, draw)
 
     def pulse(
         self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
     ) -> tuple[State, Tensor]:
-        """As the law, unless the cell is faulty; pulses wear it out."""
-        own, energy = self.law.pulse(self._split(state)[0], counts, most, now_s, draw)
-        return self._kept(state, own, energy, counts.abs(), now_s, draw)
+        """As the law, unless the cell is faulty; its own gain and noise; what fades; pulses wear it out."""
+        p = self.params
+        if self.gated:
+            counts = torch.where(self.uniform(draw(_AROUND + 4)[0]) < p.optical_gate, counts, 0)
+        own, around = self._split(state)
+        if self.on["retention_s"]:
+            held = self.law.persistent(own)
+            lost = self._retained(held, state, now_s) - held
+            own = self.law.shift(
+                own, torch.where((state["fault"] == SOUND) & (counts != 0), lost, 0.0).to(self.dtype)
+            )
+        start = self.law.persistent(own)
+        own, energy = self.law.pulse(own, counts, most, now_s, draw)
+        moved = self.law.persistent(own) - start
+        gradual = (counts != 0) if self.device.polarity == "bipolar" else (counts > 0)
+        extra = torch.zeros_like(moved)
+        if "gain" in self.has:
+            extra = extra + torch.where(gradual, (state["gain"] - 1) * moved, 0.0)
+        if self.on["added_cycle_to_cycle"]:
+            noise = (
+                p.added_cycle_to_cycle * p.nominal_step_uS * torch.sqrt(counts.abs().float().to(self.dtype))
+            )
+            extra = extra + torch.where(gradual, noise * self.normal(draw(_AROUND + 4)[2]), 0.0)
+        struck = (counts != 0) & (state["fault"] == SOUND)
+        left = self._left(state, now_s) if self.fades else None
+        if left is not None and "volatile_uS" in self.has:
+            fading = p.volatile_share * (moved + extra)
+            around["volatile_uS"] = torch.where(
+                struck, state["volatile_uS"] * left + fading, state["volatile_uS"]
+            )
+            extra = extra - fading
+        if left is not None and "gating" in self.has:
+            step = p.gate_step * counts.float().to(self.dtype)
+            if self.on["gate_noise"]:
+                step = step * (1 + p.gate_noise * self.normal(draw(_AROUND + 4)[1]))
+            bound = p.gate_most
+            m = torch.minimum(torch.maximum(state["gating"] * left + step, -bound), bound)
+            around["gating"] = torch.where(struck, m, state["gating"])
+        own = self.law.shift(own, torch.where(struck, extra, 0.0).to(self.dtype))
+        return self._kept({**state, **around}, own, energy, counts.abs(), now_s, draw)
 
     def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         """As the law, unless the cell is faulty; one pulse of wear."""
         own, energy = self.law.reset(self._split(state)[0], now_s, draw)
         one = torch.ones_like(state["fault"], dtype=torch.int32)
-        return self._kept(state, own, energy, one, now_s, draw)
+        return self._kept(self._forgotten(state), own, energy, one, now_s, draw)
 
     def drifted(self, state: State, now_s: float) -> Tensor:
-        """Drift, relaxation, 1/f noise, temperature, telegraph noise, faults."""
+        """What time has done, then what a read sees of it."""
         g = self.law.drifted(self._split(state)[0], now_s)
-        return self._steady(self._settled(g, state, now_s), state)
+        left = self._left(state, now_s) if self.fades else torch.ones_like(g)
+        return self._steady(self._settled(g, state, now_s), state, left)
 
     def stored(self, state: State) -> Tensor:
-        """Temperature, telegraph noise and faults on the conductance as stored."""
-        return self._steady(state["conductance"], state)
+        """What a read sees while the clock stands."""
+        return self._steady(state["conductance"], state, torch.ones_like(state["conductance"]))
+
+    def _since(self, state: State, now_s: float) -> Tensor:
+        return torch.clamp(now_s - state["written_at_s"], min=0.0).float().to(self.dtype)
+
+    def _left(self, state: State, now_s: float) -> Tensor:
+        """Share that is left of what fades."""
+        return torch.exp(-self._since(state, now_s) / self.params.fading_s)
+
+    def _retained(self, g: Tensor, state: State, now_s: float) -> Tensor:
+        p = self.params
+        inverse = 1 / p.temperature_K - 1 / p.reference_K
+        lasts = p.retention_s * torch.exp(p.retention_activation_eV / _BOLTZMANN_EV_PER_K * inverse)
+        kept: Tensor = p.g_rest_uS + (g - p.g_rest_uS) * torch.exp(-self._since(state, now_s) / lasts)
+        return kept
 
     def _settled(self, g: Tensor, state: State, now_s: float) -> Tensor:
-        if not self.settles:
-            return g
         p = self.params
-        since = torch.clamp(now_s - state["written_at_s"], min=0.0).float().to(self.dtype)
+        if "falling" in self.has:
+            folds = self._since(state, now_s) / p.drift_table_start_s
+            g = torch.where(folds > 1, g * folds ** -state["falling"], g)
+        if self.on["retention_s"]:
+            g = self._retained(g, state, now_s)
+        if "relaxing" not in self.has:
+            return g
+        since = self._since(state, now_s)
         folds = torch.log(since / p.relaxation_start_s)
         start = p.relaxation_sigma_uS
         now = start + p.relaxation_sigma_slope_uS * folds
@@ -136,23 +222,44 @@ class AroundTwin(TwinLaw):
             g = torch.where(g > 0, torch.clamp(g * (1 + noise), min=0.0), g)
         return g
 
-    def _steady(self, g: Tensor, state: State) -> Tensor:
+    def _steady(self, g: Tensor, state: State, left: Tensor) -> Tensor:
         p = self.params
-        if self.device.is_heated:  # type: ignore[attr-defined]
+        if "offset_uS" in self.has:
+            g = torch.clamp(g + state["offset_uS"], min=0.0)
+        if "scale" in self.has:
+            g = g * state["scale"]
+        if "volatile_uS" in self.has:
+            g = torch.clamp(g + left * state["volatile_uS"], min=0.0)
+        if "gating" in self.has:
+            g = g * (1 + left * state["gating"])
+        if self.heated:
             share = torch.clamp(g / p.g_max_uS, 0.0, 1.0)
             barrier = p.activation_low_eV * (1 - share) + p.activation_high_eV * share
             inverse = 1 / p.temperature_K - 1 / p.reference_K
             g = g * torch.exp(-barrier / _BOLTZMANN_EV_PER_K * inverse)
-        if self.ages:
+        if "telegraph" in self.has:
             g = g * (1 + 0.5 * state["telegraph"])
-        stuck = (state["fault"] == STUCK_LOW) | (state["fault"] == STUCK_HIGH)
+        stuck = (state["fault"] != SOUND) & (state["fault"] != WORN_OUT)
         return torch.where(stuck, state["conductance"], g)
+
+    def read_sigma(self, conductance_uS: Tensor) -> Tensor:
+        """That of the law."""
+        return self.law.read_sigma(conductance_uS)
 
     def age(self, state: State, seconds: float, draw: Draw) -> State:
         """Let telegraph noise switch: an odd number of switches has probability (1 - exp(-2 t/tau)) / 2."""
-        if not self.ages:
+        if "telegraph" not in self.has:
             return state
         past = torch.tensor(-2.0 * seconds, dtype=torch.float32).to(self.dtype)
         odd = 0.5 * (1 - torch.exp(past.to(state["fault"].device) / state["switching_s"]))
         flips = (state["telegraph"] != 0) & (self.uniform(draw(0)[0]) < odd)
         return {**state, "telegraph": torch.where(flips, -state["telegraph"], state["telegraph"])}
+
+
+def _table(share: Tensor, at: Tensor, values: Tensor) -> Tensor:
+    """Interpolate linearly between the nodes of a table, constant beyond its ends."""
+    clipped = torch.minimum(torch.maximum(share, at[0]), at[-1]).contiguous()
+    k = torch.clamp(torch.searchsorted(at, clipped), 1, at.numel() - 1)
+    low, high = at[k - 1], at[k]
+    inner = values[k - 1] + (values[k] - values[k - 1]) * ((clipped - low) / (high - low))
+    return torch.where(share <= at[0], values[0], torch.where(share >= at[-1], values[-1], inner))

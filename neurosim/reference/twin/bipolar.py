@@ -21,6 +21,19 @@ class BipolarTwin(TwinLaw):
         energy = self.params.program_energy_J.double().expand(conductance.shape)
         return {**state, "persistent": conductance, "conductance": conductance.clone()}, energy
 
+    def persistent(self, state: State) -> Tensor:
+        """Without write noise."""
+        return state["persistent"]
+
+    def shift(self, state: State, by_uS: Tensor) -> State:
+        """Within the device's own bounds; the seen moves along."""
+        before = state["persistent"]
+        after = torch.where(by_uS != 0, clamp(before + by_uS, state["lower"], state["upper"]), before)
+        seen = torch.where(
+            by_uS != 0, torch.clamp(state["conductance"] + (after - before), min=0), state["conductance"]
+        )
+        return {**state, "persistent": after, "conductance": seen}
+
     def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         """Target plus a residual error, within the device's own bounds."""
         reached = target_uS + self.params.program_sigma_uS * self.normal(draw(0)[0])

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Device, Precision
 from neurosim.reference.twin import draws
@@ -33,7 +33,8 @@ class TwinLaw:
 
     def _set(self, device: Device, precision: Precision, given: dict[str, Any], on: torch.device) -> None:
         self.device, self.dtype = device, getattr(torch, precision)
-        self.on = {name: bool(value) for name, value in given.items()}
+        self.window = device.g_min_uS, device.g_max_uS
+        self.on = {name: bool(np.any(value)) for name, value in given.items()}
         self.params = SimpleNamespace(
             **{name: torch.tensor(value, dtype=self.dtype, device=on) for name, value in given.items()}
         )
@@ -72,6 +73,16 @@ class TwinLaw:
         """Conductance in uS while the clock stands."""
         return state["conductance"]
 
+    def persistent(self, state: State) -> Tensor:
+        """Conductance that pulses build on, in uS."""
+        return state["conductance"]
+
+    def shift(self, state: State, by_uS: Tensor) -> State:
+        """Move it within its bounds; by 0 it stays as it is."""
+        low, high = (torch.tensor(g, dtype=self.dtype, device=by_uS.device) for g in self.window)
+        moved = clamp(state["conductance"] + by_uS, low, high)
+        return {**state, "conductance": torch.where(by_uS != 0, moved, state["conductance"])}
+
     def age(self, state: State, seconds: float, draw: Draw) -> State:
         """Let time pass for noise that switches by itself."""
         return state
@@ -92,7 +103,7 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
         If none is registered for that law.
     """
     try:
-        found: type[TwinLaw] = registry.find("law twin", device.law)
+        found: type[TwinLaw] = device.twin()
     except UnknownNameError:
         raise CapabilityError(
             f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "

@@ -7,32 +7,36 @@ from torch import Tensor
 
 from neurosim.reference.twin.law import Draw, State, TwinLaw, clamp
 
-_LEAST_SHARE = torch.tensor(1e-3, dtype=torch.float32).item()
-
 
 class ProgrammedTwin(TwinLaw):
-    """States written by program-and-verify: error, relaxation, drift."""
+    """States written by program-and-verify: error and relaxation."""
 
-    def _polynomial(self, name: str, g: Tensor) -> Tensor:
-        c0, c1, c2, c3, c4 = (getattr(self.params, f"{name}_c{k}_uS") for k in range(5))
-        sigma = c0 + g * (c1 + g * (c2 + g * (c3 + g * c4)))
-        return torch.clamp(sigma * self.params.error_scale, min=0)
+    def _error(self, conductance: Tensor, row: int | Tensor) -> Tensor:
+        p = self.params
+        sigma = torch.zeros_like(conductance)
+        if p.error_uS.numel():
+            share = conductance / p.g_max_uS
+            for k in range(p.error_uS.shape[1] - 1, -1, -1):
+                sigma = sigma * share + p.error_uS[row, k]
+        if p.error_saturating_uS.numel():
+            most, scale = p.error_saturating_uS[row, 0], p.error_saturating_uS[row, 1]
+            sigma = sigma + most * (1 - torch.exp(-conductance / scale))
+        return torch.clamp(sigma * p.error_scale, min=0)
+
+    @property
+    def _relaxes(self) -> bool:
+        p = self.params
+        return p.error_at_s.numel() > 1 and bool(p.error_uS.numel() or p.error_saturating_uS.numel())
 
     def _program(self, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         p = self.params
-        a, b, c, _ = draw(0)
+        a, _, c, _ = draw(0)
         wanted = clamp(target_uS, p.g_min_uS, p.g_max_uS)
-        reached = torch.clamp(wanted + self._polynomial("error", wanted / p.g_max_uS) * self.normal(a), min=0)
-        level = torch.log(torch.clamp(reached / p.g_max_uS, min=_LEAST_SHARE))
-        mean = clamp(p.drift_log_slope * level + p.drift_offset, p.drift_least, p.drift_most)
-        sigma = p.drift_sigma_log_slope * level + p.drift_sigma_offset
-        sigma = clamp(sigma, p.drift_sigma_least, p.drift_sigma_most)
-        state = {
-            "conductance": reached,
-            "programmed_at_s": torch.full_like(reached, now_s, dtype=torch.float64),
-            "exponent": torch.abs(mean + sigma * self.normal(b)),
-            "settling": self.normal(c),
-        }
+        reached = torch.clamp(wanted + self._error(wanted, 0) * self.normal(a), min=0)
+        state = {"conductance": reached}
+        if self._relaxes:
+            state["programmed_at_s"] = torch.full_like(reached, now_s, dtype=torch.float64)
+            state["settling"] = self.normal(c)
         return state, p.program_energy_J.double().expand(reached.shape)
 
     def construct(self, draw: Draw) -> State:
@@ -41,7 +45,7 @@ class ProgrammedTwin(TwinLaw):
         return self._program(self.params.g_min_uS.expand(like.shape), 0.0, draw)[0]
 
     def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
-        """Closed loop: the target, its error, new drift and relaxation."""
+        """Closed loop: the target, its error, new relaxation."""
         return self._program(target_uS, now_s, draw)
 
     def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:
@@ -59,18 +63,25 @@ class ProgrammedTwin(TwinLaw):
         return kept, torch.where(touched, energy, 0.0)
 
     def drifted(self, state: State, now_s: float) -> Tensor:
-        """Relax along ln t, then fall by the power law."""
-        p = self.params
+        """Relax along ln t."""
         g = state["conductance"]
+        if not self._relaxes:
+            return g
+        p = self.params
+        at = p.error_at_s
         elapsed = (now_s - state["programmed_at_s"]).float().to(self.dtype)
-        if self.on["relaxed_at_s"]:
-            passed = torch.log(elapsed / p.error_at_s) / torch.log(p.relaxed_at_s / p.error_at_s)
-            share = torch.clamp(g / p.g_max_uS, max=1.0)
-            first = self._polynomial("error", share)
-            now = first + torch.clamp(passed, max=1.0) * (self._polynomial("relaxed", share) - first)
-            spread = torch.sqrt(torch.clamp(now * now - first * first, min=0)) * state["settling"]
-            g = torch.where(elapsed > p.error_at_s, torch.clamp(g + spread, min=0), g)
-        if self.on["drift_most"]:
-            since = torch.maximum(elapsed, p.drift_reference_s) / p.drift_reference_s
-            g = g * since ** -state["exponent"]
-        return g
+        row = torch.clamp(torch.searchsorted(at, elapsed.contiguous()), 1, at.numel() - 1)
+        passed = torch.clamp(torch.log(elapsed / at[row - 1]) / torch.log(at[row] / at[row - 1]), max=1.0)
+        known = torch.clamp(g, max=p.g_max_uS)
+        first, before = self._error(known, 0), self._error(known, row - 1)
+        now = before + passed * (self._error(known, row) - before)
+        spread = torch.sqrt(torch.clamp(now * now - first * first, min=0)) * state["settling"]
+        return torch.where(elapsed > at[0], torch.clamp(g + spread, min=0), g)
+
+    def read_sigma(self, conductance_uS: Tensor) -> Tensor:
+        """A share, a floor and a part that saturates."""
+        p = self.params
+        sigma = super().read_sigma(conductance_uS)
+        if self.on["read_noise_most_uS"]:
+            sigma = sigma + p.read_noise_most_uS * (1 - torch.exp(-conductance_uS / p.read_noise_scale_uS))
+        return sigma
