@@ -4,8 +4,21 @@ if __name__ != "neurosim.devices":
     raise ImportError("import neurosim.devices, not devices: the folder is mapped into the package")
 
 from neurosim.devices.card import Card, cards, load
+from neurosim.devices.contract import Clause, check
 from neurosim.devices.law import Law
+from neurosim.devices.measured import steps_of
 from neurosim.devices.parameters import quantity
 from neurosim.devices.response import programmed, pulse_response
 
-__all__ = ["Card", "Law", "cards", "load", "programmed", "pulse_response", "quantity"]
+__all__ = [
+    "Card",
+    "Clause",
+    "Law",
+    "cards",
+    "check",
+    "load",
+    "programmed",
+    "pulse_response",
+    "quantity",
+    "steps_of",
+]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices import seen
 from neurosim.devices.seen import SOUND, STUCK_BETWEEN, STUCK_HIGH, STUCK_LOW, WORN_OUT
-from neurosim.kernels.jit import inlined
+from neurosim.kernels.jit import inlined, inlined_as
 from neurosim.kernels.random import normal, philox, uniform
 
 _AROUND = 1 << 20
@@ -223,6 +223,10 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
     """Return the kernels of a law with the effects around it; `name` tells compiled versions apart."""
     law_construct, law_program, law_pulse, law_reset, law_drifted, law_sigma = law[:6]
     law_shift = law.shift or shift
+
+    def named(kernel: Any) -> Any:
+        return inlined_as(kernel, f"surrounded.{name}.{kernel.__name__}")
+
     gradual_both_ways = polarity == "bipolar"
 
     def construct(cell: Any, state: Any, params: Any, key: Any) -> None:
@@ -320,18 +324,12 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         return law_sigma(conductance_uS, params.law)
 
     return DeviceKernels(
-        construct=_named(construct, name),
-        program=_named(program, name),
-        pulse=_named(pulse, name),
-        reset=_named(reset, name),
-        drifted=_named(drifted, name),
-        read_sigma=_named(read_sigma, name),
-        stored=_named(stored, name),
+        construct=named(construct),
+        program=named(program),
+        pulse=named(pulse),
+        reset=named(reset),
+        drifted=named(drifted),
+        read_sigma=named(read_sigma),
+        stored=named(stored),
         age=age,
     )
-
-
-def _named(kernel: Any, name: str) -> Any:
-    """Compile under an identity of its own: kernels of different laws must not be taken for one another."""
-    kernel.__qualname__ = f"surrounded.{name}.{kernel.__name__}"
-    return inlined(kernel)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import model_validator
 
-from neurosim.core.protocols import Floats, Polarity
-from neurosim.devices.law import Law
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
-from neurosim.kernels.jit import inlined
+from neurosim.kernels.cells import stored
+from neurosim.kernels.jit import inlined, inlined_as
 from neurosim.kernels.random import normal, philox, uniform
 
 _ONE = np.float32(1.0)
@@ -145,6 +147,16 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
     return np.float64(energy_per_uS) * np.float64(mean_uS) * abs(count)
 
 
+def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct) -> DeviceKernels:
+    """Return the kernels of a law by the share of its step, see `step_by_step`; for a subclass of `Stepped`."""
+
+    def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
+        return step_by_step(cell, count, state, params, event, key, share)
+
+    steps = inlined_as(pulse, f"{share.__module__}.{share.__qualname__}.pulse")
+    return DeviceKernels(construct, program, steps, reset, stored, read_sigma, shift=shift)
+
+
 class Bipolar(Law):
     """Base of bipolar laws: energy of a pulse, program-and-verify, write noise.
 
@@ -248,8 +260,8 @@ class Stepped(Bipolar):
 
     @property
     def state_rest(self) -> float:
-        """Normalised state at which the mean steps up and down are equal."""
-        raise TypeError(f"{type(self).__name__} must define state_rest")
+        """Normalised state at which the mean steps up and down are equal; the origin unless a law says else."""
+        return 0.0
 
     @property
     def g_rest_uS(self) -> float:
@@ -263,8 +275,8 @@ class Stepped(Bipolar):
 
     @property
     def rest_share(self) -> float:
-        """Share of `step` that a mean device takes at the symmetry point."""
-        raise TypeError(f"{type(self).__name__} must define rest_share")
+        """Share of `step` that a mean device takes there; the mean of both directions unless a law says else."""
+        return (self.gain_up + self.gain_down) / 2
 
 
 def linear_balance(up: float, down: float, slope_up: float, slope_down: float) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
+import importlib
 import os
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from neurosim.core import registry
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.law import Law
+from neurosim.kernels.jit import own_module
 
 CARDS = Path(__file__).with_name("cards")
 
@@ -83,20 +82,13 @@ def law_of_file(path: Path, name: str) -> type[Law]:
         If the file is missing, cannot be run, or has no law of that name.
     """
     try:
-        module_name = f"neurosim_law_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        source = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"law file {path}: {error.strerror}") from None
-    if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"law file {path}: not a Python file (.py)")
-        sys.modules[module_name] = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(sys.modules[module_name])
-        except Exception as error:  # noqa: BLE001 (whatever the user's file raises)
-            del sys.modules[module_name]
-            raise ConfigError(f"law file {path}: {type(error).__name__}: {error}") from None
-    law = getattr(sys.modules[module_name], name, None)
+    try:
+        law = getattr(importlib.import_module(own_module(source)), name, None)
+    except Exception as error:  # noqa: BLE001 (whatever the user's file raises)
+        raise ConfigError(f"law file {path}: {type(error).__name__}: {error}") from None
     if not (isinstance(law, type) and issubclass(law, Law)):
         raise ConfigError(f"law file {path}: it has no class '{name}' derived from neurosim.devices.Law")
     return law
@@ -105,7 +97,13 @@ def law_of_file(path: Path, name: str) -> type[Law]:
 def cards() -> dict[str, Path]:
     """Return the file of every known card by name: built-in, of third parties, and in `NEUROSIM_CARDS`."""
     folders = [Path(registry.find("card folder", name)) for name in registry.names("card folder")]
-    folders += [Path(folder) for folder in os.environ.get("NEUROSIM_CARDS", "").split(os.pathsep) if folder]
+    own = [Path(folder) for folder in os.environ.get("NEUROSIM_CARDS", "").split(os.pathsep) if folder]
+    missing = [folder for folder in own if not folder.is_dir()]
+    if missing:
+        raise ConfigError(
+            f"NEUROSIM_CARDS: no folder {missing[0]}; give folders of cards, separated by '{os.pathsep}'"
+        )
+    folders += own
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 

@@ -8,10 +8,8 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import SlopedState, Stepped, program, reset, step_by_step
-from neurosim.devices.law import read_sigma
+from neurosim.devices.bipolar import SlopedState, Stepped
 from neurosim.devices.parameters import quantity
-from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
@@ -27,11 +25,6 @@ LinearStepParams = bipolar.numbers(
 @inlined
 def constant_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -> Any:
     return _ONE + params.cycle_to_cycle * xi
-
-
-@inlined
-def constant_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, constant_share)
 
 
 @inlined
@@ -51,11 +44,6 @@ def linear_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any)
     return share + params.cycle_to_cycle * xi * (_ONE + params.noise_follows_step * (share - _ONE))
 
 
-@inlined
-def linear_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, linear_share)
-
-
 class ConstantStep(Stepped):
     """Equal steps between hard bounds (Gokmen & Vlasov 2016).
 
@@ -63,20 +51,8 @@ class ConstantStep(Stepped):
     """
 
     law: ClassVar[str] = "constant-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        bipolar.construct, program, constant_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(constant_share)
     params_type: ClassVar[Any] = ConstantStepParams
-
-    @property
-    def state_rest(self) -> float:
-        """The origin: equal steps balance everywhere, unequal ones nowhere."""
-        return 0.0
-
-    @property
-    def rest_share(self) -> float:
-        """The mean of both directions."""
-        return (self.gain_up + self.gain_down) / 2
 
 
 class LinearStep(Stepped):
@@ -88,9 +64,7 @@ class LinearStep(Stepped):
     """
 
     law: ClassVar[str] = "linear-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        linear_construct, program, linear_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(linear_share, linear_construct)
     params_type: ClassVar[Any] = LinearStepParams
     state_type: ClassVar[Any] = SlopedState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 8

@@ -14,10 +14,8 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import Bipolar, SlopedState, program, reset, settle, step_by_step
-from neurosim.devices.law import read_sigma
+from neurosim.devices.bipolar import Bipolar, SlopedState, settle
 from neurosim.devices.parameters import quantity
-from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
@@ -109,11 +107,6 @@ def share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -> Any
     return _ONE - slope * gone_uS + params.cycle_to_cycle * xi * (params.span_uS / step)
 
 
-@inlined
-def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, share)
-
-
 class LabelledCurve(Bipolar):
     """Exponential curves over the pulse number, given by a non-linearity label (NeuroSim's device tables).
 
@@ -124,9 +117,7 @@ class LabelledCurve(Bipolar):
     """
 
     law: ClassVar[str] = "nonlinearity-label"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(share, construct)
     params_type: ClassVar[Any] = LabelParams
     state_type: ClassVar[Any] = SlopedState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 8

@@ -55,6 +55,11 @@ class Law(Effects):
         return self.g_min_uS
 
     @property
+    def bounds_uS(self) -> tuple[float, float]:
+        """Conductances that no pulse or programming leaves, where devices have no bounds of their own."""
+        return self.g_min_uS, self.g_max_uS
+
+    @property
     def nominal_step_uS(self) -> float:
         """Mean change of one pulse as the controller believes it."""
         raise TypeError(f"{type(self).__name__} must define nominal_step_uS")

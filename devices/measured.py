@@ -12,10 +12,8 @@ from pydantic import model_validator
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import Bipolar, BipolarState, Stepped, program, reset, settle, step_by_step
-from neurosim.devices.law import read_sigma
+from neurosim.devices.bipolar import Bipolar, BipolarState, Stepped, settle
 from neurosim.devices.parameters import Table, quantity
-from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 
 NORMAL_SCORES = np.linspace(-3.0, 3.0, 25)
@@ -44,13 +42,6 @@ def piecewise_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: A
 
 
 @inlined
-def piecewise_pulse(
-    cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any
-) -> Any:
-    return step_by_step(cell, count, state, params, event, key, piecewise_share)
-
-
-@inlined
 def measured_construct(cell: int, state: Any, params: Any, key: Any) -> None:
     state.step_up[cell], state.step_down[cell] = _ONE, _ONE
     state.upper[cell], state.lower[cell] = params.g_max_uS, params.g_min_uS
@@ -74,11 +65,6 @@ def measured_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: An
     return sign * (low + u * (high - low))
 
 
-@inlined
-def measured_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, measured_share)
-
-
 class PiecewiseStep(Stepped):
     """Steps whose mean is given at equally spaced conductances and linear in between (aihwkit's piecewise step).
 
@@ -87,9 +73,7 @@ class PiecewiseStep(Stepped):
     """
 
     law: ClassVar[str] = "piecewise-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        bipolar.construct, program, piecewise_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(piecewise_share)
     params_type: ClassVar[Any] = PiecewiseParams
 
     shares_up: Table = quantity("1")
@@ -132,9 +116,7 @@ class MeasuredSteps(Bipolar):
     """
 
     law: ClassVar[str] = "measured-steps"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        measured_construct, program, measured_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(measured_share, measured_construct)
     params_type: ClassVar[Any] = MeasuredParams
     state_type: ClassVar[Any] = BipolarState
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 6

@@ -173,6 +173,11 @@ class PcmAccumulative(Law):
     reset_voltage_V: float = quantity("V", gt=0)
 
     @property
+    def bounds_uS(self) -> tuple[float, float]:
+        """From the least that a RESET leaves."""
+        return min(self.reset_floor_uS, self.g_min_uS), self.g_max_uS
+
+    @property
     def nominal_step_uS(self) -> float:
         """The expected step that a controller assumes whatever the cell's state."""
         return self.nominal_set_step_uS

@@ -9,10 +9,8 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import Stepped, construct, program, reset, step_by_step
-from neurosim.devices.law import read_sigma
+from neurosim.devices.bipolar import Stepped
 from neurosim.devices.parameters import quantity
-from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 
 _ONE = np.float32(1.0)
@@ -37,11 +35,6 @@ def soft_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -
 
 
 @inlined
-def soft_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, soft_share)
-
-
-@inlined
 def exp_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -> Any:
     gain = params.curve_gain_up if sign > _ZERO else params.curve_gain_down
     rate = params.curve_rate_up if sign > _ZERO else params.curve_rate_down
@@ -52,21 +45,11 @@ def exp_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) ->
 
 
 @inlined
-def exp_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, exp_share)
-
-
-@inlined
 def power_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -> Any:
     upper, lower = state.upper[cell], state.lower[cell]
     left = upper - g if sign > _ZERO else g - lower
     exponent = params.exponent_up if sign > _ZERO else params.exponent_down
     return (left / (upper - lower)) ** exponent * (_ONE + params.cycle_to_cycle * xi)
-
-
-@inlined
-def power_pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    return step_by_step(cell, count, state, params, event, key, power_share)
 
 
 class SoftBounds(Stepped):
@@ -79,9 +62,7 @@ class SoftBounds(Stepped):
     """
 
     law: ClassVar[str] = "soft-bounds"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, soft_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(soft_share)
     params_type: ClassVar[Any] = SoftBoundsParams
 
     @property
@@ -108,9 +89,7 @@ class ExpStep(Stepped):
     """
 
     law: ClassVar[str] = "exp-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, exp_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(exp_share)
     params_type: ClassVar[Any] = ExpStepParams
 
     curve_slope: float = quantity("1")
@@ -145,9 +124,7 @@ class PowerStep(Stepped):
     """
 
     law: ClassVar[str] = "power-step"
-    own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, power_pulse, reset, stored, read_sigma, shift=bipolar.shift
-    )
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(power_share)
     params_type: ClassVar[Any] = PowerStepParams
 
     exponent_up: float = quantity("1", gt=0)

@@ -171,6 +171,18 @@ class Programmed(Law):
         return self.g_max_uS / self.error_reference_uS
 
     @property
+    def bounds_uS(self) -> tuple[float, float]:
+        """Seven standard deviations beyond the window: programming errors are not cut."""
+        shares = np.linspace(0, 1, 101)
+        errors = np.zeros(101)
+        if self.error_uS:
+            errors += np.polynomial.polynomial.polyval(shares, self.error_uS[0])
+        if self.error_saturating_uS:
+            most, scale = self.error_saturating_uS[0]
+            errors += most * (1 - np.exp(-shares * self.g_max_uS / scale))
+        return 0.0, float(self.g_max_uS + 7 * np.abs(errors).max() * self.error_scale)
+
+    @property
     def nominal_step_uS(self) -> float:
         """The window divided by `steps`."""
         return (self.g_max_uS - self.g_min_uS) / self.steps

@@ -252,6 +252,21 @@ def plot_device(
     print(f"figure: {write_sheet(card, out or Path(f'{Path(card.name).name}.svg'))}")
 
 
+@devices_app.command("check")
+def check_device(name: CardName, json_file: Json = None) -> None:
+    """Try the contract of a device under a million pulses: for a law or a card of your own. Exit code 1 if broken."""
+    from neurosim.devices.contract import check
+    from neurosim.report.device_table import clauses_table
+    from neurosim.study.store import write_json
+
+    clauses = check(name)
+    if json_file is not None:
+        write_json(json_file, [clause._asdict() for clause in clauses])
+    Console(width=None if sys.stdout.isatty() else 160).print(clauses_table(clauses))
+    if not all(clause.holds for clause in clauses):
+        raise typer.Exit(1)
+
+
 def _only_fitting_options(context: typer.Context) -> None:
     """Refuse options of `compare` that mean nothing beside those given."""
     given = {

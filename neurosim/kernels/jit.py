@@ -8,8 +8,10 @@ be compiled into a kernel: neurosim's own and those of registered third-party la
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -70,7 +72,28 @@ def cache_folder() -> str:
     except OSError:
         folder = Path(tempfile.gettempdir()) / f"neurosim-kernels-{digest.hexdigest()[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "own").is_dir():
+        sys.path.append(str(folder / "own"))
     return str(folder)
+
+
+def own_module(source: bytes) -> str:
+    """Keep a user's source beside the compiled kernels; returns the name of the module that it now is.
+
+    Compiled kernels name the types in it: later processes must find them, whether or not they use that law.
+    The name follows the content, so a changed source is another module and never meets stale kernels.
+    """
+    name = f"neurosim_own_{hashlib.sha256(source).hexdigest()[:16]}"
+    file = Path(cache_folder(), "own", f"{name}.py")
+    if not file.is_file():
+        file.parent.mkdir(exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_bytes(source)
+        part.replace(file)
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+        importlib.invalidate_caches()
+    return name
 
 
 def jit(function: Function, inline: bool = False) -> Function:
@@ -99,6 +122,12 @@ def inlined(function: Function) -> Function:
     each state array, and made a pulse three times as dear.
     """
     return jit(function, inline=True)
+
+
+def inlined_as(function: Function, name: str) -> Function:
+    """As `inlined`, for a function made by another: under a name of its own, so that no two are taken for one."""
+    function.__qualname__ = name
+    return inlined(function)
 
 
 _local = threading.local()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from neurosim.core.protocols import Device
 from neurosim.devices.card import Card
+from neurosim.devices.contract import Clause
 from neurosim.report.text import NOTHING
 
 
@@ -92,6 +93,15 @@ def card_heading(card: Card) -> Text:
         f"window {window_words(device)}, {states_words(device)} states "
         f"(nominal steps of {device.nominal_step_uS:.3g} µS), on/off {on_off_words(device)}",
     )  # fmt: skip
+
+
+def clauses_table(clauses: Iterable[Clause]) -> Table:
+    """Return what a device was found to keep of the contract, one row a clause."""
+    table = Table("clause", "", "found")
+    for clause in clauses:
+        verdict = Text("holds", "green") if clause.holds else Text("BROKEN", "bold red")
+        table.add_row(clause.clause, verdict, clause.found)
+    return table
 
 
 def value_words(value: float | tuple[Any, ...]) -> str:
