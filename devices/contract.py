@@ -119,7 +119,7 @@ def _random_walk(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     yield Clause(f"no NaN after {given:,} pulses", not broken, ", ".join(broken) or "all numbers finite")
     low, high = _bounds(law, arrays)
     held = arrays.get("persistent", arrays["conductance"]).astype(np.float64)
-    slack = 1e-4 * law.g_max_uS
+    slack = 1e-4 * law.cell_window_uS[1]
     outside = int(((held < low - slack) | (held > high + slack)).sum())
     yield Clause("conductances stay within their bounds", outside == 0, f"{outside} of {CELLS} outside")
     yield Clause("no energy is negative", bool(least >= 0), f"least of one update {least:.3g} J")
@@ -134,7 +134,8 @@ def _bounds(law: Law, arrays: dict[str, NDArray[Any]]) -> tuple[Any, Any]:
     """Bounds of each device where it has its own, else those of the law."""
     if "lower" in arrays and "upper" in arrays:
         return arrays["lower"].astype(np.float64), arrays["upper"].astype(np.float64)
-    return law.bounds_uS
+    low, high = law.bounds_uS
+    return law.devices_per_cell * low, law.devices_per_cell * high
 
 
 def _one_cell_at_a_time(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
@@ -156,7 +157,7 @@ def _one_cell_at_a_time(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
 
 def _directions(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     devices = _Devices(law, seed)
-    for sign, start, words in ((1, law.g_min_uS, "up"), (-1, law.g_max_uS, "down")):
+    for sign, start, words in ((1, law.cell_window_uS[0], "up"), (-1, law.cell_window_uS[1], "down")):
         devices.program(start)
         before = devices.seen().astype(np.float64)
         for _ in range(5):
@@ -167,7 +168,7 @@ def _directions(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
 
 def _programming(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     devices = _Devices(law, seed)
-    low, high = law.g_min_uS, law.g_max_uS
+    low, high = law.cell_window_uS
     energy = min(devices.program(target) for target in (low, (low + high) / 2, high))
     yield Clause("programming costs energy or nothing", energy >= 0, f"{energy:.3g} J")
     means = []
@@ -183,7 +184,7 @@ def _programming(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
 
 def _time(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     devices = _Devices(law, seed)
-    devices.program((law.g_min_uS + law.g_max_uS) / 2)
+    devices.program(sum(law.cell_window_uS) / 2)
     state = devices.copy()
     times = [_DECADE_S**k for k in range(8)]
     path = np.array([devices.seen(now_s) for now_s in times])

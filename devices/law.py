@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from neurosim.core.protocols import DeviceKernels, Polarity, Precision
 from neurosim.devices.around import AroundParams, surrounded
 from neurosim.devices.effects import Effects
 from neurosim.devices.parameters import quantity
+from neurosim.devices.several import SeveralParams, SeveralState, several
 from neurosim.kernels.jit import inlined
 
 
@@ -43,6 +45,20 @@ class Law(Effects):
     read_noise_relative: float | None = quantity("1", None, noise=True, ge=0)
     read_noise_floor_uS: float | None = quantity("uS", None, noise=True, ge=0)
 
+    devices_per_cell: float = quantity("1", 1.0, ge=1)
+    """Devices whose conductances one cell of an array sums; an update pulses one of them."""
+    selection_step: float = quantity("1", 1.0, ge=1)
+    """Step of the counter that says which, for all cells; without common divisor with `devices_per_cell`."""
+
+    @model_validator(mode="after")
+    def _every_device_has_its_turn(self) -> Self:
+        count, step = self.devices_per_cell, self.selection_step
+        if count != int(count) or step != int(step) or (count > 1 and math.gcd(int(count), int(step)) > 1):
+            raise ValueError(
+                f"devices_per_cell = {count:g} and selection_step = {step:g}: must be whole, without common divisor"
+            )
+        return self
+
     @model_validator(mode="after")
     def _window_is_open(self) -> Self:
         if self.g_max_uS <= self.g_min_uS:
@@ -53,6 +69,16 @@ class Law(Effects):
     def g_rest_uS(self) -> float:
         """Conductance of both devices of a pair that stores zero."""
         return self.g_min_uS
+
+    @property
+    def cell_window_uS(self) -> tuple[float, float]:
+        """Lower and upper end of the window of one cell of an array, all its devices together."""
+        return self.devices_per_cell * self.g_min_uS, self.devices_per_cell * self.g_max_uS
+
+    @property
+    def cell_rest_uS(self) -> float:
+        """Conductance of both cells of a pair that stores zero."""
+        return self.devices_per_cell * self.g_rest_uS
 
     @property
     def bounds_uS(self) -> tuple[float, float]:
@@ -68,6 +94,11 @@ class Law(Effects):
     def depression_share(self) -> float | None:
         """Share of (G - G_min) that one depression pulse removes; None if depression is not gradual."""
         return None
+
+    @property
+    def steps_down(self) -> bool:
+        """Whether a negative pulse moves the conductance by a step; else it is an abrupt RESET."""
+        return self.polarity == "bipolar"
 
     @property
     def pulse_voltage_V(self) -> float:
@@ -86,10 +117,11 @@ class Law(Effects):
 
     @property
     def kernels(self) -> DeviceKernels:
-        """The law's own numba functions, within the effects around it where any is on."""
-        return (
-            surrounded(self.own_kernels, self.law, self.polarity) if self.is_surrounded else self.own_kernels
-        )
+        """The numba functions of one cell: the law's own, within the effects around it, of all its devices."""
+        one, name = self.own_kernels, self.law
+        if self.is_surrounded:
+            one, name = surrounded(one, name, self.polarity), f"surrounded {name}"
+        return several(one, name) if self.devices_per_cell > 1 else one
 
     @property
     def has_read_noise(self) -> bool:
@@ -97,9 +129,12 @@ class Law(Effects):
         return bool(self.read_noise_relative or self.read_noise_floor_uS)
 
     def allocate(self, cells: int, precision: Precision = "float32") -> Any:
-        """Return zeroed state for `cells` devices: the law's own, within that of the effects around it."""
-        own = self.own_state(cells, precision)
-        return self.surround(own, cells, precision) if self.is_surrounded else own
+        """Return zeroed state for `cells` cells: the law's own, within that of the effects around it."""
+        devices = cells * int(self.devices_per_cell)
+        state = self.own_state(devices, precision)
+        if self.is_surrounded:
+            state = self.surround(state, devices, precision)
+        return SeveralState(np.zeros(cells, precision), state) if self.devices_per_cell > 1 else state
 
     def own_state(self, cells: int, precision: Precision = "float32") -> Any:
         """Return the law's own zeroed state arrays; those declared float32 follow `precision`.
@@ -113,10 +148,14 @@ class Law(Effects):
 
     def params(self, precision: Precision = "float32") -> Any:
         """Return the parameters for the kernels in that precision; an effect that is off (None) becomes zero."""
-        own = self.params_type(*(self._number(field, precision) for field in self.params_type._fields))
-        if not self.is_surrounded:
-            return own
-        return AroundParams(own, *(self._number(field, precision) for field in AroundParams._fields[1:]))
+        params = self.params_type(*(self._number(field, precision) for field in self.params_type._fields))
+        if self.is_surrounded:
+            around = (self._number(field, precision) for field in AroundParams._fields[1:])
+            params = AroundParams(params, *around)
+        if self.devices_per_cell > 1:
+            counts = (self._number(field, precision) for field in SeveralParams._fields[1:])
+            params = SeveralParams(params, *counts)
+        return params
 
     def _number(self, field: str, precision: Precision) -> Any:
         """Return a parameter as the kernels take it: a real number or, of a table, an array of them."""

@@ -188,6 +188,11 @@ class Programmed(Law):
         return (self.g_max_uS - self.g_min_uS) / self.steps
 
     @property
+    def steps_down(self) -> bool:
+        """A device written anew goes either way."""
+        return True
+
+    @property
     def pulse_voltage_V(self) -> float:
         """The write voltage."""
         return self.write_voltage_V

@@ -71,7 +71,7 @@ def test_the_mean_line_is_the_mean_of_the_pulse_response(name: str) -> None:
     (mean,) = (line for line in axes.lines if line.get_label() == "mean")
     at = np.asarray(mean.get_xdata(), int)
     count = int(np.ceil(1.5 * (law.g_max_uS - law.g_min_uS) / law.nominal_step_uS))
-    if law.polarity == "bipolar":
+    if law.steps_down:
         pulses, unseen = [-1] * count + [1] * count + [-1] * count, count
     else:
         pulses, unseen = [1] * count + [-1] + [1] * (count // 3), 0

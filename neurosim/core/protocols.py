@@ -124,8 +124,18 @@ class Device(Protocol):
         ...
 
     @property
-    def g_rest_uS(self) -> float:
-        """Conductance of both devices of a pair that stores zero."""
+    def cell_window_uS(self) -> tuple[float, float]:
+        """Lower and upper end of the window of one cell of an array, all its devices together."""
+        ...
+
+    @property
+    def cell_rest_uS(self) -> float:
+        """Conductance of both cells of a pair that stores zero."""
+        ...
+
+    @property
+    def steps_down(self) -> bool:
+        """Whether a negative pulse moves the conductance by a step; else it is an abrupt RESET."""
         ...
 
     @property

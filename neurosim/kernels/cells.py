@@ -14,10 +14,15 @@ def stored(cell: int, state: Any, params: Any, now_s: float) -> Any:
 
 
 def flat(state: Any) -> dict[str, Any]:
-    """Return the arrays of a state by name; a state may hold that of another law inside."""
+    """Return the arrays of a state by name; a state may hold that of its law, or of several devices, inside."""
     arrays: dict[str, Any] = {}
     for name, values in state._asdict().items():
-        arrays |= flat(values) if isinstance(values, tuple) else {name: values}
+        if not isinstance(values, tuple):
+            arrays[name] = values
+        elif name == "devices":
+            arrays |= {f"each {inner}": array for inner, array in flat(values).items()}
+        else:
+            arrays |= flat(values)
     return arrays
 
 

@@ -65,8 +65,8 @@ def sweep(device: Law, n_devices: int = 1000, seed: int = 0) -> Sweep:
     """
     wanted = int(np.ceil(1.5 * (states(device) or 0)))
     count = min(max(wanted, FEWEST_PULSES), MOST_PULSES)
-    unseen = count if device.polarity == "bipolar" else 0
-    back = [-1] * count if device.polarity == "bipolar" else [-1] + [1] * (count // 3)
+    unseen = count if device.steps_down else 0
+    back = [-1] * count if device.steps_down else [-1] + [1] * (count // 3)
     pulses = [-1] * unseen + [1] * count + back
     fewer = min(n_devices, max(EXAMPLES, MOST_SAMPLES // len(pulses)))
     return Sweep(pulses, unseen, count, pulse_response(device, pulses, fewer, seed)[unseen:])
@@ -143,7 +143,7 @@ def _header(figure: Figure, card: Card, device: Law) -> None:
         label(card.name, 60), x=0.03, y=0.985, ha="left", va="top", fontsize=14, fontweight="bold"
     )
     pulses = (
-        "SET and RESET step by step" if device.polarity == "bipolar" else "SET step by step, abrupt RESET"
+        "up and down step by step" if device.steps_down else "SET step by step, abrupt RESET"
     )
     step = si(device.nominal_step_uS * 1e-6, "S")
     facts = (
@@ -214,7 +214,7 @@ def _traces(axes: Axes, device: Law, found: Sweep) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     below, above = axes.get_ylim()
     axes.set_ylim(max(below, -0.04 * device.g_max_uS), above)
-    bipolar = device.polarity == "bipolar"
+    bipolar = device.steps_down
     title = f"{found.up:,} pulses up, {last - found.up:,} down" if bipolar else (
         f"{found.up:,} SET pulses, one RESET, {last - found.up - 1:,} SET"
     )  # fmt: skip
@@ -246,7 +246,7 @@ def step_curve(branch: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _steps(axes: Axes, device: Law, found: Sweep) -> None:
     curves = {UP: step_curve(found.traces[: found.up + 1])}
-    if device.polarity == "bipolar":
+    if device.steps_down:
         curves[DOWN] = step_curve(found.traces[found.up :])
     largest = max(device.nominal_step_uS, *(float(np.abs(curve[:, 1]).max()) for curve in curves.values()))
     noise = max(float(np.median(curve[:, 2])) for curve in curves.values())

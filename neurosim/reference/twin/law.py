@@ -109,6 +109,8 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
             f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
             "and register it under the entry points neurosim.law_twins"
         ) from None
+    if device.cell_window_uS[1] != device.g_max_uS:
+        raise CapabilityError(f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1")
     twin = found(device, precision, on)
     if device.kernels.age is None:
         return twin
