@@ -104,17 +104,17 @@ class AroundState(NamedTuple):
 
 
 @inlined
-def table(share: Any, at: Any, values: Any) -> Any:
-    """Interpolate linearly between the nodes of a table, constant beyond its ends."""
+def piece(share: Any, at: Any) -> Any:
+    """Return the piece of a table, and the place in it from 0 to 1, that a share of g_max falls into."""
     last = at.size - 1
     if share <= at[0]:
-        return values[0]
+        return 1, _ZERO
     if share >= at[last]:
-        return values[last]
+        return last, _ONE
     k = 1
     while at[k] < share:
         k += 1
-    return values[k - 1] + (values[k] - values[k - 1]) * ((share - at[k - 1]) / (at[k] - at[k - 1]))
+    return k, (share - at[k - 1]) / (at[k] - at[k - 1])
 
 
 @inlined
@@ -129,10 +129,11 @@ def written(cell: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any
             state.flickering[cell] = normal(b)
         if state.falling.size > 0:
             share = state.conductance[cell] / params.g_max_uS
-            exponent = table(share, params.drift_table_share, params.drift_table_exponent)
-            if params.drift_table_sigma.size > 0:
-                spread = table(share, params.drift_table_share, params.drift_table_sigma)
-                exponent = abs(exponent + spread * normal(c))
+            k, u = piece(share, params.drift_table_share)
+            mean, sigma = params.drift_table_exponent, params.drift_table_sigma
+            exponent = mean[k - 1] + (mean[k] - mean[k - 1]) * u
+            if sigma.size > 0:
+                exponent = abs(exponent + (sigma[k - 1] + (sigma[k] - sigma[k - 1]) * u) * normal(c))
             state.falling[cell] = exponent
         if state.offset_uS.size > 0:
             state.offset_uS[cell] = params.added_write_noise * params.nominal_step_uS * normal(d)

@@ -142,9 +142,7 @@ def _header(figure: Figure, card: Card, device: Law) -> None:
     figure.suptitle(
         label(card.name, 60), x=0.03, y=0.985, ha="left", va="top", fontsize=14, fontweight="bold"
     )
-    pulses = (
-        "up and down step by step" if device.steps_down else "SET step by step, abrupt RESET"
-    )
+    pulses = "up and down step by step" if device.steps_down else "SET step by step, abrupt RESET"
     step = si(device.nominal_step_uS * 1e-6, "S")
     facts = (
         f"window {window_words(device)}",

@@ -110,7 +110,9 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
             "and register it under the entry points neurosim.law_twins"
         ) from None
     if device.cell_window_uS[1] != device.g_max_uS:
-        raise CapabilityError(f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1")
+        raise CapabilityError(
+            f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1"
+        )
     twin = found(device, precision, on)
     if device.kernels.age is None:
         return twin
