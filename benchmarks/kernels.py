@@ -53,7 +53,7 @@ def update() -> list[Figure]:
     races = []
     for device in DEVICES:
         for mode in ("accumulate", "mixed"):
-            array = ns.Crossbar((512, 512), device, write=ns.WritePath(w_max=0.3, refresh_every=None))
+            array = ns.Crossbar((512, 512), device, write=ns.WritePath(w_max=0.3, refresh=None))
             array.program(rng.random((512, 512), np.float32) * 0.15)
             pulses = array.update(pre, post, mode=mode)
             races.append(
@@ -75,7 +75,7 @@ def online() -> list[Figure]:
     pre = (rng.random((32, 784), np.float32) * (rng.random((32, 784)) < 0.2)).astype(np.float32)
     post = competition(rng.standard_normal((32, 2000), np.float32))
     for device in DEVICES:
-        array = ns.Crossbar((784, 2000), device, write=ns.WritePath(w_max=0.2, refresh_every=None))
+        array = ns.Crossbar((784, 2000), device, write=ns.WritePath(w_max=0.2, refresh=None))
         array.program(rng.random((784, 2000), np.float32) * 0.15)
         seconds = once(lambda array=array: array.update(pre, post, mode="online"))
         per_cell = 1e9 * seconds / (32 * 784 * 2000)

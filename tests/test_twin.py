@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import FINE, HFO2, MODES, PCM, local_update, small_weights
 
-from neurosim import Crossbar, ReadPath, WritePath, devices
+from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError, NeurosimError
 from neurosim.core.registry import _entries
 from neurosim.reference.ideal import IdealArray
@@ -25,7 +25,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def settings(**write: Any) -> dict[str, Any]:
-    given = {"w_max": 0.5, "refresh_every": 2, "refresh_high": 0.3, "refresh_low": 0.01, **write}
+    given = {"w_max": 0.5, "refresh": Refresh(every=2, high=0.3, low=0.01), **write}
     return {"read": ReadPath(dac_bits=8, adc_bits=8), "write": WritePath(**given)}
 
 
