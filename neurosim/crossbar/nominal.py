@@ -63,7 +63,8 @@ def nominal_curve(device: Any) -> Curve:
     kernels = law.own_kernels
     filled = follow(
         points, stride, _LEAST_SHARE * stride * law.nominal_step_uS, law.own_state(1, "float64"),
-        getattr(params, "law", params), key(0, "nominal"), kernels.reset, kernels.pulse,
+        getattr(params, "law", params), key(0, "nominal"), kernels.construct, kernels.reset,
+        kernels.pulse,
     )  # fmt: skip
     filled = min(filled, int(np.searchsorted(points[:filled], law.g_max_uS)) + 1)
     return Curve(points[:filled].copy(), stride * np.arange(filled, dtype=np.float64))

@@ -53,12 +53,21 @@ NO_CURVE = Curve(np.empty(0), np.empty(0))
 
 @jit
 def follow(
-    out: Floats, stride: int, least_uS: Scalar, state: Any, params: Any, key: Any, reset: Any, pulse: Any
+    out: Floats,
+    stride: int,
+    least_uS: Scalar,
+    state: Any,
+    params: Any,
+    key: Any,
+    construct: Any,
+    reset: Any,
+    pulse: Any,
 ) -> int:
-    """Fill `out` with the conductance of device 0 after RESET and each `stride` pulses; how many were filled.
+    """Fill `out` with the conductance of a fresh device 0 after RESET and each `stride` pulses; how many were filled.
 
     Ends where `stride` pulses move it by less than `least_uS`.
     """
+    construct(0, state, params, key)
     reset(0, state, params, 0.0, 1, key)
     out[0] = state.conductance[0]
     for k in range(1, out.size):
