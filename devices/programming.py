@@ -118,5 +118,12 @@ def write_verify(
     )  # fmt: skip
     pulses = written.pulses + written.resets
     time_s = pulses * law.pulse_time_s + (pulses + 1) * read.integration_time_s
-    found = Verified(state.conductance.copy(), *written, time_s)
-    return Verified(*(values.reshape(targets.size, n_devices) for values in found))
+    shape = targets.size, n_devices
+    return Verified(
+        state.conductance.reshape(shape).copy(),
+        written.pulses.reshape(shape),
+        written.resets.reshape(shape),
+        written.converged.reshape(shape),
+        written.energy_J.reshape(shape),
+        time_s.reshape(shape),
+    )

@@ -23,6 +23,7 @@ from neurosim.kernels.update import (
     ONE_SIDED,
     PUSH_PULL,
     RESET_AGAINST_REFERENCE,
+    Drive,
     Sums,
     depress_rows,
     sweep_rows,
@@ -37,7 +38,7 @@ _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
 
 
-def drive(device: Device, reference: bool) -> int:
+def drive(device: Device, reference: bool) -> Drive:
     """Return which devices of a pair a change pulses (see `kernels.update`)."""
     if device.polarity == "bipolar":
         return AGAINST_REFERENCE if reference else PUSH_PULL

@@ -45,7 +45,8 @@ class Written(NamedTuple):
     @classmethod
     def empty(cls, devices: int) -> Written:
         """Return room for so many devices."""
-        return cls(*(np.empty(devices, kind) for kind in (np.int32, np.int32, np.bool_, np.float64)))
+        counts = np.empty((2, devices), np.int32)
+        return cls(counts[0], counts[1], np.empty(devices, np.bool_), np.empty(devices))
 
 
 NO_CURVE = Curve(np.empty(0), np.empty(0))

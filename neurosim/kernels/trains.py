@@ -13,7 +13,7 @@ import numpy as np
 
 from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
-from neurosim.kernels.update import Sums, pulse_row, share_out
+from neurosim.kernels.update import Sums, minus_count, plus_count, pulse_row
 
 _ZERO = np.float32(0.0)
 _RAREST = np.float32(2.0**-24)
@@ -61,7 +61,7 @@ def train_rows(
     row_drive: Any,
     col_trains: Any,
     col_drive: Any,
-    drive: int,
+    drive: Any,
     grid: Any,
     state: Any,
     params: Any,
@@ -100,7 +100,8 @@ def train_rows(
                     continue
                 struck += 1
                 up = (row_drive[sample, row] > _ZERO) == (col_drive[sample, col] > _ZERO)
-                share_out(counts, col, up, n, n, drive)
+                counts[0, col] = plus_count(up, n, drive)
+                counts[1, col] = minus_count(up, n, drive)
             if struck == 0:
                 continue
             sums = pulse_row(

@@ -21,9 +21,27 @@ AHEAD = 8
 """Cells between asking for a cell's memory and pulsing it."""
 _ZERO = np.float32(0.0)
 
-ONE_SIDED, PUSH_PULL, AGAINST_REFERENCE, RESET_AGAINST_REFERENCE = range(4)
-"""Which devices of a pair a change pulses: the plus device up or the minus device up; both, in opposite
-directions; the plus device either way; or with pulses up and a single RESET down."""
+
+class Drive(NamedTuple):
+    """Most pulses that a change gives the devices of a pair; a change up goes to the plus device in any case."""
+
+    plus_down: np.int32
+    """On the plus device for a change down,"""
+    minus_up: np.int32
+    """on the minus device for a change up,"""
+    minus_down: np.int32
+    """and for a change down."""
+
+
+_NONE, _ONE, _ALL = np.int32(0), np.int32(1), np.int32(2**31 - 1)
+ONE_SIDED = Drive(_NONE, _NONE, _ALL)
+"""The plus device up, or the minus device up."""
+PUSH_PULL = Drive(_ALL, _ALL, _ALL)
+"""Both, in opposite directions."""
+AGAINST_REFERENCE = Drive(_ALL, _NONE, _NONE)
+"""The plus device either way."""
+RESET_AGAINST_REFERENCE = Drive(_ONE, _NONE, _NONE)
+"""The plus device, with pulses up and a single RESET down."""
 
 
 class Grid(NamedTuple):
@@ -129,23 +147,20 @@ def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, e
 
 
 @inlined
-def share_out(counts: Any, col: Any, up: Any, first: Any, second: Any, drive: Any) -> None:
-    """Put the pulses of a change up or down on the devices of a pair; `second` is for the other of both."""
-    if drive == PUSH_PULL:
-        counts[0, col] = first if up else -first
-        counts[1, col] = -second if up else second
-    elif drive == ONE_SIDED:
-        counts[0, col] = first if up else 0
-        counts[1, col] = 0 if up else first
-    else:
-        down = min(first, 1) if drive == RESET_AGAINST_REFERENCE else first
-        counts[0, col] = first if up else -down
-        counts[1, col] = 0
+def plus_count(up: Any, first: Any, drive: Any) -> Any:
+    """Pulses on the plus device of a pair for a change of so many."""
+    return first if up else -min(first, drive.plus_down)
+
+
+@inlined
+def minus_count(up: Any, second: Any, drive: Any) -> Any:
+    """Pulses on the minus device of a pair for a change of so many."""
+    return -min(second, drive.minus_up) if up else min(second, drive.minus_down)
 
 
 @jit
 def stochastic_counts(
-    row: int, change: Any, counts: Any, most: Scalar, drive: int, event: int, key: Any
+    row: int, change: Any, counts: Any, most: Scalar, drive: Any, event: int, key: Any
 ) -> None:
     """Round a row's change (in pulses, at most `most`) up or down at random so that the mean count equals it."""
     cols = change.size
@@ -154,13 +169,14 @@ def stochastic_counts(
         size = min(abs(x), most)
         a, b, _, _ = philox(row * cols + col, event, 0, key)
         first = np.int32(size + uniform(a))
-        second = np.int32(size + uniform(b))
-        share_out(counts, col, x > _ZERO, first, second, drive)
+        second = np.int32(size + uniform(b)) if drive.minus_up > 0 else first
+        counts[0, col] = plus_count(x > _ZERO, first, drive)
+        counts[1, col] = minus_count(x > _ZERO, second, drive)
 
 
 @jit
 def accumulator_counts(
-    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, drive: int
+    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, drive: Any
 ) -> None:
     """Add a row's change to its digital accumulator and take out up to `most` whole pulses (Nandakumar 2020)."""
     for col in range(change.size):
@@ -168,7 +184,8 @@ def accumulator_counts(
         whole = np.trunc(min(max(total, -most), most))
         accumulator[row, col] = total - whole
         n = np.int32(abs(whole))
-        share_out(counts, col, whole > _ZERO, n, n, drive)
+        counts[0, col] = plus_count(whole > _ZERO, n, drive)
+        counts[1, col] = minus_count(whole > _ZERO, n, drive)
 
 
 @jit
@@ -182,7 +199,7 @@ def sweep_rows(
     most: Scalar,
     lsb_uS: Scalar,
     range_uS: Scalar,
-    drive: int,
+    drive: Any,
     accumulator: Any,
     grid: Any,
     state: Any,
