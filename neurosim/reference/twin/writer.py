@@ -169,12 +169,9 @@ class TwinWriter:
         if self.one_reset:
             energy = cells.pulse(purpose, event, flat.clamp(min=0), limit)
             energy = energy + cells.act(
-                purpose,
-                event,
-                flat < 0,
-                flat,
-                lambda state, draw, _: cells.law.reset(state, cells.now_s, draw),
-            )
+                purpose, event, flat < 0, flat,
+                lambda state, draw, once: cells.law.pulse(state, once, -1, cells.now_s, draw),
+            )  # fmt: skip
         else:
             energy = cells.pulse(purpose, event, flat, limit)
         self._enter(flat, energy)
