@@ -96,7 +96,7 @@ def programmed(
         raise InputError("times_s: expected growing times")
     state, params, keys = fresh(law, targets.size * n_devices, seed)
     wanted = np.repeat(targets, n_devices)
-    program_cells(0, 1, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program)
+    program_cells(0, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program)
     result = np.empty((times.size, targets.size * n_devices), np.float32)
     now = 0.0
     for k, time in enumerate(times):

@@ -168,7 +168,7 @@ def test_pcm_exponent_is_drawn_anew_by_programming_and_reset_only():
     helpers.check_uncorrelated(state.exponent, before)
     after_reset = state.exponent.copy()
     targets = np.full(2000, 5.0, np.float32)
-    program_cells(0, 1, targets, state, params, 0.0, 3, key(1, "program"), law.kernels.program)
+    program_cells(0, targets, state, params, 0.0, 3, key(1, "program"), law.kernels.program)
     helpers.check_uncorrelated(state.exponent, after_reset)
 
 
@@ -234,7 +234,7 @@ def test_pcm_programming_sets_the_pulse_count_by_the_inverse_mean_curve():
     law = quiet_pcm()
     state, params, _ = fresh(law, 6)
     targets = np.array([0.1, 2.0, 4.0, 6.0, 8.0, 10.0], np.float32)
-    program_cells(0, 1, targets, state, params, 0.0, 1, key(0, "program"), law.kernels.program)
+    program_cells(0, targets, state, params, 0.0, 1, key(0, "program"), law.kernels.program)
     np.testing.assert_allclose(state.conductance, targets)
     curve = 0.027 * targets**3 - 0.15 * targets**2 + 0.81 * targets
     np.testing.assert_array_equal(state.set_pulses, np.rint(curve))

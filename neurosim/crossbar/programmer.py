@@ -75,8 +75,8 @@ class Programmer:
     def _by_statistics(self, first: int, stride: int, targets: Floats) -> tuple[float, None]:
         cells = self.cells
         energy: float = program_cells(
-            first, stride, targets, cells.state, cells.params, cells.now_s, cells.programs,
-            self.keys["program"], cells.kernels.program,
+            first, targets, cells.state, cells.params, cells.now_s, cells.programs,
+            self.keys["program"], cells.kernels.program, stride,
         )  # fmt: skip
         return energy, None
 

@@ -43,7 +43,6 @@ def construct_cells(first: int, last: int, state: Any, params: Any, key: Any, co
 @jit
 def program_cells(
     first: int,
-    stride: int,
     targets_uS: Any,
     state: Any,
     params: Any,
@@ -51,6 +50,7 @@ def program_cells(
     event: int,
     key: Any,
     program: Any,
+    stride: int = 1,
 ) -> Any:
     """Program every `stride`-th cell from `first` on to its target; returns the energy in joule."""
     energy = 0.0
