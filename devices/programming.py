@@ -103,10 +103,11 @@ def write_verify(
     state, params, _ = fresh(law, targets.size * n_devices, seed)
     written = Written.empty(targets.size * n_devices)
     kernels = law.kernels
+    low_uS, high_uS = law.cell_window_uS
     target = Target(
-        np.float32(loop.tolerance * (law.g_max_uS - law.g_min_uS)),
+        np.float32(loop.tolerance * (high_uS - low_uS)),
         loop.pulse_budget,
-        law.polarity == "bipolar",
+        law.steps_down,
         np.float32(1),
         read.read_voltage_V**2 * read.integration_time_s * 1e-6,
     )

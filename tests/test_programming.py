@@ -273,6 +273,18 @@ def test_what_cannot_program_pulse_by_pulse_says_so(mode):
         TorchCrossbar((3, 2), PCM, write=write)
 
 
+def test_closed_loop_writes_the_sum_of_several_devices_in_a_cell():
+    """Three devices are pulsed in turn until their sum is within 2 % of three windows; open loop cannot."""
+    law = devices.load(PCM).with_parameters(devices_per_cell=3)
+    array = made(law, 12, 8, write=WritePath(programming=Programming(mode="closed", pulse_budget=300)))
+    assert array.ledger.program_failed < 0.1 * 192
+    assert np.abs(array.weights() - small_weights(12, 8)).mean() < 0.03
+    low, high = law.cell_window_uS
+    assert devices.write_verify(law, [0.5 * (low + high)], 0.03, 300, 50).converged.mean() > 0.9
+    with pytest.raises(CapabilityError, match="devices_per_cell = 3"):
+        Crossbar((3, 2), law, write=WritePath(programming=Programming(mode="open")))
+
+
 def test_the_read_path_sets_the_cost_of_a_verification():
     costs = []
     for volts in (0.1, 0.2):

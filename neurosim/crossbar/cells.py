@@ -49,8 +49,9 @@ class PairCells:
         self.params = device.params(precision)
         self.block_rows = max(1, BLOCK_PAIRS // shape[1])
         self.reference = write.mapping == "reference"
-        self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
-        self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
+        self.window_uS = low_uS, high_uS = device.cell_window_uS
+        self.middle_uS = (low_uS + high_uS) / 2
+        self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
         """Difference from the other device at the weight w_max."""
         self.uS_per_weight = self.span_uS / write.w_max
         self.now_s = 0.0
@@ -125,18 +126,18 @@ class PairCells:
     def targets(self, weights: Floats) -> Floats:
         """Return the conductances (rows, cols, arms) that stand for signed weights: of each pair, or without the
         fixed references."""
-        device = self.device
+        rest_uS = self.device.cell_rest_uS
         difference = weights * self.real(self.uS_per_weight)
         targets = np.empty((*self.shape, 1 if self.reference else 2), self.dtype)
         if self.reference:
             targets[..., 0] = self.middle_uS + difference
-        elif device.polarity == "set_only":
-            targets[..., 0] = device.g_rest_uS + np.maximum(difference, 0)
-            targets[..., 1] = device.g_rest_uS + np.maximum(-difference, 0)
+        elif self.device.polarity == "set_only":
+            targets[..., 0] = rest_uS + np.maximum(difference, 0)
+            targets[..., 1] = rest_uS + np.maximum(-difference, 0)
         else:
-            targets[..., 0] = device.g_rest_uS + difference / 2
-            targets[..., 1] = device.g_rest_uS - difference / 2
-        return np.clip(targets, device.g_min_uS, device.g_max_uS, out=targets)
+            targets[..., 0] = rest_uS + difference / 2
+            targets[..., 1] = rest_uS - difference / 2
+        return np.clip(targets, *self.window_uS, out=targets)
 
     def conductance_uS(self) -> Floats:
         """Return the conductances (rows, 2 cols) at the present time, plus and minus interleaved."""

@@ -50,11 +50,16 @@ def nominal_curve(device: Any) -> Curve:
     Raises
     ------
     CapabilityError
-        If the device cannot be had without its random effects.
+        If the device cannot be had without its random effects, or several share a cell.
     """
     if not hasattr(device, "without_noise"):
         raise CapabilityError(
             f"{device.name} has no nominal curve: derive its class from neurosim.devices.Law"
+        )
+    if device.devices_per_cell > 1:
+        raise CapabilityError(
+            f"{device.name}: pulses counted by the nominal curve go to one device, and devices_per_cell = "
+            f"{device.devices_per_cell:g} share a cell; use programming.mode 'closed' and refresh.rewrite 'verify'"
         )
     law = device.without_noise()
     stride = max(1, round((law.g_max_uS - law.g_min_uS) / law.nominal_step_uS / _POINTS))

@@ -33,9 +33,9 @@ class Programmer:
         if config.mode == "open":
             self.curve = nominal_curve(device)
         self.target = Target(
-            cells.real(config.tolerance * (device.g_max_uS - device.g_min_uS)),
+            cells.real(config.tolerance * (cells.window_uS[1] - cells.window_uS[0])),
             config.pulse_budget,
-            device.polarity == "bipolar",
+            device.steps_down,
             cells.real(1 / np.sqrt(config.verify_reads)),
             config.verify_reads * read.read_voltage_V**2 * read.integration_time_s * 1e-6,
         )

@@ -79,8 +79,8 @@ class Reader:
     def device_converter(self) -> tuple[float, float]:
         """The same for the range of a single device."""
         codes = positive_codes(self.config.adc_bits)
-        g_max_uS = self.cells.device.g_max_uS
-        return (g_max_uS / codes if codes else 0.0), g_max_uS
+        high_uS = self.cells.window_uS[1]
+        return (high_uS / codes if codes else 0.0), high_uS
 
     def forward(self, x: Floats) -> Floats:
         """Multiply (n, rows) by the stored weights with every effect of the read path."""

@@ -26,7 +26,7 @@ class Refresher:
         self, cells: PairCells, reader: Reader, refresh: Refresh, ledger: Ledger, seed: int, name: str
     ):
         self.cells, self.reader, self.config, self.ledger = cells, reader, refresh, ledger
-        self.saturated = saturated(refresh, cells.device.g_max_uS)
+        self.saturated = saturated(refresh, cells.window_uS[1])
         self.curve = NO_CURVE
         if refresh.rewrite == "pulses":
             pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
@@ -43,7 +43,7 @@ class Refresher:
         grid, kernels, real = cells.grid, cells.kernels, cells.real
         lsb_uS, range_uS = self.reader.device_converter()
         noisy = self.config.look == "read"
-        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.device.g_rest_uS))
+        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.device.cell_rest_uS))
 
         def refresh(block: tuple[int, int]) -> Refreshed:
             sums: Refreshed = refresh_pairs(

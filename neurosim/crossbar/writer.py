@@ -40,11 +40,9 @@ _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
 
 def drive(device: Device, reference: bool) -> Drive:
     """Return which devices of a pair a change pulses (see `kernels.update`)."""
-    if device.polarity == "bipolar":
-        return AGAINST_REFERENCE if reference else PUSH_PULL
-    if not reference:
-        return ONE_SIDED
-    return AGAINST_REFERENCE if device.closed_loop else RESET_AGAINST_REFERENCE
+    if reference:
+        return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
+    return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
 class Writer:

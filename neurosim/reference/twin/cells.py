@@ -143,7 +143,7 @@ class TwinCells:
             plus, minus = torch.clamp(difference, min=0), torch.clamp(-difference, min=0)
         else:
             plus, minus = difference / 2, -difference / 2
-        targets = torch.stack([device.g_rest_uS + plus, device.g_rest_uS + minus], dim=-1)
+        targets = torch.stack([device.cell_rest_uS + plus, device.cell_rest_uS + minus], dim=-1)
         targets = targets.clamp(device.g_min_uS, device.g_max_uS)
         self.programs += 1
         return targets[..., 0] - targets[..., 1], self._write(targets, arm=0)

@@ -53,7 +53,7 @@ class TwinRefresher:
             "refresh", 2 * event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
         )
         other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
-        low = torch.full_like(other, cells.device.g_rest_uS) if read else other
+        low = torch.full_like(other, cells.device.cell_rest_uS) if read else other
         wanted = (size.unsqueeze(-1) + low).reshape(cells.instances, -1)
         pairs = saturated.sum(dim=1).double()
         if config.rewrite == "pulses":

@@ -37,7 +37,7 @@ class TwinWriter:
             raise CapabilityError("decay_mode 'device' cannot go with mapping 'reference'; use 'readback'")
         bipolar = device.polarity == "bipolar"
         self.push_pull = bipolar and not cells.reference
-        self.one_reset = cells.reference and not bipolar and not device.closed_loop
+        self.one_reset = cells.reference and not device.steps_down
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
         self.refresher: TwinRefresher | None = None
         if write.refresh and not bipolar and not cells.reference:
