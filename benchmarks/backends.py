@@ -24,7 +24,7 @@ INSTANCES = 8
 def _arrays(device: str, **torch_settings: Any) -> tuple[ns.Crossbar, TorchCrossbar]:
     settings: Any = {
         "read": ns.ReadPath(dac_bits=8, adc_bits=8),
-        "write": ns.WritePath(w_max=0.2, refresh_every=None),
+        "write": ns.WritePath(w_max=0.2, refresh=None),
     }
     arrays = (
         ns.Crossbar(SHAPE, device, **settings),

@@ -53,7 +53,7 @@ def update() -> list[Figure]:
     races = []
     for device in DEVICES:
         for mode in ("accumulate", "mixed"):
-            array = ns.Crossbar((512, 512), device, write=ns.WritePath(w_max=0.3, refresh_every=None))
+            array = ns.Crossbar((512, 512), device, write=ns.WritePath(w_max=0.3, refresh=None))
             array.program(rng.random((512, 512), np.float32) * 0.15)
             pulses = array.update(pre, post, mode=mode)
             races.append(
@@ -68,6 +68,58 @@ def update() -> list[Figure]:
     return races
 
 
+def verify_in_numpy(targets: Floats, tolerance_uS: float, budget: int, rng: np.random.Generator) -> Floats:
+    """Program-and-verify of fresh phase-change devices as one writes it in numpy: all devices that are not yet
+    there, pulse by pulse."""
+    p = ns.devices.load("pcm-nandakumar-2018").params()
+    g = (p.reset_mean_uS + p.reset_sigma_uS * rng.standard_normal(targets.size)).astype(np.float32)
+    given, left = np.zeros(targets.size, np.int32), np.arange(targets.size)
+    for pulse in range(budget + 1):
+        seen = g[left] + (p.read_noise_relative * g[left] + p.read_noise_floor_uS) * rng.standard_normal(
+            left.size, np.float32
+        )
+        off = np.abs(seen - targets[left]) > tolerance_uS
+        left, low = left[off], seen[off] < targets[left[off]]
+        if pulse == budget or left.size == 0:
+            break
+        up, down = left[low], left[~low]
+        given[up] += 1
+        first = np.exp(-given[up] / p.memory_pulses)
+        mean = p.mean_slope * g[up] + p.mean_offset_uS + p.mean_first_uS * first
+        sigma = p.sigma_slope * g[up] + p.sigma_offset_uS + p.sigma_first_uS * first
+        moved = g[up] + mean + sigma * rng.standard_normal(up.size, np.float32)
+        g[up] = np.clip(moved, p.g_min_uS, p.g_max_uS)
+        fresh = p.reset_mean_uS + p.reset_sigma_uS * rng.standard_normal(down.size, np.float32)
+        g[down], given[down] = np.maximum(fresh, p.reset_floor_uS), 0
+    return g
+
+
+def programming() -> list[Figure]:
+    """512 x 256 phase-change pairs, closed loop to 2 % of the window, against the same loop in numpy."""
+    rng = generator(0, "bench programming")
+    weights = rng.uniform(-1, 1, (512, 256))
+    loop = ns.Programming(mode="closed")
+    targets = np.maximum(np.stack([weights, -weights]), 0).ravel().astype(np.float32) * 11.9 + 0.1
+
+    def program() -> ns.Crossbar:
+        array = ns.Crossbar((512, 256), "pcm-nandakumar-2018", write=ns.WritePath(programming=loop))
+        array.program(weights)
+        return array
+
+    ledger = program().ledger
+    writes = (ledger.program_pulses + ledger.program_resets) / ledger.programmed_cells
+    return [
+        race(
+            f"closed-loop programming, phase change, {writes:.1f} pulses a device",
+            program,
+            "numpy",
+            lambda: verify_in_numpy(targets, 0.02 * 11.9, loop.pulse_budget, rng),
+            1.0,
+            10,
+        )
+    ]
+
+
 def online() -> list[Figure]:
     """Sample by sample at the sparsity of MNIST and of a softmax; nanoseconds per cell and sample."""
     rng = generator(0, "bench online")
@@ -75,7 +127,7 @@ def online() -> list[Figure]:
     pre = (rng.random((32, 784), np.float32) * (rng.random((32, 784)) < 0.2)).astype(np.float32)
     post = competition(rng.standard_normal((32, 2000), np.float32))
     for device in DEVICES:
-        array = ns.Crossbar((784, 2000), device, write=ns.WritePath(w_max=0.2, refresh_every=None))
+        array = ns.Crossbar((784, 2000), device, write=ns.WritePath(w_max=0.2, refresh=None))
         array.program(rng.random((784, 2000), np.float32) * 0.15)
         seconds = once(lambda array=array: array.update(pre, post, mode="online"))
         per_cell = 1e9 * seconds / (32 * 784 * 2000)
@@ -134,4 +186,4 @@ def training_memory() -> list[Figure]:
 
 def figures() -> list[Figure]:
     """Every figure of this module."""
-    return [*forward(), *update(), *normals(), *online(), *training_memory()]
+    return [*forward(), *update(), *programming(), *normals(), *online(), *training_memory()]

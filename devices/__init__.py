@@ -8,12 +8,14 @@ from neurosim.devices.contract import Clause, check
 from neurosim.devices.law import Law
 from neurosim.devices.measured import steps_of
 from neurosim.devices.parameters import quantity
+from neurosim.devices.programming import Verified, write_verify
 from neurosim.devices.response import programmed, pulse_response
 
 __all__ = [
     "Card",
     "Clause",
     "Law",
+    "Verified",
     "cards",
     "check",
     "load",
@@ -21,4 +23,5 @@ __all__ = [
     "pulse_response",
     "quantity",
     "steps_of",
+    "write_verify",
 ]

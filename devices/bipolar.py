@@ -190,6 +190,11 @@ class Bipolar(Law):
         return max(self.write_voltage_V, self.reset_voltage_V or 0.0)
 
     @property
+    def pulse_time_s(self) -> float:
+        """The longer of both pulses."""
+        return max(self.write_time_s, self.reset_time_s or 0.0)
+
+    @property
     def write_energy_per_uS(self) -> float:
         """Energy of one pulse up in joule for each uS of cell conductance, V^2 G t."""
         return self.write_voltage_V**2 * self.write_time_s * 1e-6

@@ -34,6 +34,8 @@ class Law(Effects):
 
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
+    closed_loop: ClassVar[bool] = False
+    """Whether a pulse of the law is itself a program-and-verify."""
     own_kernels: ClassVar[DeviceKernels]
     params_type: ClassVar[Any]
     state_type: ClassVar[Any]
@@ -103,6 +105,11 @@ class Law(Effects):
     @property
     def pulse_voltage_V(self) -> float:
         """Voltage to which a line is charged for one pulse."""
+        return 0.0
+
+    @property
+    def pulse_time_s(self) -> float:
+        """Duration of one pulse; 0 where the law does not know it."""
         return 0.0
 
     @property

@@ -127,6 +127,11 @@ class Binary(Law):
         return self.write_voltage_V
 
     @property
+    def pulse_time_s(self) -> float:
+        """Duration of a write pulse."""
+        return self.write_time_s
+
+    @property
     def write_energy_per_uS(self) -> float:
         """Energy of one pulse in joule for each uS of cell conductance before it, V^2 G t."""
         return self.write_voltage_V**2 * self.write_time_s * 1e-6

@@ -188,6 +188,11 @@ class PcmAccumulative(Law):
         return self.set_voltage_V
 
     @property
+    def pulse_time_s(self) -> float:
+        """Duration of a SET pulse."""
+        return self.set_time_s
+
+    @property
     def own_drift(self) -> bool:
         """Unless the exponent and its spread are off."""
         return bool(self.drift_exponent or self.drift_exponent_sigma)

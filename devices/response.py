@@ -46,7 +46,7 @@ def pulse_response(
     steps = np.asarray(pulses)
     if steps.ndim != 1 or not np.isin(steps, (-1, 1)).all():
         raise InputError("pulses: expected a sequence of +1 and -1")
-    state, params, keys = _fresh(law, n_devices, seed)
+    state, params, keys = fresh(law, n_devices, seed)
     traces = np.empty((len(steps) + 1, n_devices), np.float32)
     seen = law.kernels.stored or stored
     drift_cells(traces[0], state, params, 0.0, seen)
@@ -94,7 +94,7 @@ def programmed(
         raise InputError("targets_uS and times_s: expected finite numbers, zero or larger")
     if (np.diff(times) < 0).any():
         raise InputError("times_s: expected growing times")
-    state, params, keys = _fresh(law, targets.size * n_devices, seed)
+    state, params, keys = fresh(law, targets.size * n_devices, seed)
     wanted = np.repeat(targets, n_devices)
     program_cells(0, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program)
     result = np.empty((times.size, targets.size * n_devices), np.float32)
@@ -107,7 +107,8 @@ def programmed(
     return result.reshape(times.size, targets.size, n_devices)
 
 
-def _fresh(law: Law, cells: int, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+def fresh(law: Law, cells: int, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+    """Return state, parameters and streams of so many devices that nothing has been done to."""
     if cells < 1:
         raise InputError(f"n_devices = {cells}: must be at least 1")
     keys = {purpose: key(seed, "response", purpose) for purpose in ("construct", "program", "pulse", "age")}

@@ -118,6 +118,7 @@ class Programmed(Law):
 
     law: ClassVar[str] = "programmed"
     polarity: ClassVar[Polarity] = "set_only"
+    closed_loop: ClassVar[bool] = True
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
         construct, program, pulse, reset, drifted, read_sigma
     )
@@ -196,6 +197,11 @@ class Programmed(Law):
     def pulse_voltage_V(self) -> float:
         """The write voltage."""
         return self.write_voltage_V
+
+    @property
+    def pulse_time_s(self) -> float:
+        """Duration of one pulse of a program-and-verify."""
+        return self.write_time_s
 
     @property
     def own_drift(self) -> bool:

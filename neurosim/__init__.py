@@ -10,7 +10,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Crossbar": "neurosim.crossbar.array",
     "Periphery": "neurosim.core.config",
+    "Programming": "neurosim.core.config",
     "ReadPath": "neurosim.core.config",
+    "Refresh": "neurosim.core.config",
     "WritePath": "neurosim.core.config",
     "set_threads": "neurosim.kernels.jit",
 }
@@ -19,7 +21,9 @@ _MODULES = ("data", "devices", "network", "reference", "report", "rules", "study
 __all__ = [
     "Crossbar",
     "Periphery",
+    "Programming",
     "ReadPath",
+    "Refresh",
     "WritePath",
     "__version__",
     "data",

@@ -84,7 +84,7 @@ def results(arms: list[str], seeds: int = 3, shape: tuple[int, int, int] = SHAPE
             "neurons": 100,
             "batch": 8,
             "first_seed": 0,
-            "write": {"w_max": 1.0, "refresh_every": None},
+            "write": {"w_max": 1.0, "refresh": None},
             "periphery": {"name": "zigzag-0.9V + horowitz-45nm, lower bound"},
             "arms": [
                 {"name": arm, "device": f"card-{k}", "mode": "mixed", "read": settings, "write": {}}

@@ -8,7 +8,7 @@ import pytest
 from crossbar_helpers import COLS, ROWS, inputs, made
 from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, local_update, quiet
 
-from neurosim import Crossbar, Periphery, ReadPath, WritePath
+from neurosim import Crossbar, Periphery, ReadPath, Refresh, WritePath
 from neurosim.core.errors import CheckpointError
 
 PJ = 1e-12
@@ -99,7 +99,7 @@ def test_energies_and_counts_add_up_over_operations(name):
 
 
 def test_the_energy_entry_of_results_agrees_with_the_ledger():
-    array = made(PCM, write=WritePath(refresh_every=2))
+    array = made(PCM, write=WritePath(refresh=Refresh(every=2)))
     for step in range(6):
         array.update(*local_update(ROWS, COLS, 4, seed=step, scale=0.3))
     array.forward(inputs(3))
@@ -128,7 +128,7 @@ def busy(array: Crossbar, start: int, steps: int) -> list[np.ndarray]:
 @pytest.mark.filterwarnings("ignore::neurosim.crossbar.reader.ClippingWarning")
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_restored_array_goes_on_with_the_same_bits(name):
-    read, write = ReadPath(dac_bits=6, adc_bits=8), WritePath(refresh_every=2)
+    read, write = ReadPath(dac_bits=6, adc_bits=8), WritePath(refresh=Refresh(every=2))
     array = made(name, seed=9, read=read, write=write)
     busy(array, 0, 5)
     array.calibrate(inputs(9))

@@ -8,7 +8,7 @@ import pytest
 from crossbar_helpers import COLS, ROWS, F, close, made
 from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
 
-from neurosim import Crossbar, ReadPath, WritePath, devices
+from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
 from neurosim.core.errors import CapabilityError
 
 PJ = 1e-12
@@ -89,7 +89,7 @@ def test_device_decay_needs_proportional_depression(name):
 
 
 def test_saturated_pcm_pairs_are_refreshed_and_counted_apart_from_pulses():
-    array = made(PCM, write=WritePath(refresh_every=3), weights=np.zeros((ROWS, COLS)))
+    array = made(PCM, write=WritePath(refresh=Refresh(every=3)), weights=np.zeros((ROWS, COLS)))
     rng = np.random.default_rng(0)
     given = 0
     for step in range(1, 61):
@@ -104,7 +104,7 @@ def test_saturated_pcm_pairs_are_refreshed_and_counted_apart_from_pulses():
     assert ledger.rows_read_back == 20 * ROWS
     g = array.conductance_uS().reshape(-1, 2)
     assert not ((g.max(axis=1) > 9) & (g.min(axis=1) > 3)).any(), "the last update ended in a look"
-    never = made(PCM, write=WritePath(refresh_every=None))
+    never = made(PCM, write=WritePath(refresh=None))
     for _ in range(60):
         never.update(np.ones((1, ROWS)), np.full((1, COLS), 0.13))
     assert never.ledger.refresh_looks == 0
@@ -115,9 +115,7 @@ def test_saturated_pcm_pairs_are_refreshed_and_counted_apart_from_pulses():
 def test_updates_move_weights_the_way_that_is_asked(name, mode):
     """The mean change of many pairs follows +, - and 0 on every device in every mode."""
     coarse = devices.load(IDEAL).with_parameters(step_share=0.01)
-    array = made(
-        coarse if name == IDEAL else name, 60, 9, np.zeros((60, 9)), write=WritePath(refresh_every=None)
-    )
+    array = made(coarse if name == IDEAL else name, 60, 9, np.zeros((60, 9)), write=WritePath(refresh=None))
     before = array.weights()
     post = np.tile([0.2, -0.2, 0.0], (1, 3))
     returned = array.update(np.ones((1, 60)), post, mode=mode)

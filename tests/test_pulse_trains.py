@@ -9,11 +9,12 @@ import helpers
 import numpy as np
 import pytest
 from helpers import HFO2, IDEAL, PCM, check_mean, quiet
-from update_helpers import COLS, ROWS, F, assert_consistent, assert_same_state, bench, pulse_pairs
+from update_helpers import COLS, ROWS, F, assert_consistent, assert_same_state, bench, pulse_pairs, shared
 
 from neurosim import Crossbar, WritePath, devices
 from neurosim.core.seeds import key
 from neurosim.kernels.trains import _ones, line_trains, train_rows
+from neurosim.kernels.update import AGAINST_REFERENCE, ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE
 
 # Stochastic pulse trains
 
@@ -57,11 +58,13 @@ def test_trains_are_high_as_often_as_their_drive_says():
         helpers.check_count(ones, 31 * 3000, p)
 
 
-@pytest.mark.parametrize("name", [PCM, HFO2])
-def test_coincident_trains_pulse_like_the_oracle(name):
+@pytest.mark.parametrize(
+    ("name", "drive"),
+    [(PCM, ONE_SIDED), (HFO2, PUSH_PULL), (PCM, RESET_AGAINST_REFERENCE), (HFO2, AGAINST_REFERENCE)],
+)
+def test_coincident_trains_pulse_like_the_oracle(name, drive):
     one = bench(name)
     twin, rng, stream = one.twin(), np.random.default_rng(8), key(0, "pulse")
-    push_pull = one.law.polarity == "bipolar"
     row_drive = rng.uniform(-0.5, 0.5, (4, ROWS)).astype(F)
     col_drive = rng.uniform(-0.5, 0.5, (4, COLS)).astype(F)
     row_trains, col_trains = np.empty((4, ROWS), np.uint32), np.empty((4, COLS), np.uint32)
@@ -69,7 +72,7 @@ def test_coincident_trains_pulse_like_the_oracle(name):
     line_trains(col_drive, 10, col_trains, 20, key(0, "cols"))
     col_trains[2] = 0
     sums = train_rows(
-        1, 5, row_trains, row_drive, col_trains, col_drive, push_pull, one.grid, one.state, one.params, 0.0, 20,
+        1, 5, row_trains, row_drive, col_trains, col_drive, drive, one.grid, one.state, one.params, 0.0, 20,
         stream, *one.kernels(),
     )  # fmt: skip
     hits = coincidences(row_trains, col_trains)
@@ -77,7 +80,7 @@ def test_coincident_trains_pulse_like_the_oracle(name):
     for row in range(1, 5):
         for sample in range(4):
             n = hits[sample, row] * np.sign(row_drive[sample, row] * col_drive[sample]).astype(int)
-            counts = np.stack([n, -n]) if push_pull else np.stack([np.maximum(n, 0), np.maximum(-n, 0)])
+            counts = shared(n, n, drive)
             part = pulse_pairs(twin, row, counts, 20 + sample, stream)
             energy, pulses, cells = energy + part[0], pulses + part[1], cells + part[2]
     assert pulses > 20

@@ -101,7 +101,7 @@ def test_settings_said_once_where_alike() -> None:
     found = settings_of(config)
     assert found.common["read.adc_bits"] == "off"
     assert found.common["read.drift"] == "on"
-    assert found.common["write.refresh_every"] == "never"
+    assert found.common["write.refresh"] == "never"
     assert "write.w_max" not in found.common
     assert found.columns == ["device", "read.dac_bits"]
     assert found.rows == [("A", ["card-0", "8"]), ("B", ["card-1", "4"])]

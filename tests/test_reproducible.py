@@ -14,7 +14,7 @@ import pytest
 from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, local_update, small_weights
 from threadpoolctl import threadpool_info
 
-from neurosim import Crossbar, ReadPath, WritePath, set_threads
+from neurosim import Crossbar, ReadPath, Refresh, WritePath, set_threads
 from neurosim.crossbar import cells
 from neurosim.kernels import jit
 from neurosim.kernels.read import blocks, even_blocks, matmul
@@ -48,7 +48,7 @@ def life(shape: tuple[int, int], name: str, mode: str, threads: int, seed: int =
     """Program, learn, read and age an array; every bit that comes out."""
     set_threads(threads)
     rows, cols = shape
-    write = WritePath(refresh_every=2, decay_mode="readback" if name != HFO2 else "device")
+    write = WritePath(refresh=Refresh(every=2), decay_mode="readback" if name != HFO2 else "device")
     array = Crossbar(shape, name, seed=seed, read=ReadPath(dac_bits=8), write=write)
     array.program(small_weights(rows, cols))
     seen = {}

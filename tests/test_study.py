@@ -174,6 +174,15 @@ class TestVary:
         assert [arm.device for arm in spec.arms()] == [FINE]
         assert spec.arms()[0].parameters == {"write_noise": 0.0}
 
+    def test_number_of_a_model_within_the_write_path(self) -> None:
+        spec = Experiment(
+            **SMALL, write={"refresh": {"high": 0.6}}, arm=({"device": PCM, "write": {"w_max": 2}},)
+        )
+        changed = with_level(spec, "refresh.every", 7.0)
+        assert changed.arms()[0].write == {"refresh": {"high": 0.6, "every": 7}, "w_max": 2}
+        with pytest.raises(UnknownNameError, match=r"did you mean 'refresh\.every'"):
+            with_level(spec, "refresh_every", 7.0)
+
 
 class TestBadExperiments:
     @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import FINE, HFO2, MODES, PCM, local_update, small_weights
 
-from neurosim import Crossbar, ReadPath, WritePath, devices
+from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError, NeurosimError
 from neurosim.core.registry import _entries
 from neurosim.reference.ideal import IdealArray
@@ -21,11 +21,17 @@ from neurosim.rules import SoftHebb
 ROWS, COLS = 20, 10
 SEEDS = (1, 2, 7)
 REAL = (PCM, HFO2, FINE)
+WRITES: tuple[dict[str, Any], ...] = (
+    {"decay_mode": "exact"},
+    {"decay_mode": "readback"},
+    {"mapping": "reference"},
+    {"refresh": Refresh(every=2, high=0.3, low=0.01, look="read", rewrite="pulses")},
+)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def settings(**write: Any) -> dict[str, Any]:
-    given = {"w_max": 0.5, "refresh_every": 2, "refresh_high": 0.3, "refresh_low": 0.01, **write}
+    given = {"w_max": 0.5, "refresh": Refresh(every=2, high=0.3, low=0.01), **write}
     return {"read": ReadPath(dac_bits=8, adc_bits=8), "write": WritePath(**given)}
 
 
@@ -54,11 +60,9 @@ def test_each_instance_is_the_crossbar_of_its_seed(device, limit):
 
 
 @pytest.mark.parametrize("device", REAL)
-@pytest.mark.parametrize("decay_mode", ["readback", "exact"])
-def test_the_path_of_a_gpu_gives_the_same_bits(device, decay_mode):
-    arrays = [
-        TorchCrossbar((ROWS, COLS), device, seed=SEEDS, **settings(decay_mode=decay_mode)) for _ in "ab"
-    ]
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: next(iter(write)))
+def test_the_path_of_a_gpu_gives_the_same_bits(device, write):
+    arrays = [TorchCrossbar((ROWS, COLS), device, seed=SEEDS, **settings(**write)) for _ in "ab"]
     arrays[1]._cells.sparse = False
     for array in arrays:
         taught(array)
@@ -71,9 +75,12 @@ def test_the_path_of_a_gpu_gives_the_same_bits(device, decay_mode):
 
 @pytest.mark.parametrize("device", REAL)
 @pytest.mark.parametrize("mode", MODES)
-def test_no_step_asks_the_device_for_a_number(device, mode):
+@pytest.mark.parametrize("write", WRITES[1:], ids=lambda write: next(iter(write)))
+def test_no_step_asks_the_device_for_a_number(device, mode, write):
     """On the meta device there are no numbers: whatever would wait for one fails."""
-    array = TorchCrossbar((ROWS, COLS), device, seed=SEEDS, torch_device="meta", **settings(pulse_limit=4))
+    array = TorchCrossbar(
+        (ROWS, COLS), device, seed=SEEDS, torch_device="meta", **settings(pulse_limit=4, **write)
+    )
     array.program(torch.rand(ROWS, COLS, device="meta"))
     layer = TorchDense(array, SoftHebb(), mode, norm_every=1)
     for _ in range(2):

@@ -44,7 +44,7 @@ CASES += [(SURROUNDED, "float64", True)]
 @pytest.mark.parametrize(("card", "precision", "noise"), CASES)
 def test_every_operation_agrees(card, precision, noise):
     lines = list(compare_operations(load(card), precision, noise, seed=5))
-    assert len(lines) >= len(OPERATIONS) - 2
+    assert len(lines) >= len(OPERATIONS) - 3
     for line in lines:
         assert line.holds, line
         assert line.differing == 0, line
@@ -74,7 +74,7 @@ def test_operations_do_something_worth_comparing(card, name):
     assert (array.conductance_uS() != before).mean() > 0.005
     if name != "program":
         assert array.ledger.pulses > pulses
-    if name == "refresh":
+    if name.startswith("refresh"):
         assert array.ledger.refreshed_pairs > 5
     if name == "decay, readback":
         assert array.ledger.rows_read_back == agreement.SHAPE[0]

@@ -9,18 +9,32 @@ import helpers
 import numpy as np
 import pytest
 from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, check_mean, quiet_pcm
-from update_helpers import COLS, ROWS, Bench, F, assert_consistent, assert_same_state, bench, pulse_pairs
+from update_helpers import (
+    COLS,
+    DRIVES,
+    ROWS,
+    Bench,
+    F,
+    assert_consistent,
+    assert_same_state,
+    bench,
+    pulse_pairs,
+    shared,
+)
 
-from neurosim import Crossbar, WritePath, devices
+from neurosim import Crossbar, Refresh, WritePath, devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
+from neurosim.kernels.programming import NO_CURVE
+from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import (
+    ONE_SIDED,
+    PUSH_PULL,
     accumulator_counts,
     depress_rows,
     pulse_row,
     read_pair,
     refresh_grid,
-    refresh_pairs,
     squared_norms,
     stochastic_counts,
     sweep_rows,
@@ -31,55 +45,52 @@ NO_COLUMNS = np.empty(0, np.int64)
 NO_LIMIT = F(2**30)
 
 
-def rounded(change: np.ndarray, row: int, push_pull: bool, event: int, stream: Any) -> np.ndarray:
+def rounded(change: np.ndarray, row: int, drive: int, event: int, stream: Any) -> np.ndarray:
     """Oracle of stochastic rounding of one row."""
     draws = helpers.words(row * change.size + np.arange(change.size), event, 0, stream)
     a, b = (np.trunc(np.abs(change) + helpers.uniforms(word)).astype(int) for word in draws[:2])
-    up, down = change > 0, change < 0
-    if push_pull:
-        return np.stack([np.where(up, a, -a), np.where(up, -b, b)])
-    return np.stack([np.where(up, a, 0), np.where(down, a, 0)])
+    return shared(np.sign(change).astype(int) * a, np.sign(change).astype(int) * b, drive)
 
 
-def whole(change: np.ndarray, accumulator: np.ndarray, push_pull: bool) -> np.ndarray:
+def whole(change: np.ndarray, accumulator: np.ndarray, drive: int) -> np.ndarray:
     """Oracle of the digital accumulator of one row."""
     total = accumulator + change
     n = np.trunc(total).astype(int)
     accumulator[:] = total - n
-    return np.stack([n, -n]) if push_pull else np.stack([np.maximum(n, 0), np.maximum(-n, 0)])
+    return shared(n, n, drive)
 
 
 # Rounding
 
 
-@pytest.mark.parametrize("push_pull", [True, False])
-def test_stochastic_rounding_equals_the_oracle(push_pull):
+@pytest.mark.parametrize("drive", DRIVES)
+def test_stochastic_rounding_equals_the_oracle(drive):
     rng, stream = np.random.default_rng(0), key(0, "round")
     for event in range(50):
         change = (rng.standard_normal(COLS) * 10.0 ** rng.integers(-2, 4)).astype(F)
         change[event % COLS] = 0
         counts = np.empty((2, COLS), np.int32)
-        stochastic_counts(event % ROWS, change, counts, NO_LIMIT, push_pull, event, stream)
-        np.testing.assert_array_equal(counts, rounded(change, event % ROWS, push_pull, event, stream))
+        stochastic_counts(event % ROWS, change, counts, NO_LIMIT, drive, event, stream)
+        np.testing.assert_array_equal(counts, rounded(change, event % ROWS, drive, event, stream))
 
 
 def test_stochastic_rounding_has_the_change_as_its_mean():
     change = np.array([0.3, -0.3, 2.75, -0.001, 0.999], F)
-    for push_pull in (True, False):
+    for drive in (PUSH_PULL, ONE_SIDED):
         drawn = np.empty((4000, 2, 5), np.int32)
         for event in range(4000):
-            stochastic_counts(0, change, drawn[event], NO_LIMIT, push_pull, event, key(1, "round"))
+            stochastic_counts(0, change, drawn[event], NO_LIMIT, drive, event, key(1, "round"))
         net = drawn[:, 0] - drawn[:, 1]
         for col, wanted in enumerate(change):
             fraction = abs(wanted) % 1
-            sigma = np.sqrt(fraction * (1 - fraction) * (2 if push_pull else 1))
-            check_mean(net[:, col], wanted * (2 if push_pull else 1), sigma)
-        if push_pull:
+            sigma = np.sqrt(fraction * (1 - fraction) * (2 if drive == PUSH_PULL else 1))
+            check_mean(net[:, col], wanted * (2 if drive == PUSH_PULL else 1), sigma)
+        if drive == PUSH_PULL:
             helpers.check_uncorrelated(drawn[:, 0, 0], drawn[:, 1, 0])
 
 
-@pytest.mark.parametrize("push_pull", [True, False])
-def test_the_accumulator_loses_nothing(push_pull):
+@pytest.mark.parametrize("drive", DRIVES[:3])
+def test_the_accumulator_loses_nothing(drive):
     """Pulses given so far and the remainder add up to the changes so far (Nandakumar 2020)."""
     rng = np.random.default_rng(1)
     accumulator, given, summed = np.zeros((ROWS, COLS), F), np.zeros(COLS), np.zeros(COLS)
@@ -87,11 +98,11 @@ def test_the_accumulator_loses_nothing(push_pull):
     counts = np.empty((2, COLS), np.int32)
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
-        accumulator_counts(2, change, counts, accumulator, NO_LIMIT, push_pull)
-        np.testing.assert_array_equal(counts, whole(change, twin, push_pull))
+        accumulator_counts(2, change, counts, accumulator, NO_LIMIT, drive)
+        np.testing.assert_array_equal(counts, whole(change, twin, drive))
         np.testing.assert_array_equal(accumulator[2], twin)
         assert (np.abs(accumulator) < 1).all()
-        given += counts[0] if push_pull else counts[0] - counts[1]
+        given += counts[0] - counts[1] if drive == ONE_SIDED else counts[0]
         summed += change
         np.testing.assert_allclose(given + accumulator[2], summed, atol=2e-5)
     assert not accumulator[[0, 1, 3, 4, 5]].any()
@@ -119,7 +130,7 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
 @pytest.mark.parametrize("name", BUILT_IN)
 @pytest.mark.parametrize("clock", [0.0, 50.0], ids=["fresh", "drifted"])
 def test_a_grid_updated_in_place_equals_a_rebuilt_one_bit_for_bit(name, clock):
-    array = Crossbar((37, 11), name, seed=4, write=WritePath(refresh_every=2))
+    array = Crossbar((37, 11), name, seed=4, write=WritePath(refresh=Refresh(every=2)))
     array.program(helpers.small_weights(37, 11))
     array.advance(clock)
     for step, mode in enumerate(MODES * 3):
@@ -170,7 +181,7 @@ def test_squared_norms_are_the_sums_of_one_read_of_each_pair():
 def test_the_sweep_equals_the_oracle(name, accumulate, decay):
     one = bench(devices.load(name).with_parameters(step_share=0.01) if name == IDEAL else name)
     twin = one.twin()
-    push_pull = one.law.polarity == "bipolar"
+    drive = PUSH_PULL if one.law.polarity == "bipolar" else ONE_SIDED
     rng, keys = np.random.default_rng(3), tuple(key(0, purpose) for purpose in ("round", "pulse", "readback"))
     first, height, per_uS, lsb, most = 2, 3, F(1 / 0.8), F(0.25), F(6.0)
     shares = np.array([0.2, 0, -0.1, 0.3, 0], F)
@@ -182,7 +193,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change[1] = 0
         wanted = change.copy()
         sums = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, push_pull, accumulator, one.grid,
+            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, drive, accumulator, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -194,9 +205,9 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
                     seen = read_pair(row, col, twin.grid, lsb, most, event, keys[2])
                 wanted[k, col] -= shares[col] * seen * per_uS
             if accumulate:
-                counts = whole(wanted[k], remainder[row], push_pull)
+                counts = whole(wanted[k], remainder[row], drive)
             else:
-                counts = rounded(wanted[k], row, push_pull, event, keys[0])
+                counts = rounded(wanted[k], row, drive, event, keys[0])
             part = pulse_pairs(twin, row, counts, event, keys[1])
             energy, pulses, cells = energy + part[0], pulses + part[1], cells + part[2]
         twin = twin._replace(grid=twin.rebuild())
@@ -218,7 +229,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     before = one.grid.difference.astype(np.float64)
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
-        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), NO_LIMIT, F(0), F(100), True,
+        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), NO_LIMIT, F(0), F(100), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -229,7 +240,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
     one = bench(HFO2)
     twin = one.twin()
     sums = sweep_rows(
-        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), NO_LIMIT, F(0), F(80), True,
+        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), NO_LIMIT, F(0), F(80), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -267,8 +278,9 @@ def saturated_bench(law: Any, rows: int, cols: int) -> Bench:
 def refresh(one: Bench, now_s: float = 0.0) -> Any:
     kernels = one.law.kernels
     return refresh_pairs(
-        0, len(one.grid.row_sum), 9.0, 3.0, one.grid, one.state, one.params, now_s, 8, key(0, "refresh"),
-        kernels.reset, kernels.program, stored, kernels.read_sigma,
+        0, len(one.grid.row_sum), Saturated(9.0, 3.0, np.inf), Look(False, F(0), F(0), F(0)), NO_CURVE, one.grid,
+        one.state, one.params, now_s, 8, (key(0, "refresh"), key(0, "look")),
+        kernels.reset, kernels.program, kernels.pulse, stored, kernels.read_sigma,
     )  # fmt: skip
 
 
@@ -282,7 +294,7 @@ def test_refresh_touches_saturated_pairs_only_and_counts_them():
     assert 50 < saturated.sum() < 300
     np.testing.assert_array_equal(after[~saturated], before[~saturated])
     assert (after[saturated] != before[saturated]).all()
-    assert (sums.pulses, sums.pulsed_cells) == (saturated.sum(), 2 * saturated.sum())
+    assert (sums.pairs, sums.pulses) == (saturated.sum(), 0)
     assert_consistent(one)
     law = one.law
     each = 2 * law.reset_energy_J + law.program_energy_J
@@ -313,7 +325,7 @@ def test_refresh_resets_both_devices_and_keeps_the_difference_within_the_program
 def test_refresh_without_spread_keeps_the_difference_exactly():
     one = saturated_bench(quiet_pcm(), 20, 10)
     difference = one.grid.difference.copy()
-    assert refresh(one).pulses > 10
+    assert refresh(one).pairs > 10
     np.testing.assert_allclose(one.grid.difference, difference, atol=2e-6)
     assert one.state.conductance.reshape(-1, 2).min() == F(0.1)
 

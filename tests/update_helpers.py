@@ -11,10 +11,29 @@ from helpers import fresh
 from neurosim import devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
-from neurosim.kernels.update import Grid, refresh_grid
+from neurosim.kernels.update import (
+    AGAINST_REFERENCE,
+    ONE_SIDED,
+    PUSH_PULL,
+    RESET_AGAINST_REFERENCE,
+    Grid,
+    refresh_grid,
+)
 
 ROWS, COLS = 6, 5
+DRIVES = (ONE_SIDED, PUSH_PULL, AGAINST_REFERENCE, RESET_AGAINST_REFERENCE)
 F = np.float32
+
+
+def shared(first: np.ndarray, second: np.ndarray, drive: int) -> np.ndarray:
+    """Oracle of the devices that signed pulses go to: (2, cols) counts of the plus and the minus devices."""
+    none = np.zeros_like(first)
+    return {
+        ONE_SIDED: np.stack([np.maximum(first, 0), np.maximum(-first, 0)]),
+        PUSH_PULL: np.stack([first, -second]),
+        AGAINST_REFERENCE: np.stack([first, none]),
+        RESET_AGAINST_REFERENCE: np.stack([np.maximum(first, -1), none]),
+    }[drive]
 
 
 class Bench(NamedTuple):

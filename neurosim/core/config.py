@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.core.protocols import DecayMode
+from neurosim.core.protocols import DecayMode, Mapping
 
 
 class Frozen(BaseModel):
@@ -36,6 +36,15 @@ class Frozen(BaseModel):
             raise UnknownNameError(f"{type(self).__name__} field", unknown.pop(), type(self).model_fields)
         given = self.model_dump(exclude_unset=True)
         return type(self).parse({**given, **changes}, type(self).__name__)
+
+
+def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with some changed, those of a model within a model number by number."""
+    both = {**values, **changes}
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(values.get(name), dict):
+            both[name] = merged(values[name], value)
+    return both
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -88,6 +97,44 @@ class ReadPath(Frozen):
         return value
 
 
+class Refresh(Frozen):
+    """When and how saturated pairs of a SET-only device are RESET and their difference written anew."""
+
+    every: int = Field(50, ge=1)
+    """Updates between looks at all pairs."""
+    high: float = Field(0.75, gt=0, le=1)
+    """Refresh a pair whose larger conductance exceeds this share of G_max ..."""
+    low: float = Field(0.25, ge=0, lt=1)
+    """... while the smaller exceeds this share ..."""
+    most_difference: float | None = Field(None, gt=0, le=1)
+    """... and they differ by less than this share; None asks nothing of the difference."""
+    rewrite: Literal["verify", "pulses"] = "verify"
+    """How the difference comes back: the law's program-and-verify, or SET pulses counted by the card's nominal
+    curve, and no look at the result."""
+    look: Literal["exact", "read"] = "exact"
+    """What the controller sees: the conductances, or one read of each device with its noise and the ADC."""
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low}: must not exceed high = {self.high}")
+        return self
+
+
+class Programming(Frozen):
+    """How an array writes given conductances."""
+
+    mode: Literal["statistics", "open", "closed"] = "statistics"
+    """The law's published statistics of program-and-verify; RESET and a number of pulses from the card's nominal
+    curve, unseen; or pulse by pulse with a read after each."""
+    tolerance: float = Field(0.02, gt=0, le=1)
+    """Closed loop ends within this share of the window, G_max - G_min, of the target, as read."""
+    pulse_budget: int = Field(100, ge=1, le=1 << 30)
+    """Most pulses that closed loop gives a device, RESETs included."""
+    verify_reads: int = Field(1, ge=1)
+    """Reads averaged in one verification."""
+
+
 class WritePath(Frozen):
     """How signed weights become conductances and updates become pulses."""
 
@@ -102,12 +149,13 @@ class WritePath(Frozen):
     pulse_limit: int | None = Field(None, ge=1)
     """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
     stays in the accumulator, `accumulate` drops it."""
-    refresh_every: int | None = Field(50, ge=1)
-    """Updates between looks for saturated pairs of a SET-only device; None never looks."""
-    refresh_high: float = Field(0.75, gt=0, le=1)
-    """Refresh a pair whose larger conductance exceeds this share of G_max ..."""
-    refresh_low: float = Field(0.25, ge=0, lt=1)
-    """... while the smaller exceeds this share."""
+    refresh: Refresh | None = Refresh()
+    """How saturated pairs of a SET-only device are brought down again; None never does."""
+    programming: Programming = Programming()
+    """How `program` writes weights: by published statistics, open loop or closed loop."""
+    mapping: Mapping = "pair"
+    """Pair: both devices of a weight learn. Reference: the minus device is written once, to the middle of the
+    window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2)."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
     """Length of the stochastic pulse train of one sample in `online` mode."""
 

@@ -20,6 +20,7 @@ State = dict[str, NDArray[Any]]
 UpdateMode = Literal["accumulate", "mixed", "online"]
 DecayMode = Literal["readback", "device", "exact"]
 Polarity = Literal["bipolar", "set_only"]
+Mapping = Literal["pair", "reference"]
 
 
 class LocalUpdate(NamedTuple):
@@ -102,6 +103,8 @@ class Device(Protocol):
 
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
+    closed_loop: ClassVar[bool]
+    """Whether a pulse of the law is itself a program-and-verify."""
 
     @property
     def kernels(self) -> DeviceKernels:
@@ -141,6 +144,11 @@ class Device(Protocol):
     @property
     def pulse_voltage_V(self) -> float:
         """Voltage to which a line is charged for one pulse."""
+        ...
+
+    @property
+    def pulse_time_s(self) -> float:
+        """Duration of one pulse; 0 where the law does not know it."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
@@ -24,6 +25,8 @@ _PRECISIONS = ("float32", "float64")
 
 class Crossbar:
     """A crossbar of differential device pairs, ``w = (G+ - G-) w_max / (G_max - G_min)``.
+
+    With ``WritePath(mapping="reference")`` the minus devices are fixed references instead.
 
     Parameters
     ----------
@@ -86,10 +89,11 @@ class Crossbar:
         self.ledger = Ledger()
         self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision)
         self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
+        self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
         self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
 
     def program(self, weights: ArrayLike) -> None:
-        """Program every pair, closed loop, and set the ADC's range for evenly spread inputs.
+        """Program every pair as `WritePath.programming` says, and set the ADC's range for evenly spread inputs.
 
         Parameters
         ----------
@@ -101,9 +105,7 @@ class Crossbar:
         InputError
             If the shape is wrong or an element is not finite.
         """
-        differences, energy = self._cells.program(matrix("weights", weights, *self.shape, self.precision))
-        self.ledger.program_J += energy
-        self.ledger.programmed_cells += 2 * differences.size
+        differences = self._programmer.program(matrix("weights", weights, *self.shape, self.precision))
         self._reader.assume_inputs(differences)
 
     def forward(self, x: ArrayLike) -> Floats:

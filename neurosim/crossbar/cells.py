@@ -10,7 +10,7 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError
 from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, program_cells, stored
+from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, stored
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
 from neurosim.kernels.update import Grid, refresh_grid
@@ -48,10 +48,15 @@ class PairCells:
         self.kernels = device.kernels
         self.params = device.params(precision)
         self.block_rows = max(1, BLOCK_PAIRS // shape[1])
-        self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
+        self.reference = write.mapping == "reference"
+        self.window_uS = low_uS, high_uS = device.cell_window_uS
+        self.middle_uS = (low_uS + high_uS) / 2
+        self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
+        """Difference from the other device at the weight w_max."""
+        self.uS_per_weight = self.span_uS / write.w_max
         self.now_s = 0.0
         self.programs = self.ages = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "program", "age")}
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "age")}
         rows, cols = shape
         self.state = device.allocate(2 * rows * cols, precision)
         share(self._construct, self.row_blocks())
@@ -118,32 +123,21 @@ class PairCells:
         """Rebuild the grid before its next use."""
         self._grid_time = None
 
-    def program(self, weights: Floats) -> tuple[Floats, float]:
-        """Program pairs to signed weights; returns the target differences (uS) and the energy (J)."""
-        rest, low, high = self.device.g_rest_uS, self.device.g_min_uS, self.device.g_max_uS
+    def targets(self, weights: Floats) -> Floats:
+        """Return the conductances (rows, cols, arms) that stand for signed weights: of each pair, or without the
+        fixed references."""
+        rest_uS = self.device.cell_rest_uS
         difference = weights * self.real(self.uS_per_weight)
-        targets = np.empty((*self.shape, 2), self.dtype)
-        if self.device.polarity == "set_only":
-            targets[..., 0] = rest + np.maximum(difference, 0)
-            targets[..., 1] = rest + np.maximum(-difference, 0)
+        targets = np.empty((*self.shape, 1 if self.reference else 2), self.dtype)
+        if self.reference:
+            targets[..., 0] = self.middle_uS + difference
+        elif self.device.polarity == "set_only":
+            targets[..., 0] = rest_uS + np.maximum(difference, 0)
+            targets[..., 1] = rest_uS + np.maximum(-difference, 0)
         else:
-            targets[..., 0] = rest + difference / 2
-            targets[..., 1] = rest - difference / 2
-        np.clip(targets, low, high, out=targets)
-        self.programs += 1
-
-        def program(block: tuple[int, int]) -> float:
-            wanted = targets[block[0] : block[1]].reshape(-1)
-            first = block[0] * 2 * self.shape[1]
-            energy: float = program_cells(
-                first, wanted, self.state, self.params, self.now_s, self.programs,
-                self.keys["program"], self.kernels.program,
-            )  # fmt: skip
-            return energy
-
-        energy = sum(share(program, self.row_blocks()))
-        self.forget_grid()
-        return targets[..., 0] - targets[..., 1], energy
+            targets[..., 0] = rest_uS + difference / 2
+            targets[..., 1] = rest_uS - difference / 2
+        return np.clip(targets, *self.window_uS, out=targets)
 
     def conductance_uS(self) -> Floats:
         """Return the conductances (rows, 2 cols) at the present time, plus and minus interleaved."""

@@ -14,6 +14,9 @@ class Ledger:
 
     Energies of the devices: `write_J` learning pulses, `refresh_J` RESET and rewriting of saturated pairs,
     `readback_J` reads that decay and column norms ask for, `program_J` programming, `read_J` forward reads.
+    Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
+    program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads,
+    devices that did not converge, and the time it took; by statistics it counts devices and joules only.
     Periphery: `write_periphery_J` lines, converters and digital sums of updates, `read_periphery_J` those
     of forward reads.
     """
@@ -24,8 +27,15 @@ class Ledger:
     pulsed_cells: int = 0
     refreshed_pairs: int = 0
     refresh_looks: int = 0
+    refresh_reads: int = 0
+    refresh_resets: int = 0
+    refresh_pulses: int = 0
     rows_read_back: int = 0
     programmed_cells: int = 0
+    program_pulses: int = 0
+    program_resets: int = 0
+    program_reads: int = 0
+    program_failed: int = 0
     dac_clipped: int = 0
     adc_clipped: int = 0
     trains_clipped: int = 0
@@ -33,6 +43,7 @@ class Ledger:
     refresh_J: float = 0.0
     readback_J: float = 0.0
     program_J: float = 0.0
+    program_time_s: float = 0.0
     read_J: float = 0.0
     write_periphery_J: float = 0.0
     read_periphery_J: float = 0.0
@@ -65,6 +76,9 @@ class Ledger:
             "updates": self.updates,
             "reads": self.reads,
             "refreshed_pairs": self.refreshed_pairs,
+            "refresh_reads": self.refresh_reads,
+            "refresh_resets": self.refresh_resets,
+            "refresh_pulses": self.refresh_pulses,
             "rows_read_back": self.rows_read_back,
         }
 

@@ -46,13 +46,9 @@ class Reader:
         self.no_noise = np.empty((0, 0), cells.dtype)
         self.reads = 0
         self.norm_reads = 0
-        self.adc_range_uS = read.adc_range_uS or self._window_uS() * float(np.sqrt(cells.shape[0]))
+        self.adc_range_uS = read.adc_range_uS or cells.span_uS * float(np.sqrt(cells.shape[0]))
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms")}
         self._warned = False
-
-    def _window_uS(self) -> float:
-        device = self.cells.device
-        return device.g_max_uS - device.g_min_uS
 
     def assume_inputs(self, differences: Floats) -> None:
         """Set the ADC's range for inputs spread evenly over the DAC's range, from programmed targets."""
@@ -60,7 +56,7 @@ class Reader:
             mean = 0.5 * np.abs(differences.sum(axis=0))
             spread = np.sqrt(np.square(differences).sum(axis=0) / 3)
             widest = float((mean + 4 * spread).max())
-            self.adc_range_uS = max(widest, 1e-3 * self._window_uS())
+            self.adc_range_uS = max(widest, 1e-3 * self.cells.span_uS)
 
     def calibrate(self, x: Floats, percentile: float, margin: float) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents that `x` causes."""
@@ -78,7 +74,13 @@ class Reader:
     def cell_converter(self) -> tuple[float, float]:
         """Return (step, range) of the ADC switched to the window of a single pair, for row reads."""
         codes = positive_codes(self.config.adc_bits)
-        return (self._window_uS() / codes if codes else 0.0), self._window_uS()
+        return (self.cells.span_uS / codes if codes else 0.0), self.cells.span_uS
+
+    def device_converter(self) -> tuple[float, float]:
+        """The same for the range of a single device."""
+        codes = positive_codes(self.config.adc_bits)
+        high_uS = self.cells.window_uS[1]
+        return (high_uS / codes if codes else 0.0), high_uS
 
     def forward(self, x: Floats) -> Floats:
         """Multiply (n, rows) by the stored weights with every effect of the read path."""

@@ -9,18 +9,23 @@ from numpy.typing import NDArray
 
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError
-from neurosim.core.protocols import Floats, UpdateMode
+from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.refresher import Refresher
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import (
+    AGAINST_REFERENCE,
+    ONE_SIDED,
+    PUSH_PULL,
+    RESET_AGAINST_REFERENCE,
+    Drive,
     Sums,
     depress_rows,
-    refresh_pairs,
     sweep_rows,
 )
 
@@ -30,7 +35,14 @@ NO_LIMIT = 1 << 30
 """Pulses of one update where nothing limits them."""
 
 _NO_COLUMNS = np.empty(0, np.int64)
-_PURPOSES = ("round", "pulse", "readback", "refresh", "rows", "cols", "depress")
+_PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
+
+
+def drive(device: Device, reference: bool) -> Drive:
+    """Return which devices of a pair a change pulses (see `kernels.update`)."""
+    if reference:
+        return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
+    return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
 class Writer:
@@ -55,8 +67,16 @@ class Writer:
                 f"decay_mode 'device' needs depression pulses that shrink a cell in proportion; {device.name} "
                 f"(law '{device.law}') has none: use 'readback'"
             )
-        self.push_pull = device.polarity == "bipolar"
-        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
+        if write.decay_mode == "device" and cells.reference:
+            raise CapabilityError(
+                "decay_mode 'device' shrinks a device towards its lower end, not a weight towards its "
+                "reference: use 'readback', or mapping 'pair'"
+            )
+        self.drive = drive(device, cells.reference)
+        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
+        self.refresher: Refresher | None = None
+        if write.refresh and self.drive == ONE_SIDED:
+            self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         self.most = write.pulse_limit or NO_LIMIT
@@ -83,9 +103,8 @@ class Writer:
         self.pending_decay[due] = 0
         if self.config.decay_mode == "device":
             self._depress(event)
-        every = self.config.refresh_every
-        if not self.push_pull and every and self.ledger.updates % every == 0:
-            self._refresh(event)
+        if self.refresher is not None:
+            self.refresher.after(self.ledger.updates, event)
         return self.ledger.pulses - before
 
     def _due_columns(self) -> Columns:
@@ -129,7 +148,7 @@ class Writer:
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS), real(self.most),
-                real(step), real(cell_range), self.push_pull, accumulator, grid, cells.state, cells.params,
+                real(step), real(cell_range), self.drive, accumulator, grid, cells.state, cells.params,
                 cells.now_s, event, self.sweep_keys, *self._kernels(),
             )  # fmt: skip
             return sums
@@ -162,7 +181,7 @@ class Writer:
 
         def strike(block: tuple[int, int]) -> Sums:
             sums: Sums = train_rows(
-                *block, row_trains, row_drive, col_trains, col_drive, self.push_pull, grid, cells.state,
+                *block, row_trains, row_drive, col_trains, col_drive, self.drive, grid, cells.state,
                 cells.params, cells.now_s, first_event, self.keys["pulse"], *self._kernels(),
             )  # fmt: skip
             return sums
@@ -190,25 +209,6 @@ class Writer:
             return sums
 
         self._enter(share(depress, cells.row_blocks()))
-
-    def _refresh(self, event: int) -> None:
-        cells, device = self.cells, self.cells.device
-        grid = cells.grid
-        _, read, sigma = self._kernels()
-
-        def refresh(block: tuple[int, int]) -> Sums:
-            sums: Sums = refresh_pairs(
-                *block, self.config.refresh_high * device.g_max_uS, self.config.refresh_low * device.g_max_uS,
-                grid, cells.state, cells.params, cells.now_s, 2 * event, self.keys["refresh"],
-                cells.kernels.reset, cells.kernels.program, read, sigma,
-            )  # fmt: skip
-            return sums
-
-        self.ledger.refresh_looks += 1
-        self.reader.count_row_reads(cells.shape[1])
-        for sums in share(refresh, cells.row_blocks()):
-            self.ledger.refresh_J += sums.energy_J
-            self.ledger.refreshed_pairs += sums.pulses
 
     def _enter(self, parts: list[Sums]) -> None:
         """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""

@@ -42,12 +42,20 @@ def construct_cells(first: int, last: int, state: Any, params: Any, key: Any, co
 
 @jit
 def program_cells(
-    first: int, targets_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any, program: Any
+    first: int,
+    targets_uS: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    program: Any,
+    stride: int = 1,
 ) -> Any:
-    """Program the cells from `first` on to their targets; returns the energy in joule."""
+    """Program every `stride`-th cell from `first` on to its target; returns the energy in joule."""
     energy = 0.0
     for k in range(targets_uS.size):
-        energy += program(first + k, targets_uS[k], state, params, now_s, event, key)
+        energy += program(first + stride * k, targets_uS[k], state, params, now_s, event, key)
     return energy
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
-from neurosim.kernels.update import Sums, pulse_row
+from neurosim.kernels.update import Sums, minus_count, plus_count, pulse_row
 
 _ZERO = np.float32(0.0)
 _RAREST = np.float32(2.0**-24)
@@ -61,7 +61,7 @@ def train_rows(
     row_drive: Any,
     col_trains: Any,
     col_drive: Any,
-    push_pull: bool,
+    drive: Any,
     grid: Any,
     state: Any,
     params: Any,
@@ -74,8 +74,8 @@ def train_rows(
 ) -> Sums:
     """Pulse rows [first, last) wherever the trains of word and bit line coincide, sample by sample.
 
-    The sign of row_drive x col_drive is the direction. In push-pull both devices of a pair answer every
-    coincidence, in opposite directions.
+    The sign of row_drive x col_drive is the direction; `drive` says which devices of a pair answer a
+    coincidence.
     """
     samples, cols = col_trains.shape
     counts = np.zeros((2, cols), np.int32)
@@ -100,13 +100,8 @@ def train_rows(
                     continue
                 struck += 1
                 up = (row_drive[sample, row] > _ZERO) == (col_drive[sample, col] > _ZERO)
-                if push_pull:
-                    counts[0, col] = n if up else -n
-                    counts[1, col] = -n if up else n
-                elif up:
-                    counts[0, col] = n
-                else:
-                    counts[1, col] = n
+                counts[0, col] = plus_count(up, n, drive)
+                counts[1, col] = minus_count(up, n, drive)
             if struck == 0:
                 continue
             sums = pulse_row(

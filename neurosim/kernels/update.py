@@ -22,6 +22,28 @@ AHEAD = 8
 _ZERO = np.float32(0.0)
 
 
+class Drive(NamedTuple):
+    """Most pulses that a change gives the devices of a pair; a change up goes to the plus device in any case."""
+
+    plus_down: np.int32
+    """On the plus device for a change down,"""
+    minus_up: np.int32
+    """on the minus device for a change up,"""
+    minus_down: np.int32
+    """and for a change down."""
+
+
+_NONE, _ONE, _ALL = np.int32(0), np.int32(1), np.int32(2**31 - 1)
+ONE_SIDED = Drive(_NONE, _NONE, _ALL)
+"""The plus device up, or the minus device up."""
+PUSH_PULL = Drive(_ALL, _ALL, _ALL)
+"""Both, in opposite directions."""
+AGAINST_REFERENCE = Drive(_ALL, _NONE, _NONE)
+"""The plus device either way."""
+RESET_AGAINST_REFERENCE = Drive(_ONE, _NONE, _NONE)
+"""The plus device, with pulses up and a single RESET down."""
+
+
 class Grid(NamedTuple):
     """What a read needs of the conductances, kept up to date by every kernel that moves one."""
 
@@ -124,9 +146,21 @@ def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, e
     return seen
 
 
+@inlined
+def plus_count(up: Any, first: Any, drive: Any) -> Any:
+    """Pulses on the plus device of a pair for a change of so many."""
+    return first if up else -min(first, drive.plus_down)
+
+
+@inlined
+def minus_count(up: Any, second: Any, drive: Any) -> Any:
+    """Pulses on the minus device of a pair for a change of so many."""
+    return -min(second, drive.minus_up) if up else min(second, drive.minus_down)
+
+
 @jit
 def stochastic_counts(
-    row: int, change: Any, counts: Any, most: Scalar, push_pull: bool, event: int, key: Any
+    row: int, change: Any, counts: Any, most: Scalar, drive: Any, event: int, key: Any
 ) -> None:
     """Round a row's change (in pulses, at most `most`) up or down at random so that the mean count equals it."""
     cols = change.size
@@ -135,31 +169,23 @@ def stochastic_counts(
         size = min(abs(x), most)
         a, b, _, _ = philox(row * cols + col, event, 0, key)
         first = np.int32(size + uniform(a))
-        second = np.int32(size + uniform(b))
-        if push_pull:
-            counts[0, col] = first if x > _ZERO else -first
-            counts[1, col] = -second if x > _ZERO else second
-        else:
-            counts[0, col] = first if x > _ZERO else 0
-            counts[1, col] = first if x < _ZERO else 0
+        second = np.int32(size + uniform(b)) if drive.minus_up > 0 else first
+        counts[0, col] = plus_count(x > _ZERO, first, drive)
+        counts[1, col] = minus_count(x > _ZERO, second, drive)
 
 
 @jit
 def accumulator_counts(
-    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, push_pull: bool
+    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, drive: Any
 ) -> None:
     """Add a row's change to its digital accumulator and take out up to `most` whole pulses (Nandakumar 2020)."""
     for col in range(change.size):
         total = accumulator[row, col] + change[col]
         whole = np.trunc(min(max(total, -most), most))
         accumulator[row, col] = total - whole
-        n = np.int32(whole)
-        if push_pull:
-            counts[0, col] = n
-            counts[1, col] = -n
-        else:
-            counts[0, col] = max(0, n)
-            counts[1, col] = -n if n < 0 else 0
+        n = np.int32(abs(whole))
+        counts[0, col] = plus_count(whole > _ZERO, n, drive)
+        counts[1, col] = minus_count(whole > _ZERO, n, drive)
 
 
 @jit
@@ -173,7 +199,7 @@ def sweep_rows(
     most: Scalar,
     lsb_uS: Scalar,
     range_uS: Scalar,
-    push_pull: bool,
+    drive: Any,
     accumulator: Any,
     grid: Any,
     state: Any,
@@ -206,9 +232,9 @@ def sweep_rows(
                 seen = read_pair(row, col, grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
-            accumulator_counts(row, wanted, counts, accumulator, most, push_pull)
+            accumulator_counts(row, wanted, counts, accumulator, most, drive)
         else:
-            stochastic_counts(row, wanted, counts, most, push_pull, event, keys[0])
+            stochastic_counts(row, wanted, counts, most, drive, event, keys[0])
         sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
         energy += sums.energy_J
         pulses += sums.pulses
@@ -243,55 +269,6 @@ def depress_rows(
         pulses += sums.pulses
         cells += sums.pulsed_cells
     return Sums(energy, pulses, cells)
-
-
-@jit
-def refresh_pairs(
-    first: int,
-    last: int,
-    high_uS: Scalar,
-    low_uS: Scalar,
-    grid: Any,
-    state: Any,
-    params: Any,
-    now_s: float,
-    event: int,
-    key: Any,
-    reset: Any,
-    program: Any,
-    read: Any,
-    sigma: Any,
-) -> Sums:
-    """RESET both devices of saturated pairs and program the difference onto one of them.
-
-    A pair is saturated when its larger conductance exceeds `high_uS` and its smaller `low_uS`. `pulses` of
-    the result counts refreshed pairs; `event` must be even, the odd one after it serves the programming.
-    """
-    cols = grid.difference.shape[1]
-    noisy = grid.variance.size > 0
-    energy, refreshed = 0.0, 0
-    for row in range(first, last):
-        for col in range(cols):
-            cell = 2 * (row * cols + col)
-            plus = read(cell, state, params, now_s)
-            minus = read(cell + 1, state, params, now_s)
-            if max(plus, minus) <= high_uS or min(plus, minus) <= low_uS:
-                continue
-            energy += reset(cell, state, params, now_s, event, key)
-            energy += reset(cell + 1, state, params, now_s, event, key)
-            target, other = (cell, cell + 1) if plus > minus else (cell + 1, cell)
-            wanted = abs(plus - minus) + state.conductance[other]
-            energy += program(target, wanted, state, params, now_s, event + 1, key)
-            refreshed += 1
-            before = np.float64(plus) + minus
-            plus = read(cell, state, params, now_s)
-            minus = read(cell + 1, state, params, now_s)
-            grid.difference[row, col] = plus - minus
-            grid.row_sum[row] += (np.float64(plus) + minus) - before
-            if noisy:
-                s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-                grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
-    return Sums(energy, refreshed, 2 * refreshed)
 
 
 @jit

@@ -105,9 +105,17 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "refresh": Operation(
         _updates("accumulate"),
-        {"refresh_every": 1, "refresh_high": 0.1, "refresh_low": 0.0},
+        {"refresh": {"every": 1, "high": 0.1, "low": 0.0}},
         lambda device: device.polarity == "set_only",
     ),
+    "refresh, by reads and pulses": Operation(
+        _updates("accumulate"),
+        {"refresh": {"every": 1, "high": 0.1, "low": 0.0, "rewrite": "pulses", "look": "read"}},
+        lambda device: device.polarity == "set_only" and not device.closed_loop,
+    ),
+    "reference, accumulate": Operation(_updates("accumulate"), {"mapping": "reference"}),
+    "reference, mixed": Operation(_updates("mixed"), {"mapping": "reference"}),
+    "reference, online": Operation(_updates("online"), {"mapping": "reference"}),
 }
 
 

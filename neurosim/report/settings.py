@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neurosim.core.config import merged
 from neurosim.report.text import NOTHING
 
 WHEN_NONE = {
     "read.adc_range_uS": "by calibration",
-    "write.refresh_every": "never",
+    "write.refresh": "never",
 }
 """What None means where it does not switch an effect off."""
 TOLD = ("device", "mode", "window")
@@ -48,8 +49,11 @@ def _flat(config: dict[str, Any], arm: dict[str, Any]) -> dict[str, str]:
     found |= {f"parameters.{k}": v for k, v in (arm.get("parameters") or {}).items()}
     read = {**(config.get("read") or {}), **(arm.get("read") or {})}
     write = {k: v for k, v in (config.get("write") or {}).items() if k != "w_max"}
-    write |= arm.get("write") or {}
-    found |= {f"read.{k}": v for k, v in read.items()} | {f"write.{k}": v for k, v in write.items()}
+    write = merged(write, arm.get("write") or {})
+    found |= {f"read.{k}": v for k, v in read.items()}
+    for name, value in write.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        found |= {f"write.{name}.{k}".removesuffix("."): v for k, v in inner}
     return {
         name: _text(name, value) for name, value in found.items() if name not in TOLD or value is not None
     }

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from neurosim.core import registry
-from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath
+from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Precision, Rule, UpdateMode
 from neurosim.devices.card import load
@@ -106,7 +106,7 @@ class Experiment(Frozen):
                 window=arm.window or self.window,
                 parameters={**self._shared_parameters(arm), **arm.parameters},
                 read={**self.read.model_dump(), **arm.read},
-                write={**self.write.model_dump(exclude_unset=True), **arm.write},
+                write=merged(self.write.model_dump(exclude_unset=True), arm.write),
             )
             for arm in self._named()
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.config import Frozen, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.card import load
 from neurosim.study.compare import Report, compare
@@ -13,7 +13,10 @@ from neurosim.study.spec import IDEAL, Experiment
 
 KEPT = 0.99
 _READ_UNITS = {"read_noise": "share of G_max", "dac_bits": "bits", "adc_bits": "bits"}
-_WHOLE = ("dac_bits", "adc_bits", "refresh_every", "pulse_train_slots")
+_WHOLE = (
+    "dac_bits", "adc_bits", "pulse_limit", "pulse_train_slots",
+    "refresh.every", "programming.pulse_budget", "programming.verify_reads",
+)  # fmt: skip
 _ARM = ("window",)
 
 
@@ -37,12 +40,15 @@ def effects(experiment: Experiment) -> dict[str, str]:
     return found
 
 
-def _numeric(model: type[ReadPath | WritePath]) -> list[str]:
-    return [
-        name
-        for name, field in model.model_fields.items()
-        if {int, float} & {field.annotation, *get_args(field.annotation)}
-    ]
+def _numeric(model: type[Frozen]) -> list[str]:
+    """Names of the numbers of a model; those of a model within it as ``field.number``."""
+    names = []
+    for name, field in model.model_fields.items():
+        kinds = {field.annotation, *get_args(field.annotation)}
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Frozen)]
+        names += [f"{name}.{number}" for kind in inner for number in _numeric(kind)]
+        names += [name] if {int, float} & kinds else []
+    return names
 
 
 def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
@@ -63,8 +69,10 @@ def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
             if effect == "read_noise" and level == 0:
                 value = None
             arm = arm.changed(read={**arm.read, effect: value})
-        elif effect in WritePath.model_fields:
-            arm = arm.changed(write={**arm.write, effect: value})
+        elif effect in _numeric(WritePath):
+            field, _, number = effect.partition(".")
+            change = {field: {number: value}} if number else {field: value}
+            arm = arm.changed(write=merged(arm.write, change))
         elif effect in _ARM:
             arm = arm.changed(window=level)
         elif effect in type(load(arm.device)).model_fields:

@@ -50,7 +50,10 @@ class TwinCells:
         self.instances, self.cells = len(seeds), 2 * rows * cols
         self.precision, self.dtype = precision, getattr(torch, precision)
         self.law = law_twin(device, precision, on)
-        self.uS_per_weight = (device.g_max_uS - device.g_min_uS) / write.w_max
+        self.reference = write.mapping == "reference"
+        self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
+        self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
+        self.uS_per_weight = self.span_uS / write.w_max
         self.now_s, self.programs, self.ages = 0.0, 0, 0
         self.sparse = on.type == "cpu"
         """Whether only chosen cells are computed: looking which they are makes a GPU wait for the host."""
@@ -132,20 +135,34 @@ class TwinCells:
         """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
         device = self.device
         difference = weights * self.uS_per_weight
+        if self.reference:
+            targets = (self.middle_uS + difference).clamp(device.g_min_uS, device.g_max_uS)
+            self.programs += 1
+            return targets - self.middle_uS, self._write(targets.unsqueeze(-1), arm=0)
         if device.polarity == "set_only":
             plus, minus = torch.clamp(difference, min=0), torch.clamp(-difference, min=0)
         else:
             plus, minus = difference / 2, -difference / 2
-        targets = torch.stack([device.g_rest_uS + plus, device.g_rest_uS + minus], dim=-1)
+        targets = torch.stack([device.cell_rest_uS + plus, device.cell_rest_uS + minus], dim=-1)
         targets = targets.clamp(device.g_min_uS, device.g_max_uS)
         self.programs += 1
-        wanted = targets.reshape(-1, self.cells).expand(self.instances, -1)
-        everyone = torch.ones((), dtype=torch.bool, device=self.on).expand(wanted.shape)
-        energy = self.act(
-            "program", self.programs, everyone, wanted,
+        return targets[..., 0] - targets[..., 1], self._write(targets, arm=0)
+
+    def program_references(self) -> Tensor:
+        """Program the minus device of every pair to the middle of the window, once; returns the energy."""
+        middle = torch.full((1, *self.shape, 1), self.middle_uS, dtype=self.dtype, device=self.on)
+        return self._write(middle, arm=1)
+
+    def _write(self, targets: Tensor, arm: int) -> Tensor:
+        """Program targets (instances or 1, rows, cols, arms) on the devices from `arm` on; returns the energy."""
+        single = targets.shape[-1] == 1
+        places = torch.arange(2, device=self.on) == arm if single else torch.ones(2, device=self.on) > 0
+        chosen = places.repeat(self.cells // 2).expand(self.instances, -1)
+        wanted = targets.expand(*targets.shape[:-1], 2).reshape(-1, self.cells).expand(self.instances, -1)
+        return self.act(
+            "program", self.programs, chosen, wanted,
             lambda state, draw, target: self.law.program(state, target, self.now_s, draw),
         )  # fmt: skip
-        return targets[..., 0] - targets[..., 1], energy
 
     def conductance_uS(self) -> Tensor:
         """Return the conductances (instances, cells) now: as stored until the clock has moved, then drifted."""

@@ -103,6 +103,14 @@ class TorchCrossbar:
         self.count = len(seeds)
         self._tally = Tally(self.count, self.on)
         self._cells = TwinCells(self.shape, self.device, seeds, name, self.write, precision, self.on)
+        if self.write.programming.mode != "statistics":
+            raise CapabilityError(
+                f"programming.mode = '{self.write.programming.mode}': the torch backend programs by "
+                "'statistics' only; use the numba backend"
+            )
+        if self._cells.reference:
+            self._tally.add("program_J", self._cells.program_references())
+            self._tally.add("programmed_cells", self._cells.cells // 2)
         self._reader = TwinReader(self._cells, self.read, self.periphery, self._tally)
         self._writer = TwinWriter(self._cells, self._reader, self.write, self.periphery, self._tally)
 
@@ -134,7 +142,7 @@ class TorchCrossbar:
             raise InputError(f"weights: expected {self.shape[0]} rows, got {wanted.shape[-2]}")
         differences, energy = self._cells.program(wanted.reshape(-1, *self.shape))
         self._tally.add("program_J", energy)
-        self._tally.add("programmed_cells", self._cells.cells)
+        self._tally.add("programmed_cells", self._cells.cells // (2 if self._cells.reference else 1))
         self._reader.assume_inputs(differences)
 
     def forward(self, x: Any) -> Tensor:

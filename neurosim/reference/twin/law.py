@@ -58,7 +58,10 @@ class TwinLaw:
     def pulse(
         self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
     ) -> tuple[State, Tensor]:
-        """Give abs(counts) <= most SET (+) or RESET (-) pulses; cells with count 0 come out unchanged."""
+        """Give abs(counts) <= most SET (+) or RESET (-) pulses; cells with count 0 come out unchanged.
+
+        Devices with an abrupt RESET get pulses up, or with `most` = -1 a single pulse down each.
+        """
         raise NotImplementedError
 
     def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:

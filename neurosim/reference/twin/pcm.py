@@ -57,7 +57,9 @@ class PcmTwin(TwinLaw):
     def pulse(
         self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
     ) -> tuple[State, Tensor]:
-        """SET pulses; an update never RESETs such a device (refresh does), so counts are not negative."""
+        """SET pulses accumulate; a pulse down (`most` = -1) is a RESET."""
+        if most < 0:
+            return self.reset(state, now_s, draw)
         p = self.params
         g, given = state["conductance"], state["set_pulses"].to(torch.int32)
         for k in range(most):

@@ -22,8 +22,7 @@ class TwinReader:
     def __init__(self, cells: TwinCells, read: ReadPath, periphery: Periphery, tally: Tally):
         self.cells, self.config, self.periphery, self.tally = cells, read, periphery, tally
         self.reads = self.norm_reads = 0
-        self.window_uS = cells.device.g_max_uS - cells.device.g_min_uS
-        given = read.adc_range_uS or self.window_uS * cells.shape[0] ** 0.5
+        given = read.adc_range_uS or cells.span_uS * cells.shape[0] ** 0.5
         self.adc_range_uS = torch.full((cells.instances,), given, dtype=torch.float64, device=cells.on)
 
     def assume_inputs(self, differences: Tensor) -> None:
@@ -32,7 +31,7 @@ class TwinReader:
             mean = 0.5 * differences.sum(dim=1).abs()
             spread = torch.sqrt(torch.square(differences).sum(dim=1) / 3)
             widest = (mean + 4 * spread).amax(dim=1).double()
-            self.adc_range_uS = torch.clamp(widest, min=1e-3 * self.window_uS).repeat(
+            self.adc_range_uS = torch.clamp(widest, min=1e-3 * self.cells.span_uS).repeat(
                 self.cells.instances // widest.numel()
             )
 
@@ -146,9 +145,24 @@ class TwinReader:
         if codes:
             step, most = (
                 torch.tensor(value, dtype=cells.dtype, device=cells.on)
-                for value in (self.window_uS / codes, self.window_uS)
+                for value in (cells.span_uS / codes, cells.span_uS)
             )
             seen = torch.minimum(torch.maximum(torch.round(seen / step) * step, -most), most)
+        return seen
+
+    def read_devices(self, purpose: str, event: int, conductance: Tensor) -> Tensor:
+        """One noisy, quantised read of every single device (instances, cells), uS."""
+        cells = self.cells
+        drawn = words(cells.numbers, event, 0, cells.key(purpose).spread(1))[0]
+        seen = conductance + cells.law.read_sigma(conductance) * cells.law.normal(drawn)
+        codes = positive_codes(self.config.adc_bits)
+        if codes:
+            g_max_uS = cells.device.g_max_uS
+            step, most = (
+                torch.tensor(value, dtype=cells.dtype, device=cells.on)
+                for value in (g_max_uS / codes, g_max_uS)
+            )
+            seen = torch.minimum(torch.clamp(torch.round(seen / step) * step, min=0), most)
         return seen
 
     def column_norms(self) -> Tensor:

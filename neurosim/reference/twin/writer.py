@@ -11,6 +11,7 @@ from neurosim.core.protocols import UpdateMode
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import uniform, words
 from neurosim.reference.twin.reader import TwinReader
+from neurosim.reference.twin.refresher import TwinRefresher
 from neurosim.reference.twin.tally import Tally
 
 NO_LIMIT = 1 << 30
@@ -32,8 +33,15 @@ class TwinWriter:
             raise CapabilityError(
                 f"decay_mode 'device': {device.name} (law '{device.law}') cannot; use 'readback'"
             )
-        self.push_pull = device.polarity == "bipolar"
+        if write.decay_mode == "device" and cells.reference:
+            raise CapabilityError("decay_mode 'device' cannot go with mapping 'reference'; use 'readback'")
+        bipolar = device.polarity == "bipolar"
+        self.push_pull = bipolar and not cells.reference
+        self.one_reset = cells.reference and not device.steps_down
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
+        self.refresher: TwinRefresher | None = None
+        if write.refresh and not bipolar and not cells.reference:
+            self.refresher = TwinRefresher(cells, reader, write.refresh, tally)
         self.most = write.pulse_limit or NO_LIMIT
         self.updates = self.times = 0
         self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
@@ -60,9 +68,8 @@ class TwinWriter:
         self.pending_decay = torch.where(due, 0.0, self.pending_decay).to(self.cells.dtype)
         if self.config.decay_mode == "device":
             self._depress(event)
-        every = self.config.refresh_every
-        if not self.push_pull and every and self.times % every == 0:
-            self._refresh(event)
+        if self.refresher is not None:
+            self.refresher.after(self.times, event)
         return self.tally.totals["pulses"] - before
 
     def _due_columns(self) -> Tensor:
@@ -130,12 +137,8 @@ class TwinWriter:
         a, b, _, _ = words(number, event, 0, key)
         size = wanted.abs().clamp(max=self.most)
         first, second = ((size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
-        up = wanted > 0
-        if self.push_pull:
-            plus, minus = torch.where(up, first, -first), torch.where(up, -second, second)
-        else:
-            plus, minus = torch.where(up, first, 0), torch.where(wanted < 0, first, 0)
-        counts.view(-1, 2)[places] = torch.stack([plus, minus], dim=-1).reshape(-1, 2).to(torch.int32)
+        shared = self._share_out(wanted > 0, first, second)
+        counts.view(-1, 2)[places] = shared.reshape(-1, 2).to(torch.int32)
         return counts
 
     def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
@@ -146,14 +149,32 @@ class TwinWriter:
         whole = torch.trunc(total.clamp(-self.most, self.most))
         self.accumulator = torch.where(swept, total - whole, self.accumulator)
         n = torch.where(swept, whole, 0.0).to(torch.int32)
-        arms = [n, -n] if self.push_pull else [n.clamp(min=0), (-n).clamp(min=0)]
+        return self._share_out(n > 0, n.abs(), n.abs())
+
+    def _share_out(self, up: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Put the pulses of changes up or down on the devices of the pairs: (..., 2) counts."""
+        if self.push_pull:
+            arms = [torch.where(up, first, -first), torch.where(up, -second, second)]
+        elif self.cells.reference:
+            down = first.clamp(max=1) if self.one_reset else first
+            arms = [torch.where(up, first, -down), torch.zeros_like(first)]
+        else:
+            arms = [torch.where(up, first, 0), torch.where(up, 0, first)]
         return torch.stack(arms, dim=-1)
 
     def _give(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> None:
         """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them."""
         cells = self.cells
         flat = counts.reshape(cells.instances, cells.cells)
-        self._enter(flat, cells.pulse(purpose, event, flat, limit))
+        if self.one_reset:
+            energy = cells.pulse(purpose, event, flat.clamp(min=0), limit)
+            energy = energy + cells.act(
+                purpose, event, flat < 0, flat,
+                lambda state, draw, once: cells.law.pulse(state, once, -1, cells.now_s, draw),
+            )  # fmt: skip
+        else:
+            energy = cells.pulse(purpose, event, flat, limit)
+        self._enter(flat, energy)
 
     def _enter(self, counts: Tensor, energy: Tensor) -> None:
         pulses = counts.abs().sum(dim=1, dtype=torch.float64)
@@ -182,12 +203,7 @@ class TwinWriter:
                 torch.int32
             )
             up = (row_drive[:, sample, :, None] > 0) == (col_drive[:, sample, None, :] > 0)
-            if self.push_pull:
-                signed = torch.where(up, met, -met)
-                counts = torch.stack([signed, -signed], dim=-1)
-            else:
-                counts = torch.stack([torch.where(up, met, 0), torch.where(up, 0, met)], dim=-1)
-            self._give("pulse", first_event + sample, counts, slots)
+            self._give("pulse", first_event + sample, self._share_out(up, met, met), slots)
 
     def _line_trains(self, purpose: str, drive: Tensor, first_event: int) -> Tensor:
         """Draw trains of lines (instances, samples, lines): bool (instances, samples, lines, slots)."""
@@ -215,28 +231,3 @@ class TwinWriter:
         self.pending_decay = left.to(cells.dtype).clamp(min=0)
         column_counts = counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2)
         self._give("depress", event, -column_counts, self.config.pulse_limit)
-
-    def _refresh(self, event: int) -> None:
-        """RESET both devices of saturated pairs and program the difference onto one of them."""
-        cells, device = self.cells, self.cells.device
-        self.tally.add("refresh_looks", 1)
-        every = torch.full((cells.instances,), float(cells.shape[1]), dtype=torch.float64, device=cells.on)
-        self.reader.count_row_reads(every)
-        conductance = cells.conductance_uS().reshape(cells.instances, -1, 2)
-        high, low = self.config.refresh_high * device.g_max_uS, self.config.refresh_low * device.g_max_uS
-        saturated = (conductance.amax(dim=-1) > high) & (conductance.amin(dim=-1) > low)
-        plus_larger = conductance[..., 0] > conductance[..., 1]
-        target = torch.stack([plus_larger, ~plus_larger], dim=-1) & saturated.unsqueeze(-1)
-        both = saturated.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
-        size = (conductance[..., 0] - conductance[..., 1]).abs().unsqueeze(-1)
-        energy = cells.act(
-            "refresh", 2 * event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
-        )
-        other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
-        wanted = (size + other).reshape(cells.instances, -1)
-        energy = energy + cells.act(
-            "refresh", 2 * event + 1, target.reshape(cells.instances, -1), wanted,
-            lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
-        )  # fmt: skip
-        self.tally.add("refresh_J", energy)
-        self.tally.add("refreshed_pairs", saturated.sum(dim=1))

@@ -1,0 +1,130 @@
+"""Program-and-verify of single devices, pulse by pulse, as a tester does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosim.core.config import Programming, ReadPath
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.seeds import key
+from neurosim.devices.card import load
+from neurosim.devices.law import Law
+from neurosim.devices.response import fresh
+from neurosim.kernels.cells import stored
+from neurosim.kernels.programming import Target, Written
+from neurosim.kernels.programming import write_verify as write_verify_cells
+
+
+class Verified(NamedTuple):
+    """What program-and-verify made of many devices; every array is (targets, n_devices)."""
+
+    conductance_uS: NDArray[np.float32]
+    """At the end, without read noise."""
+    pulses: NDArray[np.int32]
+    """SET pulses, or pulses of either direction where both are gradual."""
+    resets: NDArray[np.int32]
+    converged: NDArray[np.bool_]
+    """Whether the last read lay within the tolerance."""
+    energy_J: NDArray[np.float64]
+    """Of pulses and verifying reads."""
+    time_s: NDArray[np.float64]
+    """Of pulses and verifying reads, each device on its own."""
+
+
+def write_verify(
+    device: str | Path | Law,
+    targets_uS: ArrayLike,
+    tolerance: float = 0.02,
+    pulse_budget: int = 100,
+    n_devices: int = 1000,
+    seed: int = 0,
+    read: ReadPath | None = None,
+) -> Verified:
+    """Write many fresh devices to each target: read, pulse, read again, until a read is near enough.
+
+    Each verification is one read with the law's white noise. A bipolar device that lies too high gets a pulse
+    back; a SET-only one is RESET and starts again.
+
+    Parameters
+    ----------
+    device : str, path or device
+        Card name, card file or device.
+    targets_uS : (targets,) array_like
+        Conductances asked for.
+    tolerance : float
+        Largest distance of a read from the target, as a share of the window G_max - G_min.
+    pulse_budget : int
+        Most pulses of one device, RESETs included.
+    n_devices : int
+        Devices per target.
+    seed : int
+        Same seed, same bits.
+    read : ReadPath, optional
+        Voltage and duration of the verifying reads.
+
+    Returns
+    -------
+    result : Verified
+        Conductances, pulses, RESETs, convergence, energy and time of every device.
+
+    Raises
+    ------
+    InputError
+        If a target is negative or not finite, or `n_devices` is below 1.
+    ConfigError
+        If `tolerance` or `pulse_budget` is out of range.
+    CapabilityError
+        If a pulse of the law is itself a program-and-verify.
+
+    Examples
+    --------
+    >>> import neurosim as ns
+    >>> found = ns.devices.write_verify("pcm-nandakumar-2018", [2.0, 8.0], tolerance=0.05, n_devices=500)
+    >>> found.conductance_uS.shape, bool(found.converged.all())
+    ((2, 500), True)
+    """
+    law = load(device)
+    if law.closed_loop:
+        raise CapabilityError(
+            f"write_verify needs single pulses; a pulse of {law.name} (law '{law.law}') is itself a "
+            "program-and-verify: use neurosim.devices.programmed"
+        )
+    loop = Programming.parse(
+        {"mode": "closed", "tolerance": tolerance, "pulse_budget": pulse_budget}, "write_verify"
+    )
+    read = read or ReadPath()
+    targets = np.atleast_1d(np.asarray(targets_uS, np.float32))
+    if targets.ndim != 1 or not (np.isfinite(targets).all() and (targets >= 0).all()):
+        raise InputError("targets_uS: expected a list of finite numbers, zero or larger")
+    state, params, _ = fresh(law, targets.size * n_devices, seed)
+    written = Written.empty(targets.size * n_devices)
+    kernels = law.kernels
+    low_uS, high_uS = law.cell_window_uS
+    target = Target(
+        np.float32(loop.tolerance * (high_uS - low_uS)),
+        loop.pulse_budget,
+        law.steps_down,
+        np.float32(1),
+        read.read_voltage_V**2 * read.integration_time_s * 1e-6,
+    )
+    seen = kernels.stored or stored
+    write_verify_cells(
+        0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
+        (key(seed, "response", "pulse"), key(seed, "response", "verify")), written,
+        kernels.reset, kernels.pulse, seen, seen, kernels.read_sigma,
+    )  # fmt: skip
+    pulses = written.pulses + written.resets
+    time_s = pulses * law.pulse_time_s + (pulses + 1) * read.integration_time_s
+    shape = targets.size, n_devices
+    return Verified(
+        state.conductance.reshape(shape).copy(),
+        written.pulses.reshape(shape),
+        written.resets.reshape(shape),
+        written.converged.reshape(shape),
+        written.energy_J.reshape(shape),
+        time_s.reshape(shape),
+    )

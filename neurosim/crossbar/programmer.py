@@ -1,0 +1,119 @@
+"""Programming: signed weights become target conductances, and those are written in one of three ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.protocols import Floats
+from neurosim.core.seeds import key
+from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
+from neurosim.kernels.cells import program_cells, stored
+from neurosim.kernels.jit import share
+from neurosim.kernels.programming import NO_CURVE, Target, Written, write_open, write_verify
+
+_PURPOSES = ("program", "programming pulse", "verify")
+
+
+class Programmer:
+    """Writes conductances of one array and enters pulses, reads, joules and time into the ledger."""
+
+    def __init__(
+        self, cells: PairCells, write: WritePath, read: ReadPath, ledger: Ledger, seed: int, name: str
+    ):
+        self.cells, self.config, self.read, self.ledger = cells, write.programming, read, ledger
+        device, config = cells.device, self.config
+        self.curve = NO_CURVE
+        if config.mode != "statistics":
+            pulse_by_pulse(device, f"programming.mode = '{config.mode}'", "'statistics'")
+        if config.mode == "open":
+            self.curve = nominal_curve(device)
+        self.target = Target(
+            cells.real(config.tolerance * (cells.window_uS[1] - cells.window_uS[0])),
+            config.pulse_budget,
+            device.steps_down,
+            cells.real(1 / np.sqrt(config.verify_reads)),
+            config.verify_reads * read.read_voltage_V**2 * read.integration_time_s * 1e-6,
+        )
+        self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
+        if cells.reference:
+            self._write(np.full((*cells.shape, 1), cells.middle_uS, cells.dtype), arm=1)
+
+    def program(self, weights: Floats) -> Floats:
+        """Write signed weights; returns the differences (rows, cols) aimed at, uS."""
+        cells = self.cells
+        targets = cells.targets(weights)
+        cells.programs += 1
+        self._write(targets, arm=0)
+        opposite = cells.real(cells.middle_uS) if cells.reference else targets[..., 1]
+        differences: Floats = targets[..., 0] - opposite
+        return differences
+
+    def _write(self, targets: Floats, arm: int) -> None:
+        """Write targets (rows, cols, arms) to the devices from `arm` on: both of each pair, or one."""
+        cells = self.cells
+        arms = targets.shape[2]
+        ways = {"statistics": self._by_statistics, "open": self._open, "closed": self._closed}
+        way = ways[self.config.mode]
+
+        def write(block: tuple[int, int]) -> tuple[float, Written | None]:
+            first = 2 * block[0] * cells.shape[1] + arm
+            return way(first, 3 - arms, targets[block[0] : block[1]].reshape(-1))
+
+        parts = share(write, cells.row_blocks())
+        cells.forget_grid()
+        self.ledger.programmed_cells += targets.size
+        self.ledger.program_J += sum(energy for energy, _ in parts)
+        for _, written in parts:
+            if written is not None:
+                self._enter(written, arms * cells.shape[1])
+
+    def _by_statistics(self, first: int, stride: int, targets: Floats) -> tuple[float, None]:
+        cells = self.cells
+        energy: float = program_cells(
+            first, targets, cells.state, cells.params, cells.now_s, cells.programs,
+            self.keys["program"], cells.kernels.program, stride,
+        )  # fmt: skip
+        return energy, None
+
+    def _open(self, first: int, stride: int, targets: Floats) -> tuple[float, Written]:
+        cells = self.cells
+        written = Written.empty(targets.size)
+        write_open(
+            first, stride, targets, self.curve, cells.state, cells.params, cells.now_s, self._first_event,
+            self.keys["programming pulse"], written, cells.kernels.reset, cells.kernels.pulse,
+        )  # fmt: skip
+        return float(written.energy_J.sum()), written
+
+    def _closed(self, first: int, stride: int, targets: Floats) -> tuple[float, Written]:
+        cells = self.cells
+        written = Written.empty(targets.size)
+        kernels: Any = cells.kernels
+        write_verify(
+            first, stride, targets, self.target, cells.state, cells.params, cells.now_s, self._first_event,
+            (self.keys["programming pulse"], self.keys["verify"]), written, kernels.reset, kernels.pulse,
+            cells.read, kernels.stored or stored, kernels.read_sigma,
+        )  # fmt: skip
+        return float(written.energy_J.sum()), written
+
+    @property
+    def _first_event(self) -> int:
+        """Each programming has 2^32 events of its own, one a pulse."""
+        return self.cells.programs << 32
+
+    def _enter(self, written: Written, wide: int) -> None:
+        """Enter counts and time of whole rows of `wide` devices each, which are written side by side."""
+        ledger, verified = self.ledger, self.config.mode == "closed"
+        pulses = written.pulses + written.resets
+        looks = pulses + 1 if verified else np.zeros_like(pulses)
+        reads = self.config.verify_reads * looks
+        ledger.program_pulses += int(written.pulses.sum(dtype=np.int64))
+        ledger.program_resets += int(written.resets.sum(dtype=np.int64))
+        ledger.program_reads += int(reads.sum(dtype=np.int64))
+        ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
+        seconds = pulses * self.cells.device.pulse_time_s + reads * self.read.integration_time_s
+        ledger.program_time_s += float(seconds.reshape(-1, wide).max(axis=1).sum())

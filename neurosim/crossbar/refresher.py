@@ -1,0 +1,68 @@
+"""Refresh of saturated pairs: when, which, how they are written anew, and what that costs."""
+
+from __future__ import annotations
+
+from neurosim.core.config import Refresh
+from neurosim.core.seeds import key
+from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
+from neurosim.crossbar.reader import Reader
+from neurosim.kernels.jit import share
+from neurosim.kernels.programming import NO_CURVE
+from neurosim.kernels.refresh import Look, Refreshed, Saturated, refresh_pairs
+
+
+def saturated(refresh: Refresh, g_max_uS: float) -> Saturated:
+    """Return the limits of saturated pairs in uS."""
+    most = float("inf") if refresh.most_difference is None else refresh.most_difference * g_max_uS
+    return Saturated(refresh.high * g_max_uS, refresh.low * g_max_uS, most)
+
+
+class Refresher:
+    """The refresh policy of one array of SET-only pairs."""
+
+    def __init__(
+        self, cells: PairCells, reader: Reader, refresh: Refresh, ledger: Ledger, seed: int, name: str
+    ):
+        self.cells, self.reader, self.config, self.ledger = cells, reader, refresh, ledger
+        self.saturated = saturated(refresh, cells.window_uS[1])
+        self.curve = NO_CURVE
+        if refresh.rewrite == "pulses":
+            pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
+            self.curve = nominal_curve(cells.device)
+        self.keys = (key(seed, name, "refresh"), key(seed, name, "look"))
+
+    def after(self, updates: int, event: int) -> None:
+        """Look at all pairs if it is time to after so many updates, and refresh the saturated."""
+        if updates % self.config.every == 0:
+            self._look(event)
+
+    def _look(self, event: int) -> None:
+        cells, ledger = self.cells, self.ledger
+        grid, kernels, real = cells.grid, cells.kernels, cells.real
+        lsb_uS, range_uS = self.reader.device_converter()
+        noisy = self.config.look == "read"
+        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.device.cell_rest_uS))
+
+        def refresh(block: tuple[int, int]) -> Refreshed:
+            sums: Refreshed = refresh_pairs(
+                *block, self.saturated, look, self.curve, grid, cells.state, cells.params, cells.now_s,
+                2 * event, self.keys, kernels.reset, kernels.program, kernels.pulse, cells.read,
+                kernels.read_sigma,
+            )  # fmt: skip
+            return sums
+
+        rows, cols = cells.shape
+        ledger.refresh_looks += 1
+        ledger.refresh_reads += 2 * rows * cols
+        self.reader.count_row_reads(2 * cols if noisy else cols)
+        parts = share(refresh, cells.row_blocks())
+        for sums in parts:
+            ledger.refresh_J += sums.energy_J
+            ledger.refreshed_pairs += sums.pairs
+            ledger.refresh_resets += 2 * sums.pairs
+            ledger.refresh_pulses += sums.pulses
+        if self.config.rewrite == "verify":
+            each = getattr(cells.device, "program_pulses", 0.0)
+            ledger.refresh_pulses += round(each * sum(sums.pairs for sums in parts))

@@ -1,0 +1,178 @@
+"""Writing given conductances: open loop by a nominal curve, closed loop by pulse and read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.random import normal, philox
+
+
+class Curve(NamedTuple):
+    """What a controller knows of every device of a kind: its mean conductance after pulses from RESET."""
+
+    conductance_uS: NDArray[np.float64]
+    """Growing; of no element where nothing is counted by it."""
+    pulses: NDArray[np.float64]
+
+
+class Target(NamedTuple):
+    """When closed loop is content and when it gives up."""
+
+    tolerance_uS: Scalar
+    pulse_budget: int
+    gradual_down: bool
+    """Whether a pulse down is one step back; otherwise it is a full RESET."""
+    noise_share: Scalar
+    """Noise of one verification as a share of that of one read."""
+    verify_J_per_uS: float
+    """Energy of one verification for each uS of conductance, V^2 t."""
+
+
+class Written(NamedTuple):
+    """What each of some devices was given, filled by the kernels."""
+
+    pulses: NDArray[np.int32]
+    """SET pulses, or pulses of either direction where both are gradual."""
+    resets: NDArray[np.int32]
+    converged: NDArray[np.bool_]
+    energy_J: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, devices: int) -> Written:
+        """Return room for so many devices."""
+        counts = np.empty((2, devices), np.int32)
+        return cls(counts[0], counts[1], np.empty(devices, np.bool_), np.empty(devices))
+
+
+NO_CURVE = Curve(np.empty(0), np.empty(0))
+
+
+@jit
+def follow(
+    out: Floats,
+    stride: int,
+    least_uS: Scalar,
+    state: Any,
+    params: Any,
+    key: Any,
+    construct: Any,
+    reset: Any,
+    pulse: Any,
+) -> int:
+    """Fill `out` with the conductance of a fresh device 0 after RESET and each `stride` pulses; how many were filled.
+
+    Ends where `stride` pulses move it by less than `least_uS`.
+    """
+    construct(0, state, params, key)
+    reset(0, state, params, 0.0, 1, key)
+    out[0] = state.conductance[0]
+    for k in range(1, out.size):
+        pulse(0, stride, state, params, 0.0, k + 1, key)
+        out[k] = state.conductance[0]
+        if out[k] - out[k - 1] < least_uS:
+            return k
+    return out.size
+
+
+@inlined
+def pulses_to(target_uS: Any, curve: Any) -> Any:
+    """Pulses from RESET to a conductance by the nominal curve, between its points by line, to the nearest."""
+    below, above = 0, curve.conductance_uS.size - 1
+    if target_uS <= curve.conductance_uS[0]:
+        return np.int64(0)
+    if target_uS >= curve.conductance_uS[above]:
+        return np.int64(curve.pulses[above])
+    while above - below > 1:
+        middle = (below + above) // 2
+        if curve.conductance_uS[middle] > target_uS:
+            above = middle
+        else:
+            below = middle
+    low, high = curve.conductance_uS[below], curve.conductance_uS[above]
+    share = (np.float64(target_uS) - low) / (high - low)
+    return np.int64(np.rint(curve.pulses[below] + share * (curve.pulses[above] - curve.pulses[below])))
+
+
+@jit
+def write_open(
+    first: int,
+    stride: int,
+    targets_uS: Floats,
+    curve: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    written: Any,
+    reset: Any,
+    pulse: Any,
+) -> None:
+    """RESET every `stride`-th cell from `first` on and give it the pulses of the nominal curve, unseen."""
+    for k in range(targets_uS.size):
+        cell = first + stride * k
+        count = pulses_to(targets_uS[k], curve)
+        written.energy_J[k] = reset(cell, state, params, now_s, event, key)
+        if count > 0:
+            written.energy_J[k] += pulse(cell, count, state, params, now_s, event + 1, key)
+        written.pulses[k] = count
+        written.resets[k] = 1
+        written.converged[k] = True
+
+
+@jit
+def write_verify(
+    first: int,
+    stride: int,
+    targets_uS: Floats,
+    target: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    keys: Any,
+    written: Any,
+    reset: Any,
+    pulse: Any,
+    read: Any,
+    stored: Any,
+    sigma: Any,
+) -> None:
+    """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance.
+
+    A device that lies too high takes a step back, or is RESET and starts again. The first read sees the
+    device as it is now (`read`), those after a pulse as the law means a state just written (`stored`).
+    Pulse n has event `event` + n, as the read after it; `keys` are the streams of pulses and reads.
+    """
+    for k in range(targets_uS.size):
+        cell = first + stride * k
+        wanted = targets_uS[k]
+        pulses, resets, energy_J = 0, 0, 0.0
+        conductance = read(cell, state, params, now_s)
+        while True:
+            number = event + pulses + resets
+            noise = sigma(conductance, params) * normal(philox(cell, number, 0, keys[1])[0])
+            seen = conductance + target.noise_share * noise
+            energy_J += target.verify_J_per_uS * np.float64(conductance)
+            within = abs(seen - wanted) <= target.tolerance_uS
+            if within or pulses + resets == target.pulse_budget:
+                break
+            if seen < wanted:
+                energy_J += pulse(cell, 1, state, params, now_s, number + 1, keys[0])
+                pulses += 1
+            elif target.gradual_down:
+                energy_J += pulse(cell, -1, state, params, now_s, number + 1, keys[0])
+                pulses += 1
+            else:
+                energy_J += reset(cell, state, params, now_s, number + 1, keys[0])
+                resets += 1
+            conductance = stored(cell, state, params, now_s)
+        written.pulses[k] = pulses
+        written.resets[k] = resets
+        written.converged[k] = within
+        written.energy_J[k] = energy_J

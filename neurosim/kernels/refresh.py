@@ -1,0 +1,122 @@
+"""Refresh of pairs: a look at all of them, RESET of the saturated, and their difference written anew."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.programming import pulses_to
+from neurosim.kernels.random import normal, philox
+
+_ZERO = np.float32(0.0)
+
+
+class Saturated(NamedTuple):
+    """Which pairs are refreshed."""
+
+    high_uS: float
+    """The larger conductance exceeds this,"""
+    low_uS: float
+    """the smaller this,"""
+    most_difference_uS: float
+    """and they differ by less than this."""
+
+
+class Look(NamedTuple):
+    """How the controller sees a device."""
+
+    noisy: bool
+    """By a read; otherwise as it is, and the next two do not matter."""
+    lsb_uS: Scalar
+    """Step of the ADC; 0 is a perfect one."""
+    range_uS: Scalar
+    rest_uS: Scalar
+    """Nominal conductance after RESET."""
+
+
+class Refreshed(NamedTuple):
+    """Totals of one kernel call."""
+
+    energy_J: float
+    pairs: int
+    pulses: int
+    """SET pulses that were counted one by one; none where the law's program-and-verify writes."""
+
+
+@inlined
+def read_device(
+    cell: Any, conductance_uS: Any, params: Any, look: Any, event: Any, key: Any, sigma: Any
+) -> Any:
+    """One noisy, quantised read of a single device, uS."""
+    seen = conductance_uS + sigma(conductance_uS, params) * normal(philox(cell, event, 0, key)[0])
+    if look.lsb_uS > _ZERO:
+        seen = min(max(np.rint(seen / look.lsb_uS) * look.lsb_uS, _ZERO), look.range_uS)
+    return seen
+
+
+@jit
+def refresh_pairs(
+    first: int,
+    last: int,
+    saturated: Any,
+    look: Any,
+    curve: Any,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    keys: Any,
+    reset: Any,
+    program: Any,
+    pulse: Any,
+    read: Any,
+    sigma: Any,
+) -> Refreshed:
+    """RESET both devices of saturated pairs in rows [first, last) and write the difference onto one of them.
+
+    With a `curve` the difference is written by counted pulses, without one by the law's program-and-verify.
+    `keys` are the streams of writing and of looking; `event` must be even, the odd one after it serves the
+    writing.
+    """
+    cols = grid.difference.shape[1]
+    noisy = grid.variance.size > 0
+    energy, refreshed, pulses = 0.0, 0, 0
+    for row in range(first, last):
+        for col in range(cols):
+            cell = 2 * (row * cols + col)
+            plus = read(cell, state, params, now_s)
+            minus = read(cell + 1, state, params, now_s)
+            seen_plus, seen_minus = plus, minus
+            if look.noisy:
+                seen_plus = read_device(cell, plus, params, look, event, keys[1], sigma)
+                seen_minus = read_device(cell + 1, minus, params, look, event, keys[1], sigma)
+            difference = abs(seen_plus - seen_minus)
+            larger, smaller = max(seen_plus, seen_minus), min(seen_plus, seen_minus)
+            if larger <= saturated.high_uS or smaller <= saturated.low_uS:
+                continue
+            if difference >= saturated.most_difference_uS:
+                continue
+            energy += reset(cell, state, params, now_s, event, keys[0])
+            energy += reset(cell + 1, state, params, now_s, event, keys[0])
+            target, other = (cell, cell + 1) if seen_plus > seen_minus else (cell + 1, cell)
+            wanted = difference + (look.rest_uS if look.noisy else state.conductance[other])
+            if curve.pulses.size > 0:
+                count = pulses_to(wanted, curve)
+                if count > 0:
+                    energy += pulse(target, count, state, params, now_s, event + 1, keys[0])
+                pulses += count
+            else:
+                energy += program(target, wanted, state, params, now_s, event + 1, keys[0])
+            refreshed += 1
+            before = np.float64(plus) + minus
+            plus = read(cell, state, params, now_s)
+            minus = read(cell + 1, state, params, now_s)
+            grid.difference[row, col] = plus - minus
+            grid.row_sum[row] += (np.float64(plus) + minus) - before
+            if noisy:
+                s_plus, s_minus = sigma(plus, params), sigma(minus, params)
+                grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+    return Refreshed(energy, refreshed, pulses)

@@ -1,0 +1,82 @@
+"""Refresh of saturated pairs in torch, as in `neurosim.crossbar.refresher`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neurosim.core.config import Refresh
+from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
+from neurosim.reference.twin.cells import TwinCells
+from neurosim.reference.twin.reader import TwinReader
+from neurosim.reference.twin.tally import Tally
+
+
+class TwinRefresher:
+    """The refresh policy of all instances."""
+
+    def __init__(self, cells: TwinCells, reader: TwinReader, refresh: Refresh, tally: Tally):
+        self.cells, self.reader, self.config, self.tally = cells, reader, refresh, tally
+        if refresh.rewrite == "pulses":
+            pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
+            curve = nominal_curve(cells.device)
+            self.most = int(curve.pulses[-1])
+            self.curve_uS, self.curve_pulses = (torch.from_numpy(part).to(cells.on) for part in curve)
+
+    def after(self, updates: int, event: int) -> None:
+        """Look at all pairs if it is time to after so many updates, and refresh the saturated."""
+        if updates % self.config.every == 0:
+            self._look(event)
+
+    def _look(self, event: int) -> None:
+        cells, config, tally = self.cells, self.config, self.tally
+        rows, cols = cells.shape
+        read = config.look == "read"
+        seen = cells.conductance_uS()
+        tally.add("refresh_looks", 1)
+        tally.add("refresh_reads", 2 * rows * cols)
+        conversions = torch.full((cells.instances,), float(cols), dtype=torch.float64, device=cells.on)
+        self.reader.count_row_reads(2 * conversions if read else conversions)
+        if read:
+            seen = self.reader.read_devices("look", 2 * event, seen)
+        seen = seen.reshape(cells.instances, -1, 2)
+        size = (seen[..., 0] - seen[..., 1]).abs()
+        g_max_uS = cells.device.g_max_uS
+        saturated = (seen.amax(dim=-1) > config.high * g_max_uS) & (seen.amin(dim=-1) > config.low * g_max_uS)
+        if config.most_difference is not None:
+            saturated = saturated & (size < config.most_difference * g_max_uS)
+        plus_larger = seen[..., 0] > seen[..., 1]
+        target = torch.stack([plus_larger, ~plus_larger], dim=-1) & saturated.unsqueeze(-1)
+        target = target.reshape(cells.instances, -1)
+        both = saturated.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
+        energy = cells.act(
+            "refresh", 2 * event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
+        )
+        other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
+        low = torch.full_like(other, cells.device.cell_rest_uS) if read else other
+        wanted = (size.unsqueeze(-1) + low).reshape(cells.instances, -1)
+        pairs = saturated.sum(dim=1).double()
+        if config.rewrite == "pulses":
+            counts = torch.where(target, self._pulses_to(wanted), 0)
+            energy = energy + cells.pulse("refresh", 2 * event + 1, counts, self.most)
+            pulses = counts.sum(dim=1).double()
+        else:
+            energy = energy + cells.act(
+                "refresh", 2 * event + 1, target, wanted,
+                lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
+            )  # fmt: skip
+            pulses = torch.round(pairs * getattr(cells.device, "program_pulses", 0.0))
+        tally.add("refresh_J", energy)
+        tally.add("refreshed_pairs", pairs)
+        tally.add("refresh_resets", 2 * pairs)
+        tally.add("refresh_pulses", pulses)
+
+    def _pulses_to(self, target_uS: Tensor) -> Tensor:
+        """Pulses from RESET by the nominal curve, between its points by line, to the nearest."""
+        curve, pulses = self.curve_uS, self.curve_pulses
+        aim = torch.minimum(torch.maximum(target_uS.double(), curve[0]), curve[-1])
+        above = torch.searchsorted(curve, aim, right=True).clamp(1, curve.numel() - 1)
+        low, high = curve[above - 1], curve[above]
+        share = (aim - low) / (high - low)
+        counted = pulses[above - 1] + share * (pulses[above] - pulses[above - 1])
+        return torch.round(counted).to(torch.int32)
