@@ -140,6 +140,7 @@ def test_w_max_is_the_weight_of_a_full_difference():
     ],
 )
 def test_senseless_requests_are_refused_in_words_and_change_nothing(call, said):
+    """Among them time that runs backwards."""
     array = made(PCM)
     before = helpers.bits(array)
     with pytest.raises(InputError, match=said):

@@ -8,7 +8,7 @@ import pytest
 from crossbar_helpers import COLS, ROWS, inputs, made
 from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, local_update, quiet
 
-from neurosim import Crossbar, Periphery, ReadPath, Refresh, WritePath
+from neurosim import Crossbar, Periphery, ReadPath, Refresh, WritePath, devices
 from neurosim.core.errors import CheckpointError
 
 PJ = 1e-12
@@ -66,6 +66,27 @@ def test_the_energy_of_a_soft_bounds_update_is_the_one_computed_by_hand():
     np.testing.assert_allclose(array.conductance_uS(), [[50 + step, 50 - step]], rtol=1e-6)
     by_hand = 1.6**2 * 50e-9 * 1e-6 * ((50 + 50 + step) / 2 + (50 + 50 - step) / 2)
     assert array.ledger.write_J == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_energy_of_a_product_lies_below_the_measured_chip_and_within_ten_times():
+    """256 x 256 pairs at 5 uS, 0.2 V, 100 ns: 2.6 nJ in the devices, 0.18 nJ ADC (ZigZag), 0.083 nJ DAC, by hand.
+
+    0.04 pJ a multiply-accumulate, below the 0.19 to 0.205 pJ of HERMES (Khaddam-Aljameh et al. 2022, Le Gallo et
+    al. 2023, 14 nm PCM), which includes clocking, digital units and leakage.
+    """
+    law = devices.load(IDEAL).with_parameters(g_min_uS=0.0, g_max_uS=10.0)
+    array = made(law, 256, 256, np.zeros((256, 256)), read=ReadPath(dac_bits=8, adc_bits=8))
+    array.forward(np.ones((1, 256)))
+    by_hand = 0.2**2 * 2 * 256 * 256 * 5e-6 * 100e-9
+    assert by_hand == pytest.approx(2.6e-9, rel=0.01)
+    assert array.ledger.read_J == pytest.approx(by_hand, rel=1e-6)
+    converters = 256 * (Periphery().adc_J(8) + Periphery().dac_J(8))
+    assert converters == pytest.approx(0.18e-9 + 0.083e-9, rel=0.01)
+    lines = 256 * 2.1e-15 * 512 * 0.2**2
+    assert array.ledger.read_periphery_J == pytest.approx(converters + lines, rel=1e-9)
+    each = (array.ledger.read_J + array.ledger.read_periphery_J) / 256**2
+    assert each / PJ == pytest.approx(0.044, rel=0.05)
+    assert 0.19 / 10 < each / PJ < 0.19
 
 
 def test_row_reads_for_norms_are_counted_with_their_energy():

@@ -203,6 +203,15 @@ def test_read_noise_by_one_product_equals_noise_of_every_cell_in_mean_and_varian
     helpers.check_uncorrelated(found[1:] - found.mean(0), found[:-1] - found.mean(0))
 
 
+def test_variance_of_read_noise_is_that_of_all_cells_within_two_percent():
+    """PCM, 0.03 G + 0.13 uS a device (Nandakumar et al. 2018, srnn-pcm): 3e5 columns read, against cell by cell."""
+    reads = 30_000
+    array, x = made(PCM, seed=5), 3 * inputs(1)[0]
+    found = array.forward(np.repeat(x[None], reads, axis=0)).astype(np.float64)
+    oracle = per_cell_reads(array, x, reads, seed=7)
+    assert (found.var(axis=0) / oracle.var(axis=0)).mean() == pytest.approx(1, abs=0.02)
+
+
 def test_successive_reads_draw_noise_of_their_own():
     array, x = made(PCM, 8, 200), inputs(20, 8)
     exact = x @ array.weights()
@@ -227,6 +236,23 @@ def test_read_noise_as_a_number_is_a_share_of_g_max():
     law = np.full(COLS, 2 * ROWS * 2.0**2 / 100**2)
     assert (np.abs(found.var(axis=0) / law - 1) <= 5 * np.sqrt(2 / 4000)).all()
     assert not made(PCM, read=ReadPath(read_noise=None)).device.has_read_noise
+
+
+# Products
+
+
+@pytest.mark.parametrize("name", [IDEAL, PCM, HFO2, "pcm-joshi-2020"])
+def test_noise_free_products_equal_torch_in_double_precision(name):
+    """Sum over rows of x (G+ - G-) in float32 against torch's matrix product in float64: 1e-5, order of the sum."""
+    torch = pytest.importorskip("torch")
+    weights, x = small_weights(256, 64), inputs(40, 256)
+    array = made(name, 256, 64, weights, read=ReadPath(read_noise=None))
+    uS_per_weight = array.device.g_max_uS - array.device.g_min_uS
+    for seconds in (0.0, 86_400.0):
+        array.advance(seconds)
+        g = torch.from_numpy(array.conductance_uS().astype(np.float64))
+        exact = torch.from_numpy(x.astype(np.float64)) @ (g[:, ::2] - g[:, 1::2]) / uS_per_weight
+        close(array.forward(x), exact.numpy())
 
 
 # Calibration

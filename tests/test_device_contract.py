@@ -21,6 +21,7 @@ from neurosim.kernels.jit import inlined
 
 @pytest.mark.parametrize("name", sorted(cards()))
 def test_every_card_keeps_the_contract_under_a_million_pulses(name):
+    """Physics that needs no source: finite, within bounds, no negative energy, at any order of pulses."""
     clauses = check(name)
     assert len(clauses) >= 12
     assert [clause for clause in clauses if not clause.holds] == []

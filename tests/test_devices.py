@@ -71,6 +71,7 @@ def test_pulse_energies_are_those_computed_by_hand():
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_energies_add_up_over_cells_and_are_never_negative(name):
+    """The energy of an array is the sum over its cells, each pulsed alone, to 1e-12."""
     law = devices.load(name)
     state, params, pulse_key = fresh(law, 30, seed=18)
     alone, params, _ = fresh(law, 30, seed=18)

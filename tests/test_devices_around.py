@@ -86,6 +86,23 @@ def test_stuck_cells_are_as_many_as_asked_for_and_never_move():
     assert (later[high] == law.g_max_uS).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "low_share", "high_share"),
+    [
+        ("rram-hfo2-faults-chen-2014", 0.0175, 0.0904),
+        ("rram-hfo2-faults-chen-2014-swapped", 0.0904, 0.0175),
+    ],
+)
+def test_stuck_shares_of_chen(name, low_share, high_share):
+    """Chen et al. (2014), as repeated in public code: 1.75 % SA0 and 9.04 % SA1, either of them stuck at G_min."""
+    law, n = devices.load(name), 100_000
+    traces = pulse_response(law, [1, -1, -1], n, seed=7)
+    still = np.ptp(traces, axis=0) == 0
+    check_count(int((still & (traces[0] == law.g_min_uS)).sum()), n, low_share)
+    check_count(int((still & (traces[0] == law.g_max_uS)).sum()), n, high_share)
+    check_count(int(still.sum()), n, 0.1079)
+
+
 def test_pulses_on_stuck_cells_cost_their_energy():
     sound, stuck = (Crossbar((20, 10), quiet_pcm(p_stuck_gmax=share)) for share in (None, 1.0))
     spent = []

@@ -34,6 +34,7 @@ def trace(law, sign, pulses, start_uS):
 
 @pytest.mark.parametrize("label", LABELS)
 def test_labels_give_the_curves_of_the_published_table(label):
+    """A / P_max of each label as in NeuroSim's table, to its rounding."""
     assert 1 / bend_of(label) == pytest.approx(LABELS[label], abs=1.01e-4)
     assert bend_of(-label) == -bend_of(label)
     assert own_bend(np.float64(-label)) == pytest.approx(-bend_of(label), rel=1e-10)

@@ -5,12 +5,139 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import check_mean, check_std
+from scipy import stats
 
 from neurosim import Crossbar, devices
 from neurosim.devices import programmed
 
 DAY_S = 86_400.0
+YEAR_S = 365.25 * DAY_S
 N = 40_000
+M = 100_000
+JOSHI, HERMES_1, HERMES_2 = "pcm-joshi-2020", "pcm-hermes-2023-1-device", "pcm-hermes-2023-2-devices"
+NEURRAM, SONOS = "rram-neurram-wan-2022", "sonos-agrawal-2022"
+CMO, CMO_FINE = "rram-cmo-hfox-falcone-2025", "rram-cmo-hfox-falcone-2025-fine"
+
+
+def rectified(mean: float, sigma: float) -> tuple[float, float]:
+    """Mean and standard deviation of max(N(mean, sigma), 0): no state is below zero."""
+    share, density = stats.norm.cdf(mean / sigma), stats.norm.pdf(mean / sigma)
+    first = mean * share + sigma * density
+    return first, np.sqrt((mean**2 + sigma**2) * share + mean * sigma * density - first**2)
+
+
+PROGRAMMED = {
+    JOSHI: (25.0, 25.0, (0.26348, 1.9650, -1.1731)),
+    HERMES_1: (10.35, 10.35, (0.15782, 2.32444, -2.16311, 0.68842)),
+    HERMES_2: (20.7, 20.7, (0.16603, 4.71806, -8.48101, 4.68961)),
+    NEURRAM: (40.0, 40.0, (0.348, 16.030, -43.853, 45.393, -16.815)),
+    "rram-neurram-wan-2022-crosssim": (39.26, 1.0, (1.053, 0.2374, -1.167e-2, 1.536e-4)),
+}
+"""Card: highest state of the fit, uS; conductance in whose units the polynomial is; its coefficients, uS."""
+
+
+@pytest.mark.parametrize("name", PROGRAMMED)
+def test_programming_error_is_the_published_polynomial_at_eleven_states(name):
+    """Joshi et al. 2020, Le Gallo et al. 2023 (HERMES) and Wan et al. 2022 (1 s) as fitted in aihwkit; Wan et al.
+    again as fitted in CrossSim. States that would fall below zero are at zero: so are their moments here.
+    """
+    top, unit, coefficients = PROGRAMMED[name]
+    law = devices.load(name).with_parameters(flicker=None)
+    targets = np.linspace(0, top, 11)
+    found = programmed(law, targets, [1.0], M, seed=1)[0]
+    sigmas = np.polynomial.polynomial.polyval(targets / unit, coefficients)
+    for sample, target, sigma in zip(found, targets, sigmas, strict=True):
+        mean, spread = rectified(target, sigma)
+        check_mean(sample, mean, spread)
+        check_std(sample, spread)
+
+
+def test_both_fits_of_joshi_agree():
+    """Programming error of aihwkit's fit and of CrossSim's refit of figure 3b: within 2 % from 5 to 25 uS."""
+    law, uS = devices.load(JOSHI), np.linspace(5, 25, 41)
+    ours = np.polynomial.polynomial.polyval(uS / 25, law.error_uS[0])
+    np.testing.assert_allclose(ours, np.polyval([-0.00178767, 0.07585724, 0.28638599], uS), rtol=0.02)
+
+
+def hermes_exponent(g):
+    return np.where(
+        g < 0.0945, np.clip(-0.0387 * np.log(g) - 0.0182, 0.072, 0.13), -0.0436 * g**2 - 0.0126 * g + 0.0736
+    )
+
+
+DRIFT = {
+    JOSHI: (
+        20.0,
+        lambda g: np.clip(-0.0155 * np.log(g) + 0.0244, 0.049, 0.1),
+        lambda g: np.clip(-0.0125 * np.log(g) - 0.0059, 0.008, 0.045),
+    ),
+    HERMES_1: (
+        200.0,
+        hermes_exponent,
+        lambda g: np.where(
+            g < 0.3039,
+            np.clip(-0.0120 * np.log(g) - 0.0023, 0.0124, 0.04),
+            -0.0165 * g**2 + 0.0116 * g + 0.0104,
+        ),
+    ),
+    HERMES_2: (
+        300.0,
+        hermes_exponent,
+        lambda g: np.where(
+            g < 0.3055,
+            np.clip(-0.0117 * np.log(g) - 0.0057, 0.0091, 0.04),
+            -0.0118 * g**2 + 0.0093 * g + 0.0073,
+        ),
+    ),
+}
+"""Card: reading time after programming, s; mean and standard deviation of nu at g = G / G_max (aihwkit)."""
+
+
+BETWEEN_NODES = pytest.mark.xfail(
+    strict=True,
+    reason="the table has no nodes where the published clips end: 2 to 5 % off near g = 0.02 and 0.28",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "g"),
+    [
+        *((name, g) for name in DRIFT for g in (0.05, 0.1, 0.2, 0.5, 1.0)),
+        (JOSHI, 0.01),
+        (HERMES_1, 0.01),
+        pytest.param(HERMES_2, 0.01, marks=BETWEEN_NODES),
+    ],
+)
+def test_drift_exponents_by_state_are_the_published_ones(name, g):
+    """Joshi et al. 2020 and Le Gallo et al. 2023 as fitted in aihwkit: nu = abs(N(mean(g), sigma(g))), within 2 %.
+
+    One power law a device: the slope of ln G against ln t is the same over two decades and over six, to 1e-5.
+    """
+    start, mean, sigma = DRIFT[name]
+    law = devices.load(name).with_parameters(flicker=None, error_uS=None)
+    times = start * np.array([1.0, 1e2, 1e6])
+    found = np.log(programmed(law, [g * law.g_max_uS], times, M, seed=2)[:, 0].astype(np.float64))
+    exponents = (found[0] - found[2]) / np.log(1e6)
+    np.testing.assert_allclose((found[0] - found[1]) / np.log(1e2), exponents, atol=1e-5)
+    folded = stats.foldnorm(mean(g) / sigma(g), scale=sigma(g))
+    assert exponents.mean() == pytest.approx(folded.mean(), rel=0.02)
+    assert exponents.std() == pytest.approx(folded.std(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        *((name, "exponent") for name in DRIFT),
+        (JOSHI, "sigma"),
+        pytest.param(HERMES_1, "sigma", marks=BETWEEN_NODES),
+        pytest.param(HERMES_2, "sigma", marks=BETWEEN_NODES),
+    ],
+)
+def test_drift_tables_follow_the_published_formulas_between_their_nodes(name, table):
+    """Formulas of aihwkit (Joshi et al. 2020, Le Gallo et al. 2023) against the cards' lines, within 2 %."""
+    law, g = devices.load(name), np.geomspace(0.005, 1, 2000)
+    found = np.interp(g, law.drift_table_share, getattr(law, f"drift_table_{table}"))
+    np.testing.assert_allclose(found, DRIFT[name][1 if table == "exponent" else 2](g), rtol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +165,16 @@ def test_drift_of_pcm_over_a_day(share, kept):
     check_std(exponents, min(max(-0.0125 * np.log(share) - 0.0059, 0.008), 0.045), extra=1e-5)
 
 
+@pytest.mark.parametrize(("share", "residual"), [(1.0, 0.067), (0.2, 0.119), (0.05, 0.26)])
+def test_what_one_factor_for_all_devices_cannot_compensate(share, residual):
+    """Joshi set of aihwkit: after division by the mean, sigma_nu ln(t / t0) is left at one day, within 3 %."""
+    law = devices.load(JOSHI).with_parameters(flicker=None, error_uS=None)
+    found = programmed(law, [share * 25], [DAY_S], M, seed=9)[0, 0].astype(np.float64)
+    expected = float(DRIFT[JOSHI][2](share)) * np.log(DAY_S / 20)
+    assert expected == pytest.approx(residual, abs=0.005)
+    assert found.std() / found.mean() == pytest.approx(expected, rel=0.03)
+
+
 @pytest.mark.parametrize(("share", "after_1_s"), [(0.1, 1.56), (0.25, 2.26), (0.5, 2.02), (1.0, 1.10)])
 def test_states_of_neurram_relax(share, after_1_s):
     """Wan et al. 2022: sigma of 40 uS at one second (table of the fit), and the polynomial of two days."""
@@ -49,6 +186,69 @@ def test_states_of_neurram_relax(share, after_1_s):
         check_std(found[1], later, extra=0.02)
     np.testing.assert_array_equal(found[1], found[2])
     assert found[1].std() > found[0].std()
+
+
+NEURRAM_LATER = {
+    1.0: (0.348, 16.030, -43.853, 45.393, -16.815),
+    DAY_S: (0.701, 22.086, -50.773, 47.095, -16.458),
+    2 * DAY_S: (0.782, 20.274, -43.507, 37.062, -11.934),
+}
+NEURRAM_CHECKED = {1.0: (0.35, 1.56, 2.26, 2.02, 1.53, 1.10), DAY_S: (0.70, 2.45, 3.72, 3.91, 3.37, 2.65)}
+"""Standard deviation in uS at g = 0, 0.1, 0.25, 0.5, 0.75, 1."""
+
+
+@pytest.mark.parametrize("time_s", NEURRAM_LATER)
+def test_spread_of_neurram_at_a_second_a_day_and_two(time_s):
+    """Wan et al., Nature 608 (2022) as fitted in aihwkit: largest 2.3 uS at 1 s, 3.9 uS at a day, of 40 uS.
+
+    Of all devices within 1.5 %, because the law takes sigma at the state that was reached, not at the target;
+    given that state, the change since then is normal with exactly sqrt(sigma(t)^2 - sigma(1 s)^2).
+    """
+    polynomial = np.polynomial.polynomial.polyval
+    shares = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
+    sigmas = polynomial(shares, NEURRAM_LATER[time_s])
+    if time_s in NEURRAM_CHECKED:
+        np.testing.assert_allclose(sigmas, NEURRAM_CHECKED[time_s], atol=0.0051)
+    written, found = programmed(NEURRAM, shares[2:] * 40, [0.5, time_s], 2 * M, seed=3).astype(np.float64)
+    np.testing.assert_allclose(found.std(axis=1), sigmas[2:], rtol=0.015)
+    if time_s > 1:
+        reached = np.minimum(written[1:3] / 40, 1)
+        first, now = (polynomial(reached, NEURRAM_LATER[t]) for t in (1.0, time_s))
+        moved = (found[1:3] - written[1:3]) / np.sqrt(now**2 - first**2)
+        check_mean(moved, 0, 1)
+        check_std(moved, 1)
+
+
+def test_spread_of_neurram_is_largest_between_a_quarter_and_a_half():
+    """Wan et al. 2022 as fitted in aihwkit: 2.3 uS at a second; 3.9 uS is the check value at g = 0.5 after a day."""
+    law, g = devices.load(NEURRAM), np.linspace(0, 1, 1001)
+    for row, most in zip(law.error_uS, (2.3, 4.0, 4.0), strict=True):
+        sigma = np.polynomial.polynomial.polyval(g, row)
+        assert sigma.max() == pytest.approx(most, abs=0.05)
+        assert 0.25 < g[sigma.argmax()] < 0.5
+
+
+SONOS_FITS = {1.0: (19.887, 176.31), DAY_S: (25.591, 186.86), 5 * DAY_S: (34.579, 207.34)}
+
+
+@pytest.mark.parametrize("time_s", SONOS_FITS)
+def test_states_of_sonos_spread_with_time(time_s):
+    """Agrawal et al., IEDM (2022) as fitted in CrossSim: A (1 - exp(-I / B)) in nA at 0.2 V; at once, 1 and 5 days."""
+    most, scale = SONOS_FITS[time_s]
+    currents = np.array([200.0, 500.0, 1000.0, 1800.0])
+    found = 200 * programmed(SONOS, currents / 200, [time_s], M, seed=4)[0].astype(np.float64)
+    for sample, current in zip(found, currents, strict=True):
+        sigma = most * (1 - np.exp(-current / scale))
+        check_mean(sample, current, sigma)
+        check_std(sample, sigma, extra=0.002 * sigma)
+
+
+def test_read_noise_of_sonos():
+    """Agrawal et al., IEDM (2022) as fitted in CrossSim: A = 12.580 nA, B = 215.37 nA."""
+    law = devices.load(SONOS)
+    for current in (10.0, 200.0, 1000.0, 3200.0):
+        sigma = 200 * law.kernels.read_sigma(np.float32(current / 200), law.params())
+        assert sigma == pytest.approx(12.580 * (1 - np.exp(-current / 215.37)), rel=1e-5)
 
 
 def test_error_of_milo_falls_with_conductance():
@@ -67,6 +267,45 @@ def test_states_of_cmo_hfox_relax(time_s, mean, sigma):
     check_mean(found[1] - found[0], mean, extra=0.005)
     added = found[1] - found[0]
     assert np.sqrt(added.std() ** 2 + 0.4118**2) == pytest.approx(sigma, abs=0.02)
+
+
+@pytest.mark.parametrize(("name", "offset", "slope", "at_50"), [
+    (CMO, 0.01122, 0.01129, 0.576), (CMO_FINE, 8.1e-4, 1.069e-3, 0.054),
+])  # fmt: skip
+def test_programming_error_of_cmo_hfox_at_two_acceptances(name, offset, slope, at_50):
+    """Falcone et al. (arXiv 2502.04524) as fitted in aihwkit: 0.01122 + 0.01129 G and 8.1e-4 + 1.069e-3 G, uS."""
+    law = devices.load(name).with_parameters(flicker=None)
+    for sample, target in zip(
+        programmed(law, [10.0, 50.0, 90.0], [0.5], M, seed=5)[0], (10.0, 50.0, 90.0), strict=True
+    ):
+        check_mean(sample, target, offset + slope * target, extra=2e-6)
+        check_std(sample, offset + slope * target, extra=1e-5)
+    assert offset + slope * 50 == pytest.approx(at_50, abs=5.1e-4)
+
+
+@pytest.mark.parametrize("name", [CMO, CMO_FINE])
+@pytest.mark.parametrize(
+    ("time_s", "mean", "sigma"), [(3600.0, -0.73, 0.76), (DAY_S, -1.01, 0.89), (10 * YEAR_S, -1.74, 1.23)]
+)
+def test_states_of_cmo_hfox_relax_over_ten_years(name, time_s, mean, sigma):
+    """Falcone et al. as fitted in aihwkit: -0.0890 ln t +- (0.0420 ln t + 0.4118) uS whatever the state."""
+    folds = np.log(time_s)
+    total = 0.0420 * folds + 0.4118
+    assert (-0.0890 * folds, total) == pytest.approx((mean, sigma), abs=0.0051)
+    law = devices.load(name).with_parameters(flicker=None)
+    found = programmed(law, [30.0, 70.0], [0.5, time_s], M, seed=6).astype(np.float64)
+    for moved in found[1] - found[0]:
+        check_mean(moved, -0.0890 * folds, extra=1e-5)
+        check_std(moved, np.sqrt(total**2 - 0.4118**2), extra=1e-5)
+
+
+@pytest.mark.parametrize("name", [CMO, CMO_FINE])
+def test_flicker_of_cmo_hfox_meets_the_published_form_at_both_ends(name):
+    """Falcone et al. as fitted in aihwkit: 0.02773 log10(G) uS; the card's power law is up to 6 % below in between."""
+    law, uS = devices.load(name), np.linspace(9, 90, 200)
+    ratio = uS * law.flicker * (uS / 90) ** -law.flicker_power / (0.02773 * np.log10(uS))
+    assert ratio[[0, -1]] == pytest.approx(1, abs=2e-3)
+    assert 0.935 < ratio.min() <= ratio.max() < 1.002
 
 
 def test_an_update_programs_the_device_anew():

@@ -73,6 +73,16 @@ def test_one_thread_and_two_give_the_same_bits(name, mode):
 
 
 @pytest.mark.parametrize(("name", "mode"), [(PCM, "accumulate"), (HFO2, "mixed"), (PCM, "online")])
+@pytest.mark.usefixtures("small_blocks")
+def test_one_four_and_sixteen_threads_give_the_same_bits(name, mode):
+    """Counter-based draws (Philox, Salmon et al., SC'11): no number depends on which thread asks for it."""
+    assert len(Crossbar((400, 50), name)._cells.row_blocks()) >= 16
+    one, *others = (life((400, 50), name, mode, threads) for threads in (1, 4, 16))
+    for other in others:
+        assert not differing(one, other)
+
+
+@pytest.mark.parametrize(("name", "mode"), [(PCM, "accumulate"), (HFO2, "mixed"), (PCM, "online")])
 def test_one_thread_and_two_give_the_same_bits_on_a_larger_array(name, mode):
     assert len(Crossbar(LARGE, name)._cells.row_blocks()) > 4
     assert not differing(life(LARGE, name, mode, 1), life(LARGE, name, mode, 2))

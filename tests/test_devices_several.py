@@ -1,0 +1,51 @@
+"""Several devices in one cell: which of them is pulsed, and how their spread averages out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import PCM, check_mean, check_std, fresh, give
+
+from neurosim import devices
+from neurosim.devices import pulse_response
+
+
+def cell_of(count: int) -> object:
+    """PCM cells in the window that reproduces the single-device figures."""
+    return devices.load(PCM).with_parameters(g_max_uS=20.0, devices_per_cell=float(count))
+
+
+@pytest.mark.parametrize(("count", "spread"), [(1, 0.316), (3, 0.182), (5, 0.140), (7, 0.120)])
+def test_spread_of_the_sum_falls_with_the_root_of_the_devices(count, spread):
+    """Arbitration of Boybat et al., Nat. Commun. 9, 2514 (2018), devices of Nandakumar et al. 2018 (srnn-pcm).
+
+    After 10 SET pulses a device the sum has mean 7.83 N uS and relative spread 0.316 / sqrt(N), to 0.0015.
+    """
+    cells = 100_000
+    summed = pulse_response(cell_of(count), [1] * (10 * count), cells, seed=1)[-1].astype(np.float64)
+    check_mean(summed, 7.827 * count, 2.465 * np.sqrt(count), extra=0.0005 * count)
+    check_std(summed, 2.465 * np.sqrt(count), extra=0.0005 * count)
+    both = np.sqrt(1 / cells + 1 / 2e6)
+    assert summed.std() / summed.mean() == pytest.approx(spread, abs=0.0015 + 5 * spread * both / np.sqrt(2))
+    assert 0.316 / np.sqrt(count) == pytest.approx(spread, abs=0.0015)
+
+
+def test_one_counter_for_all_cells_gives_each_device_its_turn():
+    """Global selection counter of Boybat et al. 2018: one device of every cell an update, at one pulse's energy."""
+    law = cell_of(3).with_parameters(selection_step=2.0)
+    state, params, pulse_key = fresh(law, 50)
+    given = np.zeros((50, 3), int)
+    for event in range(1, 7):
+        assert give(law, state, params, 1, event, pulse_key) == pytest.approx(50 * 6.75e-12, rel=1e-6)
+        given[:, 2 * event % 3] += 1
+        np.testing.assert_array_equal(state.devices.set_pulses.reshape(50, 3), given)
+    assert (given == 2).all()
+    devices_uS = state.devices.conductance.reshape(50, 3)
+    np.testing.assert_allclose(state.conductance, devices_uS.sum(axis=1), rtol=1e-6)
+
+
+def test_read_noise_of_a_cell_is_that_of_all_its_devices():
+    """0.03 G + 0.13 uS a device (srnn-pcm), variances added."""
+    law = cell_of(4)
+    sigma = law.kernels.read_sigma(np.float32(20.0), law.params())
+    assert sigma == pytest.approx(2 * (0.03 * 5 + 0.13), rel=1e-6)

@@ -1,0 +1,41 @@
+"""The page of published numbers names tests that exist, and each of them names its source."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from helpers import ROOT
+
+PAGE = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE)))
+ROWS = [
+    line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| check", "| fact"))
+]
+
+
+def docstrings(file: str) -> dict[str, str | None]:
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    return {
+        node.name: ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    }
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED)
+def test_every_test_named_exists_and_says_what_it_is_held_against(file, test):
+    found = docstrings(file)
+    assert test in found
+    assert found[test], f"{file}::{test} has no docstring to name its source"
+
+
+def test_every_row_names_a_test_or_why_there_is_none():
+    assert len(ROWS) >= 17 + 12
+    for row in ROWS:
+        assert row.count("|") == 6, row
+        assert re.search(r"`test_\w+\.py::test_\w+`|no test: \w+", row.split("|")[5]), row
+    assert not re.search(r"/(work|home|tmp|root)/", PAGE)
+
+
+def test_the_page_is_linked():
+    assert "\nverification\n" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
