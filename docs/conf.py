@@ -17,7 +17,7 @@ from sphinx.pycode import ModuleAnalyzer
 import neurosim
 from neurosim.devices.card import CARDS, Card, read
 from neurosim.report.device_sheet import device_sheet
-from neurosim.report.device_table import on_off_words, states_words, window_words
+from neurosim.report.device_table import on_off_words, states_words, value_words, window_words
 from neurosim.report.style import to_svg
 
 HERE = Path(__file__).resolve().parent
@@ -110,7 +110,7 @@ def _table_of(shipped: list[Card]) -> list[str]:
 
 def _page_of(card: Card) -> list[str]:
     rows = [
-        f"| `{name}` | {number.value:.6g} | {number.unit} | {number.source} |"
+        f"| `{name}` | {value_words(number.value)} | {number.unit} | {number.source} |"
         for name, number in card.parameters.items()
     ]
     return [

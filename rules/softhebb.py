@@ -27,6 +27,10 @@ def columnwise(a: Floats, b: Floats) -> Floats:
     return total
 
 
+LARGEST_NORM_SQUARED = 1e4
+"""No tracked norm grows beyond: where a device cannot follow, the measurement to come corrects it."""
+
+
 class SoftHebb(Frozen):
     """Soft winner-take-all Hebbian learning with a rate that vanishes as a neuron's norm reaches one.
 
@@ -89,7 +93,7 @@ class SoftHebb(Frozen):
         r2 = state["norm_squared"]
         step = hebbian - 2 * decay * decay + decay * decay * r2
         r2 += 2 * decay * (1 - r2) + step
-        np.maximum(r2, 0, out=r2)
+        np.clip(r2, 0, LARGEST_NORM_SQUARED, out=r2)
 
 
 class SoftHebbPaper(SoftHebb):

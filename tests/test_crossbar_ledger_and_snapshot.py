@@ -35,7 +35,7 @@ def test_the_energy_of_a_read_is_the_one_computed_by_hand():
 
 @pytest.mark.parametrize(("bits", "picojoule"), [(4, 0.324), (6, 0.489), (8, 0.701), (10, 1.66)])
 def test_the_adc_costs_what_zigzag_says(bits, picojoule):
-    """(100 b + 0.001 4^b) fJ V^2 at 0.9 V (ZigZag, facts 6); DAC 50 fF b V^2: 0.32 pJ at 8 bits."""
+    """(100 b + 0.001 4^b) fJ V^2 at 0.9 V (ZigZag); DAC 50 fF b V^2: 0.32 pJ at 8 bits."""
     assert Periphery().adc_J(bits) / PJ == pytest.approx(picojoule, rel=0.005)
     assert Periphery().dac_J(8) / PJ == pytest.approx(0.32, rel=0.02)
     assert Periphery().adc_J(None) == Periphery().adc_J(8)

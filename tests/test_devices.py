@@ -49,7 +49,7 @@ def test_the_ideal_law_takes_exact_linear_steps_within_its_window():
 
 def test_pulse_energies_are_those_computed_by_hand():
     """PCM I V t: 90 uA 1.5 V 50 ns = 6.75 pJ, 400 uA 1.8 V 50 ns = 36 pJ; RRAM V^2 G t: 0.70 pJ at 5.5 uS
-    with 1.6 V, 50 ns (TaOx/HfOx row of the energy table, NeuroSim MLP V3.0 parameters; facts 6)."""
+    with 1.6 V, 50 ns (TaOx/HfOx row of the energy table, NeuroSim MLP V3.0 parameters)."""
     law = devices.load(PCM)
     state, params, pulse_key = fresh(law, 1)
     assert give(law, state, params, 1, 1, pulse_key) == pytest.approx(6.75e-12, rel=1e-6)

@@ -17,7 +17,7 @@ AG, TAOX, EPIRAM, GST, FEFET = (
     "fefet-hzo-jerry-2017",
 )  # fmt: skip
 LABELS = {0.5: 2.5199, 1.0: 1.2517, 1.46: 0.8487, 1.75: 0.7021, 2.40: 0.4992, 4.88: 0.2003, 6.76: 0.1003}
-"""Label: A / P_max that reproduces NeuroSim's published table to 5e-5 (facts 2.3)."""
+"""Label: A / P_max that reproduces NeuroSim's published table to 5e-5."""
 
 
 def trace(law, sign, pulses, start_uS):
@@ -141,7 +141,7 @@ def test_labels_differ_from_device_to_device_and_pulse_noise_does_not():
     ],
 )
 def test_pulse_energies_are_those_of_the_table(name, up_J, down_J):
-    """V^2 G t at the middle of the window, parameters of NeuroSim MLP V3.0, table II (facts 6)."""
+    """V^2 G t at the middle of the window, parameters of NeuroSim MLP V3.0, table II."""
     law = devices.load(name).without_noise()
     middle = (law.g_min_uS + law.g_max_uS) / 2
     assert law.write_energy_per_uS * middle == pytest.approx(up_J, rel=0.02)

@@ -17,7 +17,7 @@ TABLE = {
     1: (2.055, 1.520), 2: (3.431, 1.971), 3: (4.467, 2.198), 5: (5.914, 2.379), 10: (7.827, 2.465),
     15: (8.804, 2.550), 20: (9.397, 2.661),
 }  # fmt: skip
-"""Pulses: mean and standard deviation in uS (Nandakumar 2018 fit, clipped to [0.1, 20] uS; facts 1.1)."""
+"""Pulses: mean and standard deviation in uS (Nandakumar 2018 fit, clipped to [0.1, 20] uS)."""
 UNCLIPPED = {
     1: (1.925, 1.733), 2: (3.292, 2.143), 3: (4.337, 2.329), 5: (5.805, 2.457), 10: (7.759, 2.492),
     15: (8.767, 2.571), 20: (9.38, 2.694),
@@ -299,6 +299,6 @@ def test_pcm_programming_sets_the_pulse_count_by_the_inverse_mean_curve():
 
 @pytest.mark.parametrize(("conductance", "share"), [(10.0, 0.043), (1.0, 0.16)])
 def test_pcm_read_noise_is_the_published_share(conductance, share):
-    """0.03 G + 0.13 uS: 4.3 % at 10 uS and 16 % at 1 uS (srnn-pcm; facts 1.3)."""
+    """0.03 G + 0.13 uS: 4.3 % at 10 uS and 16 % at 1 uS (srnn-pcm)."""
     law = devices.load(PCM)
     assert law.kernels.read_sigma(np.float32(conductance), law.params()) / conductance == pytest.approx(share)

@@ -15,7 +15,7 @@ from neurosim.devices import programmed, pulse_response
 
 
 def test_soft_bounds_mean_follows_the_closed_form():
-    """G_n = b + (G_0 - b)(1 - step / bound)^n without noise (facts 2.1), up and down."""
+    """G_n = b + (G_0 - b)(1 - step / bound)^n without noise, up and down."""
     law = quiet()
     up = (pulse_response(law, [1] * 40, 1)[:, 0] - law.g_rest_uS) / law.span_uS
     down = (pulse_response(law, [-1] * 40, 1)[:, 0] - law.g_rest_uS) / law.span_uS
@@ -63,7 +63,7 @@ def test_soft_bounds_alternating_pulses_converge_to_rest():
 
 
 def test_soft_bounds_symmetry_point_of_each_device_follows_its_own_steps_and_bounds():
-    """w* = (s_up - s_dn) / (s_up / b_max - s_dn / b_min) for each device (facts 2.1), within 1 % of the span."""
+    """w* = (s_up - s_dn) / (s_up / b_max - s_dn / b_min) for each device, within 1 % of the span."""
     law = quiet(
         FINE, step_spread=0.1, asymmetry_spread=0.1, state_max_spread=0.1, state_min_spread=0.1, step=0.004
     )

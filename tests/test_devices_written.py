@@ -93,19 +93,13 @@ DRIFT = {
 """Card: reading time after programming, s; mean and standard deviation of nu at g = G / G_max (aihwkit)."""
 
 
-BETWEEN_NODES = pytest.mark.xfail(
-    strict=True,
-    reason="the table has no nodes where the published clips end: 2 to 5 % off near g = 0.02 and 0.28",
-)
-
-
 @pytest.mark.parametrize(
     ("name", "g"),
     [
         *((name, g) for name in DRIFT for g in (0.05, 0.1, 0.2, 0.5, 1.0)),
         (JOSHI, 0.01),
         (HERMES_1, 0.01),
-        pytest.param(HERMES_2, 0.01, marks=BETWEEN_NODES),
+        (HERMES_2, 0.01),
     ],
 )
 def test_drift_exponents_by_state_are_the_published_ones(name, g):
@@ -129,8 +123,8 @@ def test_drift_exponents_by_state_are_the_published_ones(name, g):
     [
         *((name, "exponent") for name in DRIFT),
         (JOSHI, "sigma"),
-        pytest.param(HERMES_1, "sigma", marks=BETWEEN_NODES),
-        pytest.param(HERMES_2, "sigma", marks=BETWEEN_NODES),
+        (HERMES_1, "sigma"),
+        (HERMES_2, "sigma"),
     ],
 )
 def test_drift_tables_follow_the_published_formulas_between_their_nodes(name, table):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neurosim.core.protocols import LocalUpdate, Precision
+from neurosim.rules.softhebb import LARGEST_NORM_SQUARED
 
 TensorState = dict[str, Tensor]
 
@@ -57,7 +58,7 @@ class SoftHebbTwin:
         hebbian = (post * (overlap @ post)).sum(dim=-2)
         r2 = state["norm_squared"]
         step = hebbian - 2 * decay * decay + decay * decay * r2
-        state["norm_squared"] = torch.clamp(r2 + (2 * decay * (1 - r2) + step), min=0)
+        state["norm_squared"] = torch.clamp(r2 + (2 * decay * (1 - r2) + step), 0, LARGEST_NORM_SQUARED)
         pre: Any = x
         return LocalUpdate(pre, post, decay)
 
