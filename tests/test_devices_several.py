@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import PCM, check_mean, check_std, fresh, give
+from helpers import PCM, check_mean, check_std, fresh, give, quiet_pcm
 
-from neurosim import devices
+from neurosim import Crossbar, WritePath, devices
+from neurosim.core.errors import CapabilityError, ConfigError, InputError
 from neurosim.devices import pulse_response
+from neurosim.reference.twin.crossbar import TorchCrossbar
 
 
 def cell_of(count: int) -> object:
@@ -49,3 +51,55 @@ def test_read_noise_of_a_cell_is_that_of_all_its_devices():
     law = cell_of(4)
     sigma = law.kernels.read_sigma(np.float32(20.0), law.params())
     assert sigma == pytest.approx(2 * (0.03 * 5 + 0.13), rel=1e-6)
+
+
+@pytest.mark.parametrize(("field", "change"), [("potentiate_every", 1), ("depress_every", -1)])
+@pytest.mark.parametrize("mode", ["accumulate", "mixed"])
+def test_a_counter_gives_changes_in_its_direction_in_every_third_update(field, change, mode):
+    array = Crossbar((6, 4), quiet_pcm(), write=WritePath(refresh=None, **{field: 3}))
+    pre, post = np.ones((1, 6)), np.full((1, 4), change * 0.75 / 11.9 * 1.0001)
+    given = [array.update(pre, post, mode=mode) for _ in range(6)]
+    once = 24 if mode == "accumulate" else 72
+    assert given == [0, 0, once, 0, 0, once]
+    other = [array.update(pre, -post, mode="accumulate") for _ in range(3)]
+    assert other == [24, 24, 24]
+
+
+def test_counters_that_would_leave_a_device_out_are_refused():
+    with pytest.raises(InputError, match="without common divisor"):
+        Crossbar(
+            (4, 3), devices.load(PCM).with_parameters(devices_per_cell=4.0), write=WritePath(depress_every=6)
+        )
+    with pytest.raises(ConfigError, match="without common divisor"):
+        devices.load(PCM).with_parameters(devices_per_cell=4.0, selection_step=2.0)
+
+
+def test_each_update_pulses_one_device_and_all_have_their_turn():
+    law = quiet_pcm(devices_per_cell=3.0)
+    array = Crossbar((5, 4), law)
+    pre, post = np.ones((1, 5)), np.full((1, 4), 0.75 / (3 * 11.9) * 1.0001)
+    moved = []
+    for _ in range(6):
+        before = array.snapshot()["state.each conductance"]
+        array.update(pre, post)
+        after = array.snapshot()["state.each conductance"]
+        moved.append((after != before).reshape(-1, 2, 3)[:, 0].mean(axis=0))
+    np.testing.assert_array_equal(np.array(moved[:3]), np.array(moved[3:]))
+    np.testing.assert_array_equal(np.sum(moved[:3], axis=0), [1, 1, 1])
+    np.testing.assert_array_equal(np.sum(moved[0]), 1)
+
+
+def test_an_array_of_such_cells_reads_the_sum_and_resumes():
+    law = devices.load(PCM).with_parameters(devices_per_cell=3.0)
+    array, twin = (Crossbar((5, 4), law, seed=2) for _ in "ab")
+    array.program(np.full((5, 4), 0.4))
+    array.update(np.ones((1, 5)), np.full((1, 4), 0.1))
+    each = array.snapshot()["state.each conductance"].reshape(5, 8, 3)
+    np.testing.assert_allclose(array.conductance_uS(), each.sum(axis=2), rtol=1e-6)
+    twin.restore(array.snapshot())
+    for one in (array, twin):
+        one.advance(100.0)
+        one.update(np.ones((1, 5)), np.full((1, 4), 0.1))
+    np.testing.assert_array_equal(array.conductance_uS(), twin.conductance_uS())
+    with pytest.raises(CapabilityError, match="devices_per_cell"):
+        TorchCrossbar((5, 4), law)

@@ -156,6 +156,10 @@ class WritePath(Frozen):
     mapping: Mapping = "pair"
     """Pair: both devices of a weight learn. Reference: the minus device is written once, to the middle of the
     window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2)."""
+    potentiate_every: int = Field(1, ge=1)
+    """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
+    depress_every: int = Field(1, ge=1)
+    """The same of changes down; where RESET is abrupt, a rare one stands for many gradual steps."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
     """Length of the stochastic pulse train of one sample in `online` mode."""
 

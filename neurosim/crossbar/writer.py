@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.config import Periphery, WritePath
-from neurosim.core.errors import CapabilityError
+from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
@@ -45,6 +46,15 @@ def drive(device: Device, reference: bool) -> Drive:
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
+def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
+    several = round(device.cell_window_uS[1] / device.g_max_uS)
+    if math.gcd(several, every) > 1:
+        raise InputError(
+            f"write.{field} = {every}: with {several} devices a cell some would never be pulsed, because both "
+            "counters follow the number of the update; choose numbers without common divisor"
+        )
+
+
 class Writer:
     """Updates of one array. Holds a block of change for each thread, the neurons' pending decay, and,
     once `mixed` has been used, one digital accumulator per synapse."""
@@ -77,6 +87,8 @@ class Writer:
         self.refresher: Refresher | None = None
         if write.refresh and self.drive == ONE_SIDED:
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
+        for field in ("potentiate_every", "depress_every"):
+            _every_device_has_its_turn(device, field, getattr(write, field))
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         self.most = write.pulse_limit or NO_LIMIT
@@ -91,6 +103,10 @@ class Writer:
         if decay is not None:
             self.pending_decay += decay
         due = _NO_COLUMNS if decay is None else self._due_columns()
+        self.drive = self.drive._replace(
+            up=np.int32(event % self.config.potentiate_every == 0),
+            down=np.int32(event % self.config.depress_every == 0),
+        )
         if mode == "online":
             self._trains(pre, post, event)
             if due.size:

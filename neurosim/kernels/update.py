@@ -31,6 +31,10 @@ class Drive(NamedTuple):
     """on the minus device for a change up,"""
     minus_down: np.int32
     """and for a change down."""
+    up: np.int32 = np.int32(1)
+    """Whether changes up have their turn in this update (1), or are withheld (0);"""
+    down: np.int32 = np.int32(1)
+    """the same of changes down."""
 
 
 _NONE, _ONE, _ALL = np.int32(0), np.int32(1), np.int32(2**31 - 1)
@@ -147,15 +151,21 @@ def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, e
 
 
 @inlined
+def turn(up: Any, drive: Any) -> Any:
+    """One if a change in that direction has its turn, else zero."""
+    return drive.up if up else drive.down
+
+
+@inlined
 def plus_count(up: Any, first: Any, drive: Any) -> Any:
     """Pulses on the plus device of a pair for a change of so many."""
-    return first if up else -min(first, drive.plus_down)
+    return turn(up, drive) * (first if up else -min(first, drive.plus_down))
 
 
 @inlined
 def minus_count(up: Any, second: Any, drive: Any) -> Any:
     """Pulses on the minus device of a pair for a change of so many."""
-    return -min(second, drive.minus_up) if up else min(second, drive.minus_down)
+    return turn(up, drive) * (-min(second, drive.minus_up) if up else min(second, drive.minus_down))
 
 
 @jit
@@ -181,7 +191,7 @@ def accumulator_counts(
     """Add a row's change to its digital accumulator and take out up to `most` whole pulses (Nandakumar 2020)."""
     for col in range(change.size):
         total = accumulator[row, col] + change[col]
-        whole = np.trunc(min(max(total, -most), most))
+        whole = np.trunc(min(max(total, -most), most)) * turn(total > _ZERO, drive)
         accumulator[row, col] = total - whole
         n = np.int32(abs(whole))
         counts[0, col] = plus_count(whole > _ZERO, n, drive)

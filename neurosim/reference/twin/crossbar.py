@@ -103,6 +103,10 @@ class TorchCrossbar:
         self.count = len(seeds)
         self._tally = Tally(self.count, self.on)
         self._cells = TwinCells(self.shape, self.device, seeds, name, self.write, precision, self.on)
+        if max(self.write.potentiate_every, self.write.depress_every) > 1:
+            raise CapabilityError(
+                "write.potentiate_every and depress_every: the torch backend gives every change; use numba"
+            )
         if self.write.programming.mode != "statistics":
             raise CapabilityError(
                 f"programming.mode = '{self.write.programming.mode}': the torch backend programs by "
