@@ -1,9 +1,13 @@
-"""Likelihood of a pulse trace: what is seen is the persistent conductance plus noise of its own at each pulse.
+"""What each read of a pulse trace should be, given those before it, and how sure that is.
 
-A Gaussian filter follows the persistent conductance of one device through its pulses. A pulse moves it by a
-mean step that depends on it, with cycle-to-cycle noise, and clips it at the device's bounds (the moments of a
-clipped normal); a read adds write noise, drawn anew at each pulse. Without clipping and for steps that are
-linear in the conductance this is Kalman's filter, and exact.
+A filter follows the persistent conductance of one device through its pulses. A pulse moves it by a mean step
+that depends on it, with cycle-to-cycle noise, and stops it at the device's bounds (mean and variance of a
+normal stopped there); a read adds write noise, drawn anew at each pulse. Away from the bounds, with steps
+linear in the conductance, this is Kalman's filter.
+
+A device's own numbers are those that predict its reads best, squares of errors being divided by the variance
+expected (weighted least squares). The variance itself is left out of this: near a bound a likelihood would take
+a chance lack of scatter for a bound.
 """
 
 from __future__ import annotations
@@ -33,19 +37,17 @@ def _cdf(z: float) -> float:
 
 
 @jit
-def clipped(mean: float, variance: float, low: float, high: float) -> Any:
-    """Mean and variance of a normal clipped to [low, high]."""
+def stopped(mean: float, variance: float, low: float, high: float) -> Any:
+    """Mean and variance of a normal that is stopped at low and at high."""
     sigma = math.sqrt(variance)
     if sigma <= 0.0:
         return min(max(mean, low), high), 0.0
     a, b = (low - mean) / sigma, (high - mean) / sigma
     if a < -_FAR and b > _FAR:
         return mean, variance
-    below, above = _cdf(a), _cdf(-b)
+    below, above, fa, fb = _cdf(a), _cdf(-b), _phi(a), _phi(b)
     inside = max(1.0 - below - above, 0.0)
-    fa, fb = _phi(a), _phi(b)
     first = low * below + high * above + mean * inside + sigma * (fa - fb)
-    # central second moment, term by term, so that nothing large cancels
     second = (low - first) ** 2 * below + (high - first) ** 2 * above
     second += ((mean - first) ** 2 + variance) * inside
     second += sigma * fa * (mean + low - 2 * first) - sigma * fb * (mean + high - 2 * first)
@@ -54,7 +56,7 @@ def clipped(mean: float, variance: float, low: float, high: float) -> Any:
 
 @jit
 def innovations(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, out: Any) -> None:
-    """Fill `out` (2, n) with what each read adds to what was expected, and its variance (0: nothing expected).
+    """Fill `out` (2, n) with how far each read is from what was expected, and the variance (0 at starts).
 
     `own` are the device's four numbers, `shared` (log cycle-to-cycle, log write noise in uS, curve ...);
     move(g, up, own, shared, origin) returns the mean change of a pulse and the noise of one unit.
@@ -73,7 +75,7 @@ def innovations(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move
         ahead, _ = move(mean + tiny, up, own, shared, origin)
         slope = 1.0 + (ahead - change) / tiny
         noise *= cycle
-        mean, variance = clipped(mean + change, slope * slope * variance + noise * noise, low, high)
+        mean, variance = stopped(mean + change, slope * slope * variance + noise * noise, low, high)
         total = variance + write
         out[0, k], out[1, k] = seen[k] - mean, total
         gain = variance / total
@@ -92,74 +94,99 @@ def log_likelihood(out: Any) -> float:
 
 
 @jit
-def scoring(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any) -> Any:
-    """Log-likelihood of one device, its gradient and Fisher information in (own, shared)."""
-    n, size = seen.size, own.size + shared.size
-    here, ahead, behind = np.empty((2, n)), np.empty((2, n)), np.empty((2, n))
-    slopes = np.empty((size, 2, n))
-    innovations(own, shared, origin, seen, sign, move, here)
-    for j in range(size):
+def slopes(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, first: int, last: int) -> Any:
+    """Derivatives (last - first, 2, n) of innovations and variances in some of (own, shared)."""
+    found = np.empty((last - first, 2, seen.size))
+    ahead, behind = np.empty((2, seen.size)), np.empty((2, seen.size))
+    for j in range(first, last):
+        moved, also = own.copy(), shared.copy()
         for side in range(2):
-            moved, also = own.copy(), shared.copy()
-            step = _STEP if side == 0 else -_STEP
+            step = _STEP if side == 0 else -2 * _STEP
             if j < own.size:
                 moved[j] += step
             else:
                 also[j - own.size] += step
             innovations(moved, also, origin, seen, sign, move, ahead if side == 0 else behind)
-        for k in range(n):
-            slopes[j, 0, k] = (ahead[0, k] - behind[0, k]) / (2 * _STEP)
-            slopes[j, 1, k] = (ahead[1, k] - behind[1, k]) / (2 * _STEP)
-    gradient, information = np.zeros(size), np.zeros((size, size))
+        found[j - first] = (ahead - behind) / (2 * _STEP)
+    return found
+
+
+@jit
+def _squares(found: Any, weights: Any) -> Any:
+    """Weighted products (m, m) of slopes of innovations."""
+    size, n = found.shape[0], weights.size
+    matrix = np.zeros((size, size))
     for k in range(n):
-        total = here[1, k]
-        if total <= 0.0:
-            continue
-        error = here[0, k]
-        for i in range(size):
-            ei, si = slopes[i, 0, k], slopes[i, 1, k]
-            gradient[i] -= error * ei / total + 0.5 * si / total * (1.0 - error * error / total)
-            for j in range(i + 1):
-                both = ei * slopes[j, 0, k] / total + 0.5 * si * slopes[j, 1, k] / (total * total)
-                information[i, j] += both
+        if weights[k] > 0.0:
+            for i in range(size):
+                for j in range(i + 1):
+                    matrix[i, j] += found[i, 0, k] * found[j, 0, k] / weights[k]
     for i in range(size):
         for j in range(i):
-            information[j, i] = information[i, j]
-    return log_likelihood(here), gradient, information
+            matrix[j, i] = matrix[i, j]
+    return matrix
 
 
 @jit
 def fit_own(
     start: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, centre: Any, stiffness: Any
 ) -> Any:
-    """Most likely numbers of one device by damped scoring, given the shared ones.
+    """A device's own numbers by weighted least squares, given the shared ones; and their information.
 
     `stiffness` holds each number weakly at `centre`, for what the trace does not tell.
     """
-    own, damping = start.copy(), 1e-3
-    value, gradient, information = scoring(own, shared, origin, seen, sign, move)
-    value -= 0.5 * np.sum(stiffness * (own - centre) ** 2)
-    out = np.empty((2, seen.size))
+    own, damping, n = start.copy(), 1e-3, seen.size
+    here, there = np.empty((2, n)), np.empty((2, n))
     for _ in range(60):
-        pull = gradient[: own.size] - stiffness * (own - centre)
-        matrix = information[: own.size, : own.size] + np.diag(stiffness)
-        step = np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), pull)
-        largest = np.max(np.abs(step))
-        if largest > 0.5:
-            step *= 0.5 / largest
-        innovations(own + step, shared, origin, seen, sign, move, out)
-        reached = log_likelihood(out) - 0.5 * np.sum(stiffness * (own + step - centre) ** 2)
-        if reached >= value - 1e-10:
-            small = reached - value < 1e-6 and largest < 1e-4
-            own = own + step
-            value, gradient, information = scoring(own, shared, origin, seen, sign, move)
-            value -= 0.5 * np.sum(stiffness * (own - centre) ** 2)
-            damping = max(damping * 0.2, 1e-9)
-            if small:
+        innovations(own, shared, origin, seen, sign, move, here)
+        found = slopes(own, shared, origin, seen, sign, move, 0, own.size)
+        pull = -stiffness * (own - centre)
+        value = 0.5 * np.sum(stiffness * (own - centre) ** 2)
+        for k in range(n):
+            if here[1, k] > 0.0:
+                value += 0.5 * here[0, k] ** 2 / here[1, k]
+                for i in range(own.size):
+                    pull[i] -= found[i, 0, k] * here[0, k] / here[1, k]
+        matrix = _squares(found, here[1]) + np.diag(stiffness)
+        done = True
+        for _ in range(12):
+            step = np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), pull)
+            largest = np.max(np.abs(step))
+            if largest > 0.4:
+                step *= 0.4 / largest
+            innovations(own + step, shared, origin, seen, sign, move, there)
+            reached = 0.5 * np.sum(stiffness * (own + step - centre) ** 2)
+            for k in range(n):
+                if here[1, k] > 0.0:
+                    reached += 0.5 * there[0, k] ** 2 / here[1, k]
+            if reached <= value:
+                own = own + step
+                damping = max(damping * 0.2, 1e-7)
+                done = value - reached < 1e-6
                 break
-        else:
             damping *= 6.0
-            if damping > 1e8:
-                break
-    value += 0.5 * np.sum(stiffness * (own - centre) ** 2)
-    return own, value, gradient, information
+        if done:
+            break
+    innovations(own, shared, origin, seen, sign, move, here)
+    found = slopes(own, shared, origin, seen, sign, move, 0, own.size)
+    return own, log_likelihood(here), _squares(found, here[1]) + np.diag(stiffness)
+
+
+@jit
+def shared_score(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any) -> Any:
+    """Gradient and Fisher information of one device's likelihood in the shared numbers, its own being given."""
+    n, size = seen.size, shared.size
+    here = np.empty((2, n))
+    innovations(own, shared, origin, seen, sign, move, here)
+    found = slopes(own, shared, origin, seen, sign, move, own.size, own.size + size)
+    gradient, matrix = np.zeros(size), _squares(found, here[1])
+    for k in range(n):
+        total = here[1, k]
+        if total > 0.0:
+            for i in range(size):
+                change = found[i, 1, k] / total
+                gradient[i] -= here[0, k] * found[i, 0, k] / total
+                gradient[i] -= 0.5 * change * (1.0 - here[0, k] ** 2 / total)
+                for j in range(size):
+                    matrix[i, j] += 0.5 * change * found[j, 1, k] / total
+    return gradient, matrix
