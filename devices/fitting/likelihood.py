@@ -62,24 +62,28 @@ class _Problem:
         return np.array(own), np.array(value), np.array(information)
 
     def scores(self, shared: Values, own: Values, at: list[int]) -> tuple[Values, Values]:
-        """Return each device's score (devices, free) of the shared numbers, and the information of all.
-
-        The score is that of the likelihood restricted to what the devices' own numbers leave over (Cox & Reid,
-        J. R. Stat. Soc. B 49, 1987), as n - p takes the place of n in a variance.
-        """
+        """Return each device's score (devices, free) of the shared numbers, and the information of all."""
 
         def one(k: int) -> Any:
             seen, sign = self.traces[k].conductance_uS, self.traces[k].sign
             return shared_score(own[k], shared, self.origin, seen, sign, self.move)
 
         gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
-        spent = np.zeros((len(own), len(at)))
+        return gradient[:, at], matrix.sum(axis=0)[np.ix_(at, at)]
+
+    def spent(self, shared: Values, own: Values, at: list[int]) -> Values:
+        """Return what fitting the devices' own numbers takes from each score (devices, free).
+
+        The likelihood is restricted to what they leave over (Cox & Reid, J. R. Stat. Soc. B 49, 1987), as n - p
+        takes the place of n in a variance.
+        """
+        found = np.zeros((len(own), len(at)))
         for column, k in enumerate(at):
             nudge = np.zeros(len(shared))
             nudge[k] = _NUDGE
             ends = [np.linalg.slogdet(self.fit(shared + side * nudge, own)[2])[1] for side in (1, -1)]
-            spent[:, column] = -(ends[0] - ends[1]) / (4 * _NUDGE)
-        return gradient[:, at] + spent, matrix.sum(axis=0)[np.ix_(at, at)]
+            found[:, column] = -(ends[0] - ends[1]) / (4 * _NUDGE)
+        return found
 
 
 def fit_devices(
@@ -97,9 +101,13 @@ def fit_devices(
     """
     problem, at = _Problem(traces, move, origin, own), list(free)
     shared = shared.copy()
-    for _ in range(30):
+    spent = np.zeros((len(own), len(at)))
+    for turn in range(30):
         own, value, information = problem.fit(shared, own)
+        if turn == 0:
+            spent = problem.spent(shared, own, at)
         score, matrix = problem.scores(shared, own, at)
+        score = score + spent
         step = np.linalg.lstsq(matrix, score.sum(axis=0), rcond=1e-10)[0] if at else np.zeros(0)
         if float(np.abs(score.sum(axis=0) @ step)) < 1e-3:
             break
