@@ -201,6 +201,35 @@ def validate(
         raise typer.Exit(1)
 
 
+@app.command("fit")
+def fit_command(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA.csv...")],
+    model: Annotated[str | None, typer.Option(help="Law to fit; default all that can be, ranked.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="CARD.toml", help="Default: DATA.toml, here.")
+    ] = None,
+    read_voltage: Annotated[float | None, typer.Option(help="Volt; columns hold currents.")] = None,
+    write_voltage: Annotated[float | None, typer.Option(help="Volt, of a write pulse.")] = None,
+    write_time: Annotated[float | None, typer.Option(help="Seconds, of a write pulse.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
+    from neurosim.devices.fitting import fit, to_toml
+    from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
+    from neurosim.study.store import write_json, write_text
+
+    card = out or Path(f"{data[0].stem}.toml")
+    if card.suffix != ".toml":
+        raise ConfigError(f"--out {card}: expected a name that ends in .toml")
+    found = fit(data, model, read_voltage, write_voltage, write_time, card.stem)
+    write_text(card, to_toml(found.card))
+    figure = write_fit_sheet(found, card.with_suffix(".svg"))
+    if json_file is not None:
+        write_json(json_file, fit_numbers(found))
+    _console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
+    print(f"card: {card}\nfigure: {figure}")
+
+
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An --out folder of compare.")],

@@ -1,0 +1,21 @@
+"""Fitting device laws to measured data: pulses, programming errors, drift."""
+
+from neurosim.devices.fitting.fit import Fit, fit, to_toml
+from neurosim.devices.fitting.population import Estimate, Population, population
+from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Trace, read_tables
+
+__all__ = [
+    "Drift",
+    "Estimate",
+    "Fit",
+    "LawFit",
+    "Population",
+    "Programming",
+    "Pulses",
+    "Trace",
+    "fit",
+    "population",
+    "read_tables",
+    "to_toml",
+]

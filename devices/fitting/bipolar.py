@@ -12,7 +12,7 @@ from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.likelihood import Devices, fit_devices
 from neurosim.devices.fitting.population import Estimate, Values, jackknife, population, student
 from neurosim.devices.fitting.result import LawFit
-from neurosim.devices.fitting.tables import Pulses, Trace
+from neurosim.devices.fitting.tables import FEWEST_PULSES, Pulses, Trace
 from neurosim.kernels.jit import jit
 
 UP, DOWN, REACH_UP, REACH_DOWN = range(4)
@@ -36,8 +36,8 @@ def soft_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
 
 def soft_bounds(pulses: Pulses) -> LawFit:
     """Fit `soft-bounds`; raises `CapabilityError` if the data cannot tell its parameters."""
-    if not (pulses.has(1) and pulses.has(-1)):
-        raise CapabilityError(f"soft-bounds needs pulses of both polarities; {pulses.source} has one")
+    if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
+        raise CapabilityError(f"soft-bounds needs {FEWEST_PULSES} pulses of each polarity of every device")
     alive, corrupt = _responding(pulses.traces)
     origin, own = _start(alive)
     shared, free = _first_noise(alive), [CYCLE, WRITE]

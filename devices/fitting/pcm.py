@@ -10,7 +10,7 @@ from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.maximum import clipped_normal, ends, maximise
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values
 from neurosim.devices.fitting.result import LawFit
-from neurosim.devices.fitting.tables import Pulses
+from neurosim.devices.fitting.tables import FEWEST_PULSES, Pulses
 
 NAMES = (
     "mean_slope", "mean_offset_uS", "mean_first_uS", "sigma_slope", "sigma_offset_uS", "sigma_first_uS",
@@ -22,8 +22,8 @@ _LEAST = 1e-6
 
 def pcm_accumulative(pulses: Pulses) -> LawFit:
     """Fit `pcm-accumulative`; a run must start with a fresh RESET. Raises `CapabilityError` if it cannot."""
-    if not pulses.has(1):
-        raise CapabilityError(f"pcm-accumulative needs SET pulses; {pulses.source} has none")
+    if pulses.fewest(1) < FEWEST_PULSES:
+        raise CapabilityError(f"pcm-accumulative needs {FEWEST_PULSES} SET pulses of every device")
     before, after, number, device, resets = _steps(pulses)
     if number.max() < 5:
         raise CapabilityError("pcm-accumulative needs at least 5 SET pulses in a row")

@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 SMALLEST_S, LARGEST_S = 1e-12, 1e-1
 """Conductances outside are taken for a wrong unit."""
 FEWEST_PULSES = 10
-"""Of one polarity, for each device."""
+"""For each device, of one polarity at least; of each polarity that a law needs."""
 _UP = {"1", "+1", "set", "up", "p", "ltp", "potentiation", "+"}
 _DOWN = {"-1", "reset", "down", "d", "ltd", "depression", "-"}
 _START = {"", "0", "none", "start", "read"}
@@ -46,9 +46,9 @@ class Pulses:
         """Number of pulses whose effect was seen."""
         return int(sum(np.count_nonzero(trace.sign) for trace in self.traces))
 
-    def has(self, sign: int) -> bool:
-        """Whether there are pulses of that polarity."""
-        return any((trace.sign == sign).any() for trace in self.traces)
+    def fewest(self, sign: int) -> int:
+        """Pulses of that polarity that the device with the fewest was given."""
+        return min(int(np.count_nonzero(trace.sign == sign)) for trace in self.traces)
 
 
 @dataclass(frozen=True)
@@ -241,14 +241,12 @@ def _sign(file: Path, line: int, text: str) -> int:
 
 def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
     for trace in traces:
-        for sign, name in ((1, "SET"), (-1, "RESET")):
-            count = int(np.count_nonzero(trace.sign == sign))
-            if 0 < count < FEWEST_PULSES:
-                raise DataError(
-                    f"{source}: device {trace.device} has {count} {name} pulses; at least {FEWEST_PULSES} are needed"
-                )
-        if not trace.sign.any():
-            raise DataError(f"{source}: device {trace.device} has no pulse whose effect was seen")
+        most = max(int(np.count_nonzero(trace.sign == sign)) for sign in (1, -1))
+        if most < FEWEST_PULSES:
+            raise DataError(
+                f"{source}: device {trace.device} has {most} pulses of one polarity; "
+                f"at least {FEWEST_PULSES} whose effect was seen are needed"
+            )
     return Pulses(tuple(traces), source)
 
 

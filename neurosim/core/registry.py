@@ -13,6 +13,7 @@ KINDS = {
     "rule": "neurosim.rules",
     "card folder": "neurosim.cards",
     "loader": "neurosim.loaders",
+    "law fitter": "neurosim.fitters",
     "law twin": "neurosim.law_twins",
     "rule twin": "neurosim.rule_twins",
 }

@@ -33,7 +33,8 @@ Scalar = float | np.floating[Any]
 
 def _compiled_sources() -> list[Path]:
     package = Path(__file__).resolve().parents[1]
-    folders = (package / "kernels", package / "devices", package / "rules", package / "crossbar")
+    names = ("kernels", "devices", "devices/fitting", "rules", "crossbar")
+    folders = (package / name for name in names)
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     for entry in entry_points(group="neurosim.laws"):
         if not entry.module.startswith("neurosim."):
