@@ -174,19 +174,19 @@ def fit_own(
 
 @jit
 def shared_score(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any) -> Any:
-    """Gradient and Fisher information of one device's likelihood in the shared numbers, its own being given."""
-    n, size = seen.size, shared.size
+    """Gradient of one device's likelihood in the shared numbers, and the Fisher information (own, shared)."""
+    n, size, first = seen.size, shared.size, own.size
     here = np.empty((2, n))
     innovations(own, shared, origin, seen, sign, move, here)
-    found = slopes(own, shared, origin, seen, sign, move, own.size, own.size + size)
+    found = slopes(own, shared, origin, seen, sign, move, 0, first + size)
     gradient, matrix = np.zeros(size), _squares(found, here[1])
     for k in range(n):
         total = here[1, k]
         if total > 0.0:
-            for i in range(size):
+            for i in range(first, first + size):
                 change = found[i, 1, k] / total
-                gradient[i] -= here[0, k] * found[i, 0, k] / total
-                gradient[i] -= 0.5 * change * (1.0 - here[0, k] ** 2 / total)
-                for j in range(size):
+                gradient[i - first] -= here[0, k] * found[i, 0, k] / total
+                gradient[i - first] -= 0.5 * change * (1.0 - here[0, k] ** 2 / total)
+                for j in range(first, first + size):
                     matrix[i, j] += 0.5 * change * found[j, 1, k] / total
     return gradient, matrix

@@ -18,7 +18,7 @@ MANY_DEVICES = 10
 """From here on the scatter of scores between devices is used beside the information matrix."""
 _LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
 """Standard deviations of the weak hold on each device's logarithms."""
-_NUDGE = 0.02
+_NUDGE, _MOVED = 0.02, 0.05
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Devices:
         """Return the exponential of a shared number with its interval."""
         n = len(self.own)
         width = student(n) if n >= MANY_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
-        low, middle, high = np.exp(self.shared[k] + width * self.shared_error[k] * np.array([-1, 0, 1]))
+        half = min(width * self.shared_error[k], 100.0)
+        low, middle, high = np.exp(self.shared[k] + half * np.array([-1, 0, 1]))
         return Estimate(float(middle), float(low), float(high))
 
 
@@ -62,14 +63,21 @@ class _Problem:
         return np.array(own), np.array(value), np.array(information)
 
     def scores(self, shared: Values, own: Values, at: list[int]) -> tuple[Values, Values]:
-        """Return each device's score (devices, free) of the shared numbers, and the information of all."""
+        """Return each device's score (devices, free) of the shared numbers, and the information of all.
+
+        The devices' own numbers being fitted, what they take of the information is left out.
+        """
 
         def one(k: int) -> Any:
             seen, sign = self.traces[k].conductance_uS, self.traces[k].sign
             return shared_score(own[k], shared, self.origin, seen, sign, self.move)
 
         gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
-        return gradient[:, at], matrix.sum(axis=0)[np.ix_(at, at)]
+        columns = [OWN + k for k in at]
+        inner = matrix[:, :OWN, :OWN] + np.diag(_LOOSE**-2.0)
+        cross = matrix[:, :OWN, columns]
+        left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ np.linalg.solve(inner, cross)
+        return gradient[:, at], left.sum(axis=0)
 
     def spent(self, shared: Values, own: Values, at: list[int]) -> Values:
         """Return what fitting the devices' own numbers takes from each score (devices, free).
@@ -101,11 +109,11 @@ def fit_devices(
     """
     problem, at = _Problem(traces, move, origin, own), list(free)
     shared = shared.copy()
-    spent = np.zeros((len(own), len(at)))
-    for turn in range(30):
+    spent, spent_at = np.zeros((len(own), len(at))), np.full(len(shared), np.inf)
+    for _ in range(40):
         own, value, information = problem.fit(shared, own)
-        if turn == 0:
-            spent = problem.spent(shared, own, at)
+        if at and np.abs(shared - spent_at).max() > _MOVED:
+            spent, spent_at = problem.spent(shared, own, at), shared.copy()
         score, matrix = problem.scores(shared, own, at)
         score = score + spent
         step = np.linalg.lstsq(matrix, score.sum(axis=0), rcond=1e-10)[0] if at else np.zeros(0)

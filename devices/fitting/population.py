@@ -37,8 +37,8 @@ class Estimate:
     def widened(self, relative_error: float) -> Estimate:
         """Return the estimate divided by a number that is itself known to a relative standard error."""
         extra = stats.norm.ppf((1 + COVERAGE) / 2) * relative_error
-        if self.value <= 0:
-            return Estimate(self.value, self.low, self.high * np.exp(extra))
+        if relative_error == 0 or self.value <= 0:
+            return self
         up = np.hypot(np.log(self.high / self.value), extra)
         down = np.hypot(np.log(self.value / self.low), extra) if self.low > 0 else np.inf
         return Estimate(self.value, float(self.value * np.exp(-down)), float(self.value * np.exp(up)))
@@ -112,3 +112,9 @@ def jackknife(number: Callable[[Values], Any], devices: int) -> tuple[Values, Va
     without = np.array([number(everyone - row) for row in np.eye(devices)])
     scatter = np.sum((without - without.mean(axis=0)) ** 2, axis=0)
     return np.asarray(number(everyone)), np.sqrt(scatter * (devices - 1) / devices)
+
+
+def proportion(count: int, total: int) -> Estimate:
+    """Return a share with Wilson's interval."""
+    found = stats.binomtest(count, total).proportion_ci(COVERAGE, method="wilson")
+    return Estimate(count / total, float(found.low), float(found.high))

@@ -1,0 +1,212 @@
+"""From devices fitted one by one to the parameters of a card: means and spreads over devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from neurosim.core.errors import CapabilityError
+from neurosim.devices.fitting.likelihood import Devices
+from neurosim.devices.fitting.population import (
+    COVERAGE,
+    FEWEST_DEVICES,
+    Estimate,
+    Population,
+    Values,
+    jackknife,
+    population,
+    proportion,
+    student,
+)
+from neurosim.devices.fitting.result import LawFit
+
+UP, DOWN, REACH_UP, REACH_DOWN = range(4)
+"""A device's numbers: logarithms of its steps at the origin and of its bounds' distances from it."""
+CYCLE, WRITE, SLOPE_UP, SLOPE_DOWN = range(4)
+"""Shared numbers: logarithms of cycle-to-cycle noise in steps, write noise in uS, slopes of the step per uS."""
+_VAGUE = 0.35
+"""A bound is known if the logarithm of its distance has a smaller standard error than this."""
+_NUDGE = 1e-5
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """Devices of one law of small steps, fitted."""
+
+    law: str
+    origin: float
+    devices: Devices
+    shared: dict[int, Estimate]
+    """Exponentials of the shared numbers that were seen."""
+    soft: bool
+    """Steps vanish at the device's own bounds."""
+    balanced: bool
+    """The origin is the symmetry point."""
+    seen: tuple[Values, ...]
+    """Conductances of each device, uS."""
+    corrupt: tuple[float, ...]
+    """Mean conductance of devices that do not answer to pulses."""
+
+    def rates(self, own: Values) -> tuple[Values, Values]:
+        """Share of each device's steps up and down that is lost for each uS from the origin."""
+        if self.soft:
+            return np.exp(-own[:, REACH_UP]), np.exp(-own[:, REACH_DOWN])
+        up, down = (self.shared[k].value if k in self.shared else 0.0 for k in (SLOPE_UP, SLOPE_DOWN))
+        return np.full(len(own), up), np.full(len(own), down)
+
+
+def balance(own: Values, rates: tuple[Values, Values], origin: float, weight: Values) -> float:
+    """Conductance at which the mean steps up and down are equal."""
+    up, down = np.exp(own[:, UP]), np.exp(own[:, DOWN])
+    return origin + float(weight @ (up - down) / (weight @ (up * rates[0] + down * rates[1])))
+
+
+def card_numbers(found: Stepping, observations: int) -> LawFit:
+    """Return the parameters of the card with their intervals; raises `CapabilityError` without bounds."""
+    devices = _Devices(found)
+    values, errors = devices.numbers_with_errors()
+    low, high, state_max, step_share, above, below, step = values
+    relative = errors / np.abs(values)
+    width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
+    over = {
+        name: Estimate(float(v), float(v - width * e), float(v + width * e))
+        for name, v, e in zip(("g_min_uS", "g_max_uS", "state_max", "step"), values, errors, strict=False)
+    }
+    fixed: dict[str, tuple[float, str]] = {"state_min": (float(state_max) - 2, "definition: state_max - 2")}
+    for name, bound, extreme in zip(("g_max_uS", "g_min_uS"), devices.bounds, ("largest", "smallest"), strict=True):
+        if bound is None:
+            fixed[name] = over.pop(name).value, f"mean of the {extreme} conductances seen, no bound was reached"
+    if not found.balanced:
+        fixed["state_max"] = over.pop("state_max").value, "definition: the origin is in the middle"
+
+    def put(name: str, estimate: Estimate | None, unit: float, error: float) -> None:
+        if estimate is not None and estimate.value != 0:
+            over[name] = estimate.times(1 / unit).widened(error)
+
+    put("step_spread_lognormal" if devices.lognormal else "step_spread", devices.steps.spread,
+        1.0 if devices.lognormal else step, 0.0 if devices.lognormal else relative[6])  # fmt: skip
+    for name, bound, distance, error in zip(
+        ("state_max_spread", "state_min_spread"), devices.bounds, (above, below), relative[4:], strict=False
+    ):
+        put(name, bound and bound.spread, distance, error)
+    put("asymmetry", devices.asymmetry, step, 0.0)
+    put("asymmetry_spread", devices.tilts.spread, step, relative[6])
+    put("cycle_to_cycle", found.shared.get(CYCLE), 1.0, 0.0)
+    put("write_noise", found.shared.get(WRITE), step, relative[6])
+    put("slope_up", found.shared.get(SLOPE_UP), 1 / above, relative[4])
+    put("slope_down", found.shared.get(SLOPE_DOWN), 1 / below, relative[5])
+    if found.corrupt:
+        over["corrupt_share"] = proportion(len(found.corrupt), devices.n + len(found.corrupt))
+        farthest = max(abs(g - found.origin) for g in found.corrupt) / (step / step_share)
+        fixed["corrupt_range"] = farthest, "largest distance of such a device from the origin"
+    return LawFit(
+        found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
+        found.devices.residuals, _typical(found, devices, over), devices.shown(),
+    )  # fmt: skip
+
+
+class _Devices:
+    """Steps and bounds over devices."""
+
+    def __init__(self, found: Stepping):
+        self.found, self.own, self.n = found, found.devices.own, len(found.devices.own)
+        covariance = found.devices.covariance
+        up, down, above, below = np.exp(self.own).T
+        error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))[:, REACH_UP:]
+        self.known = error < _VAGUE
+        told = self.known.sum(axis=0) >= max(1, self.n / 2)
+        if found.soft and not told.all():
+            raise CapabilityError("the steps of too few devices shrink towards a bound; give more pulses in a row")
+        self.reach_error = error * np.stack([above, below], axis=1)
+        self.ends_seen = np.array([[g.max() - found.origin, found.origin - g.min()] for g in found.seen])
+        self.bounds = [self._bound(k) if told[k] else None for k in (0, 1)]
+        a, b = covariance[:, UP, UP] * up**2, covariance[:, DOWN, DOWN] * down**2
+        both = 2 * covariance[:, UP, DOWN] * up * down
+        e_mean, e_gap = np.sqrt(np.maximum(a + b + both, 0)) / 2, np.sqrt(np.maximum(a + b - both, 0))
+        gap = population(up - down, e_gap).mean
+        clear = not found.balanced and not gap.low <= 0 <= gap.high
+        self.asymmetry = gap if clear else None
+        self.tilts = population((up - down) / 2, e_gap / 2)
+        steps = self._steps(self.own)
+        self.lognormal = _is_lognormal(steps)
+        self.steps = population(np.log(steps), e_mean / steps) if self.lognormal else population(steps, e_mean)
+
+    def _bound(self, side: int) -> Population:
+        at = self.known[:, side]
+        return population(np.exp(self.own[at, REACH_UP + side]), self.reach_error[at, side])
+
+    def _steps(self, own: Values) -> Values:
+        """Each device's step; with unequal directions the larger one's."""
+        mean: Values = (np.exp(own[:, UP]) + np.exp(own[:, DOWN])) / 2
+        return mean if self.asymmetry is None else mean + abs(self.asymmetry.value) / 2
+
+    def _reach(self, own: Values, weight: Values, side: int) -> float:
+        """Mean distance of a bound from the origin."""
+        bound, at = self.bounds[side], self.known[:, side]
+        if bound is None:
+            return float(weight @ self.ends_seen[:, side] / weight.sum())
+        share = bound.weights * weight[at]
+        return float(share @ np.exp(own[at, REACH_UP + side]) / share.sum())
+
+    def numbers(self, own: Values, weight: Values) -> Values:
+        """Lower and upper bound, state_max, step, distances of both bounds from rest, step in uS."""
+        found, share = self.found, self.steps.weights * weight
+        high = found.origin + self._reach(own, weight, 0)
+        low = found.origin - self._reach(own, weight, 1)
+        rest = balance(own, found.rates(own), found.origin, weight) if found.balanced else (high + low) / 2
+        steps = self._steps(own)
+        mean = share @ (np.log(steps) if self.lognormal else steps) / share.sum()
+        step = float(np.exp(mean)) if self.lognormal else float(mean)
+        half = (high - low) / 2
+        return np.array([low, high, (high - rest) / half, step / half, high - rest, rest - low, step])
+
+    def numbers_with_errors(self) -> tuple[Values, Values]:
+        """The same with standard errors: by the jackknife over devices, or of each device's own errors."""
+        if self.n >= FEWEST_DEVICES:
+            return jackknife(lambda weight: self.numbers(self.own, weight), self.n)
+        everyone = np.ones(self.n)
+        values, variance = self.numbers(self.own, everyone), 0.0
+        for k in range(self.n):
+            slope = np.empty((len(values), self.own.shape[1]))
+            for j in range(self.own.shape[1]):
+                moved = self.own.copy()
+                moved[k, j] += _NUDGE
+                slope[:, j] = (self.numbers(moved, everyone) - values) / _NUDGE
+            variance = variance + np.einsum("ij,jk,ik->i", slope, self.found.devices.covariance[k], slope)
+        return values, np.sqrt(variance)
+
+    def shown(self) -> dict[str, tuple[Values, Values]]:
+        """Bounds of single devices with their standard errors, for the figure."""
+        pairs = {}
+        for side, name in enumerate(("upper bound", "lower bound")):
+            at, sign = self.known[:, side], 1 - 2 * side
+            if at.any():
+                reach = np.exp(self.own[at, REACH_UP + side])
+                pairs[name] = self.found.origin + sign * reach, self.reach_error[at, side]
+        return pairs
+
+
+def _is_lognormal(steps: Values) -> bool:
+    """Whether the steps of devices are more likely from a lognormal than from a normal distribution."""
+    logs = np.log(steps)
+    return float(np.log(steps.std() + 1e-300) - np.log(logs.std() + 1e-300) - logs.mean()) >= 0
+
+
+def _typical(
+    found: Stepping, devices: _Devices, over: dict[str, Estimate]
+) -> Callable[[Values, int], tuple[Values, Values]]:
+    """Mean step and cycle-to-cycle spread of a typical device, for the figure."""
+    up, down = (float(np.exp(devices.own[:, k]).mean()) for k in (UP, DOWN))
+    rates = tuple(float(rate.mean()) for rate in found.rates(devices.own))
+    cycle = over["cycle_to_cycle"].value if "cycle_to_cycle" in over else 0.0
+    follows = SLOPE_UP in found.shared
+
+    def law(g: Values, sign: int) -> tuple[Values, Values]:
+        step, rate = (up, rates[0]) if sign > 0 else (down, rates[1])
+        share = 1 - sign * rate * (g - found.origin)
+        return sign * step * share, cycle * step * (np.abs(share) if follows else np.ones_like(g))
+
+    return law
