@@ -79,8 +79,12 @@ def _programmed(device: Law, count: int, seed: int) -> Numbers:
 def studies() -> dict[str, Study]:
     """Every law that can be fitted, on a device whose numbers are known."""
     tuned = {**WINDOW, **SPREADS}
-    soft = devices.load("rram-hfo2-om-2022").with_parameters(**tuned, state_max=1.1, state_min=-0.9, step=0.06)
-    constant = devices.load("spec-gokmen-vlasov-2016").with_parameters(**tuned, state_max=1, state_min=-1, step=0.06)
+    soft = devices.load("rram-hfo2-om-2022").with_parameters(
+        **tuned, state_max=1.1, state_min=-0.9, step=0.06
+    )
+    constant = devices.load("spec-gokmen-vlasov-2016").with_parameters(
+        **tuned, state_max=1, state_min=-1, step=0.06
+    )
     linear = devices.load("ecram-li-tang-2018").with_parameters(
         **tuned, state_max=1.1, state_min=-0.9, step=0.06,
         slope_up=0.6, slope_down=0.4, slope_up_spread=None, slope_down_spread=None,
@@ -95,7 +99,9 @@ def studies() -> dict[str, Study]:
             f"{count} devices, {cycles} cycles of {ramp} pulses up and {ramp} down",
         )  # fmt: skip
     sequence = [1] * 20 + [-1] + [1] * 20
-    found[pcm.law] = Study(pcm, known(pcm), partial(_pulsed, pcm, sequence, 100), "100 devices, 2 x 20 SET pulses")
+    found[pcm.law] = Study(
+        pcm, known(pcm), partial(_pulsed, pcm, sequence, 100), "100 devices, 2 x 20 SET pulses"
+    )
     found["drift"] = Study(
         drifting, known(drifting), partial(_drifting, drifting, 40), "40 devices, 8 times, 1 % read noise"
     )
@@ -107,7 +113,9 @@ def studies() -> dict[str, Study]:
 
 def known(device: Law) -> dict[str, float]:
     """Return the numbers of a device."""
-    return {name: float(getattr(device, name)) for name in device.units() if getattr(device, name) is not None}
+    return {
+        name: float(getattr(device, name)) for name in device.units() if getattr(device, name) is not None
+    }
 
 
 def coverage(name: str, datasets: int, first_seed: int = 0, workers: int = 1) -> dict[str, Any]:
@@ -153,7 +161,9 @@ def main() -> int:
             missed += [f"{name} {parameter}"] if short else []
             print(f"  {parameter:<24} {found['covered']:>4} of {found['fitted']}   known {found['known']:<9.4g} "
                   f"mean {found['mean']:<9.4g} half width {found['half_width']:.3g}", flush=True)  # fmt: skip
-    write_json(options.out, {"bar": BAR, "first_seed": options.first_seed, "laws": results, "versions": versions()})
+    write_json(
+        options.out, {"bar": BAR, "first_seed": options.first_seed, "laws": results, "versions": versions()}
+    )
     print("every bar holds" if not missed else f"missed: {', '.join(missed)}")
     return 1 if missed else 0
 

@@ -205,7 +205,9 @@ def _line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
     width = max(high - low, 1e-9)
     if inner:
         kept = (earlier > low + 0.15 * width) & (earlier < high - 0.15 * width)
-        g, change, earlier = (part[kept] for part in (g, change, earlier)) if kept.sum() > 8 else (g, change, earlier)
+        g, change, earlier = (
+            (part[kept] for part in (g, change, earlier)) if kept.sum() > 8 else (g, change, earlier)
+        )
     centred = earlier - earlier.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         found = -np.mean(centred * change) / np.mean(centred * (g - g.mean()))
@@ -233,4 +235,8 @@ def _first_noise(traces: list[Trace]) -> tuple[float, float]:
 
 def _nothing(kind: int, traces: list[Trace]) -> float:
     """Logarithm of a noise too small to matter, but not zero."""
-    return math.log(1e-3) if kind == CYCLE else math.log(1e-4 * np.mean([np.ptp(t.conductance_uS) for t in traces]))
+    return (
+        math.log(1e-3)
+        if kind == CYCLE
+        else math.log(1e-4 * np.mean([np.ptp(t.conductance_uS) for t in traces]))
+    )

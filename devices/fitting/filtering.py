@@ -94,7 +94,9 @@ def log_likelihood(out: Any) -> float:
 
 
 @jit
-def slopes(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, first: int, last: int) -> Any:
+def slopes(
+    own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, first: int, last: int
+) -> Any:
     """Derivatives (last - first, 2, n) of innovations and variances in some of (own, shared)."""
     found = np.empty((last - first, 2, seen.size))
     ahead, behind = np.empty((2, seen.size)), np.empty((2, seen.size))

@@ -106,7 +106,9 @@ def fit(
             put(parameter, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
         notes += best.notes
         if len(pulses.traces) < FEWEST_DEVICES:
-            notes.append(f"No device-to-device spreads: {len(pulses.traces)} device(s), at least 3 are needed.")
+            notes.append(
+                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least 3 are needed."
+            )
     window = _window(given, tables)
     written = fit_programming(programming, *window) if programming else None
     aged = fit_drift(drift) if drift else None
@@ -145,7 +147,9 @@ def fit(
     try:
         card.device()
     except NeurosimError as error:
-        raise DataError(f"{', '.join(str(file) for file in files)}: the fit is no valid device: {error}") from None
+        raise DataError(
+            f"{', '.join(str(file) for file in files)}: the fit is no valid device: {error}"
+        ) from None
     return Fit(card, intervals, ranking, refused, aged, written, tables)
 
 
@@ -155,7 +159,9 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
         raise UnknownNameError("law fitter", model, known)
     if pulses is None:
         if model not in (None, WRITTEN):
-            raise CapabilityError(f"--model {model} needs pulse data; programming and drift alone give '{WRITTEN}'")
+            raise CapabilityError(
+                f"--model {model} needs pulse data; programming and drift alone give '{WRITTEN}'"
+            )
         return (), {}
     fitted, refused = [], {}
     for name in known if model is None else [model]:
@@ -205,7 +211,9 @@ def _put_drift(put: object, law: str, aged: DriftFit, where: str) -> list[str]:
 
 def _assumed(law: str, given: set[str]) -> dict[str, Quantity]:
     """Parameters that the law must have and the data do not tell, from the first published card of that law."""
-    needed = {name for name, field in _law(law).model_fields.items() if field.is_required()} - given - {"name"}
+    needed = (
+        {name for name, field in _law(law).model_fields.items() if field.is_required()} - given - {"name"}
+    )
     if not needed:
         return {}
     for file in cards().values():
@@ -216,12 +224,16 @@ def _assumed(law: str, given: set[str]) -> dict[str, Quantity]:
                 for name, number in card.parameters.items()
                 if name in needed
             }
-    raise DataError(f"{law}: the data do not tell {', '.join(sorted(needed))}, and no published card has them")
+    raise DataError(
+        f"{law}: the data do not tell {', '.join(sorted(needed))}, and no published card has them"
+    )
 
 
 def to_toml(card: Card) -> str:
     """Return a card as the text of its file."""
-    lines = [f"{key} = {_text(getattr(card, key))}" for key in ("name", "technology", "law", "summary", "citation")]
+    lines = [
+        f"{key} = {_text(getattr(card, key))}" for key in ("name", "technology", "law", "summary", "citation")
+    ]
     lines += ["notes = [", *(f"    {_text(note)}," for note in card.notes), "]", "", "[parameters]"]
     for name, number in card.parameters.items():
         lines.append(

@@ -55,7 +55,9 @@ def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[n
         return -float(terms(scaled * scale).sum()) / len(groups)
 
     found = minimize(minus, start / scale, method="BFGS", options={"gtol": 1e-7, "maxiter": 500})
-    found = minimize(minus, found.x, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-11, "maxiter": 2000})
+    found = minimize(
+        minus, found.x, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-11, "maxiter": 2000}
+    )
     found = minimize(minus, found.x, method="BFGS", options={"gtol": 1e-8, "maxiter": 500})
     numbers = found.x * scale
     information, scores = _derivatives(terms, numbers, scale)
@@ -77,7 +79,8 @@ def _derivatives(terms: Callable[[Values], Values], at: Values, scale: Values) -
     for i in range(size):
         for j in range(i + 1):
             corners = [
-                float(terms(at + a * steps[i] + b * steps[j]).sum()) for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+                float(terms(at + a * steps[i] + b * steps[j]).sum())
+                for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
             ]
             second = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * steps[i, i] * steps[j, j])
             matrix[i, j] = matrix[j, i] = -second

@@ -33,7 +33,9 @@ def pcm_accumulative(pulses: Pulses) -> LawFit:
         mean, sigma = _law(numbers, before, number)
         return clipped_normal(after, before + mean, sigma, low, high)
 
-    start = max((_start(before, after - before, number, memory) for memory in _MEMORIES), key=lambda s: terms(s).sum())
+    start = max(
+        (_start(before, after - before, number, memory) for memory in _MEMORIES), key=lambda s: terms(s).sum()
+    )
     best = maximise(terms, start, device)
     values = best.numbers.copy()
     values[-1] = np.exp(values[-1])
@@ -113,7 +115,10 @@ def _reset_level(resets: Values) -> dict[str, Estimate]:
     half = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1)) * sigma / np.sqrt(n)
     tails = stats.chi2.ppf([(1 + COVERAGE) / 2, (1 - COVERAGE) / 2], n - 1)
     low, high = (float(sigma * np.sqrt((n - 1) / tail)) for tail in tails)
-    return {"reset_mean_uS": Estimate(mean, mean - half, mean + half), "reset_sigma_uS": Estimate(sigma, low, high)}
+    return {
+        "reset_mean_uS": Estimate(mean, mean - half, mean + half),
+        "reset_sigma_uS": Estimate(sigma, low, high),
+    }
 
 
 def _nominal(numbers: Values, start: float, bottom: float, top: float) -> float:

@@ -34,13 +34,12 @@ class Estimate:
         """Return the same in another unit."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor)
 
-    def widened(self, relative_error: float) -> Estimate:
-        """Return the estimate divided by a number that is itself known to a relative standard error."""
-        extra = stats.norm.ppf((1 + COVERAGE) / 2) * relative_error
-        if relative_error == 0 or self.value <= 0:
+    def widened(self, half_width: float) -> Estimate:
+        """Return the estimate once divided by a number with an interval of its own, of that relative half width."""
+        if half_width == 0 or self.value <= 0:
             return self
-        up = np.hypot(np.log(self.high / self.value), extra)
-        down = np.hypot(np.log(self.value / self.low), extra) if self.low > 0 else np.inf
+        up = np.hypot(np.log(self.high / self.value), half_width)
+        down = np.hypot(np.log(self.value / self.low), half_width) if self.low > 0 else np.inf
         return Estimate(self.value, float(self.value * np.exp(-down)), float(self.value * np.exp(up)))
 
 

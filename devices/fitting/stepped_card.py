@@ -69,29 +69,34 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
     low, high, state_max, step_share, above, below, step = values
-    relative = errors / np.abs(values)
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
+    relative = width * errors / np.abs(values)
     over = {
         name: Estimate(float(v), float(v - width * e), float(v + width * e))
         for name, v, e in zip(("g_min_uS", "g_max_uS", "state_max", "step"), values, errors, strict=False)
     }
     fixed: dict[str, tuple[float, str]] = {"state_min": (float(state_max) - 2, "definition: state_max - 2")}
-    for name, bound, extreme in zip(("g_max_uS", "g_min_uS"), devices.bounds, ("largest", "smallest"), strict=True):
+    for name, bound, extreme in zip(
+        ("g_max_uS", "g_min_uS"), devices.bounds, ("largest", "smallest"), strict=True
+    ):
         if bound is None:
-            fixed[name] = over.pop(name).value, f"mean of the {extreme} conductances seen, no bound was reached"
+            fixed[name] = (
+                over.pop(name).value,
+                f"mean of the {extreme} conductances seen, no bound was reached",
+            )
     if not found.balanced:
         fixed["state_max"] = over.pop("state_max").value, "definition: the origin is in the middle"
 
-    def put(name: str, estimate: Estimate | None, unit: float, error: float) -> None:
+    def put(name: str, estimate: Estimate | None, unit: float, half_width: float) -> None:
         if estimate is not None and estimate.value != 0:
-            over[name] = estimate.times(1 / unit).widened(error)
+            over[name] = estimate.times(1 / unit).widened(half_width)
 
     put("step_spread_lognormal" if devices.lognormal else "step_spread", devices.steps.spread,
         1.0 if devices.lognormal else step, 0.0 if devices.lognormal else relative[6])  # fmt: skip
-    for name, bound, distance, error in zip(
+    for name, bound, distance, half_width in zip(
         ("state_max_spread", "state_min_spread"), devices.bounds, (above, below), relative[4:], strict=False
     ):
-        put(name, bound and bound.spread, distance, error)
+        put(name, bound and bound.spread, distance, half_width)
     put("asymmetry", devices.asymmetry, step, 0.0)
     put("asymmetry_spread", devices.tilts.spread, step, relative[6])
     put("cycle_to_cycle", found.shared.get(CYCLE), 1.0, 0.0)
@@ -104,7 +109,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
         fixed["corrupt_range"] = farthest, "largest distance of such a device from the origin"
     return LawFit(
         found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
-        found.devices.residuals, _typical(found, devices, over), devices.shown(),
+        found.devices.residuals, _typical(found, devices, over), devices.shown(), devices.notes(),
     )  # fmt: skip
 
 
@@ -119,7 +124,9 @@ class _Devices:
         self.known = error < _VAGUE
         told = self.known.sum(axis=0) >= max(1, self.n / 2)
         if found.soft and not told.all():
-            raise CapabilityError("the steps of too few devices shrink towards a bound; give more pulses in a row")
+            raise CapabilityError(
+                "the steps of too few devices shrink towards a bound; give more pulses in a row"
+            )
         self.reach_error = error * np.stack([above, below], axis=1)
         self.ends_seen = np.array([[g.max() - found.origin, found.origin - g.min()] for g in found.seen])
         self.bounds = [self._bound(k) if told[k] else None for k in (0, 1)]
@@ -132,7 +139,9 @@ class _Devices:
         self.tilts = population((up - down) / 2, e_gap / 2)
         steps = self._steps(self.own)
         self.lognormal = _is_lognormal(steps)
-        self.steps = population(np.log(steps), e_mean / steps) if self.lognormal else population(steps, e_mean)
+        self.steps = (
+            population(np.log(steps), e_mean / steps) if self.lognormal else population(steps, e_mean)
+        )
 
     def _bound(self, side: int) -> Population:
         at = self.known[:, side]
@@ -177,6 +186,14 @@ class _Devices:
                 slope[:, j] = (self.numbers(moved, everyone) - values) / _NUDGE
             variance = variance + np.einsum("ij,jk,ik->i", slope, self.found.devices.covariance[k], slope)
         return values, np.sqrt(variance)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say where bounds of some devices are not known."""
+        return tuple(
+            f"{name} of {self.n - told} of {self.n} devices not reached; those that were lie nearer."
+            for name, told in zip(("Upper bound", "Lower bound"), self.known.sum(axis=0), strict=True)
+            if told < self.n
+        )
 
     def shown(self) -> dict[str, tuple[Values, Values]]:
         """Bounds of single devices with their standard errors, for the figure."""

@@ -169,7 +169,9 @@ class _Columns:
             if self.names.count(place) or (unit in ("S", "uS") and self.place(place) is not None):
                 return _plausible(self.file, place, self.numbers(place) * factor)
         if stem == "conductance" and self.place("current_A") is not None:
-            return _plausible(self.file, "current_A", 1e6 * self.numbers("current_A") / self._voltage(read_voltage_V))
+            return _plausible(
+                self.file, "current_A", 1e6 * self.numbers("current_A") / self._voltage(read_voltage_V)
+            )
         raise self.missing(f"{stem}_S")
 
     def _voltage(self, given: float | None) -> Values | float:
@@ -189,7 +191,9 @@ def _number(file: Path, line: int, name: str, cell: str) -> float:
     except ValueError:
         raise DataError(f"{file} line {line}: {name} = '{cell}' is not a number") from None
     if not np.isfinite(value):
-        raise DataError(f"{file} line {line}: {name} = {cell}; NaN and infinity cannot be fitted, drop the row")
+        raise DataError(
+            f"{file} line {line}: {name} = {cell}; NaN and infinity cannot be fitted, drop the row"
+        )
     return value
 
 
@@ -217,7 +221,9 @@ def _pulses(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float
     devices, signs = table.text("device"), table.text("polarity")
     number = table.numbers("pulse")
     conductance = table.conductance("conductance", read_voltage_V)
-    sign = np.array([_sign(file, line, text) for (line, _), text in zip(table.rows, signs, strict=True)], np.int8)
+    sign = np.array(
+        [_sign(file, line, text) for (line, _), text in zip(table.rows, signs, strict=True)], np.int8
+    )
     traces = []
     for name, at in _groups(devices).items():
         gaps = np.diff(number[at])
@@ -236,7 +242,9 @@ def _sign(file: Path, line: int, text: str) -> int:
     for sign, words in ((1, _UP), (-1, _DOWN), (0, _START)):
         if word in words:
             return sign
-    raise DataError(f"{file} line {line}: polarity = '{text}'; use SET or RESET, +1 or -1, empty before the first")
+    raise DataError(
+        f"{file} line {line}: polarity = '{text}'; use SET or RESET, +1 or -1, empty before the first"
+    )
 
 
 def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
@@ -320,7 +328,9 @@ def _drift(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float 
             line = table.rows[at[np.argmax(np.diff(t, prepend=0.0) <= 0)]][0]
             raise DataError(f"{file} line {line}: times of device {name} must be above zero and grow")
         if len(t) < 3 or t[-1] < 3 * t[0]:
-            raise DataError(f"{file}: device {name} needs three times or more, the last at least 3 times the first")
+            raise DataError(
+                f"{file}: device {name} needs three times or more, the last at least 3 times the first"
+            )
         if (g <= 0).any():
             raise DataError(f"{file}: device {name} reaches zero conductance, which has no logarithm")
         devices.append((name, t, g))

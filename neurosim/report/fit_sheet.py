@@ -36,7 +36,9 @@ def fit_tables(fit: Fit) -> list[Table]:
         numbers.add_row(name, significant(quantity.value, 4), interval, quantity.unit, source)
     tables = [numbers]
     if fit.ranking:
-        ranking = Table("law", "BIC above best", "numbers fitted", "error / expected", "lag-1", box=SIMPLE_HEAD)
+        ranking = Table(
+            "law", "BIC above best", "numbers fitted", "error / expected", "lag-1", box=SIMPLE_HEAD
+        )
         for law in fit.ranking:
             good = law.goodness()
             ranking.add_row(
@@ -162,8 +164,12 @@ def _devices(axes: Axes, law: LawFit) -> None:
     for (name, (values, errors)), colour in zip(law.devices.items(), PALETTE, strict=False):
         order = np.argsort(values)
         share = np.linspace(0, 100, len(values)) if len(values) > 1 else np.array([50.0])
-        axes.errorbar(values[order], share, xerr=errors[order], fmt="o", ms=2.5, lw=0.8, color=colour, label=name)
-    axes.set(title="Single devices, with standard errors", xlabel="Conductance (µS)", ylabel="Share below (%)")
+        axes.errorbar(
+            values[order], share, xerr=errors[order], fmt="o", ms=2.5, lw=0.8, color=colour, label=name
+        )
+    axes.set(
+        title="Single devices, with standard errors", xlabel="Conductance (µS)", ylabel="Share below (%)"
+    )
     axes.legend(loc="best")
 
 
@@ -191,7 +197,13 @@ def _drift(axes: Axes, fit: Fit, table: Drift) -> None:
     spread = fit.drift.spread
     if spread is not None:
         for side in (-1, 1):
-            axes.plot(t, (t / first) ** -(fit.drift.exponent.value + side * spread.value), color=FITTED, lw=1, ls="--")
+            axes.plot(
+                t,
+                (t / first) ** -(fit.drift.exponent.value + side * spread.value),
+                color=FITTED,
+                lw=1,
+                ls="--",
+            )
     words = f" ± {significant(spread.value, 2)}" if spread is not None else ""
     axes.set(
         title=f"Drift, exponent {significant(fit.drift.exponent.value, 3)}{words}",
