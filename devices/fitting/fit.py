@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurosim.core import registry
-from neurosim.core.errors import CapabilityError, DataError, NeurosimError, UnknownNameError
+from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate
@@ -79,78 +79,156 @@ def fit(
     UnknownNameError
         If there is no fitter of that name.
     """
+    for option, volt in (
+        ("read voltage", read_voltage_V),
+        ("write voltage", write_voltage_V),
+        ("write time", write_time_s),
+    ):
+        if volt is not None and not volt > 0:
+            raise InputError(f"{option} = {volt}: must be greater than 0")
     tables = tuple(read_tables([Path(file) for file in files], read_voltage_V))
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
-    programming = next((table for table in tables if isinstance(table, Programming)), None)
-    drift = next((table for table in tables if isinstance(table, Drift)), None)
     ranking, refused = _laws(pulses, model)
-    law = ranking[0].law if ranking else WRITTEN
-    given: dict[str, Quantity] = {}
-    units = _law(law).units()
-    intervals: dict[str, Estimate] = {}
+    maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
+    if pulses is not None:
+        maker.put_pulses(ranking[0], pulses)
+    window = maker.put_window(tables)
+    written = aged = None
+    for table in tables:
+        if isinstance(table, Programming):
+            written = fit_programming(table, *window)
+            maker.put_programming(written, table)
+        elif isinstance(table, Drift):
+            aged = fit_drift(table)
+            maker.put_drift(aged, table)
+    maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
+    maker.put_given(_TIME, write_time_s, "given with --write-time")
+    card = maker.card(name, ", ".join(table.source for table in tables))
+    return Fit(card, maker.intervals, ranking, refused, aged, written, tables)
 
-    def put(parameter: str, value: float | Estimate, source: str) -> None:
+
+class _CardMaker:
+    """Gathers the parameters of a card with their sources."""
+
+    def __init__(self, law: str):
+        self.law = law
+        kind: type[Law] = registry.find("device law", law)
+        self.units = kind.units()
+        self.required = {name for name, field in kind.model_fields.items() if field.is_required()} - {"name"}
+        self.given: dict[str, Quantity] = {}
+        self.intervals: dict[str, Estimate] = {}
+        self.notes: list[str] = []
+
+    def put(self, name: str, value: float | Estimate, source: str) -> None:
         if isinstance(value, Estimate):
-            intervals[parameter] = value
+            self.intervals[name] = value
             source += f", 95 % interval {value.low:.4g} to {value.high:.4g}"
             value = value.value
-        given[parameter] = Quantity(value=float(f"{value:.7g}"), unit=units[parameter], source=source)
+        self.given[name] = Quantity(value=float(f"{value:.7g}"), unit=self.units[name], source=source)
 
-    notes = []
-    if pulses is not None:
-        best = ranking[0]
-        where = f"fitted to {pulses.source} ({len(pulses.traces)} devices, {pulses.count} pulses)"
-        for parameter, estimate in best.numbers.items():
-            put(parameter, estimate, where)
-        for parameter, (value, why) in best.conventions.items():
-            put(parameter, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
-        notes += best.notes
-        if len(pulses.traces) < FEWEST_DEVICES:
-            notes.append(
-                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least 3 are needed."
+    def put_given(self, names: Sequence[str], value: float | None, source: str) -> None:
+        """Set what the user gave under the name that this law has for it."""
+        if value is not None:
+            self.put(next(name for name in names if name in self.units), value, source)
+
+    def put_pulses(self, found: LawFit, pulses: Pulses) -> None:
+        for name, estimate in found.numbers.items():
+            self.put(
+                name,
+                estimate,
+                f"fitted to {pulses.source} ({len(pulses.traces)} devices, {pulses.count} pulses)",
             )
-    window = _window(given, tables)
-    written = fit_programming(programming, *window) if programming else None
-    aged = fit_drift(drift) if drift else None
-    if law == WRITTEN:
-        put("g_min_uS", window[0], "assumption: states reach down to zero")
-        put("g_max_uS", window[1], "largest conductance asked for or seen")
-    if written and programming:
-        where = f"fitted to {programming.source} ({programming.target_uS.size} devices)"
-        names = {"pcm-accumulative": "program_c{}", WRITTEN: "error_c{}_uS"}.get(law)
-        if names:
-            for k, estimate in enumerate(written.polynomial):
-                put(names.format(k), estimate, where)
-            put(names.split("_")[0] + "_reference_uS", window[1], "definition: g_max_uS of this card")
-        elif "program_tolerance" in units:
-            put("program_tolerance", written.tolerance, where)
-    elif law == WRITTEN:
-        put("error_c0_uS", 0.0, "not measured: no data of programming errors")
-        put("error_reference_uS", window[1], "definition: g_max_uS of this card")
-    if aged and drift:
-        where = f"fitted to {drift.source} ({len(drift.devices)} devices)"
-        notes += _put_drift(put, law, aged, where)
-    if write_voltage_V is not None:
-        put(next(p for p in _VOLTAGE if p in units), write_voltage_V, "given with --write-voltage")
-    if write_time_s is not None:
-        put(next(p for p in _TIME if p in units), write_time_s, "given with --write-time")
-    given |= _assumed(law, set(given))
-    card = Card(
-        name=name,
-        technology="measured",
-        law=law,
-        summary=f"Fitted to {', '.join(table.source for table in tables)}",
-        citation=f"own measurement: {', '.join(table.source for table in tables)}",
-        notes=tuple(notes),
-        parameters={parameter: given[parameter] for parameter in units if parameter in given},
-    )
-    try:
-        card.device()
-    except NeurosimError as error:
-        raise DataError(
-            f"{', '.join(str(file) for file in files)}: the fit is no valid device: {error}"
-        ) from None
-    return Fit(card, intervals, ranking, refused, aged, written, tables)
+        for name, (value, why) in found.conventions.items():
+            self.put(name, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
+        self.notes += found.notes
+        if len(pulses.traces) < FEWEST_DEVICES:
+            self.notes.append(
+                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed."
+            )
+
+    def put_window(self, tables: Sequence[Table]) -> tuple[float, float]:
+        """Return the conductance window: of the fitted law, or as far as targets and states reach."""
+        if "g_max_uS" not in self.given:
+            seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
+            seen += [
+                float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices
+            ]
+            self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
+            self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
+        if self.law == WRITTEN:
+            self.put("error_c0_uS", 0.0, "not measured: no data of programming errors")
+            self.put("error_reference_uS", self.given["g_max_uS"].value, "definition: g_max_uS of this card")
+        return self.given["g_min_uS"].value, self.given["g_max_uS"].value
+
+    def put_programming(self, found: ProgrammingFit, data: Programming) -> None:
+        where = f"fitted to {data.source} ({data.target_uS.size} devices)"
+        pattern = {"pcm-accumulative": "program_c{}", WRITTEN: "error_c{}_uS"}.get(self.law)
+        if pattern is None:
+            self.put("program_tolerance", found.tolerance, where)
+            return
+        for k, estimate in enumerate(found.polynomial):
+            self.put(pattern.format(k), estimate, where)
+        reference = "program_reference_uS" if self.law == "pcm-accumulative" else "error_reference_uS"
+        self.put(reference, found.g_max_uS, "definition: g_max_uS of this card")
+
+    def put_drift(self, found: DriftFit, data: Drift) -> None:
+        where = f"fitted to {data.source} ({len(data.devices)} devices)"
+        spread = found.spread if found.spread is not None and found.spread.value > 0 else None
+        if self.law == "pcm-accumulative":
+            names = ("drift_exponent", "drift_exponent_sigma")
+        elif self.law == WRITTEN:
+            names = ("drift_offset", "drift_sigma_offset")
+            self.put(
+                "drift_most", max(found.exponent.value, 0.0), "definition: the same at every conductance"
+            )
+            self.put(
+                "drift_sigma_most",
+                spread.value if spread else 0.0,
+                "definition: the same at every conductance",
+            )
+        else:
+            self.notes.append(
+                f"Drift (exponent {found.exponent.value:.4g}) is not on the card: {self.law} has none."
+            )
+            return
+        self.put(names[0], found.exponent, where)
+        if spread is not None:
+            self.put(names[1], spread, where)
+        self.put("drift_reference_s", found.reference_s, f"{data.source}: first time")
+
+    def put_assumed(self) -> None:
+        """Take what the law must have and data do not tell from the first published card of that law."""
+        needed = self.required - set(self.given)
+        published = (read(file) for file in cards().values()) if needed else iter(())
+        card = next(
+            (card for card in published if card.law == self.law and needed <= set(card.parameters)), None
+        )
+        if needed and card is None:
+            raise DataError(
+                f"{self.law}: the data do not tell {', '.join(sorted(needed))}, nor does a published card"
+            )
+        for name in needed:
+            assert card is not None
+            number = card.parameters[name]
+            self.put(name, number.value, f"assumed as on card {card.name}: {number.source}")
+
+    def card(self, name: str, sources: str) -> Card:
+        """Return the card; raises `DataError` if its numbers make no device."""
+        self.put_assumed()
+        card = Card(
+            name=name,
+            technology="measured",
+            law=self.law,
+            summary=f"Fitted to {sources}",
+            citation=f"own measurement: {sources}",
+            notes=tuple(self.notes),
+            parameters={name: self.given[name] for name in self.units if name in self.given},
+        )
+        try:
+            card.device()
+        except NeurosimError as error:
+            raise DataError(f"{sources}: the fit is no valid device: {error}") from None
+        return card
 
 
 def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...], dict[str, str]]:
@@ -174,59 +252,6 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
     if not fitted:
         raise DataError(f"{pulses.source}: no law can be fitted: {'; '.join(refused.values())}")
     return tuple(sorted(fitted, key=lambda one: one.bic)), refused
-
-
-def _law(name: str) -> type[Law]:
-    law: type[Law] = registry.find("device law", name)
-    return law
-
-
-def _window(given: dict[str, Quantity], tables: Sequence[Table]) -> tuple[float, float]:
-    """Conductance window: of the fitted law, or as far as targets and states reach."""
-    if "g_max_uS" in given:
-        return given["g_min_uS"].value, given["g_max_uS"].value
-    seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
-    seen += [max(float(g.max()) for _, _, g in table.devices) for table in tables if isinstance(table, Drift)]
-    return 0.0, max(seen)
-
-
-def _put_drift(put: object, law: str, aged: DriftFit, where: str) -> list[str]:
-    assert callable(put)
-    spread = aged.spread if aged.spread is not None and aged.spread.value > 0 else None
-    if law == "pcm-accumulative":
-        put("drift_exponent", aged.exponent, where)
-        if spread:
-            put("drift_exponent_sigma", spread, where)
-    elif law == WRITTEN:
-        put("drift_offset", aged.exponent, where)
-        put("drift_most", max(aged.exponent.value, 0.0), "the same at every conductance")
-        if spread:
-            put("drift_sigma_offset", spread, where)
-            put("drift_sigma_most", spread.value, "the same at every conductance")
-    else:
-        return [f"Drift was fitted (exponent {aged.exponent.value:.4g}), but {law} has no drift."]
-    put("drift_reference_s", aged.reference_s, "first time in the drift data")
-    return []
-
-
-def _assumed(law: str, given: set[str]) -> dict[str, Quantity]:
-    """Parameters that the law must have and the data do not tell, from the first published card of that law."""
-    needed = (
-        {name for name, field in _law(law).model_fields.items() if field.is_required()} - given - {"name"}
-    )
-    if not needed:
-        return {}
-    for file in cards().values():
-        card = read(file)
-        if card.law == law and needed <= set(card.parameters):
-            return {
-                name: number.model_copy(update={"source": f"assumed as on card {card.name}: {number.source}"})
-                for name, number in card.parameters.items()
-                if name in needed
-            }
-    raise DataError(
-        f"{law}: the data do not tell {', '.join(sorted(needed))}, and no published card has them"
-    )
 
 
 def to_toml(card: Card) -> str:

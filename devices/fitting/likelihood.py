@@ -122,7 +122,7 @@ def fit_devices(
         shared[at] += step * min(1.0, 0.7 / float(np.abs(step).max()))
     return Devices(
         own,
-        np.linalg.inv(information),
+        np.linalg.inv(information).astype(np.float64),
         shared,
         _shared_error(score, matrix, at, len(shared)),
         float(value.sum()),

@@ -61,7 +61,7 @@ def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[n
     found = minimize(minus, found.x, method="BFGS", options={"gtol": 1e-8, "maxiter": 500})
     numbers = found.x * scale
     information, scores = _derivatives(terms, numbers, scale)
-    covariance = np.linalg.pinv(information)
+    covariance: Values = np.linalg.pinv(information).astype(np.float64)
     count = int(groups.max()) + 1
     if count >= MANY_GROUPS:
         summed = np.zeros((count, len(start)))

@@ -137,7 +137,9 @@ def _notes(residuals: Values, device: NDArray[np.intp]) -> tuple[str, ...]:
     together = float(np.mean(residuals[1:][same] * residuals[:-1][same]))
     if together < -5 / np.sqrt(same.sum()):
         return (
-            "Neighbouring steps are anticorrelated: read noise is contained in the spread of a pulse "
-            f"(lag-1 correlation {together:.2f}).",
+            (
+                "Neighbouring steps are anticorrelated: read noise is contained in the spread of a pulse "
+                f"(lag-1 correlation {together:.2f})."
+            ),
         )
     return ()

@@ -68,7 +68,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     """Return the parameters of the card with their intervals; raises `CapabilityError` without bounds."""
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
-    low, high, state_max, step_share, above, below, step = values
+    _low, _high, state_max, step_share, above, below, step = values
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
     relative = width * errors / np.abs(values)
     over = {
@@ -96,7 +96,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     for name, bound, distance, half_width in zip(
         ("state_max_spread", "state_min_spread"), devices.bounds, (above, below), relative[4:], strict=False
     ):
-        put(name, bound and bound.spread, distance, half_width)
+        put(name, bound.spread if bound is not None else None, distance, half_width)
     put("asymmetry", devices.asymmetry, step, 0.0)
     put("asymmetry_spread", devices.tilts.spread, step, relative[6])
     put("cycle_to_cycle", found.shared.get(CYCLE), 1.0, 0.0)

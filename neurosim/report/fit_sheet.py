@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def fit_sheet(fit: Fit) -> Figure:
 def _pulse_panels(fit: Fit, pulses: Pulses, law: LawFit) -> list[Callable[[Axes], None]]:
     panels: list[Callable[[Axes], None]] = [
         lambda axes: _traces(axes, fit, pulses),
-        lambda axes: _steps(axes, pulses, law),
+        lambda axes: _steps(axes, fit, pulses, law),
         lambda axes: _residuals(axes, law),
     ]
     if law.devices:
@@ -127,14 +128,16 @@ def _traces(axes: Axes, fit: Fit, pulses: Pulses) -> None:
     axes.plot(x, measured.mean(axis=1), color=UP, lw=1.3)
 
 
-def _steps(axes: Axes, pulses: Pulses, law: LawFit) -> None:
+def _steps(axes: Axes, fit: Fit, pulses: Pulses, law: LawFit) -> None:
     """Mean and spread of the change of one pulse against the conductance before it."""
     for sign, colour, name in ((1, UP, "up"), (-1, DOWN, "down")):
         before, change = _changes(pulses, sign)
         if before.size < FEWEST_IN_BIN:
             continue
+        if sign < 0 and fit.card.device().polarity == "set_only":
+            continue
         edges = np.unique(np.quantile(before, np.linspace(0, 1, BINS + 1)))
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             inside = change[(before >= low) & (before < high)]
             if inside.size >= FEWEST_IN_BIN:
                 at = (low + high) / 2
