@@ -136,7 +136,7 @@ def coverage(name: str, datasets: int, first_seed: int = 0, workers: int = 1) ->
         parameters[parameter] = {
             "known": truth,
             "fitted": len(given),
-            "covered": sum(e.low <= truth <= e.high for e in given),
+            "covered": int(sum(e.low <= truth <= e.high for e in given)),
             "mean": float(np.mean([e.value for e in given])),
             "half_width": float(np.mean([(e.high - e.low) / 2 for e in given])),
         }
