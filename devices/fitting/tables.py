@@ -255,6 +255,8 @@ def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
                 f"{source}: device {trace.device} has {most} pulses of one polarity; "
                 f"at least {FEWEST_PULSES} whose effect was seen are needed"
             )
+    if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
+        raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")
     return Pulses(tuple(traces), source)
 
 
