@@ -13,9 +13,11 @@ from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.devices.card import read
 from neurosim.devices.fitting import fit, population, to_toml
 from neurosim.devices.fitting.filtering import stopped
+from neurosim.report.fit_sheet import fit_sheet
 
-ATYPICAL = stats.binom.ppf(1e-4, 20, 0.95)
-"""Fewest of 20 data sets that intervals of 95 % cover, but for one time in ten thousand."""
+DATASETS = 12
+ATYPICAL = stats.binom.ppf(1e-4, DATASETS, 0.95)
+"""Fewest of the data sets that intervals of 95 % cover, but for one time in ten thousand."""
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,9 @@ def test_pcm_with_its_pulse_counter_ranks_first_on_its_own_data(tmp_path):
 
 def test_write_noise_is_left_out_where_there_is_none(tmp_path):
     device = soft(write_noise=None)
-    found = fit([write_pulses(tmp_path / "d.csv", devices.pulse_response(device, RAMPS, 8, 5), RAMPS)], "soft-bounds")
+    found = fit(
+        [write_pulses(tmp_path / "d.csv", devices.pulse_response(device, RAMPS, 8, 5), RAMPS)], "soft-bounds"
+    )
     step_uS = found.card.device().nominal_step_uS
     assert (found.card.device().write_noise or 0) * step_uS < 0.1 * step_uS
     within(found.intervals["cycle_to_cycle"], 0.3)
@@ -120,7 +124,9 @@ def test_devices_that_do_not_answer_are_counted_as_corrupt(tmp_path):
 
 
 def test_two_devices_give_no_spreads_and_the_card_says_so(tmp_path):
-    found = fit([write_pulses(tmp_path / "d.csv", devices.pulse_response(soft(), RAMPS, 2, 7), RAMPS)], "soft-bounds")
+    found = fit(
+        [write_pulses(tmp_path / "d.csv", devices.pulse_response(soft(), RAMPS, 2, 7), RAMPS)], "soft-bounds"
+    )
     assert not any(name.endswith("spread") for name in found.card.parameters)
     assert any("spreads" in note for note in found.card.notes)
     found.card.device()
@@ -140,6 +146,7 @@ def test_ramps_one_a_column_come_from_two_files(tmp_path, names):
     found = fit(files, "soft-bounds", read_voltage_V=0.1)
     pulses = found.tables[0]
     assert len(pulses.traces) == (6 if names == "devices" else 1)
+    assert any("name ramps by their device" in note for note in found.card.notes) == (names == "none")
     assert pulses.count == (6 * 80 if names == "devices" else 6 * 160)
     assert 60 < found.card.device().g_max_uS < 110
 
@@ -148,7 +155,9 @@ def test_ramps_one_a_column_come_from_two_files(tmp_path, names):
 
 
 def test_drift_exponent_and_spread(tmp_path):
-    device = devices.load("pcm-nandakumar-2018").with_parameters(drift_exponent=0.05, drift_exponent_sigma=0.012)
+    device = devices.load("pcm-nandakumar-2018").with_parameters(
+        drift_exponent=0.05, drift_exponent_sigma=0.012
+    )
     times = np.geomspace(38.6, 1e6, 9)
     seen = devices.programmed(device, [6.0], times, 60, seed=2)[:, 0]
     found = fit([write_drift(tmp_path / "drift.csv", times, seen)])
@@ -196,6 +205,33 @@ def test_programming_error_of_a_bipolar_device_is_a_share_of_the_window(tmp_path
     within(found.intervals["program_tolerance"].times(window / 70), 0.03)
 
 
+# Figure
+
+
+def test_figure_has_a_panel_for_everything_that_was_measured(rram, tmp_path):
+    titles = [axes.get_title(loc="left") for axes in fit_sheet(rram).axes]
+    assert [title.split(":")[0] for title in titles] == [
+        "Traces", "Change by one pulse", "Single devices", "Errors of prediction",
+    ]  # fmt: skip
+    times = np.geomspace(38.6, 1e5, 5)
+    held = devices.programmed("pcm-nandakumar-2018", [6.0], times, 5, seed=1)[:, 0]
+    reached = devices.programmed("pcm-nandakumar-2018", [2.0, 6.0], [38.6], 12, seed=1)[0]
+    found = fit([
+        write_drift(tmp_path / "drift.csv", times, held), write_programming(tmp_path / "e.csv", np.array([2, 6]), reached)
+    ])  # fmt: skip
+    titles = [axes.get_title(loc="left") for axes in fit_sheet(found).axes]
+    assert titles == ["Drift: exponent 0.04, no spread beyond read noise", "Programming error"]
+
+
+def test_figure_shows_what_the_law_expects_of_the_same_pulses(rram):
+    steps = rram.law.steps
+    assert steps.errors.std() == pytest.approx(1, abs=0.05)
+    for sign in (1, -1):
+        at = steps.sign == sign
+        off = steps.change_uS[at].mean() - steps.expected_uS[at].mean()
+        assert abs(off) <= 5 * steps.sigma_uS[at].mean() / np.sqrt(at.sum())
+
+
 # Cards
 
 
@@ -212,7 +248,9 @@ def test_the_card_is_read_back_and_every_number_has_unit_and_source(rram, tmp_pa
     assert sources["write_time_s"].startswith("assumed as on card rram-")
     assert sources["state_min"].startswith("definition")
     response = devices.pulse_response(file, RAMPS, 400, seed=2)
-    assert response[40].mean() == pytest.approx(devices.pulse_response(soft(), RAMPS, 400, 3)[40].mean(), abs=4)
+    assert response[40].mean() == pytest.approx(
+        devices.pulse_response(soft(), RAMPS, 400, 3)[40].mean(), abs=4
+    )
 
 
 def test_laws_that_cannot_be_fitted_say_why(tmp_path):
@@ -229,6 +267,6 @@ def test_laws_that_cannot_be_fitted_say_why(tmp_path):
 
 @pytest.mark.parametrize("name", ["soft-bounds", "drift", "programming"])
 def test_intervals_cover_the_known_numbers(name):
-    found = coverage(name, 20, first_seed=1000)
+    found = coverage(name, DATASETS, first_seed=1000)
     for parameter, counts in found["parameters"].items():
-        assert counts["covered"] >= ATYPICAL * counts["fitted"] / 20, (parameter, counts)
+        assert counts["covered"] >= ATYPICAL * counts["fitted"] / DATASETS, (parameter, counts)

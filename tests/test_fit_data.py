@@ -19,7 +19,10 @@ HEAD = "device,pulse,polarity,conductance_uS"
 
 def long_form(rows: int = 12, **change: str) -> list[str]:
     """One device, `rows` SET pulses; `change` puts another cell into the last row."""
-    cells = [{"device": "a", "pulse": str(k), "polarity": "SET", "conductance_uS": f"{10 + k}"} for k in range(rows)]
+    cells = [
+        {"device": "a", "pulse": str(k), "polarity": "SET", "conductance_uS": f"{10 + k}"}
+        for k in range(rows)
+    ]
     cells[-1].update(change)
     return [HEAD, *(",".join(row.values()) for row in cells)]
 
@@ -30,7 +33,7 @@ def long_form(rows: int = 12, **change: str) -> list[str]:
         (long_form(conductance_uS="nan"), "line 13: conductance_uS = nan"),
         (long_form(conductance_uS="-3"), "negative"),
         (long_form(conductance_uS="high"), "'high' is not a number"),
-        (long_form(conductance_uS="2e5"), "outside 1e-12 to 0.1 S; is the unit right?"),
+        (long_form(conductance_uS="2e5"), "outside 1e-10 to 0.1 S; is the unit right?"),
         (long_form(polarity="sideways"), "line 13: polarity = 'sideways'"),
         (long_form(pulse="3"), "line 13: pulse numbers of device a do not grow"),
         (long_form(rows=8), "device a has 7 pulses of one polarity; at least 10"),
@@ -41,6 +44,14 @@ def long_form(rows: int = 12, **change: str) -> list[str]:
         (["foo,bar", "1,2"], "of no known form"),
         ([HEAD, "a,0,5"], "line 2: 3 cells, the header has 4"),
         ([HEAD], "no rows of data"),
+        ([], "no rows of data"),
+        ([HEAD.replace(",", ";"), "a;0;;5"], "separated by semicolons; use commas"),
+        (["device,device,polarity,conductance_uS", "a,a,,5"], "two columns are named 'device'"),
+        ([line.replace("_uS", "_S") for line in long_form()], "conductance_S means 21 S, outside"),
+        ([line.replace("SET", "RESET") for line in long_form()], "are polarities swapped?"),
+        (["device,time_s,conductance_uS", *(f"{d},{t},{5 + 0.1 * t + 0.01 * d}" for d in range(4) for t in (1, 4, 9))],
+         "conductances grow with time"),
+        (["target_uS,achieved_uS", *["2,2", "5,5"] * 15], "every target was reached exactly"),
         (["device,time_s,conductance_uS", "a,1,5", "a,10,4", "a,5,4"], "line 4: times of device a must"),
         (["device,time_s,conductance_uS", "a,1,5", "a,10,4"], "three times or more"),
         (["device,time_s,conductance_uS", "a,1,5", "a,2,0", "a,9,4"], "zero conductance"),
@@ -71,13 +82,25 @@ def test_files_that_do_not_go_together(tmp_path):
 
 def test_data_of_devices_that_do_not_answer_are_refused(tmp_path):
     still = np.full((len(RAMPS) + 1, 3), 20.0)
-    with pytest.raises(DataError, match="no device answers to pulses"):
-        fit([write_pulses(tmp_path / "d.csv", still, RAMPS)])
+    noisy = still + np.random.default_rng(0).normal(0, 1, still.shape)
+    for traces in (still, noisy):
+        with pytest.raises(DataError, match="no device answers to pulses"):
+            fit([write_pulses(tmp_path / "d.csv", traces, RAMPS)])
+
+
+def test_a_doubtful_read_is_named_on_the_card(tmp_path):
+    traces = devices.pulse_response(soft(), RAMPS, 6, seed=2)
+    traces[20, 3] += 60
+    found = fit([write_pulses(tmp_path / "d.csv", traces, RAMPS)], "soft-bounds")
+    assert any("the worst on device 3, pulse 20" in note for note in found.card.notes)
 
 
 def test_units_and_currents_become_microsiemens(tmp_path):
     nano = write(tmp_path / "n.csv", [line.replace("_uS", "_nS") for line in long_form()])
-    current = ["device,pulse,polarity,current_A,read_voltage_V", *(f"a,{k},+1,{k + 1}e-6,0.2" for k in range(12))]
+    current = [
+        "device,pulse,polarity,current_A,read_voltage_V",
+        *(f"a,{k},+1,{k + 1}e-6,0.2" for k in range(12)),
+    ]
     for file, first, last in ((nano, 0.01, 0.021), (write(tmp_path / "i.csv", current), 5.0, 60.0)):
         (pulses,) = read_tables([file])
         assert isinstance(pulses, Pulses)
@@ -112,6 +135,7 @@ def test_fit_writes_a_card_that_runs_at_once(tmp_path: Path) -> None:
                      cwd=tmp_path)  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "cycle_to_cycle" in found.stdout
+    assert "give --write-voltage and --write-time" in found.stdout.replace("\n", " ")
     assert (tmp_path / "card.svg").read_text().startswith("<?xml")
     numbers = json.loads((tmp_path / "fit.json").read_text())
     assert numbers["ranking"][0]["law"] == "soft-bounds"

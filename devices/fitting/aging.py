@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from neurosim.core.errors import CapabilityError, DataError
 from neurosim.devices.fitting.maximum import clipped_normal, ends, maximise
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values, population
 from neurosim.devices.fitting.tables import Drift, Programming
@@ -29,8 +30,8 @@ class DriftFit:
 class ProgrammingFit:
     """Standard deviation of the programming error against the target, and as one share of the window."""
 
-    polynomial: tuple[Estimate, Estimate, Estimate]
-    """c0, c1, c2 in uS of sigma = c0 + c1 g + c2 g^2, g = target / g_max."""
+    polynomial: tuple[Estimate, ...]
+    """c0, c1, c2 in uS of sigma = c0 + c1 g + c2 g^2, g = target / g_max; fewer with fewer than three targets."""
     tolerance: Estimate
     """Root mean square error as a share of the window."""
     mean_error_uS: Estimate
@@ -39,7 +40,13 @@ class ProgrammingFit:
 
 
 def fit_drift(data: Drift) -> DriftFit:
-    """Fit one power law to each device; mean and spread of the exponents over devices."""
+    """Fit one power law to each device; mean and spread of the exponents over devices.
+
+    Raises
+    ------
+    DataError
+        If conductances grow with time: there is no law for that.
+    """
     exponents, errors, squares, freedom = [], [], 0.0, 0
     for _, times, conductance in data.devices:
         x, y = np.log(times), np.log(conductance)
@@ -53,15 +60,27 @@ def fit_drift(data: Drift) -> DriftFit:
     residual = float(np.sqrt(squares / freedom))
     found, error = np.array(exponents), residual * np.array(errors)
     over = population(found, error)
+    if over.mean.high < 0:
+        raise DataError(
+            f"{data.source}: conductances grow with time (as t^{-over.mean.value:.3g}); drift laws describe decay only"
+        )
     return DriftFit(over.mean, over.spread, float(data.devices[0][1][0]), found, error, residual)
 
 
 def fit_programming(data: Programming, g_min_uS: float, g_max_uS: float) -> ProgrammingFit:
-    """Fit the standard deviation of the programming error as a polynomial of the target, and as a constant."""
+    """Fit the standard deviation of the programming error as a polynomial of the target, and as a constant.
+
+    Raises
+    ------
+    DataError
+        If there is no error, or none that a polynomial describes.
+    """
+    if not (data.achieved_uS != data.target_uS).any():
+        raise DataError(f"{data.source}: every target was reached exactly; there is no error to fit")
     g = data.target_uS / g_max_uS
     error = data.achieved_uS - data.target_uS
     low, high = ends(data.achieved_uS)
-    powers = np.stack([np.ones_like(g), g, g**2], axis=1)
+    powers = np.stack([g**k for k in range(min(3, np.unique(g).size))], axis=1)
     least = 1e-3 * float(error.std()) + 1e-9
 
     def terms(numbers: Values) -> Values:
@@ -70,9 +89,14 @@ def fit_programming(data: Programming, g_min_uS: float, g_max_uS: float) -> Prog
 
     size = np.abs(error) * np.sqrt(np.pi / 2)
     start = np.linalg.lstsq(powers, size, rcond=None)[0]
-    if np.unique(data.target_uS).size < 3 or (powers @ start).min() <= 0:
-        start = np.array([float(size.mean()), 0.0, 0.0])
-    best = maximise(terms, start, np.arange(g.size))
+    if (powers @ start).min() <= 0:
+        start = np.array([float(size.mean()), 0.0, 0.0])[: len(start)]
+    try:
+        best = maximise(terms, start, np.arange(g.size))
+    except CapabilityError:
+        raise DataError(
+            f"{data.source}: no polynomial of the target describes the programming error"
+        ) from None
     inside = (data.achieved_uS > low) & (data.achieved_uS < high)
     n, window = g.size, g_max_uS - g_min_uS
     rms = float(np.sqrt(np.mean(error**2)))
@@ -80,9 +104,8 @@ def fit_programming(data: Programming, g_min_uS: float, g_max_uS: float) -> Prog
     share = [rms / window * float(np.sqrt(n / tail)) for tail in tails]
     mean = float(error.mean())
     half = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1) * error.std(ddof=1) / np.sqrt(n))
-    c0, c1, c2 = (best.estimate(k) for k in range(3))
     return ProgrammingFit(
-        (c0, c1, c2),
+        tuple(best.estimate(k) for k in range(len(start))),
         Estimate(rms / window, share[0], share[1]),
         Estimate(mean, mean - half, mean + half),
         g_max_uS,

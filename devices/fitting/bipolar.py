@@ -110,6 +110,8 @@ def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
             free.remove(worst)
         elif abs(origin - before) < 1e-3 * float(np.exp(own[:, UP]).mean()):
             break
+    if not fitted.converged:
+        raise CapabilityError("the fit does not settle: too few pulses, or of another kind")
     return card_numbers(_stepping(law, before, fitted, free, alive, corrupt), pulses.count)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
@@ -140,10 +142,15 @@ class _CardMaker:
             )
         for name, (value, why) in found.conventions.items():
             self.put(name, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
-        self.notes += found.notes
+        self.notes += [*found.notes, *found.doubts()]
         if len(pulses.traces) < FEWEST_DEVICES:
             self.notes.append(
-                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed."
+                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed"
+                + (
+                    "; name ramps by their device in a first row, if they are of several."
+                    if pulses.unnamed
+                    else "."
+                )
             )
 
     def put_window(self, tables: Sequence[Table]) -> tuple[float, float]:
@@ -191,7 +198,7 @@ class _CardMaker:
                 f"Drift (exponent {found.exponent.value:.4g}) is not on the card: {self.law} has none."
             )
             return
-        self.put(names[0], found.exponent, where)
+        self.put(names[0], found.exponent.at_least(0.0), where)
         if spread is not None:
             self.put(names[1], spread, where)
         self.put("drift_reference_s", found.reference_s, f"{data.source}: first time")
@@ -211,6 +218,10 @@ class _CardMaker:
             assert card is not None
             number = card.parameters[name]
             self.put(name, number.value, f"assumed as on card {card.name}: {number.source}")
+        if needed & {*_VOLTAGE, *_TIME}:
+            self.notes.append(
+                "Pulse voltage or time are assumed, so energies are; give --write-voltage and --write-time."
+            )
 
     def card(self, name: str, sources: str) -> Card:
         """Return the card; raises `DataError` if its numbers make no device."""
@@ -244,14 +255,28 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
     fitted, refused = [], {}
     for name in known if model is None else [model]:
         try:
-            fitted.append(registry.find("law fitter", name)(pulses))
+            fitted.append(_fitted(name, pulses))
         except CapabilityError as error:
             if model is not None:
-                raise
+                raise CapabilityError(f"{pulses.source}: {name} cannot be fitted: {error}") from None
             refused[name] = str(error)
     if not fitted:
-        raise DataError(f"{pulses.source}: no law can be fitted: {'; '.join(refused.values())}")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
     return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+
+
+def _fitted(name: str, pulses: Pulses) -> LawFit:
+    """Fit one law; numbers that are none, or no solution, are a law that cannot be fitted."""
+    with np.errstate(all="ignore"):
+        try:
+            found: LawFit = registry.find("law fitter", name)(pulses)
+        except (np.linalg.LinAlgError, ArithmeticError):
+            raise CapabilityError("the data do not tell its numbers apart") from None
+        numbers = [end for estimate in found.numbers.values() for end in (estimate.low, estimate.high)]
+        if not np.isfinite([found.bic, *numbers]).all():
+            raise CapabilityError("the data do not tell its numbers apart")
+    return found
 
 
 def to_toml(card: Card) -> str:

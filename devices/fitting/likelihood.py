@@ -11,6 +11,7 @@ from scipy import stats
 
 from neurosim.devices.fitting.filtering import OWN, fit_own, innovations, shared_score
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values, student
+from neurosim.devices.fitting.result import Steps
 from neurosim.devices.fitting.tables import Trace
 from neurosim.kernels.jit import share
 
@@ -34,8 +35,8 @@ class Devices:
     """Standard errors; zero for what was held."""
     log_likelihood: float
     parameters: int
-    residuals: Values
-    """Standardised errors of predicting each read from those before it."""
+    steps: Steps
+    converged: bool
 
     def shared_estimate(self, k: int) -> Estimate:
         """Return the exponential of a shared number with its interval."""
@@ -110,7 +111,8 @@ def fit_devices(
     problem, at = _Problem(traces, move, origin, own), list(free)
     shared = shared.copy()
     spent, spent_at = np.zeros((len(own), len(at))), np.full(len(shared), np.inf)
-    for _ in range(40):
+    pace, before, converged = 1.0, np.zeros(len(at)), False
+    for _ in range(60):
         own, value, information = problem.fit(shared, own)
         if at and np.abs(shared - spent_at).max() > _MOVED:
             spent, spent_at = problem.spent(shared, own, at), shared.copy()
@@ -118,8 +120,11 @@ def fit_devices(
         score = score + spent
         step = np.linalg.lstsq(matrix, score.sum(axis=0), rcond=1e-10)[0] if at else np.zeros(0)
         if float(np.abs(score.sum(axis=0) @ step)) < 1e-3:
+            converged = True
             break
-        shared[at] += step * min(1.0, 0.7 / float(np.abs(step).max()))
+        pace = 0.5 * pace if step @ before < 0 else min(1.0, 1.3 * pace)
+        before = step
+        shared[at] += pace * step * min(1.0, 0.7 / float(np.abs(step).max()))
     return Devices(
         own,
         np.linalg.inv(information).astype(np.float64),
@@ -127,7 +132,8 @@ def fit_devices(
         _shared_error(score, matrix, at, len(shared)),
         float(value.sum()),
         own.size + len(at),
-        _residuals(traces, own, shared, origin, move),
+        _predicted(traces, own, shared, origin, move),
+        converged,
     )
 
 
@@ -145,11 +151,23 @@ def _shared_error(score: Values, information: Values, at: list[int], size: int) 
     return error
 
 
-def _residuals(traces: Sequence[Trace], own: Values, shared: Values, origin: float, move: Any) -> Values:
+def _predicted(traces: Sequence[Trace], own: Values, shared: Values, origin: float, move: Any) -> Steps:
     found = []
     for row, trace in zip(own, traces, strict=True):
         out = np.empty((2, trace.sign.size))
         innovations(row, shared, origin, trace.conductance_uS, trace.sign, move, out)
-        seen = out[1] > 0
-        found.append(out[0, seen] / np.sqrt(out[1, seen]))
-    return np.concatenate(found)
+        at = np.flatnonzero(out[1] > 0)
+        before, seen = trace.conductance_uS[at - 1], trace.conductance_uS[at]
+        expected = seen - out[0, at] - before
+        found.append(
+            Steps(
+                np.full(at.size, trace.device),
+                at,
+                trace.sign[at],
+                before,
+                seen - before,
+                expected,
+                np.sqrt(out[1, at]),
+            )
+        )
+    return Steps.joined(found)

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
+from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values, student
 
 MANY_GROUPS = 10
@@ -39,7 +40,8 @@ def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[n
     """Maximise the sum of `terms`, the log density of each observation.
 
     The covariance is the larger of the inverse information and of the sandwich that takes the observations of a
-    group (a device) for dependent; the latter from ten groups on.
+    group (a device) for dependent; the latter from ten groups on. Raises `CapabilityError` where the likelihood
+    has no maximum.
 
     Parameters
     ----------
@@ -62,6 +64,8 @@ def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[n
     numbers = found.x * scale
     information, scores = _derivatives(terms, numbers, scale)
     covariance: Values = np.linalg.pinv(information).astype(np.float64)
+    if not (np.isfinite(covariance).all() and (np.diag(covariance) > 0).all()):
+        raise CapabilityError("the data do not tell its numbers apart")
     count = int(groups.max()) + 1
     if count >= MANY_GROUPS:
         summed = np.zeros((count, len(start)))

@@ -9,7 +9,7 @@ from scipy import stats
 from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.maximum import clipped_normal, ends, maximise
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values
-from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.result import LawFit, Steps
 from neurosim.devices.fitting.tables import FEWEST_PULSES, Pulses
 
 NAMES = (
@@ -24,7 +24,7 @@ def pcm_accumulative(pulses: Pulses) -> LawFit:
     """Fit `pcm-accumulative`; a run must start with a fresh RESET. Raises `CapabilityError` if it cannot."""
     if pulses.fewest(1) < FEWEST_PULSES:
         raise CapabilityError(f"pcm-accumulative needs {FEWEST_PULSES} SET pulses of every device")
-    before, after, number, device, resets = _steps(pulses)
+    before, after, number, device, row, resets = _steps(pulses)
     if number.max() < 5:
         raise CapabilityError("pcm-accumulative needs at least 5 SET pulses in a row")
     low, high = ends(after)
@@ -45,7 +45,8 @@ def pcm_accumulative(pulses: Pulses) -> LawFit:
     found |= _reset_level(resets)
     top, bottom = float(after.max()), float(after.min())
     mean, sigma = _law(best.numbers, before, number)
-    residuals = (after - before - mean) / sigma
+    names = np.array([trace.device for trace in pulses.traces])
+    steps = Steps(names[device], row, np.ones(before.size, np.int8), before, after - before, mean, sigma)
     level, spread = found["reset_mean_uS"].value, max(found["reset_sigma_uS"].value, 1e-9)
     seen_resets = _after_resets(pulses)
     log_likelihood = best.log_likelihood + float(stats.norm.logpdf(seen_resets, level, spread).sum())
@@ -62,16 +63,14 @@ def pcm_accumulative(pulses: Pulses) -> LawFit:
         log_likelihood,
         len(NAMES) + (2 if seen_resets.size else 0),
         pulses.count,
-        residuals,
-        lambda g, sign: _law(best.numbers, g, np.full(g.size, 5.0)) if sign > 0 else (level - g, np.full_like(g, spread)),
-        {},
-        _notes(residuals, device),
+        steps,
+        notes=_notes(steps.errors, device),
     )  # fmt: skip
 
 
-def _steps(pulses: Pulses) -> tuple[Values, Values, Values, NDArray[np.intp], Values]:
-    """Conductance before and after each SET pulse, its number since RESET, its device; and RESET levels."""
-    before, after, number, device, resets = [], [], [], [], []
+def _steps(pulses: Pulses) -> tuple[Values, Values, Values, NDArray[np.intp], NDArray[np.intp], Values]:
+    """Conductance before and after each SET pulse, its number since RESET, device and row; and RESET levels."""
+    before, after, number, device, rows, resets = [], [], [], [], [], []
     for k, trace in enumerate(pulses.traces):
         count = 0
         for row, sign in enumerate(trace.sign):
@@ -81,10 +80,18 @@ def _steps(pulses: Pulses) -> tuple[Values, Values, Values, NDArray[np.intp], Va
                 after.append(trace.conductance_uS[row])
                 number.append(float(count))
                 device.append(k)
+                rows.append(row)
             else:
                 count = 0
                 resets.append(trace.conductance_uS[row])
-    return np.array(before), np.array(after), np.array(number), np.array(device), np.array(resets)
+    return (
+        np.array(before),
+        np.array(after),
+        np.array(number),
+        np.array(device),
+        np.array(rows),
+        np.array(resets),
+    )
 
 
 def _after_resets(pulses: Pulses) -> Values:

@@ -34,6 +34,10 @@ class Estimate:
         """Return the same in another unit."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor)
 
+    def at_least(self, least: float) -> Estimate:
+        """Return the estimate where it is allowed to be."""
+        return Estimate(*(max(end, least) for end in (self.value, self.low, self.high)))
+
     def widened(self, half_width: float) -> Estimate:
         """Return the estimate once divided by a number with an interval of its own, of that relative half width."""
         if half_width == 0 or self.value <= 0:

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from neurosim.devices.fitting.population import Estimate, Values
+
+_OUTLIER = 6.0
+"""Errors of prediction beyond so many expected standard deviations are named."""
+_NOISELESS = 0.5
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What each pulse did, and what the law expected of it, given the reads before: arrays of one length."""
+
+    device: NDArray[np.str_]
+    row: NDArray[np.intp]
+    """Place of the read after the pulse in the device's trace."""
+    sign: NDArray[np.int8]
+    before_uS: Values
+    change_uS: Values
+    expected_uS: Values
+    """Expected change of what is read."""
+    sigma_uS: Values
+    """Expected standard deviation of that change."""
+
+    @property
+    def errors(self) -> Values:
+        """Standardised errors of prediction."""
+        found: Values = (self.change_uS - self.expected_uS) / self.sigma_uS
+        return found
+
+    @classmethod
+    def joined(cls, parts: Sequence[Steps]) -> Steps:
+        """Put the steps of several devices one after another."""
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -23,10 +55,7 @@ class LawFit:
     log_likelihood: float
     parameters: int
     observations: int
-    residuals: Values
-    """Standardised errors of predicting each read from those before it."""
-    step: Callable[[Values, int], tuple[Values, Values]]
-    """From conductances in uS and a polarity to the mean step of a typical device and its cycle-to-cycle spread."""
+    steps: Steps
     devices: dict[str, tuple[Values, Values]] = field(default_factory=dict)
     """Values and standard errors of the single devices, by name of the quantity."""
     notes: tuple[str, ...] = ()
@@ -38,9 +67,33 @@ class LawFit:
 
     def goodness(self) -> dict[str, float]:
         """Return what the one-step errors should be: spread 1, no correlation, normal (a p-value)."""
-        z = self.residuals
+        z = self.steps.errors
         return {
             "residual_spread": float(np.sqrt(np.mean(z**2))),
             "residual_correlation": float(np.mean(z[1:] * z[:-1]) / np.mean(z**2)),
             "normality_p": float(stats.kstest(z, "norm").pvalue),
         }
+
+    def doubts(self) -> tuple[str, ...]:
+        """Say where the data contradict the law: correlated errors, wrong spread, outliers."""
+        z, good, found = self.steps.errors, self.goodness(), []
+        chance = 5 / np.sqrt(z.size)
+        if good["residual_spread"] < _NOISELESS:
+            return ("Hardly any noise in the data: what the card says of it is no measurement.",)
+        if abs(good["residual_correlation"]) > max(chance, 0.05):
+            found.append(
+                f"Errors of prediction are correlated from pulse to pulse ({good['residual_correlation']:.2f}): "
+                f"the devices do something that {self.law} does not."
+            )
+        if abs(good["residual_spread"] - 1) > max(chance, 0.05):
+            found.append(
+                f"Errors of prediction are {good['residual_spread']:.2f} times as large as {self.law} expects."
+            )
+        far = np.flatnonzero(np.abs(z) > _OUTLIER)
+        if far.size:
+            worst = far[np.argmax(np.abs(z[far]))]
+            found.append(
+                f"{far.size} read(s) further than {_OUTLIER:g} expected standard deviations off, the worst on device "
+                f"{self.steps.device[worst]}, pulse {self.steps.row[worst]}: check for outliers."
+            )
+        return tuple(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +108,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
         fixed["corrupt_range"] = farthest, "largest distance of such a device from the origin"
     return LawFit(
         found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
-        found.devices.residuals, _typical(found, devices, over), devices.shown(), devices.notes(),
+        found.devices.steps, devices.shown(), devices.notes(),
     )  # fmt: skip
 
 
@@ -190,7 +189,9 @@ class _Devices:
     def notes(self) -> tuple[str, ...]:
         """Say where bounds of some devices are not known."""
         return tuple(
-            f"{name} of {self.n - told} of {self.n} devices not reached; those that were lie nearer."
+            f"{name}: not reached by any device."
+            if told == 0
+            else f"{name}: not reached by {self.n - told} of {self.n} devices; those that were lie nearer."
             for name, told in zip(("Upper bound", "Lower bound"), self.known.sum(axis=0), strict=True)
             if told < self.n
         )
@@ -210,20 +211,3 @@ def _is_lognormal(steps: Values) -> bool:
     """Whether the steps of devices are more likely from a lognormal than from a normal distribution."""
     logs = np.log(steps)
     return float(np.log(steps.std() + 1e-300) - np.log(logs.std() + 1e-300) - logs.mean()) >= 0
-
-
-def _typical(
-    found: Stepping, devices: _Devices, over: dict[str, Estimate]
-) -> Callable[[Values, int], tuple[Values, Values]]:
-    """Mean step and cycle-to-cycle spread of a typical device, for the figure."""
-    up, down = (float(np.exp(devices.own[:, k]).mean()) for k in (UP, DOWN))
-    rates = tuple(float(rate.mean()) for rate in found.rates(devices.own))
-    cycle = over["cycle_to_cycle"].value if "cycle_to_cycle" in over else 0.0
-    follows = SLOPE_UP in found.shared
-
-    def law(g: Values, sign: int) -> tuple[Values, Values]:
-        step, rate = (up, rates[0]) if sign > 0 else (down, rates[1])
-        share = 1 - sign * rate * (g - found.origin)
-        return sign * step * share, cycle * step * (np.abs(share) if follows else np.ones_like(g))
-
-    return law

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from neurosim.core.errors import DataError
 
 Values = NDArray[np.float64]
-SMALLEST_S, LARGEST_S = 1e-12, 1e-1
+SMALLEST_S, LARGEST_S = 1e-10, 1e-1
 """Conductances outside are taken for a wrong unit."""
 FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
+_UNNAMED = "device"
+_SURE = 2.0
+"""Standard errors by which SET must move devices up."""
 _UP = {"1", "+1", "set", "up", "p", "ltp", "potentiation", "+"}
 _DOWN = {"-1", "reset", "down", "d", "ltd", "depression", "-"}
 _START = {"", "0", "none", "start", "read"}
@@ -40,6 +43,8 @@ class Pulses:
 
     traces: tuple[Trace, ...]
     source: str
+    unnamed: bool = False
+    """Ramps without names, taken for those of one device."""
 
     @property
     def count(self) -> int:
@@ -122,10 +127,17 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DataError(f"{file}: cannot read ({reason})") from None
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    numbered = [(k, row) for k, row in enumerate(csv.reader(lines), start=1) if any(map(str.strip, row))]
+    lines = ["" if line.startswith("#") else line for line in text.splitlines()]
+    try:
+        numbered = [(k, row) for k, row in enumerate(csv.reader(lines), start=1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"{file}: not a CSV file ({error})") from None
     if len(numbered) < 2:
         raise DataError(f"{file}: no rows of data below the header")
+    header = ",".join(numbered[0][1])
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in header:
+            raise DataError(f"{file}: cells are separated by {name}; use commas, and points in numbers")
     yield from numbered
 
 
@@ -136,6 +148,9 @@ class _Columns:
         self.file, self.form = file, form
         self.names = [cell.strip() for cell in rows[0][1]]
         self.rows = rows[1:]
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise DataError(f"{file}: two columns are named '{name}'; keep one")
         for line, row in self.rows:
             if len(row) != len(self.names):
                 raise DataError(f"{file} line {line}: {len(row)} cells, the header has {len(self.names)}")
@@ -257,14 +272,41 @@ def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
             )
     if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
         raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")
-    return Pulses(tuple(traces), source)
+    _check_answer([_moves(traces, sign) for sign in (1, -1)], source)
+    return Pulses(tuple(traces), source, [trace.device for trace in traces] == [_UNNAMED])
+
+
+def _moves(traces: Sequence[Trace], sign: int) -> Values:
+    """Net change of conductance over each train of pulses of one polarity."""
+    found = []
+    for trace in traces:
+        ends = np.flatnonzero(np.diff(np.concatenate([[0], trace.sign == sign, [0]]).astype(np.int8)))
+        found += [trace.conductance_uS[b - 1] - trace.conductance_uS[a - 1] for a, b in ends.reshape(-1, 2)]
+    return np.array(found)
+
+
+def _check_answer(moves: list[Values], source: str) -> None:
+    """Raise `DataError` if SET does not raise the conductance by more than chance, against RESET or nothing."""
+    kinds = [move for move in moves if move.size]
+    up, down = moves[0], moves[1]
+    gap = float((up.mean() if up.size else 0.0) - (down.mean() if down.size else 0.0))
+    error = np.sqrt(sum(move.var(ddof=1) / move.size if move.size > 1 else 0.0 for move in kinds))
+    if gap < 0 and -gap > _SURE * error:
+        raise DataError(
+            f"{source}: SET pulses lower the conductance, or RESET pulses raise it; are polarities swapped?"
+        )
+    if gap <= _SURE * error:
+        raise DataError(
+            f"{source}: no device answers to pulses: over a train of pulses SET and RESET differ by "
+            f"{gap:.3g} uS, no more than chance (± {_SURE * error:.2g} uS)"
+        )
 
 
 def _ramps(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float | None) -> list[Trace]:
     """One column a ramp, one row a pulse; a first row of names says which device a column belongs to."""
     name = file.stem.lower()
-    down = re.search(r"reset|down|depression|ltd", name) is not None
-    if not down and not re.search(r"set|up|potentiation|ltp", name):
+    down = re.search(r"(?<![a-z])(reset|down|depression|ltd)(?![a-z])", name) is not None
+    if not down and not re.search(r"(?<![a-z])(set|up|potentiation|ltp)(?![a-z])", name):
         needed = "; ".join(f"{form}: {', '.join(columns)}" for form, columns in FORMS.items())
         raise DataError(
             f"{file}: columns {', '.join(rows[0][1][:6])} are of no known form ({needed}); "
@@ -272,7 +314,7 @@ def _ramps(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float 
         )
     header = rows[0][1]
     named = not all(_is_number(cell) for cell in header)
-    devices = [cell.strip() for cell in header] if named else ["device"] * len(header)
+    devices = [cell.strip() for cell in header] if named else [_UNNAMED] * len(header)
     traces = []
     for column, device in enumerate(devices):
         values = []
@@ -283,7 +325,7 @@ def _ramps(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float 
                 values.append(_number(file, line, f"column {column + 1}", row[column]))
         if len(values) < 2:
             raise DataError(f"{file}: column {column + 1} has fewer than two rows")
-        scale = 1e6 if read_voltage_V is None else 1e6 / read_voltage_V
+        scale = 1e6 / (read_voltage_V or 1.0)
         conductance = _plausible(file, f"column {column + 1}", np.array(values) * scale)
         sign = np.full(len(values), -1 if down else 1, np.int8)
         sign[0] = 0

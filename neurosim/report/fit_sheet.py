@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from scipy import stats
 
+from neurosim.core.seeds import key
+from neurosim.devices import Law, pulse_response
 from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses
-from neurosim.devices.response import pulse_response
+from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_cells, stored
 from neurosim.report.style import PALETTE, SAVERS, label, new_figure, styled, tint
 from neurosim.report.text import NOTHING, number, significant
 from neurosim.study.store import whole_file
 
-UP, DOWN, FITTED = PALETTE[0], PALETTE[1], "#000000"
+UP, DOWN, FITTED, CARD = PALETTE[0], PALETTE[1], "#000000", "#707070"
 SIMULATED = 300
-BINS = 14
-FEWEST_IN_BIN = 8
+"""Devices made from the card for the traces."""
+BINS, FEWEST_IN_BIN = 12, 8
+FEWEST_FOR_BAND, FEWEST_FOR_BOUNDS = 5, 3
+MOST_DRIFTING = 60
 
 
 def fit_tables(fit: Fit) -> list[Table]:
@@ -79,7 +84,7 @@ def write_fit_sheet(fit: Fit, out: Path) -> Path:
 
 @styled
 def fit_sheet(fit: Fit) -> Figure:
-    """Draw the data over the fit: traces, steps, single devices, residuals, drift, programming error."""
+    """Draw the data over the fit: traces, steps, single devices, errors of prediction, drift, programming error."""
     panels: list[Callable[[Axes], None]] = []
     for table in fit.tables:
         if isinstance(table, Pulses) and fit.law is not None:
@@ -90,137 +95,195 @@ def fit_sheet(fit: Fit) -> Figure:
             panels.append(lambda axes, table=table: _programming(axes, fit, table))  # type: ignore[misc]
     rows = -(-len(panels) // 2)
     figure = new_figure(0.5 + 2.9 * rows)
-    figure.suptitle(f"{label(fit.card.name, 60)}: {fit.card.law}, {label(fit.card.summary, 70)}", fontsize=11)
-    places = figure.subplots(rows, 2 if len(panels) > 1 else 1, squeeze=False).ravel()
-    for axes, draw in zip(places, panels, strict=False):
-        draw(axes)
-    for axes in places[len(panels) :]:
-        axes.remove()
+    sources = label(", ".join(table.source for table in fit.tables), 60)
+    figure.suptitle(f"{label(fit.card.name, 40)}: {fit.card.law} fitted to {sources}", fontsize=11)
+    grid = figure.add_gridspec(rows, 2)
+    for k, draw in enumerate(panels):
+        last_alone = k == len(panels) - 1 and k % 2 == 0
+        draw(figure.add_subplot(grid[k // 2, :] if last_alone else grid[k // 2, k % 2]))
     return figure
 
 
 def _pulse_panels(fit: Fit, pulses: Pulses, law: LawFit) -> list[Callable[[Axes], None]]:
     panels: list[Callable[[Axes], None]] = [
         lambda axes: _traces(axes, fit, pulses),
-        lambda axes: _steps(axes, fit, pulses, law),
-        lambda axes: _residuals(axes, law),
+        lambda axes: _steps(axes, law),
+        lambda axes: _errors(axes, law),
     ]
-    if law.devices:
-        panels.insert(2, lambda axes: _devices(axes, law))
+    if max((len(values) for values, _ in law.devices.values()), default=0) >= FEWEST_FOR_BOUNDS:
+        panels.insert(2, lambda axes: _bounds(axes, law))
     return panels
 
 
-def _traces(axes: Axes, fit: Fit, pulses: Pulses) -> None:
-    """Mean and the middle 80 % of the devices, and of devices simulated with the card, under the same pulses."""
-    first = pulses.traces[0].sign
-    alike = [trace for trace in pulses.traces if np.array_equal(trace.sign, first)]
-    axes.set(title="Traces: data (blue) over the card (grey)", xlabel="Pulse", ylabel="Conductance (µS)")
-    starts = np.flatnonzero(first == 0)
-    length = int(starts[1]) if len(starts) > 1 else len(first)
-    measured = np.stack([trace.conductance_uS[:length] for trace in alike], axis=1)
-    simulated = pulse_response(fit.card.device(), [int(s) for s in first[1:length]], SIMULATED)
-    x = np.arange(length)
-    axes.fill_between(x, *np.percentile(simulated, (10, 90), axis=1), color="#d5d5d5", lw=0)
-    axes.plot(x, simulated.mean(axis=1), color="#707070", lw=2.4)
-    if measured.shape[1] >= 5:
-        for level in (10, 90):
-            axes.plot(x, np.percentile(measured, level, axis=1), color=tint(UP, 0.55), lw=0.9)
-    axes.plot(x, measured.mean(axis=1), color=UP, lw=1.3)
-
-
-def _steps(axes: Axes, fit: Fit, pulses: Pulses, law: LawFit) -> None:
-    """Mean and spread of the change of one pulse against the conductance before it."""
-    for sign, colour, name in ((1, UP, "up"), (-1, DOWN, "down")):
-        before, change = _changes(pulses, sign)
-        if before.size < FEWEST_IN_BIN:
-            continue
-        if sign < 0 and fit.card.device().polarity == "set_only":
-            continue
-        edges = np.unique(np.quantile(before, np.linspace(0, 1, BINS + 1)))
-        for low, high in itertools.pairwise(edges):
-            inside = change[(before >= low) & (before < high)]
-            if inside.size >= FEWEST_IN_BIN:
-                at = (low + high) / 2
-                axes.errorbar(at, inside.mean(), inside.std(), color=tint(colour, 0.4), lw=1.2)
-                axes.plot(at, inside.mean(), "o", color=colour, ms=3.5)
-        g = np.linspace(before.min(), before.max(), 80)
-        mean, spread = law.step(g, sign)
-        axes.plot(g, mean, color=FITTED, lw=1.4)
-        axes.fill_between(g, mean - spread, mean + spread, color=colour, alpha=0.12, lw=0)
-        axes.plot([], [], "o", color=colour, label=name)
-    axes.axhline(0, color="#888888", lw=0.7)
-    axes.set(title="Step of one pulse: mean ± spread", xlabel="Conductance (µS)", ylabel="Change (µS)")
-    axes.legend(loc="best")
-
-
-def _changes(pulses: Pulses, sign: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    before, change = [], []
+def _runs(pulses: Pulses) -> list[tuple[tuple[int, ...], NDArray[np.float64]]]:
+    """The two most frequent sequences of pulses, and the (reads, runs) conductances under each."""
+    runs = []
     for trace in pulses.traces:
-        at = np.flatnonzero(trace.sign == sign)
-        before.append(trace.conductance_uS[at - 1])
-        change.append(trace.conductance_uS[at] - trace.conductance_uS[at - 1])
-    return np.concatenate(before), np.concatenate(change)
+        starts = [*np.flatnonzero(trace.sign == 0), len(trace.sign)]
+        runs += [
+            (tuple(int(s) for s in trace.sign[a + 1 : b]), trace.conductance_uS[a:b])
+            for a, b in itertools.pairwise(starts)
+            if b - a > 1
+        ]
+    often = Counter(signs for signs, _ in runs)
+    ranked = sorted(often, key=lambda signs: (-often[signs] * len(signs), signs))[:2]
+    if len(ranked) == 2 and set(ranked[0]) == set(ranked[1]):
+        ranked = ranked[:1]
+    return [(signs, np.stack([g for own, g in runs if own == signs], axis=1)) for signs in ranked]
 
 
-def _devices(axes: Axes, law: LawFit) -> None:
-    """Each device's own numbers with their standard errors, in the order of their size."""
+def _simulated(device: Law, signs: tuple[int, ...], starts_uS: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Conductances (reads, `SIMULATED`) of devices of the card under the same pulses, from the measured starts."""
+    if device.polarity == "set_only":
+        return pulse_response(device, signs, SIMULATED)
+    keys = {purpose: key(0, "fit sheet", purpose) for purpose in ("construct", "program", "pulse")}
+    state, params, kernels = device.allocate(SIMULATED), device.params(), device.kernels
+    seen = kernels.stored or stored
+    construct_cells(0, SIMULATED, state, params, keys["construct"], kernels.construct)
+    starts = np.resize(starts_uS, SIMULATED).astype(np.float32)
+    program_cells(0, starts, state, params, 0.0, 1, keys["program"], kernels.program)
+    traces = np.empty((len(signs) + 1, SIMULATED), np.float32)
+    drift_cells(traces[0], state, params, 0.0, seen)
+    for event, sign in enumerate(signs, start=1):
+        pulse_cells(sign, state, params, 0.0, event + 1, keys["pulse"], kernels.pulse)
+        drift_cells(traces[event], state, params, 0.0, seen)
+    return traces
+
+
+def _traces(axes: Axes, fit: Fit, pulses: Pulses) -> None:
+    """Mean and middle 80 % of the measured runs over those of devices simulated with the card."""
+    found = _runs(pulses)
+    for k, (signs, measured) in enumerate(found):
+        colour, x = DOWN if max(signs) < 0 else UP, np.arange(len(signs) + 1)
+        name = "SET" if min(signs) > 0 else "RESET" if max(signs) < 0 else "SET and RESET"
+        simulated = _simulated(fit.card.device(), signs, measured[0])
+        axes.fill_between(
+            x, *np.percentile(simulated, (10, 90), axis=1), color="#d9d9d9", lw=0, alpha=0.8,
+            label=None if k else "card: mean, 10 to 90 %",
+        )  # fmt: skip
+        axes.plot(x, simulated.mean(axis=1), color=CARD, lw=2.6)
+        band = measured.shape[1] >= FEWEST_FOR_BAND
+        if band:
+            for level in (10, 90):
+                axes.plot(x, np.percentile(measured, level, axis=1), color=tint(colour, 0.55), lw=0.9)
+        words = f"{measured.shape[1]} runs" if measured.shape[1] > 1 else "one run"
+        axes.plot(x, measured.mean(axis=1), color=colour, lw=1.3, label=f"{name}: {words}")
+    axes.set(title="Traces: data over the card", xlabel="Pulse", ylabel="Conductance (µS)")
+    _room_for_legend(axes, 0.22)
+
+
+def _steps(axes: Axes, law: LawFit) -> None:
+    """Change of what is read after one pulse, against the read before, and what the law expects of the same pulses."""
+    steps, named = law.steps, False
+    for sign, colour, name in ((1, UP, "SET"), (-1, DOWN, "RESET")):
+        at = np.flatnonzero(steps.sign == sign)
+        at = at[np.argsort(steps.before_uS[at], kind="stable")]
+        if at.size < FEWEST_IN_BIN:
+            continue
+        bins = np.array_split(at, max(1, min(BINS, at.size // FEWEST_IN_BIN)))
+        g = np.array([steps.before_uS[one].mean() for one in bins])
+        mean, spread = (np.array([f(steps.change_uS[one]) for one in bins]) for f in (np.mean, np.std))
+        expected = np.array([steps.expected_uS[one].mean() for one in bins])
+        sigma = np.array(
+            [np.hypot(steps.expected_uS[b].std(), np.sqrt(np.mean(steps.sigma_uS[b] ** 2))) for b in bins]
+        )
+        axes.fill_between(g, expected - sigma, expected + sigma, color=tint(colour, 0.2), alpha=0.8, lw=0)
+        axes.plot(g, expected, color=FITTED, lw=1.3, label=None if named else "law: mean, ± spread shaded")
+        axes.errorbar(
+            g, mean, spread, fmt="o", color=colour, ms=3.5, lw=1, capsize=2, label=f"{name}: data, ± spread"
+        )
+        named = True
+    axes.axhline(0, color="#888888", lw=0.7)
+    axes.set(title="Change by one pulse", xlabel="Conductance before (µS)", ylabel="Change (µS)")
+    _room_for_legend(axes, 0.3)
+
+
+def _room_for_legend(axes: Axes, share: float) -> None:
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + share * (high - low))
+    axes.legend(loc="upper center", ncols=2, fontsize=7.5)
+
+
+def _bounds(axes: Axes, law: LawFit) -> None:
+    """Each device's own bounds with their standard errors, in the order of their size."""
     for (name, (values, errors)), colour in zip(law.devices.items(), PALETTE, strict=False):
         order = np.argsort(values)
-        share = np.linspace(0, 100, len(values)) if len(values) > 1 else np.array([50.0])
+        share = 100 * (np.arange(len(values)) + 0.5) / len(values)
         axes.errorbar(
             values[order], share, xerr=errors[order], fmt="o", ms=2.5, lw=0.8, color=colour, label=name
         )
     axes.set(
-        title="Single devices, with standard errors", xlabel="Conductance (µS)", ylabel="Share below (%)"
+        title="Single devices: bounds with standard errors",
+        xlabel="Conductance (µS)",
+        ylabel="Devices below (%)",
     )
     axes.legend(loc="best")
 
 
-def _residuals(axes: Axes, law: LawFit) -> None:
-    z = np.sort(law.residuals)
+def _errors(axes: Axes, law: LawFit) -> None:
+    z = np.sort(law.steps.errors)
     expected = stats.norm.ppf((np.arange(z.size) + 0.5) / z.size)
     keep = np.unique(np.linspace(0, z.size - 1, 400).astype(int))
-    axes.plot([-4, 4], [-4, 4], color=FITTED, lw=1.2)
-    axes.plot(expected[keep], z[keep], ".", color=UP, ms=4)
+    axes.plot([-4, 4], [-4, 4], color=FITTED, lw=1.2, label="as the law expects")
+    axes.plot(expected[keep], z[keep], ".", color=UP, ms=4, label="data")
     good = law.goodness()
     axes.set(
-        title=f"Errors of prediction: spread {good['residual_spread']:.2f}, lag-1 {good['residual_correlation']:.2f}",
-        xlabel="Normal quantile", ylabel="Error / expected", xlim=(-4, 4), ylim=(-5, 5),
+        title=f"Errors of prediction: spread {number(good['residual_spread'], 2)}, "
+        f"lag-1 {number(good['residual_correlation'], 2)}",
+        xlabel="Normal quantile", ylabel="Error / expected spread", xlim=(-4, 4), ylim=(-5, 5),
     )  # fmt: skip
+    axes.legend(loc="upper left")
 
 
 def _drift(axes: Axes, fit: Fit, table: Drift) -> None:
-    assert fit.drift is not None
-    for _, times, conductance in table.devices[:60]:
-        axes.plot(times, conductance / conductance[0], color=tint(UP, 0.45), lw=0.8)
+    found = fit.drift
+    assert found is not None
+    for k, (_, times, conductance) in enumerate(table.devices[:MOST_DRIFTING]):
+        axes.plot(
+            times, conductance / conductance[0], color=tint(UP, 0.45), lw=0.8,
+            label=None if k else f"data: {len(table.devices)} devices",
+        )  # fmt: skip
     first = min(times[0] for _, times, _ in table.devices)
     last = max(times[-1] for _, times, _ in table.devices)
     t = np.geomspace(first, last, 50)
-    axes.plot(t, (t / first) ** -fit.drift.exponent.value, color=FITTED, lw=1.6)
-    spread = fit.drift.spread
-    if spread is not None:
+    axes.plot(t, (t / first) ** -found.exponent.value, color=FITTED, lw=1.6, label="mean exponent")
+    words = "no spread beyond read noise"
+    if found.spread is not None and found.spread.value > 0:
+        words = f"spread over devices {significant(found.spread.value, 2)}"
         for side in (-1, 1):
             axes.plot(
-                t,
-                (t / first) ** -(fit.drift.exponent.value + side * spread.value),
-                color=FITTED,
-                lw=1,
-                ls="--",
-            )
-    words = f" ± {significant(spread.value, 2)}" if spread is not None else ""
+                t, (t / first) ** -(found.exponent.value + side * found.spread.value), color=FITTED, lw=1, ls="--",
+                label=None if side > 0 else "± one spread",
+            )  # fmt: skip
     axes.set(
-        title=f"Drift, exponent {significant(fit.drift.exponent.value, 3)}{words}",
-        xlabel="Time (s)", ylabel="Conductance / first", xscale="log", yscale="log",
+        title=f"Drift: exponent {significant(found.exponent.value, 3)}, {words}",
+        xlabel="Time (s)", ylabel="Conductance / first read", xscale="log",
     )  # fmt: skip
+    axes.legend(loc="lower left")
 
 
 def _programming(axes: Axes, fit: Fit, table: Programming) -> None:
-    assert fit.programming is not None
-    axes.plot(table.target_uS, table.achieved_uS - table.target_uS, ".", color=tint(UP, 0.5), ms=3)
+    found = fit.programming
+    assert found is not None
+    error = table.achieved_uS - table.target_uS
+    axes.plot(table.target_uS, error, ".", color=tint(UP, 0.5), ms=3, label=f"data: {error.size} devices")
     g = np.linspace(table.target_uS.min(), table.target_uS.max(), 100)
-    c0, c1, c2 = (estimate.value for estimate in fit.programming.polynomial)
-    share = g / fit.programming.g_max_uS
-    sigma = c0 + c1 * share + c2 * share**2
+    sigma = sum(one.value * (g / found.g_max_uS) ** k for k, one in enumerate(found.polynomial))
     for side in (-1, 1):
-        axes.plot(g, side * sigma, color=FITTED, lw=1.4)
-    axes.set(title="Programming error, ± one sigma", xlabel="Target (µS)", ylabel="Achieved − target (µS)")
+        axes.plot(g, side * sigma, color=FITTED, lw=1.4, label=None if side > 0 else "fit: ± one σ")
+    targets, counts = np.unique(table.target_uS, return_counts=True)
+    many = targets[counts >= FEWEST_IN_BIN]
+    if many.size:
+        rms = np.array([np.sqrt(np.mean(error[table.target_uS == one] ** 2)) for one in many])
+        for side in (-1, 1):
+            axes.plot(
+                many,
+                side * rms,
+                "_",
+                color=DOWN,
+                ms=11,
+                mew=2,
+                label=None if side > 0 else "data: ± rms error",
+            )
+    axes.set(title="Programming error", xlabel="Target (µS)", ylabel="Achieved − target (µS)")
+    _room_for_legend(axes, 0.2)
