@@ -1,11 +1,12 @@
-"""How often the 95 % intervals of `neurosim fit` cover the numbers that made the data.
+"""How often the 95 % intervals of `neurosim fit` cover the numbers that made the data, and the law is named.
 
-python -m benchmarks.coverage --datasets 100 --out docs/results/fit-coverage.json
+python -m benchmarks.coverage --out docs/results/fit-coverage.json
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ import numpy as np
 
 from neurosim import devices
 from neurosim.core import registry
+from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting import Drift, Estimate, Programming, Pulses, Trace
 from neurosim.devices.fitting.aging import fit_drift, fit_programming
 from neurosim.devices.law import Law
@@ -42,6 +44,8 @@ class Study(NamedTuple):
     """From a seed."""
     data: str
     """In words."""
+    pulses: Callable[[int], Pulses] | None = None
+    """The data themselves, from a seed, where laws compete for them."""
 
 
 def pulses_of(device: Law, sequence: list[int], count: int, seed: int) -> Pulses:
@@ -51,8 +55,8 @@ def pulses_of(device: Law, sequence: list[int], count: int, seed: int) -> Pulses
     return Pulses(tuple(Trace(str(k), sign.copy(), traces[:, k].copy()) for k in range(count)), "synthetic")
 
 
-def _pulsed(device: Law, sequence: list[int], count: int, seed: int) -> Numbers:
-    fitted = registry.find("law fitter", device.law)(pulses_of(device, sequence, count, seed))
+def _pulsed(law: str, pulses: Callable[[int], Pulses], seed: int) -> Numbers:
+    fitted = registry.find("law fitter", law)(pulses(seed))
     numbers: Numbers = dict(fitted.numbers)
     if "step_spread" in numbers:  # a lognormal taken for a normal: the same spread to first order
         numbers["step_spread_lognormal"] = numbers.pop("step_spread")
@@ -93,14 +97,14 @@ def studies() -> dict[str, Study]:
     drifting = pcm.with_parameters(drift_exponent=0.05, drift_exponent_sigma=0.01)
     found = {}
     for device, ramp, cycles, count in ((soft, 50, 3, 30), (constant, 80, 2, 30), (linear, 80, 2, 30)):
-        sequence = ([1] * ramp + [-1] * ramp) * cycles
+        pulses = partial(pulses_of, device, ([1] * ramp + [-1] * ramp) * cycles, count)
         found[device.law] = Study(
-            device, known(device), partial(_pulsed, device, sequence, count),
-            f"{count} devices, {cycles} cycles of {ramp} pulses up and {ramp} down",
+            device, known(device), partial(_pulsed, device.law, pulses),
+            f"{count} devices, {cycles} cycles of {ramp} pulses up and {ramp} down", pulses,
         )  # fmt: skip
-    sequence = [1] * 20 + [-1] + [1] * 20
+    pulses = partial(pulses_of, pcm, [1] * 20 + [-1] + [1] * 20, 100)
     found[pcm.law] = Study(
-        pcm, known(pcm), partial(_pulsed, pcm, sequence, 100), "100 devices, 2 x 20 SET pulses"
+        pcm, known(pcm), partial(_pulsed, pcm.law, pulses), "100 devices, 2 x 20 SET pulses", pulses
     )
     found["drift"] = Study(
         drifting, known(drifting), partial(_drifting, drifting, 40), "40 devices, 8 times, 1 % read noise"
@@ -118,25 +122,38 @@ def known(device: Law) -> dict[str, float]:
     }
 
 
+def best_law(pulses: Callable[[int], Pulses], seed: int) -> str:
+    """Return the law that the ranking puts first."""
+    data, criterion = pulses(seed), {}
+    for law in registry.names("law fitter"):
+        with contextlib.suppress(CapabilityError):
+            criterion[law] = registry.find("law fitter", law)(data).bic
+    return min(criterion, key=lambda law: criterion[law])
+
+
+def _each(work: Callable[[int], Any], seeds: range, workers: int) -> list[Any]:
+    if workers == 1:
+        return [work(seed) for seed in seeds]
+    with ProcessPoolExecutor(workers, initializer=set_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, seeds))
+
+
 def coverage(name: str, datasets: int, first_seed: int = 0, workers: int = 1) -> dict[str, Any]:
     """Fit so many data sets; for each parameter the share of intervals that hold the known value."""
     study = studies()[name]
-    seeds = range(first_seed, first_seed + datasets)
-    if workers == 1:
-        runs = [study.fit(seed) for seed in seeds]
-    else:
-        with ProcessPoolExecutor(workers, initializer=set_threads, initargs=(1,)) as pool:
-            runs = list(pool.map(study.fit, seeds))
+    runs = _each(study.fit, range(first_seed, first_seed + datasets), workers)
     parameters = {}
     for parameter in dict.fromkeys(key for run in runs for key in run):
         if parameter not in study.truth:
             continue
         truth = study.truth[parameter]
         given = [run[parameter] for run in runs if parameter in run]
+        held = [parameter in run and run[parameter].low <= truth <= run[parameter].high for run in runs]
         parameters[parameter] = {
             "known": truth,
             "fitted": len(given),
-            "covered": int(sum(e.low <= truth <= e.high for e in given)),
+            "covered": sum(map(bool, held)),
+            "covered_by_hundred": [sum(map(bool, held[k : k + 100])) for k in range(0, datasets, 100)],
             "mean": float(np.mean([e.value for e in given])),
             "half_width": float(np.mean([(e.high - e.low) / 2 for e in given])),
         }
@@ -146,7 +163,8 @@ def coverage(name: str, datasets: int, first_seed: int = 0, workers: int = 1) ->
 def main() -> int:
     """Print and write the coverage of every law; exit code 1 where one is below the bar."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--datasets", type=int, default=100)
+    parser.add_argument("--datasets", type=int, default=400)
+    parser.add_argument("--ranked", type=int, default=25, help="of them, for the ranking of laws")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="law; repeat for more")
     parser.add_argument("--out", type=Path, default=Path("out/fit-coverage.json"))
@@ -155,6 +173,12 @@ def main() -> int:
     results, missed = [], []
     for name in options.only or studies():
         results.append(coverage(name, options.datasets, options.first_seed, workers=2))
+        pulses = studies()[name].pulses
+        if pulses is not None and options.ranked:
+            first = _each(partial(best_law, pulses), range(options.ranked), 2)
+            results[-1]["ranked_first"] = {law: first.count(law) for law in sorted(set(first))}
+            results[-1]["ranked"] = options.ranked
+            print(f"{name} ranks first: {first.count(name)} of {options.ranked}", flush=True)
         print(f"{name}: {results[-1]['data']}", flush=True)
         for parameter, found in results[-1]["parameters"].items():
             short = found["covered"] < BAR * options.datasets
