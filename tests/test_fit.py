@@ -143,6 +143,7 @@ def test_ramps_one_a_column_come_from_two_files(tmp_path, names):
     pulses = found.tables[0]
     assert len(pulses.traces) == (6 if names == "devices" else 1)
     assert any("name ramps by their device" in note for note in found.card.notes) == (names == "none")
+    assert not any("taken for siemens" in note for note in found.card.notes)
     assert pulses.count == (6 * 80 if names == "devices" else 6 * 160)
     assert 60 < found.card.device().g_max_uS < 110
 

@@ -75,6 +75,8 @@ def test_files_that_do_not_go_together(tmp_path):
         fit([first, first])
     with pytest.raises(InputError, match="read voltage = 0"):
         fit([first], read_voltage_V=0)
+    with pytest.raises(InputError, match="write voltage = inf"):
+        fit([first], write_voltage_V=np.inf)
     drift = write(tmp_path / "d.csv", ["device,time_s,conductance_uS", "a,1,5", "a,5,4.5", "a,9,4"])
     with pytest.raises(CapabilityError, match="needs pulse data"):
         fit([drift], "soft-bounds")

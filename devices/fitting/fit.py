@@ -86,14 +86,16 @@ def fit(
         ("write voltage", write_voltage_V),
         ("write time", write_time_s),
     ):
-        if volt is not None and not volt > 0:
-            raise InputError(f"{option} = {volt}: must be greater than 0")
+        if volt is not None and not 0 < volt < float("inf"):
+            raise InputError(f"{option} = {volt}: must be greater than 0, and finite")
     tables = tuple(read_tables([Path(file) for file in files], read_voltage_V))
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
+        if pulses.ramps and read_voltage_V is None:
+            maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
     window = maker.put_window(tables)
     written = aged = None
     for table in tables:
@@ -148,7 +150,7 @@ class _CardMaker:
                 f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed"
                 + (
                     "; name ramps by their device in a first row, if they are of several."
-                    if pulses.unnamed
+                    if pulses.ramps
                     else "."
                 )
             )
@@ -217,7 +219,8 @@ class _CardMaker:
         for name in needed:
             assert card is not None
             number = card.parameters[name]
-            self.put(name, number.value, f"assumed as on card {card.name}: {number.source}")
+            source = f"assumed as on card {card.name}: {number.source}"
+            self.given[name] = Quantity(value=number.value, unit=number.unit, source=source)
         if needed & {*_VOLTAGE, *_TIME}:
             self.notes.append(
                 "Pulse voltage or time are assumed, so energies are; give --write-voltage and --write-time."
@@ -284,7 +287,8 @@ def to_toml(card: Card) -> str:
     lines = [
         f"{key} = {_text(getattr(card, key))}" for key in ("name", "technology", "law", "summary", "citation")
     ]
-    lines += ["notes = [", *(f"    {_text(note)}," for note in card.notes), "]", "", "[parameters]"]
+    notes = ["notes = [", *(f"    {_text(note)}," for note in card.notes), "]"] if card.notes else []
+    lines += [*notes, "", "[parameters]"]
     for name, number in card.parameters.items():
         lines.append(
             f"{name} = {{ value = {number.value!r}, unit = {_text(number.unit)}, source = {_text(number.source)} }}"

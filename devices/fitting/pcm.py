@@ -64,7 +64,6 @@ def pcm_accumulative(pulses: Pulses) -> LawFit:
         len(NAMES) + (2 if seen_resets.size else 0),
         pulses.count,
         steps,
-        notes=_notes(steps.errors, device),
     )  # fmt: skip
 
 
@@ -137,16 +136,3 @@ def _nominal(numbers: Values, start: float, bottom: float, top: float) -> float:
             return max(float((g + mean[0] - start) / count), 1e-6)
         g += float(mean[0])
     return max((g - start) / 255, 1e-6)
-
-
-def _notes(residuals: Values, device: NDArray[np.intp]) -> tuple[str, ...]:
-    same = device[1:] == device[:-1]
-    together = float(np.mean(residuals[1:][same] * residuals[:-1][same]))
-    if together < -5 / np.sqrt(same.sum()):
-        return (
-            (
-                "Neighbouring steps are anticorrelated: read noise is contained in the spread of a pulse "
-                f"(lag-1 correlation {together:.2f})."
-            ),
-        )
-    return ()

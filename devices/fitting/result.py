@@ -81,9 +81,11 @@ class LawFit:
         if good["residual_spread"] < _NOISELESS:
             return ("Hardly any noise in the data: what the card says of it is no measurement.",)
         if abs(good["residual_correlation"]) > max(chance, 0.05):
+            why = "read noise is taken for steps"
+            if good["residual_correlation"] > 0:
+                why = f"the devices do something that {self.law} does not"
             found.append(
-                f"Errors of prediction are correlated from pulse to pulse ({good['residual_correlation']:.2f}): "
-                f"the devices do something that {self.law} does not."
+                f"Errors of prediction are correlated from pulse to pulse ({good['residual_correlation']:.2f}): {why}."
             )
         if abs(good["residual_spread"] - 1) > max(chance, 0.05):
             found.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ SMALLEST_S, LARGEST_S = 1e-10, 1e-1
 """Conductances outside are taken for a wrong unit."""
 FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
-_UNNAMED = "device"
 _SURE = 2.0
 """Standard errors by which SET must move devices up."""
 _UP = {"1", "+1", "set", "up", "p", "ltp", "potentiation", "+"}
@@ -43,8 +42,8 @@ class Pulses:
 
     traces: tuple[Trace, ...]
     source: str
-    unnamed: bool = False
-    """Ramps without names, taken for those of one device."""
+    ramps: bool = False
+    """Read from columns without names of quantities."""
 
     @property
     def count(self) -> int:
@@ -113,7 +112,7 @@ def read_tables(files: Sequence[Path], read_voltage_V: float | None = None) -> l
         else:
             ramps.extend(_ramps(file, rows, read_voltage_V))
     if ramps:
-        tables.append(_checked_pulses(_joined(ramps), names))
+        tables.append(replace(_checked_pulses(_joined(ramps), names), ramps=True))
     kinds = [type(table).__name__ for table in tables]
     for kind in set(kinds):
         if kinds.count(kind) > 1:
@@ -273,7 +272,7 @@ def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
     if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
         raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")
     _check_answer([_moves(traces, sign) for sign in (1, -1)], source)
-    return Pulses(tuple(traces), source, [trace.device for trace in traces] == [_UNNAMED])
+    return Pulses(tuple(traces), source)
 
 
 def _moves(traces: Sequence[Trace], sign: int) -> Values:
@@ -314,7 +313,7 @@ def _ramps(file: Path, rows: list[tuple[int, list[str]]], read_voltage_V: float 
         )
     header = rows[0][1]
     named = not all(_is_number(cell) for cell in header)
-    devices = [cell.strip() for cell in header] if named else [_UNNAMED] * len(header)
+    devices = [cell.strip() for cell in header] if named else ["device"] * len(header)
     traces = []
     for column, device in enumerate(devices):
         values = []

@@ -10,7 +10,7 @@ from typing import Any
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
 from neurosim.report.style import to_svg
-from neurosim.report.text import percent, si, spread
+from neurosim.report.text import percent, si, significant, spread
 from neurosim.report.tolerance import tolerance_curves
 from neurosim.report.transfer import Aged, aging_curves, duration, table_rows
 from neurosim.report.validation import validation_markdown
@@ -131,6 +131,40 @@ def draw_validation(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def draw_coverage(name: str, values: dict[str, Any]) -> None:
+    """Table of how often fitted intervals hold the known numbers."""
+    hundreds = [
+        count
+        for study in values["laws"]
+        for found in study["parameters"].values()
+        for count in found["covered_by_hundred"]
+    ]
+    below = sum(count < 90 for count in hundreds)
+    lines = [
+        (
+            f"# {name}\n\nShare of synthetic data sets in which the 95 % interval holds the number that made the data. "
+            f"Each hundred is also counted for itself: {len(hundreds) - below} of {len(hundreds)} (parameter, hundred) "
+            f"reach 90, the lowest is {min(hundreds)}; of intervals that hold in exactly 95 %, one hundred in 90 does "
+            "not. `fitted`: mean over the data sets; `± `: mean half width of the interval.\n"
+        )
+    ]
+    for study in values["laws"]:
+        ranked = ""
+        if "ranked_first" in study:
+            first = ", ".join(f"{law} {count}" for law, count in study["ranked_first"].items())
+            ranked = f" Ranked first in {study['ranked']} of them: {first}."
+        lines.append(f"\n## {study['law']}\n\n{study['data']}, {study['datasets']} data sets.{ranked}\n\n")
+        lines.append(
+            "| parameter | known | fitted | ± | covered % | by hundred |\n| --- | --- | --- | --- | --- | --- |\n"
+        )
+        for parameter, found in study["parameters"].items():
+            cells = " | ".join(significant(found[key], 3) for key in ("known", "mean", "half_width"))
+            share = percent(found["covered"] / study["datasets"])
+            each = ", ".join(map(str, found["covered_by_hundred"]))
+            lines.append(f"| `{parameter}` | {cells} | {share} | {each} |\n")
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -143,6 +177,8 @@ def main() -> None:
             draw_results(file.stem, values)
         elif "machines" in values:
             draw_validation(file.stem, values)
+        elif "bar" in values:
+            draw_coverage(file.stem, values)
 
 
 if __name__ == "__main__":
