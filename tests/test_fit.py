@@ -159,8 +159,8 @@ def test_drift_exponent_and_spread(tmp_path):
     seen = devices.programmed(device, [6.0], times, 60, seed=2)[:, 0]
     found = fit([write_drift(tmp_path / "drift.csv", times, seen)])
     assert found.card.law == "programmed"
-    within(found.intervals["drift_offset"], 0.05)
-    within(found.intervals["drift_sigma_offset"], 0.012)
+    within(found.intervals["drift_table_exponent"], 0.05)
+    within(found.intervals["drift_table_sigma"], 0.012)
     kept = devices.programmed(found.card.device(), [4.0], [3.86e5], 4000)[0, 0]
     assert np.median(kept) == pytest.approx(4.0 * 1e4**-0.05, rel=0.03)
 
@@ -185,6 +185,24 @@ def test_programming_polynomial_and_drift_go_onto_the_card_of_the_pulses(tmp_pat
         within(found.intervals[f"program_c{k}"], getattr(pcm, f"program_c{k}") * 12 / 25)
     assert device.drift_exponent == pytest.approx(0.04, rel=1e-3)
     assert not device.drift_exponent_sigma or device.drift_exponent_sigma < 1e-4
+
+
+def test_drift_of_a_bipolar_device_is_on_its_card(tmp_path):
+    device = soft(drift_table_share=(0, 1), drift_table_exponent=(0.03, 0.03), drift_table_sigma=(0.01, 0.01))
+    times = np.geomspace(20, 1e5, 6)
+    drift = devices.programmed(device, [50.0], times, 40, seed=5)[:, 0]
+    traces = devices.pulse_response(device, RAMPS, 4, seed=9)
+    found = fit(
+        [write_pulses(tmp_path / "p.csv", traces, RAMPS), write_drift(tmp_path / "d.csv", times, drift)],
+        "soft-bounds",
+    )
+    within(found.intervals["drift_table_exponent"], 0.03)
+    within(found.intervals["drift_table_sigma"], 0.01)
+    (tmp_path / "card.toml").write_text(to_toml(found.card), encoding="utf-8")
+    card = devices.load(tmp_path / "card.toml")
+    assert card.drift_table_start_s == 20
+    held = devices.programmed(card, [50.0], [20, 2e6], 400, seed=1)[:, 0]
+    assert np.median(held[1] / held[0]) == pytest.approx((1e5) ** -found.drift.exponent.value, rel=0.02)
 
 
 def test_programming_error_of_a_bipolar_device_is_a_share_of_the_window(tmp_path):
@@ -216,6 +234,15 @@ def test_figure_has_a_panel_for_everything_that_was_measured(rram, tmp_path):
     found = fit([
         write_drift(tmp_path / "drift.csv", times, held), write_programming(tmp_path / "e.csv", np.array([2, 6]), reached)
     ])  # fmt: skip
+    assert found.card.law == "programmed"
+    (tmp_path / "card.toml").write_text(to_toml(found.card), encoding="utf-8")
+    again = devices.programmed(tmp_path / "card.toml", [2.0, 6.0], [38.6], 2000)[0]
+    for k, target in enumerate((2.0, 6.0)):
+        sigma = sum(
+            c.value * (target / found.programming.g_max_uS) ** j
+            for j, c in enumerate(found.programming.polynomial)
+        )
+        assert again[k].std() == pytest.approx(sigma, rel=0.1)
     titles = [axes.get_title(loc="left") for axes in fit_sheet(found).axes]
     assert titles == ["Drift: exponent 0.04, no spread beyond read noise", "Programming error"]
 
@@ -235,7 +262,7 @@ def test_figure_shows_what_the_law_expects_of_the_same_pulses(rram):
 def test_the_card_is_read_back_and_every_number_has_unit_and_source(rram, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(to_toml(rram.card), encoding="utf-8")
-    assert read(file) == rram.card
+    assert read(file).model_dump() == rram.card.model_dump()
     device = devices.load(file)
     assert device.name == "mine"
     assert device.write_voltage_V == 1.3

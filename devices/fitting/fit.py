@@ -96,7 +96,7 @@ def fit(
         maker.put_pulses(ranking[0], pulses)
         if pulses.ramps and read_voltage_V is None:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
-    window = maker.put_window(tables)
+    window = maker.put_window(ranking[0] if ranking else None, tables)
     written = aged = None
     for table in tables:
         if isinstance(table, Programming):
@@ -123,12 +123,26 @@ class _CardMaker:
         self.intervals: dict[str, Estimate] = {}
         self.notes: list[str] = []
 
-    def put(self, name: str, value: float | Estimate, source: str) -> None:
+    def put(self, name: str, value: float | Estimate, source: str, everywhere: bool = False) -> float:
+        """Set a number, `everywhere` as a table that has it at both ends; returns it as the card has it."""
         if isinstance(value, Estimate):
             self.intervals[name] = value
             source += f", 95 % interval {value.low:.4g} to {value.high:.4g}"
             value = value.value
-        self.given[name] = Quantity(value=float(f"{value:.7g}"), unit=self.units[name], source=source)
+        kept = _rounded(value)
+        self.given[name] = Quantity(
+            value=(kept, kept) if everywhere else kept, unit=self.units[name], source=source
+        )
+        return kept
+
+    def put_row(self, name: str, values: Sequence[Estimate], source: str) -> None:
+        """Set a table of one row, whose intervals are named after its places."""
+        self.intervals |= {f"{name}[{k}]": value for k, value in enumerate(values)}
+        ends = ", ".join(f"{value.low:.4g} to {value.high:.4g}" for value in values)
+        row = tuple(_rounded(value.value) for value in values)
+        self.given[name] = Quantity(
+            value=(row,), unit=self.units[name], source=f"{source}, 95 % interval {ends}"
+        )
 
     def put_given(self, names: Sequence[str], value: float | None, source: str) -> None:
         """Set what the user gave under the name that this law has for it."""
@@ -155,55 +169,47 @@ class _CardMaker:
                 )
             )
 
-    def put_window(self, tables: Sequence[Table]) -> tuple[float, float]:
+    def put_window(self, law: LawFit | None, tables: Sequence[Table]) -> tuple[float, float]:
         """Return the conductance window: of the fitted law, or as far as targets and states reach."""
-        if "g_max_uS" not in self.given:
-            seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
-            seen += [
-                float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices
-            ]
-            self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
-            self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
-        if self.law == WRITTEN:
-            self.put("error_c0_uS", 0.0, "not measured: no data of programming errors")
-            self.put("error_reference_uS", self.given["g_max_uS"].value, "definition: g_max_uS of this card")
-        return self.given["g_min_uS"].value, self.given["g_max_uS"].value
+        if law is not None:
+            ends = {name: number for name, (number, _) in law.conventions.items()}
+            ends |= {name: estimate.value for name, estimate in law.numbers.items()}
+            return ends["g_min_uS"], ends["g_max_uS"]
+        seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
+        seen += [float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices]
+        low = self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
+        high = self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
+        self.put("error_reference_uS", high, "definition: g_max_uS of this card")
+        if not any(isinstance(table, Programming) for table in tables):
+            self.notes.append("Programming error was not measured: states are written exactly.")
+        return low, high
 
     def put_programming(self, found: ProgrammingFit, data: Programming) -> None:
         where = f"fitted to {data.source} ({data.target_uS.size} devices)"
-        pattern = {"pcm-accumulative": "program_c{}", WRITTEN: "error_c{}_uS"}.get(self.law)
-        if pattern is None:
+        if self.law == WRITTEN:
+            self.put_row("error_uS", found.polynomial, where)
+        elif self.law == "pcm-accumulative":
+            for k, estimate in enumerate(found.polynomial):
+                self.put(f"program_c{k}", estimate, where)
+            self.put("program_reference_uS", found.g_max_uS, "definition: g_max_uS of this card")
+        else:
             self.put("program_tolerance", found.tolerance, where)
-            return
-        for k, estimate in enumerate(found.polynomial):
-            self.put(pattern.format(k), estimate, where)
-        reference = "program_reference_uS" if self.law == "pcm-accumulative" else "error_reference_uS"
-        self.put(reference, found.g_max_uS, "definition: g_max_uS of this card")
 
     def put_drift(self, found: DriftFit, data: Drift) -> None:
         where = f"fitted to {data.source} ({len(data.devices)} devices)"
-        spread = found.spread if found.spread is not None and found.spread.value > 0 else None
-        if self.law == "pcm-accumulative":
-            names = ("drift_exponent", "drift_exponent_sigma")
-        elif self.law == WRITTEN:
-            names = ("drift_offset", "drift_sigma_offset")
-            self.put(
-                "drift_most", max(found.exponent.value, 0.0), "definition: the same at every conductance"
-            )
-            self.put(
-                "drift_sigma_most",
-                spread.value if spread else 0.0,
-                "definition: the same at every conductance",
-            )
-        else:
-            self.notes.append(
-                f"Drift (exponent {found.exponent.value:.4g}) is not on the card: {self.law} has none."
-            )
-            return
-        self.put(names[0], found.exponent.at_least(0.0), where)
+        exponent, spread = found.exponent.at_least(0.0), found.spread
+        if spread is not None and spread.value == 0:
+            spread = None
+        table = self.law != "pcm-accumulative"
+        names = ("drift_exponent", "drift_exponent_sigma", "drift_reference_s")
+        if table:
+            names = ("drift_table_exponent", "drift_table_sigma", "drift_table_start_s")
+            same = "definition: the same at every conductance"
+            self.given["drift_table_share"] = Quantity(value=(0.0, 1.0), unit="1", source=same)
+        self.put(names[0], exponent, where, table)
         if spread is not None:
-            self.put(names[1], spread, where)
-        self.put("drift_reference_s", found.reference_s, f"{data.source}: first time")
+            self.put(names[1], spread, where, table)
+        self.put(names[2], found.reference_s, f"{data.source}: first time")
 
     def put_assumed(self) -> None:
         """Take what the law must have and data do not tell from the first published card of that law."""
@@ -243,6 +249,10 @@ class _CardMaker:
         except NeurosimError as error:
             raise DataError(f"{sources}: the fit is no valid device: {error}") from None
         return card
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.7g}")
 
 
 def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...], dict[str, str]]:
@@ -291,7 +301,7 @@ def to_toml(card: Card) -> str:
     lines += [*notes, "", "[parameters]"]
     for name, number in card.parameters.items():
         lines.append(
-            f"{name} = {{ value = {number.value!r}, unit = {_text(number.unit)}, source = {_text(number.source)} }}"
+            f"{name} = {{ value = {json.dumps(number.value)}, unit = {_text(number.unit)}, source = {_text(number.source)} }}"
         )
     return "\n".join(lines) + "\n"
 

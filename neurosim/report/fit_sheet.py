@@ -36,10 +36,11 @@ def fit_tables(fit: Fit) -> list[Table]:
     """Return the fitted numbers with their intervals, and the laws in order of their BIC."""
     numbers = Table("parameter", "value", "95 % interval", "unit", "source", box=SIMPLE_HEAD)
     for name, quantity in fit.card.parameters.items():
-        found = fit.intervals.get(name)
-        interval = f"{significant(found.low, 3)} to {significant(found.high, 3)}" if found else NOTHING
+        found = [e for key, e in fit.intervals.items() if key.split("[")[0] == name]
+        ends = [f"{significant(e.low, 3)} to {significant(e.high, 3)}" for e in found]
+        interval = ", ".join(ends) or NOTHING
         source = quantity.source.split(", 95 % interval")[0]
-        numbers.add_row(name, significant(quantity.value, 4), interval, quantity.unit, source)
+        numbers.add_row(name, _words(quantity.value), interval, quantity.unit, source)
     tables = [numbers]
     if fit.ranking:
         ranking = Table(
@@ -56,6 +57,13 @@ def fit_tables(fit: Fit) -> list[Table]:
             ranking.caption = f"{ranking.caption or ''}{name} not fitted: {reason}\n"
         tables.append(ranking)
     return tables
+
+
+def _words(value: float | tuple[Any, ...]) -> str:
+    """A number to four digits; a table as its numbers, one if they are all the same."""
+    if isinstance(value, tuple):
+        return ", ".join(map(_words, value if len(set(value)) > 1 else value[:1]))
+    return significant(value, 4)
 
 
 def fit_numbers(fit: Fit) -> dict[str, Any]:
