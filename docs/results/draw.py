@@ -145,14 +145,15 @@ def draw_coverage(name: str, values: dict[str, Any]) -> None:
             f"# {name}\n\nShare of synthetic data sets in which the 95 % interval holds the number that made the data. "
             f"Each hundred is also counted for itself: {len(hundreds) - below} of {len(hundreds)} (parameter, hundred) "
             f"reach 90, the lowest is {min(hundreds)}; of intervals that hold in exactly 95 %, one hundred in 90 does "
-            "not. `fitted`: mean over the data sets; `± `: mean half width of the interval.\n"
+            "not. Fitted: mean over the data sets; ±: mean half width of the interval. Made by "
+            "`python -m benchmarks.coverage --out docs/results/fit-coverage.json`.\n"
         )
     ]
     for study in values["laws"]:
         ranked = ""
         if "ranked_first" in study:
             first = ", ".join(f"{law} {count}" for law, count in study["ranked_first"].items())
-            ranked = f" Ranked first in {study['ranked']} of them: {first}."
+            ranked = f" All laws fitted to {study['ranked']} of them; ranked first: {first}."
         lines.append(f"\n## {study['law']}\n\n{study['data']}, {study['datasets']} data sets.{ranked}\n\n")
         lines.append(
             "| parameter | known | fitted | ± | covered % | by hundred |\n| --- | --- | --- | --- | --- | --- |\n"

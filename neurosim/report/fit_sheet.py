@@ -142,7 +142,7 @@ def _runs(pulses: Pulses) -> list[tuple[tuple[int, ...], NDArray[np.float64]]]:
 
 def _simulated(device: Law, signs: tuple[int, ...], starts_uS: NDArray[np.float64]) -> NDArray[np.float32]:
     """Conductances (reads, `SIMULATED`) of devices of the card under the same pulses, from the measured starts."""
-    if device.polarity == "set_only":
+    if not device.steps_down:
         return pulse_response(device, signs, SIMULATED)
     keys = {purpose: key(0, "fit sheet", purpose) for purpose in ("construct", "program", "pulse")}
     state, params, kernels = device.allocate(SIMULATED), device.params(), device.kernels
