@@ -52,17 +52,18 @@ def measured_construct(cell: int, state: Any, params: Any, key: Any) -> None:
 def measured_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: Any) -> Any:
     """The change in uS, along the pulse's own direction, at the quantile of xi."""
     scores = params.scores_up_uS if sign > _ZERO else params.scores_down_uS
-    rows, cols = scores.shape
+    rows, cols = scores.shape[0], scores.shape[1] - 1
     x = min(max((g - params.g_min_uS) / (params.g_max_uS - params.g_min_uS), _ZERO), _ONE) * np.float32(
         rows - 1
     )
-    z = (params.cycle_to_cycle * xi + np.float32(3.0)) / np.float32(6.0)
+    z = (xi + np.float32(3.0)) / np.float32(6.0)
     y = min(max(z, _ZERO), _ONE) * np.float32(cols - 1)
     k, m = min(int(x), rows - 2), min(int(y), cols - 2)
     u, v = x - np.float32(k), y - np.float32(m)
     low = scores[k, m] + v * (scores[k, m + 1] - scores[k, m])
     high = scores[k + 1, m] + v * (scores[k + 1, m + 1] - scores[k + 1, m])
-    return sign * (low + u * (high - low))
+    mean = scores[k, cols] + u * (scores[k + 1, cols] - scores[k, cols])
+    return sign * (mean + params.cycle_to_cycle * (low + u * (high - low) - mean))
 
 
 class PiecewiseStep(Stepped):
@@ -122,7 +123,7 @@ class MeasuredSteps(Bipolar):
     state_dtypes: ClassVar[tuple[type, ...]] = (np.float32,) * 6
 
     cycle_to_cycle: float | None = quantity("1", 1.0, noise=True, ge=0)
-    """1: steps spread as measured; None: every step is the median."""
+    """1: steps spread as measured; None: every step is the mean at its conductance."""
     changes_up_uS: tuple[Table, ...] = quantity("uS")
     changes_down_uS: tuple[Table, ...] = quantity("uS")
     """With their sign: mostly negative."""
@@ -149,11 +150,11 @@ class MeasuredSteps(Bipolar):
         columns = len(rows[0])
         at = (np.arange(columns) + 0.5) / columns
         wanted = norm.cdf(NORMAL_SCORES)
-        return tuple(tuple(float(v) for v in np.interp(wanted, at, row)) for row in rows)
+        return tuple((*map(float, np.interp(wanted, at, row)), float(np.mean(row))) for row in rows)
 
     @property
     def scores_up_uS(self) -> tuple[Table, ...]:
-        """Quantiles at equally spaced standard normals."""
+        """Quantiles at equally spaced standard normals, then the mean."""
         return self._scores(self.changes_up_uS)
 
     @property

@@ -30,7 +30,7 @@ def test_every_card_keeps_the_contract_under_a_million_pulses(name):
 @inlined
 def _leaks(cell, count, state, params, now_s, event, key):
     state.conductance[cell] += count * params.nominal_step_uS
-    state.conductance[(cell + 1) % state.conductance.size] += 1
+    state.conductance[(cell + 1) % state.conductance.size] += 10
     return -1e-12
 
 

@@ -14,7 +14,7 @@ from neurosim.study.spec import IDEAL, Experiment
 KEPT = 0.99
 _READ_UNITS = {"read_noise": "share of G_max", "dac_bits": "bits", "adc_bits": "bits"}
 _WHOLE = (
-    "dac_bits", "adc_bits", "pulse_limit", "pulse_train_slots",
+    "dac_bits", "adc_bits", "pulse_limit", "pulse_train_slots", "potentiate_every", "depress_every",
     "refresh.every", "programming.pulse_budget", "programming.verify_reads",
 )  # fmt: skip
 _ARM = ("window",)

@@ -52,9 +52,9 @@ class MeasuredStepsTwin(BipolarTwin):
     def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
         """The change along the pulse's direction, at the quantile of xi."""
         p = self.params
-        rows, cols = p.scores_up_uS.shape
+        rows, cols = p.scores_up_uS.shape[0], p.scores_up_uS.shape[1] - 1
         x = torch.clamp((g - p.g_min_uS) / (p.g_max_uS - p.g_min_uS), 0.0, 1.0) * (rows - 1)
-        z = (p.cycle_to_cycle * xi + 3.0) / 6.0
+        z = (xi + 3.0) / 6.0
         y = torch.clamp(z, 0.0, 1.0) * (cols - 1) * torch.ones_like(g)
         k, m = torch.clamp(x.long(), max=rows - 2), torch.clamp(y.long(), max=cols - 2)
         u, v = x - k, y - m
@@ -62,7 +62,8 @@ class MeasuredStepsTwin(BipolarTwin):
         def at(scores: Tensor) -> Tensor:
             low = scores[k, m] + v * (scores[k, m + 1] - scores[k, m])
             high = scores[k + 1, m] + v * (scores[k + 1, m + 1] - scores[k + 1, m])
-            value: Tensor = low + u * (high - low)
+            mean = scores[k, cols] + u * (scores[k + 1, cols] - scores[k, cols])
+            value: Tensor = mean + p.cycle_to_cycle * (low + u * (high - low) - mean)
             return value
 
         change: Tensor = sign * torch.where(up, at(p.scores_up_uS), at(p.scores_down_uS))

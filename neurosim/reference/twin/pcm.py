@@ -59,7 +59,10 @@ class PcmTwin(TwinLaw):
     ) -> tuple[State, Tensor]:
         """SET pulses accumulate; a pulse down (`most` = -1) is a RESET."""
         if most < 0:
-            return self.reset(state, now_s, draw)
+            fresh, cost = self.reset(state, now_s, draw)
+            struck = counts < 0
+            kept = {name: torch.where(struck, values, state[name]) for name, values in fresh.items()}
+            return kept, torch.where(struck, cost, 0.0)
         p = self.params
         g, given = state["conductance"], state["set_pulses"].to(torch.int32)
         for k in range(most):
