@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from neurosim import __version__
+from neurosim.cli_devices import Json, console, devices_app
 from neurosim.core.errors import ConfigError, NeurosimError
 
 if TYPE_CHECKING:
@@ -26,12 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Will a network that learns by a local rule, on devices like mine, reach ideal accuracy?",
 )
-devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
 app.add_typer(devices_app, name="devices")
 
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
-CardName = Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]
 TRANSFER_ONLY = {"weights", "layers", "times"}
 """Options of `compare` about weights that were trained elsewhere."""
@@ -191,9 +189,9 @@ def validate(
         workers,
         Console(stderr=True).print if sys.stderr.isatty() else None,
     )
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    terminal = console()
     for machine in results["machines"]:
-        console.print(*validation_tables(machine))
+        terminal.print(*validation_tables(machine))
     if json_file is not None:
         write_json(json_file, results)
     print("the backends agree" if results["holds"] else "the backends DISAGREE")
@@ -226,7 +224,7 @@ def fit_command(
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
-    _console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
+    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
     print(f"card: {card}\nfigure: {figure}")
 
 
@@ -236,64 +234,6 @@ def report_command(
 ) -> None:
     """Write the self-contained HTML report of a comparison again."""
     _report(folder)
-
-
-@devices_app.command("list")
-def list_devices(json_file: Json = None) -> None:
-    """Print the known device cards."""
-    from neurosim.devices.card import cards, read
-    from neurosim.report.device_table import cards_table, facts
-    from neurosim.study.store import write_json
-
-    known = [read(file) for file in cards().values()]
-    if json_file is not None:
-        write_json(json_file, [facts(card) for card in known])
-    Console(width=None if sys.stdout.isatty() else 160).print(cards_table(known))
-
-
-@devices_app.command("show")
-def show_device(name: CardName, json_file: Json = None) -> None:
-    """Print one card: every number with its unit and source."""
-    from neurosim.devices.card import find
-    from neurosim.report.device_table import card_heading, numbers, numbers_table
-    from neurosim.study.store import write_json
-
-    card = find(name)
-    heading = card_heading(card)
-    if json_file is not None:
-        write_json(json_file, numbers(card))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(heading, numbers_table(card), *(Text(f"- {note}") for note in card.notes), sep="\n")
-
-
-@devices_app.command("plot")
-def plot_device(
-    name: CardName,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help=".svg, .png or .pdf; default NAME.svg.")
-    ] = None,
-) -> None:
-    """Draw one page: traces, steps, programming error, levels, drift and read noise."""
-    from neurosim.devices.card import find
-    from neurosim.report.device_sheet import write_sheet
-
-    card = find(name)
-    print(f"figure: {write_sheet(card, out or Path(f'{Path(card.name).name}.svg'))}")
-
-
-@devices_app.command("check")
-def check_device(name: CardName, json_file: Json = None) -> None:
-    """Try the contract of a device under a million pulses: for a law or a card of your own. Exit code 1 if broken."""
-    from neurosim.devices.contract import check
-    from neurosim.report.device_table import clauses_table
-    from neurosim.study.store import write_json
-
-    clauses = check(name)
-    if json_file is not None:
-        write_json(json_file, [clause._asdict() for clause in clauses])
-    Console(width=None if sys.stdout.isatty() else 160).print(clauses_table(clauses))
-    if not all(clause.holds for clause in clauses):
-        raise typer.Exit(1)
 
 
 def _only_fitting_options(context: typer.Context) -> None:
@@ -328,7 +268,7 @@ def _transfer(out: Path, json_file: Path | None, **options: Any) -> None:
     write_json(out / "weights.json", results)
     if json_file is not None:
         write_json(json_file, results)
-    _console().print(aged_table(results))
+    console().print(aged_table(results))
     _report(out)
 
 
@@ -349,13 +289,13 @@ def _experiment(path: Path | None, **options: Any) -> Experiment:
 @contextmanager
 def _progress() -> Iterator[Report | None]:
     """A progress bar on a terminal, nothing when piped."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
         yield None
         return
     from rich.progress import Progress
 
-    with Progress(console=console, transient=True) as bars:
+    with Progress(console=errors, transient=True) as bars:
         tasks: dict[tuple[str, int], Any] = {}
 
         def report(arm: str, seed: int, done: int, total: int) -> None:
@@ -369,17 +309,13 @@ def _progress() -> Iterator[Report | None]:
 def _show(results: dict[str, Any]) -> None:
     from neurosim.report.table import mcnemar_table, summary_table, vary_table
 
-    console = _console()
+    terminal = console()
     if "parameter" in results:
-        console.print(vary_table(results))
+        terminal.print(vary_table(results))
         return
-    console.print(summary_table(results))
+    terminal.print(summary_table(results))
     if (tests := mcnemar_table(results)) is not None:
-        console.print(tests)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)
+        terminal.print(tests)
 
 
 def _report(folder: Path) -> None:

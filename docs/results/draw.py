@@ -91,7 +91,9 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
         "| --- |" + " --- |" * (len(levels) + 1) + "\n",
     ]
     for arm in values["arms"]:
-        found = {point["level"]: percent(point["accuracy_mean"]) for point in arm["points"]}
+        found = {
+            point["level"]: spread(point["accuracy_mean"], point["accuracy_ci95"]) for point in arm["points"]
+        }
         cells = " | ".join(found.get(level, "") for level in levels)
         lines.append(f"| {arm['arm']} | {cells} | {arm.get('tolerated_level', '–')} |\n")
     lines.append(f"\n![tolerance]({name}-tolerance.svg)\n")

@@ -16,6 +16,8 @@ from neurosim.study.spec import IDEAL
 MARKERS = "osv^Dp"
 WIDE = 50
 """Ratio of largest to smallest level above which the axis of levels becomes logarithmic."""
+MOST_TICKS = 8
+"""Whole levels up to so many are marked one by one."""
 
 
 @styled
@@ -74,6 +76,8 @@ def _scale(axes: Axes, vary: Vary) -> None:
     positive = [abs(level) for level in vary.levels if level]
     if positive and max(positive) / min(positive) > WIDE:
         axes.set_xscale("symlog", linthresh=min(positive))
+    elif all(level == int(level) for level in vary.levels) and len(vary.levels) <= MOST_TICKS:
+        axes.set_xticks(vary.levels)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6))
     low, high = axes.get_ylim()
