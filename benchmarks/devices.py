@@ -88,7 +88,8 @@ def _numpy_soft_pulse(law: Any, g: Floats, step: Floats, bounds: tuple[Floats, F
 def figures() -> Iterator[Figure]:
     """Nanoseconds a device with the ratio to numpy."""
     rng = generator(0, "bench devices")
-    pcm: Any = devices.load(PCM).with_parameters(drift_exponent_sigma=0.01)
+    pcm: Any = devices.load(PCM)
+    drifting = pcm.with_parameters(drift_exponent_sigma=0.01)
     soft: Any = devices.load(SOFT)
     g, exponent = (np.full(DEVICES, value, np.float32) for value in (5.0, 0.04))
     spread = np.float32(40.0) * (1 + np.float32(0.3) * np.abs(_normals(rng)))
@@ -97,7 +98,14 @@ def figures() -> Iterator[Figure]:
         ("program, closed-loop statistics", pcm, "program", lambda: _numpy_program(pcm, rng), 8.0),
         ("program, closed-loop statistics", devices.load(WRITTEN), "program", None, 8.0),
         ("program, with a drift table and 1/f noise", devices.load("pcm-joshi-2020"), "program", None, None),
-        ("read, drifted", pcm, "read", lambda: g * np.float32(AFTER_S / 38.6) ** -exponent, 6.0),
+        ("program, with exponents of their own", drifting, "program", None, 8.0),
+        (
+            "read, drifted, exponents of their own",
+            drifting,
+            "read",
+            lambda: g * np.float32(AFTER_S / 38.6) ** -exponent,
+            6.0,
+        ),
         ("pulse", soft, "pulse", lambda: _numpy_soft_pulse(soft, g, exponent, bounds, rng), 3.0),
         ("pulse", pcm, "pulse", lambda: _numpy_pcm_pulse(pcm, g, exponent, rng), 5.0),
     ]
