@@ -28,6 +28,9 @@ class PcmParams(NamedTuple):
     sigma_offset_uS: np.floating[Any]
     sigma_first_uS: np.floating[Any]
     memory_pulses: np.floating[Any]
+    mean_low_uS: np.floating[Any]
+    sigma_low_uS: np.floating[Any]
+    low_scale_uS: np.floating[Any]
     reset_mean_uS: np.floating[Any]
     reset_sigma_uS: np.floating[Any]
     reset_floor_uS: np.floating[Any]
@@ -107,6 +110,10 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
         first = np.exp(-np.float32(given) / params.memory_pulses)
         mean = params.mean_slope * g + params.mean_offset_uS + params.mean_first_uS * first
         sigma = params.sigma_slope * g + params.sigma_offset_uS + params.sigma_first_uS * first
+        if params.low_scale_uS > _ZERO:
+            low = np.exp(-g / params.low_scale_uS)
+            mean += params.mean_low_uS * low
+            sigma += params.sigma_low_uS * low
         g = g + mean + sigma * normal(philox(cell, event, k + 1, key)[0])
         g = min(max(g, params.g_min_uS), params.g_max_uS)
     state.conductance[cell] = g
@@ -128,7 +135,7 @@ class PcmAccumulative(Law):
     """SET pulses accumulate, RESET is abrupt; the state is the conductance `drift_reference_s` after a pulse.
 
     With p the number of SET pulses since RESET (this one included) and e = exp(-p / memory_pulses), a pulse
-    adds ``m1 G + c1 + A1 e + (m2 G + c2 + A2 e) xi``; conductance then falls as (t / t0)**-nu. Closed-loop
+    adds ``m1 G + c1 + A1 e + L1 l + (m2 G + c2 + A2 e + L2 l) xi``, l = exp(-G / low_scale); conductance then falls as (t / t0)**-nu. Closed-loop
     programming has no law of its own: the polynomial of Joshi et al., Nat. Commun. 11, 2020, scaled by
     G_max / 25 uS, stands in.
     """
@@ -149,6 +156,12 @@ class PcmAccumulative(Law):
     sigma_offset_uS: float = quantity("uS", noise=True)
     sigma_first_uS: float = quantity("uS", noise=True)
     memory_pulses: float = quantity("1", gt=0)
+    mean_low_uS: float = quantity("uS", 0.0)
+    """Part of the mean step that falls with the conductance, L1 ..."""
+    sigma_low_uS: float = quantity("uS", 0.0, noise=True)
+    """... the same of its standard deviation, L2 ..."""
+    low_scale_uS: float | None = quantity("uS", None, gt=0)
+    """... each times exp(-G / this); None: there is no such part."""
     nominal_set_step_uS: float = quantity("uS", gt=0)
     reset_mean_uS: float = quantity("uS", ge=0)
     reset_sigma_uS: float | None = quantity("uS", None, noise=True, ge=0)

@@ -302,3 +302,10 @@ def test_pcm_read_noise_is_the_published_share(conductance, share):
     """0.03 G + 0.13 uS: 4.3 % at 10 uS and 16 % at 1 uS (srnn-pcm)."""
     law = devices.load(PCM)
     assert law.kernels.read_sigma(np.float32(conductance), law.params()) / conductance == pytest.approx(share)
+
+
+def test_mean_curve_of_the_exponential_preset():
+    """Nandakumar et al., Front. Neurosci. 14, 406 (2020), as fitted in aihwkit: 2.9 to 12.2 uS after 1 to 20 pulses."""
+    law = devices.load("pcm-preset-nandakumar-2020").without_noise()
+    trace = devices.pulse_response(law, [1] * 20, 1)[:, 0]
+    np.testing.assert_allclose(trace[[1, 2, 3, 5, 10, 20]], [2.9, 4.3, 5.3, 6.8, 9.3, 12.2], atol=0.1)

@@ -71,6 +71,10 @@ class PcmTwin(TwinLaw):
             first = torch.exp(-given.to(self.dtype) / p.memory_pulses)
             mean = p.mean_slope * g + p.mean_offset_uS + p.mean_first_uS * first
             sigma = p.sigma_slope * g + p.sigma_offset_uS + p.sigma_first_uS * first
+            if self.on["low_scale_uS"]:
+                low = torch.exp(-g / p.low_scale_uS)
+                mean = mean + p.mean_low_uS * low
+                sigma = sigma + p.sigma_low_uS * low
             moved = g + mean + sigma * self.normal(draw(k + 1)[0])
             g = torch.where(struck, clamp(moved, p.g_min_uS, p.g_max_uS), g)
         pulsed = counts > 0
