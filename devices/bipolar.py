@@ -26,7 +26,7 @@ _ZERO = np.float32(0.0)
 
 PULSED = (
     "g_rest_uS", "span_uS", "step", "cycle_to_cycle", "write_noise", "program_sigma_uS", "program_energy_J",
-    "write_energy_per_uS", "reset_energy_per_uS", "read_noise_relative", "read_noise_floor_uS",
+    "write_energy_per_uS", "reset_energy_per_uS", "gate_energy_J", "read_noise_relative", "read_noise_floor_uS",
 )  # fmt: skip
 """What the shared kernels read of any bipolar law."""
 STEPPED = (
@@ -144,7 +144,10 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
         state.conductance[cell] = g
     mean_uS = np.float32(0.5) * (before + state.conductance[cell])
     energy_per_uS = params.write_energy_per_uS if count > 0 else params.reset_energy_per_uS
-    return np.float64(energy_per_uS) * np.float64(mean_uS) * abs(count)
+    energy_J = np.float64(energy_per_uS) * np.float64(mean_uS)
+    if params.gate_energy_J > _ZERO:
+        energy_J = np.float64(params.gate_energy_J)
+    return energy_J * abs(count)
 
 
 def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct) -> DeviceKernels:
@@ -178,6 +181,8 @@ class Bipolar(Law):
     reset_voltage_V: float | None = quantity("V", None, gt=0)
     """Magnitude of the voltage of a pulse down; None: as of a pulse up."""
     reset_time_s: float | None = quantity("s", None, gt=0)
+    gate_energy_J: float | None = quantity("J", None, gt=0)
+    """Energy of one pulse on a gate, charge times voltage; None: current flows through the cell, V^2 G t."""
 
     @property
     def program_sigma_uS(self) -> float:
@@ -208,7 +213,8 @@ class Bipolar(Law):
     @property
     def program_energy_J(self) -> float:
         """Energy of one program-and-verify at the middle of the window."""
-        return self.program_pulses * self.write_energy_per_uS * (self.g_min_uS + self.g_max_uS) / 2
+        through_cell = self.write_energy_per_uS * (self.g_min_uS + self.g_max_uS) / 2
+        return self.program_pulses * (self.gate_energy_J or through_cell)
 
 
 class Stepped(Bipolar):

@@ -57,7 +57,7 @@ def test_every_physical_parameter_of_a_law_has_a_unit_that_its_name_carries(name
     fields = set(registry.find("device law", name).model_fields) - {"name"}
     assert set(units) == fields
     for parameter, unit in units.items():
-        assert unit in {"1", "uS", "s", "A", "V", "K", "eV"}
+        assert unit in {"1", "uS", "s", "A", "V", "K", "eV", "J"}
         stem = f"_{unit}"
         if unit != "1" and not parameter.startswith("program_c"):
             assert parameter.endswith(stem), parameter

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import check_count, check_mean, check_std, fresh, give
 
-from neurosim import devices
+from neurosim import Crossbar, devices
 from neurosim.core.errors import ConfigError
 from neurosim.devices import programmed, pulse_response
 from neurosim.devices.bipolar import Bipolar, Stepped
@@ -259,3 +259,11 @@ def test_the_torch_twin_has_what_no_card_uses(name, changes, monkeypatch):
     for line in compare_operations(devices.load(name).with_parameters(**changes), "float64", True):
         assert line.holds, line
         assert line.differing == 0, line
+
+
+def test_a_pulse_on_a_gate_costs_the_same_whatever_the_conductance():
+    """FeFET: 2 P_r A V, 3.7 fJ for a 50 nm square cell (P_r of DNN+NeuroSim V2.1, 3.65 V)."""
+    array = Crossbar((6, 4), "fefet-hzo-jerry-2017")
+    pulses = array.update(np.ones((1, 6)), np.full((1, 4), 0.05))
+    assert pulses > 0
+    assert array.ledger.write_J == pytest.approx(3.7e-15 * pulses, rel=1e-6)

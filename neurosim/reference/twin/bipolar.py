@@ -71,7 +71,8 @@ class BipolarTwin(TwinLaw):
         after = torch.where(answers, seen, before)
         mean_uS = 0.5 * (before + after)
         per_uS = torch.where(up, p.write_energy_per_uS, p.reset_energy_per_uS)
-        energy = per_uS.double() * mean_uS.double() * size
+        each = p.gate_energy_J.double() if self.on["gate_energy_J"] else per_uS.double() * mean_uS.double()
+        energy = each * size
         return {**state, "persistent": g, "conductance": after}, energy
 
 
