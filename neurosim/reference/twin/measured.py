@@ -54,10 +54,10 @@ class MeasuredStepsTwin(BipolarTwin):
         p = self.params
         rows, cols = p.scores_up_uS.shape[0], p.scores_up_uS.shape[1] - 1
         x = torch.clamp((g - p.g_min_uS) / (p.g_max_uS - p.g_min_uS), 0.0, 1.0) * (rows - 1)
-        z = (xi + 3.0) / 6.0
-        y = torch.clamp(z, 0.0, 1.0) * (cols - 1) * torch.ones_like(g)
+        z = (torch.as_tensor(xi, dtype=torch.float32, device=g.device).expand(g.shape) + 3.0) / 6.0
+        y = torch.clamp(z, 0.0, 1.0) * (cols - 1)
         k, m = torch.clamp(x.long(), max=rows - 2), torch.clamp(y.long(), max=cols - 2)
-        u, v = x - k, y - m
+        u, v = x - k, (y - m).to(self.dtype)
 
         def at(scores: Tensor) -> Tensor:
             low = scores[k, m] + v * (scores[k, m + 1] - scores[k, m])
