@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	$(BIN)/neurosim compare docs/results/digits-demo.toml --out $(OUT)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
