@@ -16,7 +16,16 @@ _HOMES = {
     "WritePath": "neurosim.core.config",
     "set_threads": "neurosim.kernels.jit",
 }
-_MODULES = ("data", "devices", "network", "reference", "report", "rules", "study")
+_MODULES = {
+    "data": "neurosim.data",
+    "devices": "neurosim.devices",
+    "network": "neurosim.network",
+    "reference": "neurosim.reference",
+    "report": "neurosim.report",
+    "rules": "neurosim.rules",
+    "study": "neurosim.study",
+    "wires": "neurosim.crossbar.wires",
+}
 
 __all__ = [
     "Crossbar",
@@ -34,6 +43,7 @@ __all__ = [
     "rules",
     "set_threads",
     "study",
+    "wires",
 ]
 
 
@@ -41,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"neurosim.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'neurosim' has no attribute '{name}'")
 
 
