@@ -88,6 +88,23 @@ def test_kernels_of_a_law_that_is_gone_do_not_disturb_others(folder):
     run(folder, "devices", "check", "spec-idealised-rasch-2019")
 
 
+def test_a_process_that_started_earlier_finds_laws_that_came_later(folder):
+    """Another process compiles a kernel for an own law; this one then reads the same index of compiled kernels."""
+    program = (
+        "import subprocess, sys\n"
+        "from neurosim.kernels import cells\n"
+        "subprocess.run([sys.executable, '-c', sys.argv[1], 'devices', 'check', 'my-device'], check=True)\n"
+        "from neurosim import devices\n"
+        "print(all(clause.holds for clause in devices.check('spec-idealised-rasch-2019')))\n"
+    )
+    env = {**os.environ, "NEUROSIM_CARDS": str(folder), "NEUROSIM_CACHE": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "from neurosim.cli import main; main()"],
+        check=False, env=env, cwd=folder, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "True", done.stderr
+
+
 @pytest.mark.parametrize(
     ("law", "said"),
     [

@@ -73,8 +73,9 @@ def cache_folder() -> str:
     except OSError:
         folder = Path(tempfile.gettempdir()) / f"neurosim-kernels-{digest.hexdigest()[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "own").is_dir():
-        sys.path.append(str(folder / "own"))
+    own = folder / "own"
+    own.mkdir(exist_ok=True)
+    sys.path.append(str(own))
     return str(folder)
 
 
@@ -87,13 +88,10 @@ def own_module(source: bytes) -> str:
     name = f"neurosim_own_{hashlib.sha256(source).hexdigest()[:16]}"
     file = Path(cache_folder(), "own", f"{name}.py")
     if not file.is_file():
-        file.parent.mkdir(exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
         part.write_bytes(source)
         part.replace(file)
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))
-        importlib.invalidate_caches()
+    importlib.invalidate_caches()
     return name
 
 
