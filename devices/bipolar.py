@@ -296,12 +296,30 @@ def linear_balance(up: float, down: float, slope_up: float, slope_down: float) -
     return (up - down) / falling if up != down else 0.0
 
 
-def balance(law: Stepped, shares: Any) -> float:
+class Curved(Stepped):
+    """Base of stepped laws whose mean shares balance somewhere that only a search finds."""
+
+    def shares(self, state: float) -> tuple[float, float]:
+        """Mean steps up and down at a normalised state, in units of `step`."""
+        raise TypeError(f"{type(self).__name__} must define shares")
+
+    @property
+    def state_rest(self) -> float:
+        """Where both are equal; outside the window if they never are."""
+        return balance(self)
+
+    @property
+    def rest_share(self) -> float:
+        """Of either direction there."""
+        return self.shares(self.state_rest)[0]
+
+
+def balance(law: Curved) -> float:
     """State between the bounds at which both shares are equal; outside them where there is none."""
     from scipy.optimize import brentq
 
     def gap(state: float) -> float:
-        up, down = shares(state)
+        up, down = law.shares(state)
         return float(up - down)
 
     if gap(law.state_min) * gap(law.state_max) >= 0:

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import Bipolar, BipolarState, Stepped, settle
+from neurosim.devices.bipolar import Bipolar, BipolarState, Curved, settle
 from neurosim.devices.parameters import Table, quantity
 from neurosim.kernels.jit import inlined
 
@@ -66,7 +66,7 @@ def measured_share(cell: int, g: Any, sign: Any, xi: Any, state: Any, params: An
     return sign * (mean + params.cycle_to_cycle * (low + u * (high - low) - mean))
 
 
-class PiecewiseStep(Stepped):
+class PiecewiseStep(Curved):
     """Steps whose mean is given at equally spaced conductances and linear in between (aihwkit's piecewise step).
 
     One pulse makes ``s +- step share(place) (1 + cycle_to_cycle xi)``; place runs from the device's own lower
@@ -89,23 +89,13 @@ class PiecewiseStep(Stepped):
                 raise ValueError(f"{name}: at least two, none negative")
         return self
 
-    def _shares(self, state: float) -> tuple[float, float]:
+    def shares(self, state: float) -> tuple[float, float]:
         place = (state - self.state_min) / (self.state_max - self.state_min)
         up, down = (
             float(np.interp(place, np.linspace(0, 1, len(shares)), shares))
             for shares in (self.shares_up, self.shares_down)
         )
         return self.gain_up * up, self.gain_down * down
-
-    @property
-    def state_rest(self) -> float:
-        """Where the means of both directions are equal."""
-        return bipolar.balance(self, self._shares)
-
-    @property
-    def rest_share(self) -> float:
-        """Of either direction at the symmetry point."""
-        return self._shares(self.state_rest)[0]
 
 
 class MeasuredSteps(Bipolar):

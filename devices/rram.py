@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosim.core.protocols import DeviceKernels
 from neurosim.devices import bipolar
-from neurosim.devices.bipolar import Stepped
+from neurosim.devices.bipolar import Curved, Stepped
 from neurosim.devices.parameters import quantity
 from neurosim.kernels.jit import inlined
 
@@ -81,7 +81,7 @@ class SoftBounds(Stepped):
         return self.step * self.gain_down / -self.state_min
 
 
-class ExpStep(Stepped):
+class ExpStep(Curved):
     """Steps that depend exponentially on the state (Gong et al. 2018, the closer fit).
 
     With ``z = 2 curve_slope s / (s_max - s_min) + curve_offset``, one pulse makes
@@ -99,24 +99,14 @@ class ExpStep(Stepped):
     curve_rate_up: float = quantity("1", ge=0)
     curve_rate_down: float = quantity("1", ge=0)
 
-    def _shares(self, state: float) -> tuple[float, float]:
+    def shares(self, state: float) -> tuple[float, float]:
         z = 2 * self.curve_slope * state / (self.state_max - self.state_min) + self.curve_offset
         up = max(1 - self.curve_gain_up * math.exp(self.curve_rate_up * z), 0.0)
         down = max(1 - self.curve_gain_down * math.exp(-self.curve_rate_down * z), 0.0)
         return self.gain_up * up, self.gain_down * down
 
-    @property
-    def state_rest(self) -> float:
-        """Where both curves meet; a law whose curves do not meet within the bounds has no such point."""
-        return bipolar.balance(self, self._shares)
 
-    @property
-    def rest_share(self) -> float:
-        """Of either curve at the symmetry point."""
-        return self._shares(self.state_rest)[0]
-
-
-class PowerStep(Stepped):
+class PowerStep(Curved):
     """Steps that shrink as a power of the distance to the bound ahead (Fusi & Abbott 2007).
 
     One pulse makes ``s +- step (distance / range)^exponent (1 + cycle_to_cycle xi)``; distance and range are
@@ -130,16 +120,6 @@ class PowerStep(Stepped):
     exponent_up: float = quantity("1", gt=0)
     exponent_down: float = quantity("1", gt=0)
 
-    def _shares(self, state: float) -> tuple[float, float]:
+    def shares(self, state: float) -> tuple[float, float]:
         place = (state - self.state_min) / (self.state_max - self.state_min)
         return self.gain_up * (1 - place) ** self.exponent_up, self.gain_down * place**self.exponent_down
-
-    @property
-    def state_rest(self) -> float:
-        """Where the powers of both distances balance."""
-        return bipolar.balance(self, self._shares)
-
-    @property
-    def rest_share(self) -> float:
-        """Of either direction at the symmetry point."""
-        return self._shares(self.state_rest)[0]

@@ -36,7 +36,8 @@ class SeveralState(NamedTuple):
 def several(device: DeviceKernels, name: str) -> DeviceKernels:
     """Return the kernels of a cell of several devices; `name` tells compiled versions apart."""
     one_construct, one_program, one_pulse, one_reset, one_drifted, one_sigma = device[:6]
-    one_stored, one_age = device.stored or stored_one, device.age
+    one_stored: Any = device.stored or stored_one
+    one_age: Any = device.age
 
     def total(cell: Any, state: Any, params: Any) -> None:
         count = int(params.devices_per_cell)
@@ -77,19 +78,15 @@ def several(device: DeviceKernels, name: str) -> DeviceKernels:
         total(cell, state, params)
         return energy
 
-    def drifted(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
-        count = int(params.devices_per_cell)
-        summed = _ZERO * state.conductance[cell]
-        for k in range(count * cell, count * (cell + 1)):
-            summed += one_drifted(k, state.devices, params.device, now_s)
-        return summed
+    def summed_over(one: Any, what: str) -> Any:
+        def summed(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
+            count = int(params.devices_per_cell)
+            sum_uS = _ZERO * state.conductance[cell]
+            for k in range(count * cell, count * (cell + 1)):
+                sum_uS += one(k, state.devices, params.device, now_s)
+            return sum_uS
 
-    def stored(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
-        count = int(params.devices_per_cell)
-        summed = _ZERO * state.conductance[cell]
-        for k in range(count * cell, count * (cell + 1)):
-            summed += one_stored(k, state.devices, params.device, now_s)
-        return summed
+        return inlined_as(summed, f"several.{name}.{what}")
 
     def read_sigma(conductance_uS: Any, params: Any) -> Any:
         share = conductance_uS / params.devices_per_cell
@@ -98,16 +95,16 @@ def several(device: DeviceKernels, name: str) -> DeviceKernels:
     def age(cell: Any, state: Any, seconds: Any, event: Any, key: Any) -> None:
         count = state.devices.conductance.size // state.conductance.size
         for k in range(count * cell, count * (cell + 1)):
-            one_age(k, state.devices, seconds, event, key)  # type: ignore[misc]
+            one_age(k, state.devices, seconds, event, key)
 
     return DeviceKernels(
         construct=named(construct, name),
         program=named(program, name),
         pulse=named(pulse, name),
         reset=named(reset, name),
-        drifted=named(drifted, name),
+        drifted=summed_over(one_drifted, "drifted"),
         read_sigma=named(read_sigma, name),
-        stored=named(stored, name),
+        stored=summed_over(one_stored, "stored"),
         age=named(age, name) if one_age else None,
     )
 
