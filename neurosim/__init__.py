@@ -9,10 +9,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Crossbar": "neurosim.crossbar.array",
+    "Faults": "neurosim.core.hardware",
     "Periphery": "neurosim.core.config",
     "Programming": "neurosim.core.config",
     "ReadPath": "neurosim.core.config",
     "Refresh": "neurosim.core.config",
+    "Tiles": "neurosim.core.hardware",
+    "Wires": "neurosim.core.hardware",
     "WritePath": "neurosim.core.config",
     "set_threads": "neurosim.kernels.jit",
 }
@@ -29,10 +32,13 @@ _MODULES = {
 
 __all__ = [
     "Crossbar",
+    "Faults",
     "Periphery",
     "Programming",
     "ReadPath",
     "Refresh",
+    "Tiles",
+    "Wires",
     "WritePath",
     "__version__",
     "data",

@@ -73,10 +73,29 @@ class ReadPath(Frozen):
     """Input of full scale; "vector" scales each input vector by its own largest magnitude."""
     dac_bits: int | None = Field(None, ge=2, le=16)
     """Signed DAC codes, round half to even; None is a perfect DAC."""
+    encoding: Literal["amplitude", "pulse-width", "bit-serial"] = "amplitude"
+    """An input is the height of a pulse, its length, or its bits one after the other, each converted on its own."""
     adc_bits: int | None = Field(None, ge=2, le=16)
     """Signed ADC codes, round half to even, after the two currents of a pair are subtracted."""
+    adc_range: Literal["calibrated", "full-scale", "granular"] = "calibrated"
+    """Where each tile's ADC ends: at what `program` expects and `calibrate` measures; at the current of all inputs
+    full on and all cells at G_max; or so that one code is one nominal step of a device read by the smallest input."""
     adc_range_uS: float | None = Field(None, gt=0)
-    """Full scale of the ADC in uS of summed pair difference; None lets `program` and `calibrate` set it."""
+    """Full scale of the ADC in uS of summed pair difference, instead of `adc_range`."""
+    adc_gain_spread: float | None = Field(None, gt=0)
+    """Standard deviation of the gain of a column's converter, relative; drawn once."""
+    adc_offset_lsb: float | None = Field(None, gt=0)
+    """Standard deviation of its offset, in codes (of 8 bits where the ADC is perfect); drawn once."""
+    amplifier_offset_V: float | None = Field(None, gt=0)
+    """Standard deviation of a bit line's virtual ground; its current is this times the line's conductance."""
+    thermal_noise_K: float | None = Field(None, gt=0)
+    """Temperature of the thermal noise of a bit line's conductance, 4 k T G B with B = 1 / (2 integration time)."""
+    shot_noise: bool = False
+    """Shot noise of the currents, 2 q |I| B."""
+    saturation_uS: float | None = Field(None, gt=0)
+    """Current, in uS of summed pair difference, at which the integrator saturates."""
+    settling_time_s: float | None = Field(None, gt=0)
+    """Time constant of a bit line: a read ends at 1 - exp(-integration time / this) of its current."""
     read_noise: float | Literal["card"] | None = "card"
     """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
     drift: bool = True

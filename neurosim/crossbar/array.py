@@ -11,6 +11,7 @@ from neurosim.core import registry
 from neurosim.core.checks import matrix, vector
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
@@ -38,6 +39,8 @@ class Crossbar:
         Same seed, same bits, whatever the number of threads or the chunking of reads.
     read, write, periphery : ReadPath, WritePath, Periphery
         Configuration of the read path, the update path and the energy model of the periphery.
+    wires, tiles, faults : Wires, Tiles, Faults
+        Resistance of the lines, the largest physical array, and what is broken; None is none.
     name : str
         Tells the random numbers of several arrays with one seed apart.
     precision : {"float32", "float64"}
@@ -74,6 +77,9 @@ class Crossbar:
         read: ReadPath | None = None,
         write: WritePath | None = None,
         periphery: Periphery | None = None,
+        wires: Wires | None = None,
+        tiles: Tiles | None = None,
+        faults: Faults | None = None,
         name: str = "array",
         precision: Precision = "float32",
     ):
@@ -84,6 +90,7 @@ class Crossbar:
         self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
+        self.wires, self.tiles, self.faults = wires, tiles, faults
         self.precision = precision
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()

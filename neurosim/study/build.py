@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.config import Frozen, ReadPath, WritePath
+from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Array, DeviceArray, Floats
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -49,10 +50,22 @@ def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -
             write=WritePath.parse(write, f"arm {arm.name}, write"),
             periphery=experiment.periphery,
             name="layer 0",
+            **_hardware(arm),
             **backend,
         )
     array.program(start_weights(experiment, rows, seed))
     return array
+
+
+def _hardware(arm: Arm) -> dict[str, Frozen]:
+    """Wires, tiles and faults of an arm, where it has them."""
+    kinds: dict[str, type[Frozen]] = {"wires": Wires, "tiles": Tiles, "faults": Faults}
+    given = {name: (kind, getattr(arm, name)) for name, kind in kinds.items()}
+    return {
+        name: kind.parse(values, f"arm {arm.name}, {name}")
+        for name, (kind, values) in given.items()
+        if values is not None
+    }
 
 
 def build_layer(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -> Dense:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from neurosim.core import registry
 from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError
+from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, Rule, UpdateMode
 from neurosim.devices.card import load
 
@@ -29,6 +30,10 @@ class Arm(Frozen):
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=dict)
     write: dict[str, Any] = Field(default_factory=dict)
+    wires: dict[str, Any] | None = Field(default_factory=dict)
+    """Changes to the experiment's; None takes them away, as with tiles and faults."""
+    tiles: dict[str, Any] | None = Field(default_factory=dict)
+    faults: dict[str, Any] | None = Field(default_factory=dict)
 
 
 class Experiment(Frozen):
@@ -70,6 +75,9 @@ class Experiment(Frozen):
     """Where the torch backend computes: cpu, cuda, cuda:1, ..."""
     read: ReadPath = ReadPath(**EIGHT_BITS)
     write: WritePath = WritePath()
+    wires: Wires | None = None
+    tiles: Tiles | None = None
+    faults: Faults | None = None
     periphery: Periphery = Periphery()
 
     @field_validator("read", mode="before")
@@ -107,6 +115,9 @@ class Experiment(Frozen):
                 parameters={**self._shared_parameters(arm), **arm.parameters},
                 read={**self.read.model_dump(), **arm.read},
                 write=merged(self.write.model_dump(exclude_unset=True), arm.write),
+                wires=_changed(self.wires, arm.wires),
+                tiles=_changed(self.tiles, arm.tiles),
+                faults=_changed(self.faults, arm.faults),
             )
             for arm in self._named()
         ]
@@ -127,3 +138,11 @@ class Experiment(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+
+def _changed(shared: Frozen | None, changes: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Settings of an arm: the experiment's with its own changes; None where there are none at all."""
+    if changes is None:
+        return None
+    both = {**(shared.model_dump(exclude_unset=True) if shared else {}), **changes}
+    return both if both or shared else None
