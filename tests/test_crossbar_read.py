@@ -13,8 +13,9 @@ from helpers import HFO2, IDEAL, PCM, check_mean, quiet_pcm, small_weights
 from neurosim import Crossbar, ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.seeds import key
-from neurosim.crossbar.reader import ClippingWarning, positive_codes
-from neurosim.kernels.read import finish_read, quantise_inputs
+from neurosim.crossbar.converters import positive_codes
+from neurosim.crossbar.reader import ClippingWarning
+from neurosim.kernels.read import add_noise, convert, quantise_inputs
 
 # The read path, kernel by kernel
 
@@ -55,25 +56,28 @@ def test_adc_codes_equal_the_oracle_and_clips_are_counted_in_codes(bits):
         lsb = F(float(range_uS) / codes)
         current = (rng.uniform(-1.5, 1.5, (3, 7)) * range_uS).astype(F)
         current[0, :3] = 0.9999 * range_uS, -0.9999 * range_uS, (codes + 0.75) * lsb
-        out, scale = current.copy(), np.array([1, 2, 0.5], F)
-        none = np.empty((0, 0), F)
-        clipped = finish_read(out, none, scale, lsb, range_uS, F(0.01), 0, 0, key(0, "read"))
+        out, scale = np.zeros((3, 9), F), np.array([1, 2, 0.5], F)
+        steps, per_uS = np.full(7, lsb), np.full(9, 0.01, F)
+        clipped = convert(current, steps, F(codes), scale, per_uS, 2, True, out)
         code = np.rint(current / lsb)
         assert clipped == (np.abs(code) > codes).sum()
         expected = np.clip(code, -codes, codes) * lsb * (scale * F(0.01))[:, None]
-        np.testing.assert_allclose(out, expected, rtol=1e-6)
+        np.testing.assert_allclose(out[:, 2:], expected, rtol=1e-6)
+        assert not out[:, :2].any(), "other columns are left alone"
+        convert(current, steps, F(codes), scale, per_uS, 2, False, out)
+        np.testing.assert_allclose(out[:, 2:], 2 * expected, rtol=1e-6)
 
 
 def test_adc_rounds_half_to_even():
-    current, none = np.array([[0.5, 1.5, 2.5, -0.5, -2.5]], F), np.empty((0, 0), F)
-    finish_read(current, none, np.ones(1, F), F(1), F(7), F(1), 0, 0, key(0, "read"))
-    np.testing.assert_array_equal(current, [[0, 2, 2, 0, -2]])
+    current, out = np.array([[0.5, 1.5, 2.5, -0.5, -2.5]], F), np.empty((1, 5), F)
+    convert(current, np.ones(5, F), F(7), np.ones(1, F), np.ones(5, F), 0, True, out)
+    np.testing.assert_array_equal(out, [[0, 2, 2, 0, -2]])
 
 
 def test_read_noise_is_drawn_by_read_and_column():
     stream = key(0, "read")
     current, variance = np.zeros((4, 6), F), np.full((4, 6), 4.0, F)
-    finish_read(current, variance, np.ones(4, F), F(0), F(1), F(1), 100, 32, stream)
+    add_noise(current, variance, 100, 32, 0, stream)
     for n in range(4):
         z = helpers.normals(helpers.words(32 + np.arange(6), 100 + n, 0, stream)[0])
         np.testing.assert_allclose(current[n], 2 * z, rtol=1e-6)

@@ -159,8 +159,9 @@ class WritePath(Frozen):
 
     w_max: float = Field(1.0, gt=0)
     """Weight at which a pair stands at its full difference, G_max - G_min."""
-    pair: Literal["interleaved"] = "interleaved"
-    """One physical array of rows x 2 cols; the two currents are subtracted before one ADC."""
+    pair: Literal["interleaved", "separate"] = "interleaved"
+    """One physical array of rows x 2 cols, the two currents subtracted before one ADC; or an array of plus and one
+    of minus devices, each with an ADC, subtracted after."""
     decay_mode: DecayMode = "readback"
     """How a column's weights shrink: a counted noisy read, depression pulses, or an oracle."""
     decay_threshold: float = Field(0.05, gt=0, le=1)

@@ -17,6 +17,8 @@ from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.view import View
+from neurosim.crossbar.wired import Wired
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
@@ -95,7 +97,10 @@ class Crossbar:
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
         self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision)
-        self._reader = Reader(self._cells, self.read, self.periphery, self.ledger, seed, name)
+        separate = self.write.pair == "separate"
+        self._wired = None if wires is None or wires.perfect else Wired(wires, tiles, self.shape, separate)
+        view = View(self._cells, self.read, separate, self._wired)
+        self._reader = Reader(self._cells, view, self.read, tiles, self.periphery, self.ledger, seed, name)
         self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
         self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
 
@@ -248,7 +253,7 @@ class Crossbar:
             **self._cells.snapshot(),
             "ledger": self.ledger.to_array(),
             "counters": np.array(counters, np.int64),
-            "adc_range_uS": np.array([reader.adc_range_uS]),
+            "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
             "pending_decay": writer.pending_decay.copy(),
             "accumulator": writer.accumulator.copy(),
         }
@@ -274,7 +279,8 @@ class Crossbar:
                     raise CheckpointError(f"checkpoint does not fit this array: {name}")
             self._cells.restore(snapshot)
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
-            reader.adc_range_uS = float(snapshot["adc_range_uS"][0])
+            ranges = reader.converters.range_uS
+            ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)
             writer.pending_decay = snapshot["pending_decay"].astype(self.precision)
             writer.accumulator = snapshot["accumulator"].astype(self.precision)
             self.rewind(Ledger.from_array(snapshot["ledger"]))

@@ -63,6 +63,8 @@ class PairCells:
         noise_shape = shape if device.has_read_noise else (0, 0)
         self._grid = Grid(_by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows))
         self._grid_time: float | None = None
+        self.changes = 0
+        """Grows with every write: what is made from the conductances is then made anew."""
 
     def row_blocks(self) -> list[tuple[int, int]]:
         """The blocks of rows that threads share."""
@@ -122,6 +124,7 @@ class PairCells:
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""
         self._grid_time = None
+        self.changes += 1
 
     def targets(self, weights: Floats) -> Floats:
         """Return the conductances (rows, cols, arms) that stand for signed weights: of each pair, or without the
@@ -144,6 +147,10 @@ class PairCells:
         out = np.empty(self.state.conductance.size, self.dtype)
         drift_cells(out, self.state, self.params, self.now_s, self.read)
         return out.reshape(self.shape[0], 2 * self.shape[1])
+
+    def connected_uS(self) -> Floats:
+        """The same as the read path is connected to them."""
+        return self.conductance_uS()
 
     def snapshot(self) -> State:
         """Return copies of the device state and of the clock."""

@@ -22,6 +22,7 @@ class Ledger:
     """
 
     reads: int = 0
+    conversions: int = 0
     updates: int = 0
     pulses: int = 0
     pulsed_cells: int = 0
@@ -47,6 +48,11 @@ class Ledger:
     read_J: float = 0.0
     write_periphery_J: float = 0.0
     read_periphery_J: float = 0.0
+
+    @property
+    def clipped_share(self) -> float:
+        """Share of the ADCs' conversions that met the end of their range."""
+        return self.adc_clipped / max(1, self.conversions)
 
     @property
     def update_J(self) -> float:

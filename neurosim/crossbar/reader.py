@@ -1,23 +1,34 @@
-"""The read path, in its order: scale, DAC, drifted conductances, read noise, subtraction, ADC, digital scale."""
+"""The read path, in its order: scale, DAC, encoding, drifted conductances, read noise, wires, electronic noise,
+settling, saturation, gain and offset, ADC, digital scale, sum over phases and tiles."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from neurosim.core.config import Periphery, ReadPath
+from neurosim.core.errors import ConfigError
+from neurosim.core.hardware import Tiles
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.tiles import tile_grid
+from neurosim.crossbar.view import Plane, View, shot_variance_per_uS, thermal_variance
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import (
     COLUMNS,
     SAMPLES,
+    add_noise,
+    bits_of_inputs,
     blocks,
+    convert,
+    distort,
     even_blocks,
-    finish_read,
     placed,
     quantise_inputs,
     single_threaded_blas,
@@ -31,45 +42,70 @@ class ClippingWarning(UserWarning):
     """More than one conversion in a hundred met the end of the ADC's range."""
 
 
-def positive_codes(bits: int | None) -> int:
-    """Number of positive codes of a signed converter, 2^(bits - 1) - 1; 0 for a perfect one."""
-    return 2 ** (bits - 1) - 1 if bits else 0
+class Part(NamedTuple):
+    """What is converted at once: one phase of the inputs, on one row of tiles, of one plane."""
+
+    drive: Floats
+    """(height, rows) inputs, placed for BLAS."""
+    power: Floats
+    """(height, rows) share of the noise and heat of full inputs."""
+    inside: slice
+    """Where the samples lie in them."""
+    worth: float
+    """Of a unit current in the sum over phases and planes."""
+    cells: Plane
+    """The plane, on these rows."""
+    plane: int
+    k: int
+    """Number of the row of tiles."""
+    rows: slice
+    lane: int
+    """Number of the conversion among those of one read."""
 
 
 class Reader:
     """Forward reads of one array, and the row reads that updates ask for."""
 
     def __init__(
-        self, cells: PairCells, read: ReadPath, periphery: Periphery, ledger: Ledger, seed: int, name: str
+        self,
+        cells: PairCells,
+        view: View,
+        read: ReadPath,
+        tiles: Tiles | None,
+        periphery: Periphery,
+        ledger: Ledger,
+        seed: int,
+        name: str,
     ):
-        self.cells, self.config, self.periphery, self.ledger = cells, read, periphery, ledger
-        self.no_noise = np.empty((0, 0), cells.dtype)
+        if read.encoding == "bit-serial" and read.dac_bits is None:
+            raise ConfigError("read.encoding = 'bit-serial' needs dac_bits: the number of bits")
+        self.cells, self.view, self.config = cells, view, read
+        self.periphery, self.ledger = periphery, ledger
+        down, across = tile_grid(cells.shape, tiles, 1 if view.separate else 2)
+        self.converters = Converters(cells, read, down, across, 2 if view.separate else 1, seed, name)
         self.reads = 0
         self.norm_reads = 0
-        self.adc_range_uS = read.adc_range_uS or cells.span_uS * float(np.sqrt(cells.shape[0]))
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms")}
         self._warned = False
 
     def assume_inputs(self, differences: Floats) -> None:
-        """Set the ADC's range for inputs spread evenly over the DAC's range, from programmed targets."""
-        if self.config.adc_range_uS is None:
-            mean = 0.5 * np.abs(differences.sum(axis=0))
-            spread = np.sqrt(np.square(differences).sum(axis=0) / 3)
-            widest = float((mean + 4 * spread).max())
-            self.adc_range_uS = max(widest, 1e-3 * self.cells.span_uS)
+        """Set the ADCs' ranges for inputs spread evenly over the DAC's range, from programmed targets."""
+        if self.view.separate:
+            self.converters.assume([plane.current for plane in self.view.planes])
+        else:
+            self.converters.assume([differences])
 
     def calibrate(self, x: Floats, percentile: float, margin: float) -> float:
-        """Set the ADC's range to `margin` times a percentile of the currents that `x` causes."""
-        currents = self._currents(x, measure=False)
-        range_uS = margin * float(np.percentile(np.abs(currents), percentile))
-        if range_uS > 0:
-            self.adc_range_uS = range_uS
-        return self.adc_range_uS
-
-    def converter(self) -> tuple[float, float]:
-        """Return (step, range) of the ADC in uS; step 0 is a perfect ADC."""
-        codes = positive_codes(self.config.adc_bits)
-        return (self.adc_range_uS / codes if codes else 0.0), self.adc_range_uS
+        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes."""
+        if self.converters.adapts:
+            seen: dict[tuple[int, int], list[Floats]] = {}
+            for top, bottom in blocks(x.shape[0], SAMPLES):
+                volts, _, _ = self._convert_inputs(x[top:bottom])
+                for part in self._parts(volts, self.reads + top):
+                    seen.setdefault((part.plane, part.k), []).append(self._bare(part))
+            for (plane, k), found in seen.items():
+                self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
+        return float(self.converters.range_uS.max())
 
     def cell_converter(self) -> tuple[float, float]:
         """Return (step, range) of the ADC switched to the window of a single pair, for row reads."""
@@ -84,76 +120,171 @@ class Reader:
 
     def forward(self, x: Floats) -> Floats:
         """Multiply (n, rows) by the stored weights with every effect of the read path."""
-        out = self._currents(x, measure=True)
-        share_clipped = self.ledger.adc_clipped / max(1, self.ledger.reads * out.shape[1])
-        if share_clipped > CLIPPED_SHARE and not self._warned:
+        out = np.empty((x.shape[0], self.cells.shape[1]), self.cells.dtype)
+        for top, bottom in blocks(x.shape[0], SAMPLES):
+            self._read_block(x[top:bottom], self.reads + top, out[top:bottom])
+        self.reads += x.shape[0]
+        self.ledger.reads += x.shape[0]
+        self.ledger.conversions += x.shape[0] * self._conversions * self.cells.shape[1]
+        self.ledger.read_periphery_J += x.shape[0] * self._vector_J()
+        if self.ledger.clipped_share > CLIPPED_SHARE and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{100 * share_clipped:.0f} % of ADC conversions were clipped at {self.adc_range_uS:.3g} uS; "
-                "call calibrate(x) with typical inputs or set ReadPath.adc_range_uS",
+                f"{100 * self.ledger.clipped_share:.0f} % of ADC conversions were clipped at "
+                f"{self.converters.range_uS.max():.3g} uS; call calibrate(x) with typical inputs or set "
+                "ReadPath.adc_range_uS",
                 ClippingWarning,
                 stacklevel=4,
             )
         return out
 
-    def _currents(self, x: Floats, measure: bool) -> Floats:
-        """Read (n, rows) block by block; without `measure` the bare currents in uS, at no cost."""
-        out = np.empty((x.shape[0], self.cells.shape[1]), self.cells.dtype)
-        for top, bottom in blocks(x.shape[0], SAMPLES):
-            self._read_block(x[top:bottom], self.reads + top, out[top:bottom], measure)
-        if measure:
-            self.reads += x.shape[0]
-            self.ledger.reads += x.shape[0]
-            self.ledger.read_periphery_J += x.shape[0] * self._vector_J()
-        return out
+    @property
+    def _conversions(self) -> int:
+        """Conversions of each signed column in one read."""
+        planes, down, _ = self.converters.range_uS.shape
+        return planes * down * self._phases
 
-    def _read_block(self, x: Floats, first_read: int, out: Floats, measure: bool) -> None:
-        grid = self.cells.grid
+    @property
+    def _phases(self) -> int:
+        bits = self.config.dac_bits
+        return bits - 1 if bits and self.config.encoding == "bit-serial" else 1
+
+    def _convert_inputs(self, x: Floats) -> tuple[Floats, Floats, int]:
+        """Return the DAC's outputs (n, rows) in [-1, 1], each sample's full scale, and how many were clipped."""
         codes = positive_codes(self.config.dac_bits)
         fixed = 0.0 if self.config.input_range == "vector" else self.config.input_range
         real = self.cells.real
         volts, scale = np.empty_like(x), np.empty(len(x), x.dtype)
-        dac_clipped = quantise_inputs(x, scale, real(codes), real(fixed), volts)
-        if not measure:
-            scale[:] = 1.0
-        step, adc_range = self.converter() if measure else (0.0, 0.0)
-        per_weight = 1.0 / self.cells.uS_per_weight if measure else 1.0
-        noisy = measure and grid.variance.size > 0
-        columns = even_blocks(out.shape[1], COLUMNS)
-        cells = x.shape[1] * min(right - left for left, right in columns)
-        tall, inside = placed(volts, first_read, cells)
-        power = tall * tall
+        clipped = quantise_inputs(x, scale, real(codes), real(fixed), volts)
+        return volts, scale, clipped
 
-        def convert(block: tuple[int, int]) -> int:
-            left, right = block
-            current = scratch("current", len(tall), right - left, x.dtype)
-            np.matmul(tall, grid.difference[:, left:right], out=current)
-            current, variance = current[inside], self.no_noise
-            if noisy:
-                variance = scratch("variance", len(tall), right - left, x.dtype)
-                np.matmul(power, grid.variance[:, left:right], out=variance)
-                variance = variance[inside]
-            clipped: int = finish_read(
-                current, variance, scale, real(step), real(adc_range), real(per_weight),
-                first_read, left, self.keys["read"],
-            )  # fmt: skip
-            out[:, left:right] = current
+    def _bare(self, part: Part) -> Floats:
+        """Currents (n, cols) in uS of one part, without noise."""
+        samples = part.inside.stop - part.inside.start
+        currents = np.empty((samples, self.cells.shape[1]), self.cells.dtype)
+
+        def fill(block: tuple[int, int]) -> None:
+            currents[:, slice(*block)] = self._current(part, slice(*block))
+
+        with single_threaded_blas():
+            share(fill, self._columns)
+        return currents
+
+    def _phases_of(self, volts: Floats) -> Iterator[tuple[Floats, float]]:
+        """Yield what is applied to the word lines one after the other, and what each is worth."""
+        if self.config.encoding != "bit-serial":
+            yield volts, 1.0
+            return
+        levels = positive_codes(self.config.dac_bits)
+        for place in range(self._phases):
+            bits = np.empty_like(volts)
+            bits_of_inputs(volts, self.cells.real(levels), place, bits)
+            yield bits, 2.0**place / levels
+
+    def _parts(self, volts: Floats, first_read: int) -> list[Part]:
+        """All that is converted for these inputs (n, rows), in the order in which it is summed."""
+        converters = self.converters
+        down = converters.down if converters.apart else [slice(0, self.cells.shape[0])]
+        rows = min(tile.stop - tile.start for tile in down)
+        cells = rows * min(right - left for left, right in self._columns)
+        parts: list[Part] = []
+        for applied, worth in self._phases_of(volts):
+            drive, inside = placed(applied, first_read, cells)
+            power = np.abs(drive) if self.config.encoding == "pulse-width" else drive * drive
+            for k, tile in enumerate(down):
+                for plane, whole in enumerate(self.view.planes):
+                    own = Plane(*(values[tile] for values in whole[:3]), whole.sign)
+                    part = Part(
+                        drive[:, tile], power[:, tile], inside, worth * whole.sign, own, plane, k, tile,
+                        len(parts),
+                    )  # fmt: skip
+                    parts.append(part)
+        return parts
+
+    @property
+    def _columns(self) -> list[tuple[int, int]]:
+        """The blocks of columns that threads share."""
+        return even_blocks(self.cells.shape[1], COLUMNS)
+
+    def _current(self, part: Part, columns: slice) -> Floats:
+        """Return the bare currents (n, columns), in uS of normalised input."""
+        current = scratch("current", len(part.drive), columns.stop - columns.start, part.drive.dtype)
+        np.matmul(part.drive, part.cells.current[:, columns], out=current)
+        return current[part.inside]
+
+    def _variance(self, part: Part, columns: slice) -> Floats:
+        """Return the variance (n, columns) of read noise and electronic noise, or (0, 0)."""
+        config, cells = self.config, part.cells
+        electronic = config.shot_noise or config.thermal_noise_K
+        if not (cells.variance.size or electronic):
+            return cells.variance
+        variance = scratch("variance", len(part.drive), columns.stop - columns.start, part.drive.dtype)
+        if cells.variance.size:
+            np.matmul(part.power, cells.variance[:, columns], out=variance)
+        else:
+            variance[:] = 0
+        if config.shot_noise:
+            conducting = np.abs(part.drive) @ cells.total[:, columns]
+            variance += self.cells.real(shot_variance_per_uS(config)) * conducting
+        if config.thermal_noise_K:
+            conductance = cells.total[:, columns].sum(axis=0, dtype=np.float64)
+            variance += thermal_variance(conductance, config).astype(variance.dtype)
+        return variance[part.inside]
+
+    def _read_block(self, x: Floats, first_read: int, out: Floats) -> None:
+        converters, real = self.converters, self.cells.real
+        volts, scale, dac_clipped = self._convert_inputs(x)
+        parts = self._parts(volts, first_read)
+        weight_per_uS = np.full(out.shape[1], 1.0 / self.cells.uS_per_weight, x.dtype)
+
+        def read(block: tuple[int, int]) -> int:
+            columns, clipped = slice(*block), 0
+            for part in parts:
+                current = self._current(part, columns)
+                variance = self._variance(part, columns)
+                if variance.size:
+                    add_noise(current, variance, first_read, columns.start, part.lane, self.keys["read"])
+                if converters.distort:
+                    clipped += self._distort(part, current, columns)
+                back = scale if part.worth == 1.0 else scale * real(part.worth)
+                clipped += convert(
+                    current, converters.lsb_uS(part.plane, part.k)[columns], real(converters.codes), back,
+                    weight_per_uS, columns.start, part.lane == 0, out,
+                )  # fmt: skip
             return clipped
 
         with single_threaded_blas():
-            adc_clipped = sum(share(convert, columns))
-        if measure:
-            self.ledger.dac_clipped += dac_clipped
-            self.ledger.adc_clipped += adc_clipped
-            self.ledger.read_J += self._array_J(float(power.sum(axis=0, dtype=np.float64) @ grid.row_sum))
+            self.ledger.adc_clipped += sum(share(read, self._columns))
+        self.ledger.dac_clipped += dac_clipped
+        row_sum = self.view.grid.row_sum
+        self.ledger.read_J += sum(
+            self._array_J(float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows]))
+            for part in parts
+            if part.plane == 0
+        )
+
+    def _distort(self, part: Part, current: Floats, columns: slice) -> int:
+        """Let the periphery add its errors to the currents, in place; returns how many integrators saturated."""
+        converters, real, where = self.converters, self.cells.real, (part.plane, part.k)
+        leak = np.zeros(current.shape[1], current.dtype)
+        if self.config.amplifier_offset_V:
+            leak = converters.leak_uS(*where, self.view.line_sums_uS(part.rows))[columns]
+        saturated: int = distort(
+            current, real(converters.settled), real(self.config.saturation_uS or 0.0), leak,
+            converters.gain[where][columns].astype(current.dtype), converters.shift_uS(*where)[columns],
+        )  # fmt: skip
+        return saturated
 
     def _vector_J(self) -> float:
-        """Energy of the periphery for one input vector."""
+        """Energy of the periphery for one input vector: each tile has converters of its own."""
         rows, cols = self.cells.shape
+        across = self.converters.range_uS.shape[2]
+        conversions = cols * self._conversions
         return (
-            rows * self.periphery.dac_J(self.config.dac_bits)
-            + cols * self.periphery.adc_J(self.config.adc_bits)
-            + rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
+            rows * across * self.periphery.dac_J(self.config.dac_bits)
+            + conversions * self.periphery.adc_J(self.config.adc_bits)
+            + self._phases * rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
+            + (conversions - cols) * self.periphery.mac_pJ * 1e-12
         )
 
     def _array_J(self, power_uS: float) -> float:
@@ -164,7 +295,7 @@ class Reader:
         """Enter one read of every row, one at a time and converted in so many columns, into the ledger."""
         rows, cols = self.cells.shape
         self.ledger.rows_read_back += rows
-        self.ledger.readback_J += self._array_J(float(self.cells.grid.row_sum.sum()))
+        self.ledger.readback_J += self._array_J(float(self.view.grid.row_sum.sum()))
         per_row = columns * self.periphery.adc_J(self.config.adc_bits) + self.periphery.line_J(
             2 * cols, self.config.read_voltage_V
         )
@@ -172,7 +303,7 @@ class Reader:
 
     def column_norms(self) -> Floats:
         """Read every row once and return the norm of each column in weight units."""
-        grid = self.cells.grid
+        grid = self.view.grid
         step, cell_range = self.cell_converter()
         self.norm_reads += 1
 

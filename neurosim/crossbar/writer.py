@@ -99,6 +99,7 @@ class Writer:
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
+        self.cells.changes += 1
         event = self.updates + 1
         if decay is not None:
             self.pending_decay += decay

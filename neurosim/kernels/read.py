@@ -136,37 +136,71 @@ def quantise_inputs(x: Any, scale: Any, levels: Scalar, fixed_range: Scalar, out
 
 
 @jit
-def finish_read(
-    current: Any,
-    variance: Any,
-    scale: Any,
-    lsb_uS: Scalar,
-    range_uS: Scalar,
-    weight_per_uS: Scalar,
-    first_read: int,
-    first_col: int,
-    key: Any,
-) -> int:
-    """Add read noise to the currents of one block, convert them and scale to weight units, in place.
+def bits_of_inputs(volts: Any, levels: Scalar, place: int, out: Any) -> None:
+    """Fill `out` with one binary place of the codes behind `volts` (n, rows): -1, 0 or 1."""
+    for n in range(volts.shape[0]):
+        for i in range(volts.shape[1]):
+            code = np.int32(np.rint(volts[n, i] * levels))
+            bit = (abs(code) >> place) & 1
+            out[n, i] = bit if code > 0 else -bit
 
-    `current` and `variance` (n, cols) are in uS and uS^2 of normalised input; `variance` of size 0 is no
-    noise; `lsb_uS` 0 is a perfect ADC. Returns the number of conversions clipped at +-range_uS.
+
+@jit
+def add_noise(current: Any, variance: Any, first_read: int, first_col: int, lane: int, key: Any) -> None:
+    """Add to currents (n, cols), in uS of normalised input, one normal each of the given variance.
+
+    Drawn by the number of the read, of the column, and of the conversion among those of one read (`lane`).
+    """
+    for n in range(current.shape[0]):
+        for j in range(current.shape[1]):
+            z = normal(philox(first_col + j, first_read + n, lane, key)[0])
+            current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * z
+
+
+@jit
+def distort(
+    current: Any, settled: Scalar, saturation_uS: Scalar, leak_uS: Any, gain: Any, shift_uS: Any
+) -> int:
+    """Let currents settle and leak, saturate the integrator (0: never), then apply gain and offset, in place.
+
+    Returns how many integrators saturated.
+    """
+    saturated = 0
+    for n in range(current.shape[0]):
+        for j in range(current.shape[1]):
+            v = (current[n, j] + leak_uS[j]) * settled
+            if saturation_uS > _ZERO and abs(v) > saturation_uS:
+                saturated += 1
+                v = min(max(v, -saturation_uS), saturation_uS)
+            current[n, j] = v + gain[j] * v + shift_uS[j]
+    return saturated
+
+
+@jit
+def convert(
+    current: Any,
+    lsb_uS: Any,
+    codes: Scalar,
+    scale: Any,
+    weight_per_uS: Any,
+    first_col: int,
+    fresh: bool,
+    out: Any,
+) -> int:
+    """Convert currents (n, cols) to codes and add them, in weight units, to columns of `out` (n, all cols).
+
+    `lsb_uS` (cols,) is each column's step; `codes` 0 is a perfect ADC. `scale` (n,) brings the input's range
+    back, `weight_per_uS` (all cols,) is the digital scale. `fresh` overwrites `out`. Returns the number of
+    conversions clipped at +-codes.
     """
     clipped = 0
-    cols = current.shape[1]
     for n in range(current.shape[0]):
-        if variance.size > 0:
-            for j in range(cols):
-                z = normal(philox(first_col + j, first_read + n, 0, key)[0])
-                current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * z
-        back = scale[n] * weight_per_uS
-        if lsb_uS > _ZERO:
-            codes = np.rint(range_uS / lsb_uS)
-            for j in range(cols):
-                code = np.rint(current[n, j] / lsb_uS)
+        for j in range(current.shape[1]):
+            value = current[n, j]
+            if codes > _ZERO:
+                code = np.rint(value / lsb_uS[j])
                 clipped += abs(code) > codes
-                current[n, j] = min(max(code, -codes), codes) * lsb_uS * back
-        else:
-            for j in range(cols):
-                current[n, j] *= back
+                value = min(max(code, -codes), codes) * lsb_uS[j]
+            value *= scale[n] * weight_per_uS[first_col + j]
+            out[n, first_col + j] = value if fresh else out[n, first_col + j] + value
     return clipped

@@ -137,7 +137,7 @@ class Training:
         if devices is not None:
             ledger = devices.ledger
             found["energy"] = ledger.energy(rows * cols)
-            found["adc_clipped_share"] = ledger.adc_clipped / max(1, ledger.reads * cols)
+            found["adc_clipped_share"] = ledger.clipped_share
         return found
 
     def pictures(self) -> dict[str, np.ndarray]:

@@ -92,6 +92,7 @@ class TwinReader:
     def _count(self, samples: int, power: Tensor, dac_clipped: Tensor, adc_clipped: Tensor) -> None:
         self.reads += samples
         self.tally.add("reads", samples)
+        self.tally.add("conversions", samples * self.cells.shape[1])
         self.tally.add("dac_clipped", dac_clipped)
         self.tally.add("adc_clipped", adc_clipped)
         rows, cols = self.cells.shape

@@ -1,0 +1,175 @@
+"""Effective conductances of an array that learns: exact now and then, followed line by line in between."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neurosim.core.errors import CheckpointError
+from neurosim.core.hardware import Tiles, Wires
+from neurosim.core.protocols import Floats, State
+from neurosim.crossbar.tiles import tile_list
+from neurosim.crossbar.wires import effective_conductance
+
+
+def line_by_line(g, rw, rb, rd, rs, drive, sense):  # TEMP
+    from neurosim.crossbar.wires import _ladder, _mirrored
+
+    g = np.asarray(g, np.float64)
+    m = 1e-6
+    w = np.cumprod(_ladder(g, rw * m, (rw + rd) * m)[0], axis=1)
+    gm = _mirrored(g)
+    b = _mirrored(np.cumprod(_ladder(gm, rb * m, (rb + rs) * m)[0], axis=1))
+    return w, b
+
+
+def followed(m0, l0, l):  # TEMP
+    return m0 + (l - l0)
+
+
+def estimated_error(*a, **k):  # TEMP
+    return 1.0
+
+
+class Tile(NamedTuple):
+    """Rows and bit lines of one physical array in the layer's (rows, 2 cols) devices."""
+
+    rows: slice
+    lines: slice
+
+
+class Wired:
+    """Wires of every tile of a layer.
+
+    Parameters
+    ----------
+    wires : Wires
+    tiles : Tiles or None
+    shape : (int, int)
+        Rows and signed columns of the layer.
+    separate : bool
+        Plus and minus devices lie in arrays of their own.
+
+    Attributes
+    ----------
+    solutions : int
+        Exact solutions so far, of the whole layer.
+    followed_error, estimate : float
+        Largest difference of a column's current, all rows driven, between what was followed and the exact
+        solution that replaced it; largest estimated error of tiles in first order. Shares of the largest current.
+    """
+
+    def __init__(self, wires: Wires, tiles: Tiles | None, shape: tuple[int, int], separate: bool):
+        self.wires = wires
+        wanted = tile_list(shape, tiles, 1 if separate else 2)
+        step = 2 if separate else 1
+        self.tiles = [
+            Tile(tile.rows, slice(2 * tile.cols.start + first, 2 * tile.cols.stop, step))
+            for tile in wanted
+            for first in range(step)
+        ]
+        self.exact = np.zeros(len(self.tiles), bool)
+        self.own = self.solved = self.lines = np.empty((0, 0), np.float32)
+        self.looks = 0
+        self.solutions = 0
+        self.followed_error = self.estimate = 0.0
+        self._due = True
+        self._ohm = (wires.r_word_ohm, wires.r_bit_ohm, wires.r_driver_ohm, wires.r_sense_ohm)
+        self._ends: Any = {"drive": wires.drive, "sense": wires.sense}
+
+    @property
+    def method(self) -> str:
+        """What is in use: exact, first-order, or each in some tiles."""
+        if self.exact.all():
+            return "exact"
+        return "mixed" if self.exact.any() else "first-order"
+
+    def seen(self, own_uS: Floats) -> Floats:
+        """Return the effective conductances (rows, 2 cols) of devices with the conductances `own_uS`."""
+        lines = self._line_by_line(own_uS)
+        if self._due or self.looks >= self.wires.every or self._moved(own_uS):
+            self._solve(own_uS, lines)
+        self.looks += 1
+        return followed(self.solved, self.lines, lines)
+
+    def solve_next(self) -> None:
+        """Solve exactly at the next look."""
+        self._due = True
+
+    def _moved(self, own_uS: Floats) -> bool:
+        own, last = np.abs(own_uS - self.own), self.own
+        return any(own[tile].sum() > self.wires.moved * last[tile].sum() for tile in self.tiles)
+
+    def _line_by_line(self, own_uS: Floats) -> Floats:
+        found = np.empty_like(own_uS)
+        for tile in self.tiles:
+            g = own_uS[tile]
+            word_share, bit_share = line_by_line(g, *self._ohm, **self._ends)
+            found[tile] = g * word_share * bit_share
+        return found
+
+    def _solve(self, own_uS: Floats, lines: Floats) -> None:
+        before = followed(self.solved, self.lines, lines) if self.solved.size else None
+        solved = lines.copy()
+        self.estimate = 0.0
+        for k, tile in enumerate(self.tiles):
+            self.exact[k] = self._needs_exact(own_uS[tile])
+            if self.exact[k]:
+                solved[tile] = effective_conductance(own_uS[tile], *self._ohm)
+        if before is not None and self.exact.any():
+            self.followed_error = max(self.followed_error, largest_error(before, solved, self.tiles))
+        self.own, self.solved, self.lines = own_uS.copy(), solved, lines
+        self.solutions += 1
+        self.looks, self._due = 0, False
+
+    def _needs_exact(self, own_uS: Floats) -> bool:
+        if self.wires.method == "exact":
+            return True
+        estimate = float(estimated_error(own_uS, *self._ohm, **self._ends))
+        if self.wires.method == "auto" and estimate > self.wires.most_error:
+            return True
+        self.estimate = max(self.estimate, estimate)
+        return False
+
+    def report(self) -> dict[str, float | int | str]:
+        """Return what was done, for results: method, exact solutions, and errors as shares of the largest current."""
+        return {
+            "method": self.method,
+            "solutions": self.solutions,
+            "largest_followed_error": self.followed_error,
+            "largest_estimated_error": self.estimate,
+        }
+
+    def snapshot(self) -> State:
+        """Return what is needed to go on with the same bits."""
+        return {
+            "own": self.own.copy(),
+            "solved": self.solved.copy(),
+            "lines": self.lines.copy(),
+            "exact": self.exact.copy(),
+            "totals": np.array(
+                [self.looks, self.solutions, self._due, self.followed_error, self.estimate], np.float64
+            ),
+        }
+
+    def restore(self, saved: State) -> None:
+        """Take back a snapshot; raises `CheckpointError` if it is of other tiles."""
+        if saved["exact"].shape != self.exact.shape:
+            raise CheckpointError("checkpoint does not fit these tiles")
+        self.own, self.solved, self.lines = (saved[name].copy() for name in ("own", "solved", "lines"))
+        self.exact = saved["exact"].astype(bool)
+        looks, solutions, due, self.followed_error, self.estimate = map(float, saved["totals"])
+        self.looks, self.solutions, self._due = int(looks), int(solutions), bool(due)
+
+
+def largest_error(found: Floats, exact: Floats, tiles: list[Tile]) -> float:
+    """Return the largest difference of a line's current, all rows of its tile driven, over the largest current."""
+
+    def currents(values: Floats, tile: Tile) -> Floats:
+        summed: Floats = values[tile].sum(axis=0, dtype=np.float64)
+        return summed
+
+    pairs = [(currents(found, tile), currents(exact, tile)) for tile in tiles]
+    largest = max(float(right.max()) for _, right in pairs)
+    return max(float(np.abs(left - right).max()) for left, right in pairs) / max(largest, 1e-30)
