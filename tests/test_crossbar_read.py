@@ -77,7 +77,7 @@ def test_adc_rounds_half_to_even():
 def test_read_noise_is_drawn_by_read_and_column():
     stream = key(0, "read")
     current, variance = np.zeros((4, 6), F), np.full((4, 6), 4.0, F)
-    add_noise(current, variance, 100, 32, 0, stream)
+    add_noise(current, variance, 100, 32 + np.arange(6), 0, stream)
     for n in range(4):
         z = helpers.normals(helpers.words(32 + np.arange(6), 100 + n, 0, stream)[0])
         np.testing.assert_allclose(current[n], 2 * z, rtol=1e-6)

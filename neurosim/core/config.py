@@ -159,6 +159,15 @@ class WritePath(Frozen):
 
     w_max: float = Field(1.0, gt=0)
     """Weight at which a pair stands at its full difference, G_max - G_min."""
+    scale: Literal["fixed", "max", "percentile"] = "fixed"
+    """What that weight is: `w_max`, or, each time weights are programmed, their largest magnitude or ..."""
+    scale_percentile: float = Field(99.5, gt=0, le=100)
+    """... this percentile of their magnitudes (larger ones are clipped) ..."""
+    scale_by: Literal["array", "column"] = "array"
+    """... of the whole array, or of each column for itself."""
+    sides: Literal["card", "one", "two"] = "card"
+    """How a pair is programmed: one device above rest and the other at rest; both, half each, around the middle;
+    or one for devices that can only be SET and two for others."""
     pair: Literal["interleaved", "separate"] = "interleaved"
     """One physical array of rows x 2 cols, the two currents subtracted before one ADC; or an array of plus and one
     of minus devices, each with an ADC, subtracted after."""
@@ -175,7 +184,8 @@ class WritePath(Frozen):
     """How `program` writes weights: by published statistics, open loop or closed loop."""
     mapping: Mapping = "pair"
     """Pair: both devices of a weight learn. Reference: the minus device is written once, to the middle of the
-    window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2)."""
+    window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2). Offset: one column of such references
+    serves all columns of a tile; each is converted by itself and subtracted after."""
     potentiate_every: int = Field(1, ge=1)
     """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
     depress_every: int = Field(1, ge=1)

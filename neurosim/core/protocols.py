@@ -20,7 +20,7 @@ State = dict[str, NDArray[Any]]
 UpdateMode = Literal["accumulate", "mixed", "online"]
 DecayMode = Literal["readback", "device", "exact"]
 Polarity = Literal["bipolar", "set_only"]
-Mapping = Literal["pair", "reference"]
+Mapping = Literal["pair", "reference", "offset"]
 
 
 class LocalUpdate(NamedTuple):

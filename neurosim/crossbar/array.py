@@ -14,9 +14,11 @@ from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.converters import Converters
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
 from neurosim.crossbar.wired import Wired
 from neurosim.crossbar.writer import Writer
@@ -96,11 +98,15 @@ class Crossbar:
         self.precision = precision
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
-        self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision)
-        separate = self.write.pair == "separate"
-        self._wired = None if wires is None or wires.perfect else Wired(wires, tiles, self.shape, separate)
-        view = View(self._cells, self.read, separate, self._wired)
-        self._reader = Reader(self._cells, view, self.read, tiles, self.periphery, self.ledger, seed, name)
+        down, across = tile_grid(self.shape, tiles, self.write)
+        shared = across if self.write.mapping == "offset" else None
+        self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision, shared)
+        self._wired = None if wires is None or wires.perfect else Wired(wires, tiles, self.shape, self.write)
+        view = View(self._cells, self.read, self._wired)
+        converters = Converters(self._cells, self.read, down, across, seed, name)
+        self._reader = Reader(
+            self._cells, view, converters, self.read, self.periphery, self.ledger, seed, name
+        )
         self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
         self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
 
@@ -233,7 +239,7 @@ class Crossbar:
 
     def weights(self) -> Floats:
         """Return the stored weights (rows, cols), for inspection and plots only."""
-        scale = self._cells.real(self._cells.uS_per_weight)
+        scale = self._cells.uS_per_weight.astype(self._cells.dtype)
         return np.ascontiguousarray(self._cells.grid.difference / scale)
 
     def rewind(self, ledger: Ledger) -> None:

@@ -39,8 +39,11 @@ class PairCells:
         name: str,
         write: WritePath,
         precision: Precision,
+        shared: list[slice] | None = None,
     ):
         self.shape = shape
+        self.shared = shared
+        """Columns that have one minus device in each row between them; here the others are its copies."""
         self.device = device
         self.precision = precision
         self.dtype = np.dtype(precision)
@@ -48,12 +51,14 @@ class PairCells:
         self.kernels = device.kernels
         self.params = device.params(precision)
         self.block_rows = max(1, BLOCK_PAIRS // shape[1])
-        self.reference = write.mapping == "reference"
+        self.write = write
+        self.reference = write.mapping != "pair"
         self.window_uS = low_uS, high_uS = device.cell_window_uS
         self.middle_uS = (low_uS + high_uS) / 2
         self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
         """Difference from the other device at the weight w_max."""
-        self.uS_per_weight = self.span_uS / write.w_max
+        self.uS_per_weight = np.full(shape[1], self.span_uS / write.w_max)
+        """The digital scale of each column."""
         self.now_s = 0.0
         self.programs = self.ages = 0
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "age")}
@@ -120,21 +125,57 @@ class PairCells:
             age_cells(first, last, self.state, seconds, self.ages, self.keys["age"], age)
 
         share(grow_older, self.row_blocks())
+        self.copy_shared()
+
+    def copy_shared(self) -> None:
+        """Make the minus devices of columns that share one its copies again."""
+        rows, cols = self.shape
+        for values in flat(self.state).values() if self.shared else ():
+            if values.size >= 2 * rows * cols:
+                devices = values.reshape(rows, cols, 2, -1)
+                for columns in self.shared or ():
+                    devices[:, columns, 1] = devices[:, columns.start : columns.start + 1, 1]
 
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""
         self._grid_time = None
         self.changes += 1
 
+    def fit_scale(self, weights: Floats) -> None:
+        """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
+        if self.write.scale == "fixed":
+            return
+        percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
+        axis = 0 if self.write.scale_by == "column" else None
+        largest = np.percentile(np.abs(weights), percentile, axis=axis).astype(np.float64)
+        found = self.span_uS / np.where(largest > 0, largest, np.inf)
+        self.uS_per_weight[:] = np.where(found > 0, found, self.uS_per_weight)
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether a weight moves one device of its pair only."""
+        if self.write.sides == "card":
+            return self.device.polarity == "set_only"
+        return self.write.sides == "one"
+
+    @property
+    def rest_uS(self) -> float:
+        """Conductance of both devices of a pair at weight zero."""
+        if self.write.sides == "card":
+            return self.device.cell_rest_uS
+        if self.write.sides == "two":
+            return self.middle_uS
+        return self.device.cell_rest_uS if self.device.polarity == "set_only" else self.window_uS[0]
+
     def targets(self, weights: Floats) -> Floats:
         """Return the conductances (rows, cols, arms) that stand for signed weights: of each pair, or without the
         fixed references."""
-        rest_uS = self.device.cell_rest_uS
-        difference = weights * self.real(self.uS_per_weight)
+        rest_uS = self.rest_uS
+        difference = weights * self.uS_per_weight.astype(self.dtype)
         targets = np.empty((*self.shape, 1 if self.reference else 2), self.dtype)
         if self.reference:
             targets[..., 0] = self.middle_uS + difference
-        elif self.device.polarity == "set_only":
+        elif self.one_sided:
             targets[..., 0] = rest_uS + np.maximum(difference, 0)
             targets[..., 1] = rest_uS + np.maximum(-difference, 0)
         else:
@@ -156,6 +197,7 @@ class PairCells:
         """Return copies of the device state and of the clock."""
         saved = {f"state.{name}": values.copy() for name, values in flat(self.state).items()}
         saved["row_sum"] = self.grid.row_sum.copy()
+        saved["uS_per_weight"] = self.uS_per_weight.copy()
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
@@ -168,6 +210,7 @@ class PairCells:
                 raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
         for name, values in arrays.items():
             values[...] = saved[f"state.{name}"]
+        self.uS_per_weight[:] = saved["uS_per_weight"]
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self.forget_grid()
         self.grid.row_sum[:] = saved["row_sum"]

@@ -31,8 +31,6 @@ class Converters:
     read : ReadPath
     down, across : list of slice
         Rows of each row of tiles, signed columns of each column of tiles.
-    planes : int
-        1, or 2 where plus and minus devices are converted apart.
     seed, name
         Of the array: gains and offsets are drawn from them.
     """
@@ -43,12 +41,15 @@ class Converters:
         read: ReadPath,
         down: list[slice],
         across: list[slice],
-        planes: int,
         seed: int,
         name: str,
     ):
         self.cells, self.config = cells, read
         self.down, self.across = down, across
+        self.planes = 2 if cells.shared or cells.write.pair == "separate" else 1
+        """2 where plus and minus devices are converted apart."""
+        self.number = self._numbers()
+        planes = self.planes
         self.codes = positive_codes(read.adc_bits)
         shape = (planes, len(down), cells.shape[1])
         self.gain = self._drawn(shape, read.adc_gain_spread, seed, name, "adc gain")
@@ -67,13 +68,27 @@ class Converters:
         else:
             self.range_uS[:] = [[widest * np.sqrt(rows.stop - rows.start)] for rows in down]
 
-    @staticmethod
+    def _numbers(self) -> NDArray[np.int64]:
+        """Which converter serves each column of each plane; columns that share a reference share its converter."""
+        numbers = np.tile(np.arange(self.cells.shape[1]), (self.planes, 1))
+        for columns in self.cells.shared or ():
+            numbers[1, columns] = columns.start
+        return numbers
+
+    @property
+    def in_a_row(self) -> int:
+        """Conversions of one row of tiles."""
+        return sum(len(np.unique(row)) for row in self.number)
+
     def _drawn(
-        shape: tuple[int, ...], spread: float | None, seed: int, name: str, purpose: str
+        self, shape: tuple[int, ...], spread: float | None, seed: int, name: str, purpose: str
     ) -> NDArray[np.float64]:
         if spread is None:
             return np.zeros(shape)
-        return spread * generator(seed, name, purpose).standard_normal(shape)
+        drawn = spread * generator(seed, name, purpose).standard_normal(shape)
+        if self.cells.shared:
+            drawn[1] = drawn[1][:, self.number[1]]
+        return drawn
 
     def _granular_uS(self) -> float:
         if not (self.config.adc_bits and self.config.dac_bits):

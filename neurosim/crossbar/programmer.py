@@ -40,12 +40,15 @@ class Programmer:
             config.verify_reads * read.read_voltage_V**2 * read.integration_time_s * 1e-6,
         )
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
-        if cells.reference:
+        if cells.shared:
+            self._write_shared(cells.shared)
+        elif cells.reference:
             self._write(np.full((*cells.shape, 1), cells.middle_uS, cells.dtype), arm=1)
 
     def program(self, weights: Floats) -> Floats:
         """Write signed weights; returns the differences (rows, cols) aimed at, uS."""
         cells = self.cells
+        cells.fit_scale(weights)
         targets = cells.targets(weights)
         cells.programs += 1
         self._write(targets, arm=0)
@@ -53,24 +56,39 @@ class Programmer:
         differences: Floats = targets[..., 0] - opposite
         return differences
 
+    def _write_shared(self, shared: list[slice]) -> None:
+        """Write the one reference that columns share in each row."""
+        cells = self.cells
+        rows, cols = cells.shape
+        targets = np.full(rows, cells.middle_uS, cells.dtype)
+        parts = [self._way(2 * columns.start + 1, 2 * cols, targets) for columns in shared]
+        cells.copy_shared()
+        cells.forget_grid()
+        self._count(rows * len(shared), parts, len(shared))
+
     def _write(self, targets: Floats, arm: int) -> None:
         """Write targets (rows, cols, arms) to the devices from `arm` on: both of each pair, or one."""
         cells = self.cells
         arms = targets.shape[2]
-        ways = {"statistics": self._by_statistics, "open": self._open, "closed": self._closed}
-        way = ways[self.config.mode]
 
         def write(block: tuple[int, int]) -> tuple[float, Written | None]:
             first = 2 * block[0] * cells.shape[1] + arm
-            return way(first, 3 - arms, targets[block[0] : block[1]].reshape(-1))
+            return self._way(first, 3 - arms, targets[block[0] : block[1]].reshape(-1))
 
         parts = share(write, cells.row_blocks())
         cells.forget_grid()
-        self.ledger.programmed_cells += targets.size
+        self._count(targets.size, parts, arms * cells.shape[1])
+
+    def _way(self, first: int, stride: int, targets: Floats) -> tuple[float, Written | None]:
+        ways = {"statistics": self._by_statistics, "open": self._open, "closed": self._closed}
+        return ways[self.config.mode](first, stride, targets)
+
+    def _count(self, devices: int, parts: list[tuple[float, Written | None]], wide: int) -> None:
+        self.ledger.programmed_cells += devices
         self.ledger.program_J += sum(energy for energy, _ in parts)
         for _, written in parts:
             if written is not None:
-                self._enter(written, arms * cells.shape[1])
+                self._enter(written, wide)
 
     def _by_statistics(self, first: int, stride: int, targets: Floats) -> tuple[float, None]:
         cells = self.cells

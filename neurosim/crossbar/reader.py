@@ -11,13 +11,11 @@ import numpy as np
 
 from neurosim.core.config import Periphery, ReadPath
 from neurosim.core.errors import ConfigError
-from neurosim.core.hardware import Tiles
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
-from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import Plane, View, shot_variance_per_uS, thermal_variance
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import (
@@ -70,8 +68,8 @@ class Reader:
         self,
         cells: PairCells,
         view: View,
+        converters: Converters,
         read: ReadPath,
-        tiles: Tiles | None,
         periphery: Periphery,
         ledger: Ledger,
         seed: int,
@@ -79,10 +77,8 @@ class Reader:
     ):
         if read.encoding == "bit-serial" and read.dac_bits is None:
             raise ConfigError("read.encoding = 'bit-serial' needs dac_bits: the number of bits")
-        self.cells, self.view, self.config = cells, view, read
+        self.cells, self.view, self.converters, self.config = cells, view, converters, read
         self.periphery, self.ledger = periphery, ledger
-        down, across = tile_grid(cells.shape, tiles, 1 if view.separate else 2)
-        self.converters = Converters(cells, read, down, across, 2 if view.separate else 1, seed, name)
         self.reads = 0
         self.norm_reads = 0
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms")}
@@ -90,7 +86,7 @@ class Reader:
 
     def assume_inputs(self, differences: Floats) -> None:
         """Set the ADCs' ranges for inputs spread evenly over the DAC's range, from programmed targets."""
-        if self.view.separate:
+        if self.converters.planes == 2:
             self.converters.assume([plane.current for plane in self.view.planes])
         else:
             self.converters.assume([differences])
@@ -125,7 +121,7 @@ class Reader:
             self._read_block(x[top:bottom], self.reads + top, out[top:bottom])
         self.reads += x.shape[0]
         self.ledger.reads += x.shape[0]
-        self.ledger.conversions += x.shape[0] * self._conversions * self.cells.shape[1]
+        self.ledger.conversions += x.shape[0] * self._conversions
         self.ledger.read_periphery_J += x.shape[0] * self._vector_J()
         if self.ledger.clipped_share > CLIPPED_SHARE and not self._warned:
             self._warned = True
@@ -140,9 +136,8 @@ class Reader:
 
     @property
     def _conversions(self) -> int:
-        """Conversions of each signed column in one read."""
-        planes, down, _ = self.converters.range_uS.shape
-        return planes * down * self._phases
+        """Conversions in one read."""
+        return self.converters.in_a_row * len(self.converters.down) * self._phases
 
     @property
     def _phases(self) -> int:
@@ -193,9 +188,8 @@ class Reader:
             power = np.abs(drive) if self.config.encoding == "pulse-width" else drive * drive
             for k, tile in enumerate(down):
                 for plane, whole in enumerate(self.view.planes):
-                    own = Plane(*(values[tile] for values in whole[:3]), whole.sign)
                     part = Part(
-                        drive[:, tile], power[:, tile], inside, worth * whole.sign, own, plane, k, tile,
+                        drive[:, tile], power[:, tile], inside, worth * whole.sign, whole.on(tile), plane, k, tile,
                         len(parts),
                     )  # fmt: skip
                     parts.append(part)
@@ -235,7 +229,7 @@ class Reader:
         converters, real = self.converters, self.cells.real
         volts, scale, dac_clipped = self._convert_inputs(x)
         parts = self._parts(volts, first_read)
-        weight_per_uS = np.full(out.shape[1], 1.0 / self.cells.uS_per_weight, x.dtype)
+        weight_per_uS = (1.0 / self.cells.uS_per_weight).astype(x.dtype)
 
         def read(block: tuple[int, int]) -> int:
             columns, clipped = slice(*block), 0
@@ -243,7 +237,8 @@ class Reader:
                 current = self._current(part, columns)
                 variance = self._variance(part, columns)
                 if variance.size:
-                    add_noise(current, variance, first_read, columns.start, part.lane, self.keys["read"])
+                    number = converters.number[part.plane, columns]
+                    add_noise(current, variance, first_read, number, part.lane, self.keys["read"])
                 if converters.distort:
                     clipped += self._distort(part, current, columns)
                 back = scale if part.worth == 1.0 else scale * real(part.worth)
@@ -278,10 +273,9 @@ class Reader:
     def _vector_J(self) -> float:
         """Energy of the periphery for one input vector: each tile has converters of its own."""
         rows, cols = self.cells.shape
-        across = self.converters.range_uS.shape[2]
-        conversions = cols * self._conversions
+        conversions = self._conversions
         return (
-            rows * across * self.periphery.dac_J(self.config.dac_bits)
+            rows * len(self.converters.across) * self.periphery.dac_J(self.config.dac_bits)
             + conversions * self.periphery.adc_J(self.config.adc_bits)
             + self._phases * rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
             + (conversions - cols) * self.periphery.mac_pJ * 1e-12

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.core.config import ReadPath
 from neurosim.core.protocols import Floats
@@ -30,6 +31,10 @@ class Plane(NamedTuple):
     sign: int
     """Of its share in the result."""
 
+    def on(self, rows: slice) -> Plane:
+        """The same on some rows only."""
+        return Plane(self.current[rows], self.variance[rows], self.total[rows], self.sign)
+
 
 class View:
     """The planes of one array, kept up to date: as soon as conductances have moved they are looked at again.
@@ -37,12 +42,12 @@ class View:
     Without wires and with interleaved pairs this is the grid that the update kernels keep, at no cost.
     """
 
-    def __init__(self, cells: PairCells, read: ReadPath, separate: bool, wired: Wired | None):
+    def __init__(self, cells: PairCells, read: ReadPath, wired: Wired | None):
         self.cells, self.wired = cells, wired
-        self.separate = separate
+        self.apart = bool(cells.shared) or cells.write.pair == "separate"
         self.asked_total = read.shot_noise or bool(read.thermal_noise_K or read.amplifier_offset_V)
         self.none = np.empty((0, 0), cells.dtype)
-        self.direct = not (self.wired or self.separate or self.asked_total)
+        self.direct = not (self.wired or self.apart or self.asked_total)
         self._planes: list[Plane] = []
         self._grid: Grid | None = None
         self._through = self.none
@@ -60,7 +65,7 @@ class View:
     @property
     def grid(self) -> Grid:
         """What a read of single pairs sees: differences and variances through the wires, and the rows' sums."""
-        if self.wired is None:
+        if not (self.wired or self.cells.shared):
             return self.cells.grid
         self._look()
         assert self._grid is not None
@@ -84,18 +89,26 @@ class View:
         through = own if self.wired is None else self.wired.seen(own)
         self._through = through
         variance = self._variance(own, through)
-        self._planes = (
-            [
-                Plane(*(self._columns(values, arm) for values in (through, variance, through)), sign)
-                for arm, sign in enumerate((1, -1))
-            ]
-            if self.separate
-            else [self._interleaved(through, variance)]
-        )
-        if self.wired is not None:
+        self._planes = [self._interleaved(through, variance)]
+        if self.apart:
+            self._planes = [self._apart(through, variance, arm) for arm in range(2)]
+        if self.wired or self.cells.shared:
             plane = self._interleaved(through, variance)
-            self._grid = Grid(plane.current, plane.variance, through.sum(axis=1, dtype=np.float64))
+            self._grid = Grid(plane.current, plane.variance, self._row_sum(through))
         self._seen = now
+
+    def _row_sum(self, through: Floats) -> NDArray[np.float64]:
+        """Summed conductance of the devices on each word line; a shared one counts once."""
+        built = np.ones(through.shape[1], bool)
+        for columns in self.cells.shared or ():
+            built[2 * columns.start + 3 : 2 * columns.stop : 2] = False
+        summed: NDArray[np.float64] = through[:, built].sum(axis=1, dtype=np.float64)
+        return summed
+
+    def _apart(self, through: Floats, variance: Floats, arm: int) -> Plane:
+        current = self._columns(through, arm)
+        total = current if self.asked_total else self.none
+        return Plane(current, self._columns(variance, arm), total, -1 if arm else 1)
 
     def _columns(self, values: Floats, arm: int) -> Floats:
         return np.asfortranarray(values[:, arm::2]) if values.size else self.none

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.hardware import Tiles, Wires
 from neurosim.core.protocols import Floats, State
-from neurosim.crossbar.tiles import tile_list
+from neurosim.crossbar.tiles import Tile, tile_list
 from neurosim.crossbar.wires import effective_conductance
 
 
@@ -32,11 +34,21 @@ def estimated_error(*a, **k):  # TEMP
     return 1.0
 
 
-class Tile(NamedTuple):
+class Array(NamedTuple):
     """Rows and bit lines of one physical array in the layer's (rows, 2 cols) devices."""
 
     rows: slice
-    lines: slice
+    lines: slice | NDArray[np.int64]
+
+
+def _lines(tile: Tile, write: WritePath) -> list[slice | NDArray[np.int64]]:
+    """Bit lines of the physical arrays of a tile."""
+    first, last = 2 * tile.cols.start, 2 * tile.cols.stop
+    if write.mapping == "offset":
+        return [np.append(np.arange(first, last, 2), first + 1)]
+    if write.pair == "separate":
+        return [slice(first, last, 2), slice(first + 1, last, 2)]
+    return [slice(first, last)]
 
 
 class Wired:
@@ -48,8 +60,8 @@ class Wired:
     tiles : Tiles or None
     shape : (int, int)
         Rows and signed columns of the layer.
-    separate : bool
-        Plus and minus devices lie in arrays of their own.
+    write : WritePath
+        Which devices lie in one array.
 
     Attributes
     ----------
@@ -60,14 +72,12 @@ class Wired:
         solution that replaced it; largest estimated error of tiles in first order. Shares of the largest current.
     """
 
-    def __init__(self, wires: Wires, tiles: Tiles | None, shape: tuple[int, int], separate: bool):
+    def __init__(self, wires: Wires, tiles: Tiles | None, shape: tuple[int, int], write: WritePath):
         self.wires = wires
-        wanted = tile_list(shape, tiles, 1 if separate else 2)
-        step = 2 if separate else 1
         self.tiles = [
-            Tile(tile.rows, slice(2 * tile.cols.start + first, 2 * tile.cols.stop, step))
-            for tile in wanted
-            for first in range(step)
+            Array(tile.rows, lines)
+            for tile in tile_list(shape, tiles, write)
+            for lines in _lines(tile, write)
         ]
         self.exact = np.zeros(len(self.tiles), bool)
         self.own = self.solved = self.lines = np.empty((0, 0), np.float32)
@@ -107,7 +117,15 @@ class Wired:
             g = own_uS[tile]
             word_share, bit_share = line_by_line(g, *self._ohm, **self._ends)
             found[tile] = g * word_share * bit_share
-        return found
+        return self._shared(found)
+
+    def _shared(self, values: Floats) -> Floats:
+        """Give the minus devices that are copies of a tile's offset column what that column has."""
+        for rows, lines in self.tiles:
+            if not isinstance(lines, slice):
+                reference = lines[-1]
+                values[rows, reference : lines[-2] + 2 : 2] = values[rows, reference : reference + 1]
+        return values
 
     def _solve(self, own_uS: Floats, lines: Floats) -> None:
         before = followed(self.solved, self.lines, lines) if self.solved.size else None
@@ -117,6 +135,7 @@ class Wired:
             self.exact[k] = self._needs_exact(own_uS[tile])
             if self.exact[k]:
                 solved[tile] = effective_conductance(own_uS[tile], *self._ohm)
+        self._shared(solved)
         if before is not None and self.exact.any():
             self.followed_error = max(self.followed_error, largest_error(before, solved, self.tiles))
         self.own, self.solved, self.lines = own_uS.copy(), solved, lines
@@ -163,10 +182,10 @@ class Wired:
         self.looks, self.solutions, self._due = int(looks), int(solutions), bool(due)
 
 
-def largest_error(found: Floats, exact: Floats, tiles: list[Tile]) -> float:
+def largest_error(found: Floats, exact: Floats, tiles: list[Array]) -> float:
     """Return the largest difference of a line's current, all rows of its tile driven, over the largest current."""
 
-    def currents(values: Floats, tile: Tile) -> Floats:
+    def currents(values: Floats, tile: Array) -> Floats:
         summed: Floats = values[tile].sum(axis=0, dtype=np.float64)
         return summed
 

@@ -153,7 +153,7 @@ class Writer:
         exact = self.config.decay_mode == "exact"
         step, cell_range = self.reader.cell_converter()
         real = cells.real
-        pulses_per_weight = real(cells.uS_per_weight * self.pulses_per_uS)
+        pulses_per_weight = (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)
 
         def sweep(block: tuple[int, int]) -> Sums:
             first, last = block
@@ -181,7 +181,7 @@ class Writer:
 
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells
-        rate = post * cells.real(cells.uS_per_weight * self.pulses_per_uS)
+        rate = post * (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)
         slots = self.config.pulse_train_slots
         row_peak = np.abs(pre).max(axis=1, keepdims=True)
         row_peak[row_peak == 0] = 1

@@ -146,14 +146,15 @@ def bits_of_inputs(volts: Any, levels: Scalar, place: int, out: Any) -> None:
 
 
 @jit
-def add_noise(current: Any, variance: Any, first_read: int, first_col: int, lane: int, key: Any) -> None:
+def add_noise(current: Any, variance: Any, first_read: int, number: Any, lane: int, key: Any) -> None:
     """Add to currents (n, cols), in uS of normalised input, one normal each of the given variance.
 
-    Drawn by the number of the read, of the column, and of the conversion among those of one read (`lane`).
+    Drawn by the number of the read, of the converter (`number`, (cols,)), and of the conversion among those of one
+    read (`lane`).
     """
     for n in range(current.shape[0]):
         for j in range(current.shape[1]):
-            z = normal(philox(first_col + j, first_read + n, lane, key)[0])
+            z = normal(philox(number[j], first_read + n, lane, key)[0])
             current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * z
 
 
