@@ -240,6 +240,17 @@ class DeviceArray(Array, Protocol):
     device: Device
     read: Any
     write: Any
+    wires: Any
+    """Resistance of its lines, or None."""
+
+    def solve_wires(self) -> None:
+        """Solve the wires exactly at the next read."""
+        ...
+
+    @property
+    def wires_report(self) -> dict[str, Any]:
+        """How the wires were solved, and how far off that was."""
+        ...
 
     @property
     def ledger(self) -> Any:

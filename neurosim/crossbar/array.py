@@ -95,7 +95,7 @@ class Crossbar:
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.wires, self.tiles, self.faults = wires, tiles, faults
-        self.precision = precision
+        self.precision, self.seed, self.name = precision, seed, name
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
         down, across = tile_grid(self.shape, tiles, self.write)
@@ -197,6 +197,27 @@ class Crossbar:
     def _samples(self, name: str, value: ArrayLike, lines: int) -> Floats:
         return matrix(name, value, None, lines, self.precision)
 
+    def solve_wires(self) -> None:
+        """Solve the wires exactly at the next read, where they are only followed while the array learns."""
+        if self._wired is not None:
+            self._wired.solve_next()
+            self._cells.changes += 1
+
+    @property
+    def wires_report(self) -> dict[str, float | int | str]:
+        """How the wires were solved, and how far off that was: shares of the largest current."""
+        return {"method": "perfect"} if self._wired is None else self._wired.report()
+
+    def rewired(self, wires: Wires | None, tiles: Tiles | None = None) -> Crossbar:
+        """Return an array of the same devices as they are now, with other wires and tiles; calibrate it anew."""
+        other = Crossbar(
+            self.shape, self.device, seed=self.seed, name=self.name, precision=self.precision,
+            read=self.read, write=self.write, periphery=self.periphery, wires=wires, tiles=tiles,
+            faults=self.faults,
+        )  # fmt: skip
+        other._cells.restore(self._cells.snapshot())
+        return other
+
     def column_norms(self) -> Floats:
         """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
         return self._reader.column_norms()
@@ -255,8 +276,10 @@ class Crossbar:
         """Return everything needed to go on later with the same bits, as named arrays."""
         reader, writer = self._reader, self._writer
         counters = [reader.reads, reader.norm_reads, writer.updates]
+        wired = {} if self._wired is None else self._wired.snapshot()
         return {
             **self._cells.snapshot(),
+            **{f"wires.{name}": values for name, values in wired.items()},
             "ledger": self.ledger.to_array(),
             "counters": np.array(counters, np.int64),
             "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
@@ -284,6 +307,9 @@ class Crossbar:
                 if snapshot[name].shape not in fitting:
                     raise CheckpointError(f"checkpoint does not fit this array: {name}")
             self._cells.restore(snapshot)
+            if self._wired is not None:
+                found = {name: values for name, values in snapshot.items() if name.startswith("wires.")}
+                self._wired.restore({name.removeprefix("wires."): values for name, values in found.items()})
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             ranges = reader.converters.range_uS
             ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)

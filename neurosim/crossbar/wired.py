@@ -11,27 +11,9 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.hardware import Tiles, Wires
 from neurosim.core.protocols import Floats, State
+from neurosim.crossbar.lines import estimated_error, followed, line_by_line
 from neurosim.crossbar.tiles import Tile, tile_list
 from neurosim.crossbar.wires import effective_conductance
-
-
-def line_by_line(g, rw, rb, rd, rs, drive, sense):  # TEMP
-    from neurosim.crossbar.wires import _ladder, _mirrored
-
-    g = np.asarray(g, np.float64)
-    m = 1e-6
-    w = np.cumprod(_ladder(g, rw * m, (rw + rd) * m)[0], axis=1)
-    gm = _mirrored(g)
-    b = _mirrored(np.cumprod(_ladder(gm, rb * m, (rb + rs) * m)[0], axis=1))
-    return w, b
-
-
-def followed(m0, l0, l):  # TEMP
-    return m0 + (l - l0)
-
-
-def estimated_error(*a, **k):  # TEMP
-    return 1.0
 
 
 class Array(NamedTuple):
@@ -67,9 +49,11 @@ class Wired:
     ----------
     solutions : int
         Exact solutions so far, of the whole layer.
-    followed_error, estimate : float
+    followed_error : float
         Largest difference of a column's current, all rows driven, between what was followed and the exact
-        solution that replaced it; largest estimated error of tiles in first order. Shares of the largest current.
+        solution that replaced it, as a share of the largest current.
+    estimates : (tiles,) array
+        Estimated error of the first order, the same share.
     """
 
     def __init__(self, wires: Wires, tiles: Tiles | None, shape: tuple[int, int], write: WritePath):
@@ -83,7 +67,8 @@ class Wired:
         self.own = self.solved = self.lines = np.empty((0, 0), np.float32)
         self.looks = 0
         self.solutions = 0
-        self.followed_error = self.estimate = 0.0
+        self.followed_error = 0.0
+        self.estimates = np.zeros(len(self.tiles))
         self._due = True
         self._ohm = (wires.r_word_ohm, wires.r_bit_ohm, wires.r_driver_ohm, wires.r_sense_ohm)
         self._ends: Any = {"drive": wires.drive, "sense": wires.sense}
@@ -97,59 +82,55 @@ class Wired:
 
     def seen(self, own_uS: Floats) -> Floats:
         """Return the effective conductances (rows, 2 cols) of devices with the conductances `own_uS`."""
-        lines = self._line_by_line(own_uS)
-        if self._due or self.looks >= self.wires.every or self._moved(own_uS):
+        due = self._due or self.looks >= self.wires.every or self._moved(own_uS)
+        lines = np.empty_like(own_uS)
+        for k, tile in enumerate(self.tiles):
+            g = own_uS[tile]
+            shares = line_by_line(g, *self._ohm, **self._ends)
+            lines[tile] = g * shares[0] * shares[1]
+            if due:
+                self.estimates[k] = estimated_error(g, *shares)
+        if due:
             self._solve(own_uS, lines)
         self.looks += 1
-        return followed(self.solved, self.lines, lines)
+        return self._followed(lines)
 
     def solve_next(self) -> None:
         """Solve exactly at the next look."""
         self._due = True
 
     def _moved(self, own_uS: Floats) -> bool:
-        own, last = np.abs(own_uS - self.own), self.own
-        return any(own[tile].sum() > self.wires.moved * last[tile].sum() for tile in self.tiles)
-
-    def _line_by_line(self, own_uS: Floats) -> Floats:
-        found = np.empty_like(own_uS)
-        for tile in self.tiles:
-            g = own_uS[tile]
-            word_share, bit_share = line_by_line(g, *self._ohm, **self._ends)
-            found[tile] = g * word_share * bit_share
-        return self._shared(found)
-
-    def _shared(self, values: Floats) -> Floats:
-        """Give the minus devices that are copies of a tile's offset column what that column has."""
-        for rows, lines in self.tiles:
-            if not isinstance(lines, slice):
-                reference = lines[-1]
-                values[rows, reference : lines[-2] + 2 : 2] = values[rows, reference : reference + 1]
-        return values
+        moved, last = np.abs(own_uS - self.own), self.own
+        return any(moved[tile].sum() > self.wires.moved * last[tile].sum() for tile in self.tiles)
 
     def _solve(self, own_uS: Floats, lines: Floats) -> None:
-        before = followed(self.solved, self.lines, lines) if self.solved.size else None
+        before = self._followed(lines) if self.solved.size else None
         solved = lines.copy()
-        self.estimate = 0.0
-        for k, tile in enumerate(self.tiles):
-            self.exact[k] = self._needs_exact(own_uS[tile])
-            if self.exact[k]:
-                solved[tile] = effective_conductance(own_uS[tile], *self._ohm)
-        self._shared(solved)
+        self.exact = self._needs_exact()
+        for k in np.flatnonzero(self.exact):
+            tile = self.tiles[k]
+            solved[tile] = effective_conductance(own_uS[tile], *self._ohm)
         if before is not None and self.exact.any():
             self.followed_error = max(self.followed_error, largest_error(before, solved, self.tiles))
         self.own, self.solved, self.lines = own_uS.copy(), solved, lines
-        self.solutions += 1
+        self.solutions += bool(self.exact.any())
         self.looks, self._due = 0, False
 
-    def _needs_exact(self, own_uS: Floats) -> bool:
-        if self.wires.method == "exact":
-            return True
-        estimate = float(estimated_error(own_uS, *self._ohm, **self._ends))
-        if self.wires.method == "auto" and estimate > self.wires.most_error:
-            return True
-        self.estimate = max(self.estimate, estimate)
-        return False
+    def _needs_exact(self) -> NDArray[np.bool_]:
+        """Which tiles are solved exactly."""
+        if self.wires.method == "auto":
+            return self.estimates > self.wires.most_error
+        return np.full(len(self.tiles), self.wires.method == "exact")
+
+    def _followed(self, lines: Floats) -> Floats:
+        found = np.empty_like(lines)
+        for tile in self.tiles:
+            found[tile] = followed(self.solved[tile], self.lines[tile], lines[tile])
+            if not isinstance(tile.lines, slice):
+                reference = tile.lines[-1]
+                copies = slice(reference, tile.lines[-2] + 2, 2)
+                found[tile.rows, copies] = found[tile.rows, reference : reference + 1]
+        return found
 
     def report(self) -> dict[str, float | int | str]:
         """Return what was done, for results: method, exact solutions, and errors as shares of the largest current."""
@@ -157,7 +138,7 @@ class Wired:
             "method": self.method,
             "solutions": self.solutions,
             "largest_followed_error": self.followed_error,
-            "largest_estimated_error": self.estimate,
+            "largest_estimated_error": float(self.estimates[~self.exact].max(initial=0.0)),
         }
 
     def snapshot(self) -> State:
@@ -167,9 +148,8 @@ class Wired:
             "solved": self.solved.copy(),
             "lines": self.lines.copy(),
             "exact": self.exact.copy(),
-            "totals": np.array(
-                [self.looks, self.solutions, self._due, self.followed_error, self.estimate], np.float64
-            ),
+            "estimates": self.estimates.copy(),
+            "totals": np.array([self.looks, self.solutions, self._due, self.followed_error], np.float64),
         }
 
     def restore(self, saved: State) -> None:
@@ -178,7 +158,8 @@ class Wired:
             raise CheckpointError("checkpoint does not fit these tiles")
         self.own, self.solved, self.lines = (saved[name].copy() for name in ("own", "solved", "lines"))
         self.exact = saved["exact"].astype(bool)
-        looks, solutions, due, self.followed_error, self.estimate = map(float, saved["totals"])
+        self.estimates = saved["estimates"].copy()
+        looks, solutions, due, self.followed_error = map(float, saved["totals"])
         self.looks, self.solutions, self._due = int(looks), int(solutions), bool(due)
 
 

@@ -22,10 +22,15 @@ from threadpoolctl import threadpool_limits
 
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import InputError
+from neurosim.crossbar.lines import estimated_error, followed, line_by_line
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
 
 Doubles = NDArray[np.float64]
+
+__all__ = [
+    "Solution", "effective_conductance", "estimated_error", "followed", "line_by_line", "netlist", "solve",
+]  # fmt: skip
 
 MEGOHM = 1e-6
 """Megohms in an ohm: with conductances in uS, products of the two are pure numbers, and V / megohm is uA."""

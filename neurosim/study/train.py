@@ -117,6 +117,9 @@ class Training:
     def result(self, untrained: dict[str, float]) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
+        devices = on_devices(array)
+        if devices is not None and devices.wires is not None:
+            devices.solve_wires()
         epochs = self.experiment.readout_epochs
         scores, self.answers = evaluate(array, self.data, self.fit, self.test, epochs, self.seed)
         rows, cols = array.shape
@@ -133,8 +136,9 @@ class Training:
             "norm_mean": float(np.linalg.norm(to_numpy(array.weights()), axis=0).mean()),
             "norm_tracking_error": float(self.layer.norm_errors[-1]) if self.layer.norm_errors else None,
         }
-        devices = on_devices(array)
         if devices is not None:
+            if devices.wires is not None:
+                found["wires"] = devices.wires_report
             ledger = devices.ledger
             found["energy"] = ledger.energy(rows * cols)
             found["adc_clipped_share"] = ledger.clipped_share

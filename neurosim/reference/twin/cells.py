@@ -192,6 +192,7 @@ class TwinCells:
         for name, values in flat(self.device.allocate(1, self.precision)).items():
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
+        saved["uS_per_weight"] = np.full(self.shape[1], self.uS_per_weight)
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 

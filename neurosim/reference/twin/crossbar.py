@@ -35,6 +35,32 @@ def on_device(name: str | torch.device) -> torch.device:
         raise InputError(f"torch device '{name}': expected 'cpu', 'cuda' or 'cuda:N'") from None
 
 
+_FOLLOWED = {
+    "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
+             "read_noise", "drift"},
+    "write": {"w_max", "decay_mode", "decay_threshold", "pulse_limit", "refresh", "mapping", "pulse_train_slots"},
+}  # fmt: skip
+"""Settings that the torch backend computes; of the others it takes the default only."""
+
+
+def _refuse_what_is_not_followed(read: ReadPath, write: WritePath, hardware: dict[str, Any]) -> None:
+    for path, settings in (("read", read), ("write", write)):
+        for name, field in type(settings).model_fields.items():
+            value = getattr(settings, name)
+            if name not in _FOLLOWED[path] and name != "programming" and value != field.default:
+                raise CapabilityError(f"{path}.{name} = {value!r}: not in the torch backend; use numba")
+    if write.mapping == "offset":
+        raise CapabilityError("write.mapping = 'offset': not in the torch backend; use numba")
+    if write.programming.mode != "statistics":
+        raise CapabilityError(
+            f"programming.mode = '{write.programming.mode}': the torch backend programs by "
+            "'statistics' only; use the numba backend"
+        )
+    for name, value in hardware.items():
+        if value is not None:
+            raise CapabilityError(f"{name}: not in the torch backend; use numba")
+
+
 class TorchCrossbar:
     """The same array as `Crossbar`, computed by torch: an independent second machine.
 
@@ -80,6 +106,9 @@ class TorchCrossbar:
         read: ReadPath | None = None,
         write: WritePath | None = None,
         periphery: Periphery | None = None,
+        wires: None = None,
+        tiles: None = None,
+        faults: None = None,
         name: str = "array",
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
@@ -97,21 +126,16 @@ class TorchCrossbar:
         self.precision = precision
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
+        self.wires = None
+        _refuse_what_is_not_followed(
+            self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
+        )
         card = load(device) if isinstance(device, str | Path) else device
         self.device = with_read_noise(card, self.read.read_noise)
         self.on = on_device(torch_device)
         self.count = len(seeds)
         self._tally = Tally(self.count, self.on)
         self._cells = TwinCells(self.shape, self.device, seeds, name, self.write, precision, self.on)
-        if max(self.write.potentiate_every, self.write.depress_every) > 1:
-            raise CapabilityError(
-                "write.potentiate_every and depress_every: the torch backend gives every change; use numba"
-            )
-        if self.write.programming.mode != "statistics":
-            raise CapabilityError(
-                f"programming.mode = '{self.write.programming.mode}': the torch backend programs by "
-                "'statistics' only; use the numba backend"
-            )
         if self._cells.reference:
             self._tally.add("program_J", self._cells.program_references())
             self._tally.add("programmed_cells", self._cells.cells // 2)
