@@ -13,6 +13,7 @@ from rich.text import Text
 
 from neurosim import __version__
 from neurosim.cli_devices import Json, console, devices_app
+from neurosim.cli_wires import wires_command
 from neurosim.core.errors import ConfigError, NeurosimError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Will a network that learns by a local rule, on devices like mine, reach ideal accuracy?",
 )
 app.add_typer(devices_app, name="devices")
+app.command("wires")(wires_command)
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]

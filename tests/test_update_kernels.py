@@ -193,7 +193,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change[1] = 0
         wanted = change.copy()
         sums = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, drive, accumulator, one.grid,
+            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, drive, accumulator, one.grid, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -230,7 +230,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
         0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), NO_LIMIT, F(0), F(100), PUSH_PULL,
-        NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
+        NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
     np.testing.assert_allclose(one.grid.difference, before * (1 - shares), atol=3 * step)
@@ -241,7 +241,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
     twin = one.twin()
     sums = sweep_rows(
         0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), NO_LIMIT, F(0), F(80), PUSH_PULL,
-        NO_ACCUMULATOR, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
+        NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
     assert tuple(sums) == (0.0, 0, 0)

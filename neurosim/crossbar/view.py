@@ -89,12 +89,12 @@ class View:
         through = own if self.wired is None else self.wired.seen(own)
         self._through = through
         variance = self._variance(own, through)
-        self._planes = [self._interleaved(through, variance)]
+        whole = self._interleaved(through, variance)
+        self._planes = [whole]
         if self.apart:
             self._planes = [self._apart(through, variance, arm) for arm in range(2)]
         if self.wired or self.cells.shared:
-            plane = self._interleaved(through, variance)
-            self._grid = Grid(plane.current, plane.variance, self._row_sum(through))
+            self._grid = Grid(whole.current, whole.variance, self._row_sum(through))
         self._seen = now
 
     def _row_sum(self, through: Floats) -> NDArray[np.float64]:

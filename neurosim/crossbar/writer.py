@@ -99,7 +99,6 @@ class Writer:
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
-        self.cells.changes += 1
         event = self.updates + 1
         if decay is not None:
             self.pending_decay += decay
@@ -122,6 +121,7 @@ class Writer:
             self._depress(event)
         if self.refresher is not None:
             self.refresher.after(self.ledger.updates, event)
+        self.cells.changes += 1
         return self.ledger.pulses - before
 
     def _due_columns(self) -> Columns:
@@ -147,6 +147,7 @@ class Writer:
         accumulate: bool,
     ) -> None:
         grid, cells = self.cells.grid, self.cells
+        seen = self.reader.view.grid if due.size else grid
         if accumulate and self.accumulator.size == 0:
             self.accumulator = np.zeros(cells.shape, cells.dtype)
         accumulator = self.accumulator if accumulate else self.no_accumulator
@@ -165,7 +166,7 @@ class Writer:
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS), real(self.most),
-                real(step), real(cell_range), self.drive, accumulator, grid, cells.state, cells.params,
+                real(step), real(cell_range), self.drive, accumulator, seen, grid, cells.state, cells.params,
                 cells.now_s, event, self.sweep_keys, *self._kernels(),
             )  # fmt: skip
             return sums

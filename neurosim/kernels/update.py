@@ -211,6 +211,7 @@ def sweep_rows(
     range_uS: Scalar,
     drive: Any,
     accumulator: Any,
+    seen_grid: Any,
     grid: Any,
     state: Any,
     params: Any,
@@ -225,6 +226,7 @@ def sweep_rows(
 
     In the columns listed in `due`, `decay` (cols,) first takes its share of each pair difference, known
     exactly (the oracle) or by one noisy read.
+    `seen_grid` is the grid as a read sees it, through the wires; without them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
     accumulator, (0, 0) stochastic rounding.
     """
@@ -239,7 +241,7 @@ def sweep_rows(
         for col in due:
             seen = grid.difference[row, col]
             if not exact:
-                seen = read_pair(row, col, grid, lsb_uS, range_uS, event, keys[2])
+                seen = read_pair(row, col, seen_grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
             accumulator_counts(row, wanted, counts, accumulator, most, drive)

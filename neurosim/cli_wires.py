@@ -1,0 +1,58 @@
+"""`neurosim wires`: how large an array may be, and how thin its wires."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurosim.cli_devices import Json, console
+from neurosim.core.errors import ConfigError
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """Split ``1,2,3``; raises `ConfigError`."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: expected numbers with commas between") from None
+    if min(values) < 0:
+        raise ConfigError(f"{option} {text}: none may be negative")
+    return values
+
+
+def wires_command(
+    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and figures.")],
+    ohm: Annotated[
+        str, typer.Option(metavar="R1,R2,...", help="Ohm from cell to cell to read at.")
+    ] = "0,1,2,5",
+    tile: Annotated[
+        str, typer.Option(metavar="N1,N2,...", help="Lines of a tile to read at.")
+    ] = "64,128,256,512",
+    train_ohm: Annotated[str, typer.Option(metavar="R1,R2,...", help="Ohm to learn at.")] = "0,1,5",
+    train_tile: Annotated[int, typer.Option(min=2, help="Lines of a tile while it learns.")] = 256,
+    seed: Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others."""
+    from neurosim.report.rewired import rewired_curves, rewired_table
+    from neurosim.report.style import to_svg
+    from neurosim.study.rewire import rewire
+    from neurosim.study.spec import Experiment
+    from neurosim.study.store import open_folder, write_json
+
+    spec = Experiment.from_toml(experiment)
+    if seed is not None:
+        spec = spec.changed(first_seed=seed)
+    sizes = [int(size) for size in numbers(tile, "--tile")]
+    open_folder(out)
+    results = rewire(spec, numbers(ohm, "--ohm"), sizes, numbers(train_ohm, "--train-ohm"), train_tile, out)
+    write_json(out / "wires.json", results)
+    if json_file is not None:
+        write_json(json_file, results)
+    for score in ("accuracy", "vote"):
+        (out / f"wires-{score}.svg").write_bytes(to_svg(rewired_curves(results, score)))
+    console().print(rewired_table(results))
+    print(f"figures: {out / 'wires-accuracy.svg'}, {out / 'wires-vote.svg'}")
