@@ -1,0 +1,115 @@
+"""Weights spread over several arrays of few levels each: bit slices, for weights that are programmed, not learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurosim.core.checks import matrix
+from neurosim.core.config import WritePath
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.protocols import Device, Floats
+from neurosim.crossbar.array import Crossbar
+
+
+class SlicedCrossbar:
+    """Signed weights as digits, ``w = w_max sum_k digit_k 2^(bits (slices - 1 - k)) / (2^(bits slices) - 1)``.
+
+    Each slice is a `Crossbar` of its own whose pairs hold one digit of ``bits`` bits, with the sign of the weight;
+    its converted results are shifted and added digitally (as ISAAC does, Shafiee et al., ISCA 2016).
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Word lines and signed columns.
+    device : str, path or Device
+    bits : int
+        Bits of one slice: its pairs stand at 2^(bits + 1) - 1 signed levels.
+    slices : int
+    seed, write, name, options
+        As `Crossbar`; every slice draws its own random numbers.
+
+    Attributes
+    ----------
+    slices : list of Crossbar
+        Most significant first.
+
+    Raises
+    ------
+    InputError
+        If bits or slices is less than 1.
+    """
+
+    ideal = False
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        device: str | Path | Device,
+        *,
+        bits: int = 2,
+        slices: int = 4,
+        seed: int = 0,
+        write: WritePath | None = None,
+        name: str = "array",
+        **options: Any,
+    ):
+        if bits < 1 or slices < 1:
+            raise InputError(f"bits = {bits}, slices = {slices}: both must be at least 1")
+        self.bits = bits
+        self.write = write or WritePath()
+        each = self.write.changed(w_max=1.0, scale="fixed")
+        self.slices = [
+            Crossbar(shape, device, seed=seed, write=each, name=f"{name}, slice {k}", **options)
+            for k in range(slices)
+        ]
+        self.shape = self.slices[0].shape
+        levels = 2 ** (bits * slices) - 1
+        digit = 2**bits - 1
+        self.worth = [digit * 2.0 ** (bits * (slices - 1 - k)) / levels for k in range(slices)]
+        self._levels = levels
+        self._w_max = self.write.w_max
+
+    def program(self, weights: ArrayLike) -> None:
+        """Round weights (rows, cols) to the levels, half to even, clip them to +-w_max, and program every slice."""
+        wanted = matrix("weights", weights, *self.shape, "float64")
+        if self.write.scale != "fixed":
+            percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
+            self._w_max = float(np.percentile(np.abs(wanted), percentile)) or self._w_max
+        code = np.rint(np.clip(wanted / self._w_max, -1, 1) * self._levels).astype(np.int64)
+        top = 2**self.bits - 1
+        for k, part in enumerate(self.slices):
+            shift = self.bits * (len(self.slices) - 1 - k)
+            part.program(np.sign(code) * ((np.abs(code) >> shift) & top) / top)
+
+    def forward(self, x: ArrayLike) -> Floats:
+        """Multiply (batch, rows) by the stored weights: each slice is read and converted, then shifted and added."""
+        total: Floats = np.sum(
+            [worth * part.forward(x) for worth, part in zip(self.worth, self.slices, strict=True)], axis=0
+        )
+        return total * np.asarray(self._w_max, total.dtype)
+
+    def calibrate(self, x: ArrayLike, percentile: float = 100.0, margin: float = 1.25) -> list[float]:
+        """Set every slice's ADCs by typical inputs (batch, rows)."""
+        return [part.calibrate(x, percentile, margin) for part in self.slices]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        for part in self.slices:
+            part.advance(seconds)
+
+    def weights(self) -> Floats:
+        """Return the stored weights (rows, cols), for inspection and plots only."""
+        total: Floats = np.sum(
+            [worth * part.weights() for worth, part in zip(self.worth, self.slices, strict=True)], axis=0
+        )
+        return total * np.asarray(self._w_max, total.dtype)
+
+    def update(self, *_: Any, **__: Any) -> int:
+        """Refuse: a small change of a weight would have to carry from slice to slice."""
+        raise CapabilityError(
+            "bit slices hold digits, which local updates cannot carry: learn on pairs (mapping 'pair')"
+        )
