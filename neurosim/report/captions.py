@@ -74,9 +74,7 @@ def budget(results: Results) -> str:
     """Caption of the noise budget."""
     spread = "One seed: no interval, and a loss of a few points may be chance."
     if results.seeds > 1:
-        spread = (
-            f"Lines are {intervals(results, 'Student')}, paired by seed; one that crosses zero may be chance."
-        )
+        spread = f"Lines are {intervals(results, 'Student')}, paired by seed; pale bars, whose line crosses zero, may be chance."
     return (
         f"Percentage points of accuracy on the {results.data.where} lost. Bare device: its law alone, with every "
         "effect below off, against ideal arithmetic: what window, step size and non-linearity cost. Each effect: "
