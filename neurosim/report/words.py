@@ -176,7 +176,9 @@ def _dearest(budget: Budget) -> str:
         parts = [cause for cause in budget.causes if cause.kind in ("bare", "alone")]
         most = max(parts, key=lambda cause: float(getattr(cause, f"{score}_lost_mean")))
         points = getattr(most, f"{score}_lost_mean")
-        dearest = f", most to {cause_name(most)} ({percent(points)} points)" if points > 0 else ""
+        interval = getattr(most, f"{score}_lost_student95")
+        unsure = ", not told apart from zero" if interval and interval[0] <= 0 <= interval[1] else ""
+        dearest = f", most to {cause_name(most)} ({percent(points)} points{unsure})" if points > 0 else ""
         said.append(f"{percent(whole)} points by {where}{dearest}")
     return f"loses {'; '.join(said)}."
 
