@@ -64,6 +64,7 @@ def compare(
     vary: Annotated[
         str | None, typer.Option(metavar="EFFECT=L1,L2,...", help="Accuracy against one effect.")
     ] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Noise budget: each effect alone.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your trained weights, instead of learning here.")
@@ -110,13 +111,15 @@ def compare(
         read=None if read_noise is None else {"read_noise": read_noise},
     )
     if vary is None:
+        from neurosim.study.ablate import ablate as run_ablation
+        from neurosim.study.ablate import ablation
         from neurosim.study.compare import check
         from neurosim.study.compare import compare as run_comparison
 
-        check(spec)
+        check(ablation(spec) if ablate else spec)
         open_folder(out)
         with _progress() as report:
-            results = run_comparison(spec, out, report, workers)
+            results = (run_ablation if ablate else run_comparison)(spec, out, report, workers)
         write_json(out / "results.json", results)
     else:
         from neurosim.study.vary import parse_vary, with_level
@@ -245,6 +248,8 @@ def _only_fitting_options(context: typer.Context) -> None:
         for name, option in ((option.name or "", option) for option in context.command.params)
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
+    if {"ablate", "vary"} <= set(given):
+        raise ConfigError("--ablate does not go with --vary")
     if "weights" in given:
         fitting = {*TRANSFER_ONLY, "dataset", "device", "seeds", "seed", "read_noise", "out", "json_file"}
         odd, reason = set(given) - fitting, "does not go with --weights, where nothing learns"
@@ -309,7 +314,7 @@ def _progress() -> Iterator[Report | None]:
 
 
 def _show(results: dict[str, Any]) -> None:
-    from neurosim.report.table import mcnemar_table, summary_table, vary_table
+    from neurosim.report.table import budget_table, mcnemar_table, summary_table, vary_table
 
     terminal = console()
     if "parameter" in results:
@@ -318,6 +323,8 @@ def _show(results: dict[str, Any]) -> None:
     terminal.print(summary_table(results))
     if (tests := mcnemar_table(results)) is not None:
         terminal.print(tests)
+    if (budgets := budget_table(results)) is not None:
+        terminal.print(budgets)
 
 
 def _report(folder: Path) -> None:

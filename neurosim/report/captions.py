@@ -70,6 +70,20 @@ def histograms(results: Results) -> str:
     )
 
 
+def budget(results: Results) -> str:
+    """Caption of the noise budget."""
+    spread = "One seed: no interval, and a loss of a few points may be chance."
+    if results.seeds > 1:
+        spread = f"Lines are {intervals(results, 'Student')}, paired by seed; pale bars, whose line crosses zero, may be chance."
+    return (
+        f"Percentage points of accuracy on the {results.data.where} lost. Bare device: its law alone, with every "
+        "effect below off, against ideal arithmetic: what window, step size and non-linearity cost. Each effect: "
+        "alone on top of the bare device, against it; left of zero it helps. All together: the arm as given, "
+        "against ideal arithmetic. Interaction: what all together lose beyond the sum of the parts; left of zero "
+        f"the effects mask each other. {spread}"
+    )
+
+
 def tolerance(vary: Vary) -> str:
     """Caption of the noise tolerance."""
     few = few_seeds(vary)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from neurosim.core.protocols import State
 from neurosim.report import captions, pictures, plots, text, words
+from neurosim.report.budget import budget_bars
 from neurosim.report.results import (
     ArmSummary,
     Results,
@@ -59,6 +60,9 @@ def write_report(folder: Path) -> Path:
     study = results or vary
     if study is None:
         raise nothing_in(folder)
+    configs = _configs(results, vary)
+    if results:
+        study = results = results.as_given
     held = read_pictures(folder, [arm.arm for arm in results.summary]) if results else {}
     page = pages().get_template("report.html.j2")
     html = page.render(
@@ -70,7 +74,8 @@ def write_report(folder: Path) -> Path:
         unseen=[arm.arm for arm in results.summary if arm.arm not in held] if results else [],
         tolerance=_tolerance(vary) if vary else None,
         effects=_effects(results, vary),
-        configs=_configs(results, vary),
+        budget=_budget(results) if results else None,
+        configs=configs,
         more=_more_numbers(results) if results else [],
     )
     path = folder / REPORT
@@ -137,6 +142,11 @@ def _figures(results: Results, held: dict[str, State]) -> Iterator[Shown]:
 def _tolerance(vary: Vary) -> Shown | None:
     figure = tolerance_curves(vary)
     return _shown(words.tolerance_to(vary), captions.tolerance(vary), {"Accuracy against the level": figure})
+
+
+def _budget(results: Results) -> Shown | None:
+    figure = budget_bars(results)
+    return _shown("Noise budget", captions.budget(results), {"Accuracy lost by each cause": figure})
 
 
 def _studies(results: Results | None, vary: Vary | None) -> list[tuple[str, Study]]:

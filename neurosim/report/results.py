@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -157,11 +157,63 @@ class Study(Part):
         return values if isinstance(values, cls) else cls.model_validate(values)
 
 
+class Cause(Part):
+    """What one cause costs one device arm: shares of accuracy lost, means over seeds with 95 % intervals."""
+
+    cause: str
+    kind: Literal["bare", "alone", "interaction", "all"]
+    arm: str | None = None
+    settings: dict[str, Any] = {}
+    accuracy_lost_mean: float
+    accuracy_lost_ci95: Interval | None = None
+    accuracy_lost_student95: Interval | None = None
+    vote_lost_mean: float
+    vote_lost_ci95: Interval | None = None
+    vote_lost_student95: Interval | None = None
+
+
+class Budget(Part):
+    """Where one device arm loses its accuracy (`neurosim.study.ablate.budget`)."""
+
+    arm: str
+    causes: tuple[Cause, ...]
+
+    def kind(self, kind: str) -> Cause:
+        """Return the only cause of its kind: "bare", "interaction" or "all"."""
+        return next(cause for cause in self.causes if cause.kind == kind)
+
+    @property
+    def ordered(self) -> list[Cause]:
+        """Bare device, single causes with the dearest first (readout and vote taken together), interaction, all."""
+        alone = [cause for cause in self.causes if cause.kind == "alone"]
+        alone.sort(key=lambda cause: -cause.accuracy_lost_mean - cause.vote_lost_mean)
+        return [self.kind("bare"), *alone, self.kind("interaction"), self.kind("all")]
+
+
 class Results(Study):
     """What `neurosim.study.compare.compare` returns."""
 
     runs: tuple[Run, ...]
     summary: tuple[ArmSummary, ...]
+    ablation: tuple[Budget, ...] = ()
+    """Noise budgets, where `neurosim.study.ablate.ablate` made the results."""
+
+    @property
+    def as_given(self) -> Results:
+        """The results without the arms that only a noise budget needs."""
+        if not self.ablation:
+            return self
+        kept = {IDEAL, *(budget.arm for budget in self.ablation)}
+        return self.model_copy(
+            update={
+                "runs": tuple(run for run in self.runs if run.arm in kept),
+                "summary": tuple(arm for arm in self.summary if arm.arm in kept),
+                "config": {
+                    **self.config,
+                    "arms": [arm for arm in self.config.get("arms", []) if arm.get("name") in kept],
+                },
+            }
+        )
 
     @property
     def ideal(self) -> ArmSummary | None:

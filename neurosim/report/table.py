@@ -10,7 +10,7 @@ from rich.text import Text
 
 from neurosim.report.results import ArmSummary, Results, Vary
 from neurosim.report.text import NOTHING, percent, si, significant, spread
-from neurosim.report.words import accuracy_at, intervals, mcnemar, tolerated
+from neurosim.report.words import accuracy_at, cause_name, intervals, lost, mcnemar, tolerated
 
 MOST_LEVELS = 5
 NARROWEST = 10
@@ -25,7 +25,7 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
     results : Results or dict
         What `neurosim.study.compare.compare` returns.
     """
-    results = Results.of(results)
+    results = Results.of(results).as_given
     student = " (Student's: in the report)" if results.bootstrapped else ""
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
@@ -70,7 +70,7 @@ def _energy(arm: ArmSummary) -> str:
 
 def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
     """Return McNemar's test of every device against ideal; None if the results do not tell images apart."""
-    results = Results.of(results)
+    results = Results.of(results).as_given
     if not results.tested_arms:
         return None
     table = Table(
@@ -85,6 +85,30 @@ def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
         table.add_column(heading, justify="right")
     for arm in results.tested_arms:
         table.add_row(Text(arm.arm), mcnemar(arm, "accuracy"), mcnemar(arm, "vote"))
+    return table
+
+
+def budget_table(results: Results | dict[str, Any]) -> Table | None:
+    """Return the noise budgets: points lost by each cause; None if the results have none."""
+    results = Results.of(results)
+    if not results.ablation:
+        return None
+    table = Table(
+        title=Text(f"Points of accuracy lost on the {results.data.where}"),
+        caption="bare device, all together: against ideal arithmetic; each effect: alone, against the bare device; "
+        f"interaction: all minus the sum{'; 95 % Student intervals' if results.seeds > 1 else ''}",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    table.add_column("cause", overflow="fold", min_width=NARROWEST)
+    for heading in ("linear readout", "vote"):
+        table.add_column(heading, justify="right")
+    for budget in results.ablation:
+        table.add_row(Text(budget.arm, style="bold"))
+        for cause in budget.ordered:
+            table.add_row(Text(cause_name(cause)), lost(cause, "accuracy"), lost(cause, "vote"))
+        table.add_section()
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from neurosim.report.results import ArmSummary, Interval, Results, VariedArm, Vary
+from neurosim.report.results import ArmSummary, Budget, Cause, Interval, Results, VariedArm, Vary
 from neurosim.report.text import NOTHING, number, percent, si, significant, spread
 
 NAMED = 4
@@ -125,11 +125,62 @@ def cautions(results: Results) -> list[str]:
     return found
 
 
-def intervals(study: Results | Vary) -> str:
+def intervals(study: Results | Vary, kind: str | None = None) -> str:
     """Say which 95 % intervals the study gives."""
     if study.seeds < 2:
         return "95 % Wilson intervals, one run"
-    return f"95 % {'bootstrap' if study.bootstrapped else 'Student'} intervals over {study.seeds} seeds"
+    kind = kind or ("bootstrap" if study.bootstrapped else "Student")
+    return f"95 % {kind} intervals over {study.seeds} seeds"
+
+
+CAUSES = {"bare": "bare device", "interaction": "interaction", "all": "all together"}
+"""How the report calls what is no single effect of a noise budget."""
+
+
+def cause_name(cause: Cause) -> str:
+    """Return a cause of a noise budget as the report names it."""
+    return CAUSES.get(cause.kind, cause.cause)
+
+
+def cause_settings(cause: Cause) -> str:
+    """Return the settings that a cause stands for, without their places."""
+    return ", ".join(f"{path.split('.')[-1]} = {_short(value)}" for path, value in cause.settings.items())
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return (
+        significant(value, 3)
+        if isinstance(value, (int, float))
+        else "table"
+        if isinstance(value, list)
+        else str(value)
+    )
+
+
+def lost(cause: Cause, score: str) -> str:
+    """Return the points that a cause costs in one score, with Student's interval if there is one."""
+    return spread(getattr(cause, f"{score}_lost_mean"), getattr(cause, f"{score}_lost_student95"))
+
+
+def budgets(results: Results) -> list[tuple[str, str]]:
+    """Return (arm, words) of each noise budget: how much is lost, and to what most."""
+    return [(budget.arm, _dearest(budget)) for budget in results.ablation]
+
+
+def _dearest(budget: Budget) -> str:
+    said = []
+    for score, where in (("accuracy", "linear readout"), ("vote", "vote")):
+        whole = getattr(budget.kind("all"), f"{score}_lost_mean")
+        parts = [cause for cause in budget.causes if cause.kind in ("bare", "alone")]
+        most = max(parts, key=lambda cause: float(getattr(cause, f"{score}_lost_mean")))
+        points = getattr(most, f"{score}_lost_mean")
+        interval = getattr(most, f"{score}_lost_student95")
+        unsure = ", not told apart from zero" if interval and interval[0] <= 0 <= interval[1] else ""
+        dearest = f", most to {cause_name(most)} ({percent(points)} points{unsure})" if points > 0 else ""
+        said.append(f"{percent(whole)} points by {where}{dearest}")
+    return f"loses {'; '.join(said)}."
 
 
 def few_seeds(study: Results | Vary) -> str:

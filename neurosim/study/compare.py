@@ -64,9 +64,11 @@ def untrained_scores(training: Training) -> dict[str, float]:
     settings = None
     devices = on_devices(array)
     if devices is not None:
-        settings = (repr(devices.device), repr(devices.read), devices.write.w_max)
+        write = devices.write
+        settings = [devices.device, devices.read, write.w_max, write.mapping, write.programming]
+        settings += [training.arm and (training.arm.wires, training.arm.tiles, training.arm.faults)]
     data_of = training.experiment.model_dump_json(exclude={"arm", "device", "write", "mode", "read"})
-    key = (settings, training.seed, data_of)
+    key = (repr(settings), training.seed, data_of)
     if key not in _untrained:
         before = array.snapshot()
         if devices is not None:
