@@ -8,92 +8,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from scipy import sparse
-from scipy.sparse.linalg import splu
+from wires_helpers import RESISTANCES, SHAPES, TOPOLOGIES, WIRES, Nodal, cells, close
 
 import neurosim as ns
 from neurosim.core.errors import InputError
 from neurosim.kernels.jit import threads
-
-RESISTANCES = ("r_word_ohm", "r_bit_ohm", "r_driver_ohm", "r_sense_ohm")
-SHAPES = ((1, 1), (1, 7), (7, 1), (2, 2), (12, 12), (20, 9), (9, 20), (33, 32))
-WIRES = (
-    (1.0, 1.0, 0.0, 0.0),
-    (5.0, 2.0, 100.0, 30.0),
-    (300.0, 700.0, 0.0, 50.0),
-    (0.0, 3.0, 0.0, 0.0),
-    (3.0, 0.0, 0.0, 0.0),
-    (0.0, 3.0, 40.0, 0.0),
-    (3.0, 0.0, 0.0, 40.0),
-    (0.0, 0.0, 50.0, 20.0),
-    (0.0, 0.0, 0.0, 0.0),
-)
-
-
-def cells(kind: str, shape: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Conductances in uS: evenly spread, two levels with open cells among them, or over three decades."""
-    rng = np.random.default_rng(seed)
-    if kind == "random":
-        return rng.uniform(1, 25, shape)
-    if kind == "bimodal":
-        return rng.choice([0.0, 1.0, 1000.0], shape, p=[0.1, 0.6, 0.3])
-    return 10 ** rng.uniform(0, 3, shape)
-
-
-class Nodal:
-    """Modified nodal analysis of the netlist, in siemens and ohms, with a branch current for every resistor.
-
-    Resistors are unknown currents, not conductances, so that 0 ohm needs no special case.
-    """
-
-    def __init__(self, g_uS, r_word, r_bit, r_driver=0.0, r_sense=0.0):
-        rows, cols = g_uS.shape
-        word = np.arange(rows * cols).reshape(rows, cols)
-        bit = word + rows * cols
-        source = 2 * rows * cols + np.arange(rows)
-        branches = []  # from node, to node (-1 is ground), ohm
-        for i in range(rows):
-            branches.append((source[i], word[i, 0], r_driver + r_word))
-            branches += [(word[i, j], word[i, j + 1], r_word) for j in range(cols - 1)]
-        for j in range(cols):
-            branches += [(bit[i, j], bit[i + 1, j], r_bit) for i in range(rows - 1)]
-        self.sensed = len(branches) + np.arange(cols)
-        branches += [(bit[-1, j], -1, r_bit + r_sense) for j in range(cols)]
-        nodes, self.rows, self.cols = 2 * rows * cols + rows, rows, cols
-        entries = []
-        for k, (one, other, ohm) in enumerate(branches):
-            current = nodes + k
-            entries += [(one, current, 1.0), (current, one, 1.0), (current, current, -ohm)]
-            if other >= 0:
-                entries += [(other, current, -1.0), (current, other, -1.0)]
-        for i in range(rows):
-            for j in range(cols):
-                g, w, b = 1e-6 * g_uS[i, j], word[i, j], bit[i, j]
-                entries += [(w, w, g), (b, b, g), (w, b, -g), (b, w, -g)]
-        self.drive = nodes + len(branches) + np.arange(rows)
-        for i in range(rows):
-            entries += [(source[i], self.drive[i], -1.0), (self.drive[i], source[i], -1.0)]
-        at, to, value = zip(*entries, strict=True)
-        size = nodes + len(branches) + rows
-        self.factors = splu(sparse.csc_matrix((value, (at, to)), (size, size)))
-        self.size, self.sense_nodes = size, nodes + self.sensed
-
-    def solve(self, volts):
-        """Word voltages, bit voltages (V), driver currents and sensed currents (A) at inputs (rows, n)."""
-        right = np.zeros((self.size, volts.shape[1]))
-        right[self.drive] = -volts
-        x = self.factors.solve(right)
-        half = self.rows * self.cols
-        return x[:half], x[half : 2 * half], x[self.drive], x[self.sense_nodes]
-
-    def matrix_uS(self):
-        return 1e6 * self.solve(np.eye(self.rows))[3].T
-
-
-def close(found, expected, share=1e-9):
-    scale = np.abs(expected).max() or 1.0
-    assert np.abs(found - expected).max() <= share * scale
-
 
 # Circuits solved by hand
 
@@ -273,18 +192,19 @@ def test_threads_change_no_bit():
 
 
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not on the path")
+@pytest.mark.parametrize("ends", TOPOLOGIES)
 @pytest.mark.parametrize("wires", WIRES)
-def test_ngspice_finds_the_same_currents(wires, tmp_path):
+def test_ngspice_finds_the_same_currents(wires, ends, tmp_path):
     g = cells("random", (4, 3))
     g[1, 1] = 0.0
     volts = [0.1, -0.2, 0.3, 0.0]
-    (tmp_path / "array.cir").write_text(ns.wires.netlist(g, volts, *wires), encoding="utf-8")
+    (tmp_path / "array.cir").write_text(ns.wires.netlist(g, volts, *wires, **ends), encoding="utf-8")
     command = ["ngspice", "-b", "array.cir"]
     done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
     printed = re.findall(r"i\(vsense(\d+)\) = (\S+)", done.stdout)
     assert [int(number) for number, _ in printed] == [0, 1, 2], done.stdout + done.stderr
     found = 1e6 * np.array([float(value) for _, value in printed])
-    close(found, ns.wires.solve(g, volts, *wires).output_uA, 1e-6)
+    close(found, ns.wires.solve(g, volts, *wires, **ends).output_uA, 1e-6)
 
 
 def test_a_netlist_names_every_part_once_and_leaves_out_what_is_not_there():

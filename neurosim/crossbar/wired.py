@@ -109,7 +109,7 @@ class Wired:
         self.exact = self._needs_exact()
         for k in np.flatnonzero(self.exact):
             tile = self.tiles[k]
-            solved[tile] = effective_conductance(own_uS[tile], *self._ohm)
+            solved[tile] = effective_conductance(own_uS[tile], *self._ohm, **self._ends)
         if before is not None and self.exact.any():
             self.followed_error = max(self.followed_error, largest_error(before, solved, self.tiles))
         self.own, self.solved, self.lines = own_uS.copy(), solved, lines
