@@ -244,7 +244,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
-    assert tuple(sums) == (0.0, 0, 0)
+    assert tuple(sums) == (0.0, 0, 0, 0, 0.0)
     assert_same_state(one, twin)
 
 

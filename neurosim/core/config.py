@@ -190,6 +190,11 @@ class WritePath(Frozen):
     """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
     depress_every: int = Field(1, ge=1)
     """The same of changes down; where RESET is abrupt, a rare one stands for many gradual steps."""
+    pulse_sensitivity_V: float | None = Field(None, gt=0)
+    """Volts of amplitude that change the effect of a pulse e-fold. With wires, pulses then weaken along the lines;
+    None: they do not."""
+    half_select: bool = False
+    """Devices on a pulsed word or bit line see half the voltage (V/2 scheme) and move by the effect of that."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
     """Length of the stochastic pulse train of one sample in `online` mode."""
 

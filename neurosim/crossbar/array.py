@@ -15,12 +15,14 @@ from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters
+from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
+from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
-from neurosim.crossbar.wired import Wired
+from neurosim.crossbar.wired import Wired, physical_arrays
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
@@ -98,17 +100,27 @@ class Crossbar:
         self.precision, self.seed, self.name = precision, seed, name
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
-        down, across = tile_grid(self.shape, tiles, self.write)
+        built = (self.shape[0], self.shape[1] + (faults.spare_columns if faults else 0))
+        down, across = tile_grid(built, tiles, self.write)
+        arrays = physical_arrays(built, tiles, self.write)
         shared = across if self.write.mapping == "offset" else None
-        self._cells = PairCells(self.shape, self.device, seed, name, self.write, precision, shared)
-        self._wired = None if wires is None or wires.perfect else Wired(wires, tiles, self.shape, self.write)
+        self._cells = PairCells(built, self.device, seed, name, self.write, precision, shared)
+        self._placement: Placement | None = None
+        if faults is not None:
+            broken = draw_faults(faults, arrays, built, seed, name)
+            self._cells.connected = None if broken.connected.all() else broken.connected
+            self._placement = Placement(self._cells, self.shape[1], faults, broken.dead)
+        self._wired = None if wires is None or wires.perfect else Wired(wires, arrays)
         view = View(self._cells, self.read, self._wired)
         converters = Converters(self._cells, self.read, down, across, seed, name)
         self._reader = Reader(
             self._cells, view, converters, self.read, self.periphery, self.ledger, seed, name
         )
         self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
-        self._writer = Writer(self._cells, self._reader, self.write, self.periphery, self.ledger, seed, name)
+        reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
+        self._writer = Writer(
+            self._cells, self._reader, self.write, self.periphery, self.ledger, reach, seed, name
+        )
 
     def program(self, weights: ArrayLike) -> None:
         """Program every pair as `WritePath.programming` says, and set the ADC's range for evenly spread inputs.
@@ -123,7 +135,10 @@ class Crossbar:
         InputError
             If the shape is wrong or an element is not finite.
         """
-        differences = self._programmer.program(matrix("weights", weights, *self.shape, self.precision))
+        wanted = matrix("weights", weights, *self.shape, self.precision)
+        if self._placement is not None:
+            self._placement.assign(wanted)
+        differences = self._programmer.program(self._scatter(wanted))
         self._reader.assume_inputs(differences)
 
     def forward(self, x: ArrayLike) -> Floats:
@@ -144,7 +159,7 @@ class Crossbar:
         InputError
             If the shape is wrong or an element is not finite.
         """
-        return self._reader.forward(self._samples("x", x, self.shape[0]))
+        return self._gather(self._reader.forward(self._samples("x", x, self.shape[0])))
 
     def calibrate(self, x: ArrayLike, percentile: float = 100.0, margin: float = 1.25) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
@@ -192,7 +207,15 @@ class Crossbar:
         pre = self._samples("pre", pre, self.shape[0])
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
         share_lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
-        return self._writer.update(pre, post, share_lost, mode)
+        if share_lost is not None:
+            share_lost = self._scatter(share_lost)
+        return self._writer.update(pre, self._scatter(post), share_lost, mode)
+
+    def _scatter(self, values: Floats) -> Floats:
+        return values if self._placement is None else self._placement.scatter(values)
+
+    def _gather(self, values: Floats) -> Floats:
+        return values if self._placement is None else self._placement.gather(values)
 
     def _samples(self, name: str, value: ArrayLike, lines: int) -> Floats:
         return matrix(name, value, None, lines, self.precision)
@@ -216,11 +239,13 @@ class Crossbar:
             faults=self.faults,
         )  # fmt: skip
         other._cells.restore(self._cells.snapshot())
+        if self._placement is not None and other._placement is not None:
+            other._placement.columns = self._placement.columns.copy()
         return other
 
     def column_norms(self) -> Floats:
         """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
-        return self._reader.column_norms()
+        return self._gather(self._reader.column_norms())
 
     def advance(self, seconds: float) -> None:
         """Let time pass; from the first call on, conductances follow the drift law.
@@ -250,18 +275,29 @@ class Crossbar:
         self.device = changed
 
     @property
+    def _weakens(self) -> bool:
+        return self._writer.reach.weakens
+
+    @property
     def now_s(self) -> float:
         """Simulated time."""
         return self._cells.now_s
 
     def conductance_uS(self) -> Floats:
-        """Return the conductances (rows, 2 cols) now, plus and minus device of each pair side by side."""
+        """Return the conductances (rows, 2 cols) now, plus and minus device of each pair side by side.
+
+        Of all devices that are built: with `Faults`, spare columns and devices that no line reaches included.
+        """
         return self._cells.conductance_uS()
 
     def weights(self) -> Floats:
         """Return the stored weights (rows, cols), for inspection and plots only."""
         scale = self._cells.uS_per_weight.astype(self._cells.dtype)
-        return np.ascontiguousarray(self._cells.grid.difference / scale)
+        difference = self._cells.grid.difference
+        if self._cells.connected is not None:
+            connected = self._cells.connected_uS()
+            difference = connected[:, 0::2] - connected[:, 1::2]
+        return np.ascontiguousarray(self._gather(difference / scale))
 
     def rewind(self, ledger: Ledger) -> None:
         """Set the ledger back to earlier totals: what was done since then was looking, not learning."""
@@ -280,6 +316,8 @@ class Crossbar:
         return {
             **self._cells.snapshot(),
             **{f"wires.{name}": values for name, values in wired.items()},
+            **{f"reach.{name}": values for name, values in writer.reach.snapshot().items() if self._weakens},
+            **({} if self._placement is None else {"placement": self._placement.columns.copy()}),
             "ledger": self.ledger.to_array(),
             "counters": np.array(counters, np.int64),
             "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
@@ -296,17 +334,23 @@ class Crossbar:
             If an array is missing or has another shape.
         """
         reader, writer = self._reader, self._writer
-        rows, cols = self.shape
+        rows, cols = self._cells.shape
         shapes: dict[str, list[tuple[int, ...]]] = {
             "row_sum": [(rows,)],
             "pending_decay": [(cols,)],
-            "accumulator": [(0, 0), self.shape],
+            "accumulator": [(0, 0), (rows, cols)],
         }
         try:
             for name, fitting in shapes.items():
                 if snapshot[name].shape not in fitting:
                     raise CheckpointError(f"checkpoint does not fit this array: {name}")
             self._cells.restore(snapshot)
+            if self._weakens:
+                writer.reach.restore(
+                    {name: snapshot[f"reach.{name}"] for name in ("strength", "refreshed_at")}
+                )
+            if self._placement is not None:
+                self._placement.columns = snapshot["placement"].copy()
             if self._wired is not None:
                 found = {name: values for name, values in snapshot.items() if name.startswith("wires.")}
                 self._wired.restore({name.removeprefix("wires."): values for name, values in found.items()})

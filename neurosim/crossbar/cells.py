@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError
@@ -61,9 +62,14 @@ class PairCells:
         """The digital scale of each column."""
         self.now_s = 0.0
         self.programs = self.ages = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "age")}
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "age", "disturb")}
         rows, cols = shape
         self.state = device.allocate(2 * rows * cols, precision)
+        self.connected: NDArray[np.bool_] | None = None
+        """(rows, 2 cols) devices that their lines reach; None: all of them."""
+        self.strength: Floats = np.empty((0, 0), np.float32)
+        self.given = np.empty((0, 0), np.int32)
+        """What the grid has of the same names."""
         share(self._construct, self.row_blocks())
         noise_shape = shape if device.has_read_noise else (0, 0)
         self._grid = Grid(_by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows))
@@ -93,6 +99,8 @@ class PairCells:
         if self._grid_time != self.now_s:
             share(self._refresh, self.row_blocks())
             self._grid_time = self.now_s
+        if self._grid.strength is not self.strength or self._grid.given is not self.given:
+            self._grid = self._grid._replace(strength=self.strength, given=self.given)
         return self._grid
 
     def _refresh(self, block: tuple[int, int]) -> None:
@@ -190,8 +198,24 @@ class PairCells:
         return out.reshape(self.shape[0], 2 * self.shape[1])
 
     def connected_uS(self) -> Floats:
-        """The same as the read path is connected to them."""
-        return self.conductance_uS()
+        """The same as lines see them: zero beyond a break."""
+        own = self.conductance_uS()
+        return own if self.connected is None else own * self.connected
+
+    @property
+    def stuck(self) -> NDArray[np.bool_]:
+        """Devices (rows, 2 cols) that no pulse moves, as a test of the array would find."""
+        rows, cols = self.shape
+        fault = flat(self.state).get("fault", np.zeros(0))
+        found: NDArray[np.bool_] = (fault if fault.size else np.zeros(2 * rows * cols)) != 0
+        return found.reshape(rows, 2 * cols)
+
+    def pair_targets(self, weights: Floats) -> Floats:
+        """Return the conductances (rows, cols, 2) that both devices of each pair should have."""
+        targets = self.targets(weights)
+        if targets.shape[2] == 2:
+            return targets
+        return np.concatenate([targets, np.full_like(targets, self.middle_uS)], axis=2)
 
     def snapshot(self) -> State:
         """Return copies of the device state and of the clock."""

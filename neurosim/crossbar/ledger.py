@@ -17,6 +17,8 @@ class Ledger:
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads,
     devices that did not converge, and the time it took; by statistics it counts devices and joules only.
+    With weakened pulses `pulses_lost` are those of `pulses` that took no effect, charged V^2 G t each; with
+    half-selected devices `disturbs` are the steps that half voltages caused.
     Periphery: `write_periphery_J` lines, converters and digital sums of updates, `read_periphery_J` those
     of forward reads.
     """
@@ -40,6 +42,8 @@ class Ledger:
     dac_clipped: int = 0
     adc_clipped: int = 0
     trains_clipped: int = 0
+    pulses_lost: int = 0
+    disturbs: int = 0
     write_J: float = 0.0
     refresh_J: float = 0.0
     readback_J: float = 0.0

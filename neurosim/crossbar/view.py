@@ -47,7 +47,8 @@ class View:
         self.apart = bool(cells.shared) or cells.write.pair == "separate"
         self.asked_total = read.shot_noise or bool(read.thermal_noise_K or read.amplifier_offset_V)
         self.none = np.empty((0, 0), cells.dtype)
-        self.direct = not (self.wired or self.apart or self.asked_total)
+        self.plain = not (self.wired or cells.shared or cells.connected is not None)
+        self.direct = self.plain and not (self.apart or self.asked_total)
         self._planes: list[Plane] = []
         self._grid: Grid | None = None
         self._through = self.none
@@ -65,7 +66,7 @@ class View:
     @property
     def grid(self) -> Grid:
         """What a read of single pairs sees: differences and variances through the wires, and the rows' sums."""
-        if not (self.wired or self.cells.shared):
+        if self.plain:
             return self.cells.grid
         self._look()
         assert self._grid is not None
@@ -93,7 +94,7 @@ class View:
         self._planes = [whole]
         if self.apart:
             self._planes = [self._apart(through, variance, arm) for arm in range(2)]
-        if self.wired or self.cells.shared:
+        if not self.plain:
             self._grid = Grid(whole.current, whole.variance, self._row_sum(through))
         self._seen = now
 
@@ -129,6 +130,8 @@ class View:
             seen_variance(*block, own, through, variance, self.cells.params, self.cells.kernels.read_sigma)
 
         share(fill, self.cells.row_blocks())
+        if self.cells.connected is not None:
+            variance *= self.cells.connected
         return variance
 
 

@@ -23,6 +23,13 @@ class Array(NamedTuple):
     lines: slice | NDArray[np.int64]
 
 
+def physical_arrays(shape: tuple[int, int], tiles: Tiles | None, write: WritePath) -> list[Array]:
+    """Return the arrays that a layer of (rows, signed columns) is built of."""
+    return [
+        Array(tile.rows, lines) for tile in tile_list(shape, tiles, write) for lines in _lines(tile, write)
+    ]
+
+
 def _lines(tile: Tile, write: WritePath) -> list[slice | NDArray[np.int64]]:
     """Bit lines of the physical arrays of a tile."""
     first, last = 2 * tile.cols.start, 2 * tile.cols.stop
@@ -39,11 +46,8 @@ class Wired:
     Parameters
     ----------
     wires : Wires
-    tiles : Tiles or None
-    shape : (int, int)
-        Rows and signed columns of the layer.
-    write : WritePath
-        Which devices lie in one array.
+    arrays : list of Array
+        What the layer is built of.
 
     Attributes
     ----------
@@ -56,13 +60,9 @@ class Wired:
         Estimated error of the first order, the same share.
     """
 
-    def __init__(self, wires: Wires, tiles: Tiles | None, shape: tuple[int, int], write: WritePath):
+    def __init__(self, wires: Wires, arrays: list[Array]):
         self.wires = wires
-        self.tiles = [
-            Array(tile.rows, lines)
-            for tile in tile_list(shape, tiles, write)
-            for lines in _lines(tile, write)
-        ]
+        self.tiles = arrays
         self.exact = np.zeros(len(self.tiles), bool)
         self.own = self.solved = self.lines = np.empty((0, 0), np.float32)
         self.looks = 0

@@ -14,6 +14,7 @@ from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
 from neurosim.kernels.jit import scratch, share
@@ -66,9 +67,11 @@ class Writer:
         write: WritePath,
         periphery: Periphery,
         ledger: Ledger,
+        reach: Reach,
         seed: int,
         name: str,
     ):
+        self.reach = reach
         self.cells, self.reader, self.config = cells, reader, write
         self.periphery, self.ledger = periphery, ledger
         device = cells.device
@@ -100,6 +103,7 @@ class Writer:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
         event = self.updates + 1
+        self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay
         due = _NO_COLUMNS if decay is None else self._due_columns()
@@ -117,6 +121,7 @@ class Writer:
             self.updates += 1
         self.ledger.updates += 1
         self.pending_decay[due] = 0
+        self.reach.after(event)
         if self.config.decay_mode == "device":
             self._depress(event)
         if self.refresher is not None:
@@ -236,4 +241,6 @@ class Writer:
             self.ledger.write_J += sums.energy_J
             self.ledger.pulses += sums.pulses
             self.ledger.pulsed_cells += sums.pulsed_cells
+            self.ledger.pulses_lost += sums.lost
+            self.ledger.write_J += sums.lost_uS * self.reach.lost_J_per_uS
             self.ledger.write_periphery_J += sums.pulses * self.periphery.line_J(rows, voltage)

@@ -86,7 +86,7 @@ def train_rows(
             if col_trains[sample, col] != 0:
                 active[sample, lengths[sample]] = col
                 lengths[sample] += 1
-    energy, pulses, cells = 0.0, 0, 0
+    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
     for row in range(first, last):
         for sample in range(samples):
             train = row_trains[sample, row]
@@ -110,7 +110,9 @@ def train_rows(
             energy += sums.energy_J
             pulses += sums.pulses
             cells += sums.pulsed_cells
+            lost += sums.lost
+            lost_uS += sums.lost_uS
             for k in range(lengths[sample]):
                 counts[0, active[sample, k]] = 0
                 counts[1, active[sample, k]] = 0
-    return Sums(energy, pulses, cells)
+    return Sums(energy, pulses, cells, lost, lost_uS)

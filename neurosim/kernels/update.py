@@ -19,6 +19,8 @@ from neurosim.kernels.random import normal, philox, uniform
 
 AHEAD = 8
 """Cells between asking for a cell's memory and pulsing it."""
+THINNING = (1 << 31) - 1
+"""Number of the draw that thins pulses; laws number theirs from 0."""
 _ZERO = np.float32(0.0)
 
 
@@ -57,6 +59,10 @@ class Grid(NamedTuple):
     """(rows, cols) summed variance of their read noise, uS^2; (0, 0) where there is none."""
     row_sum: NDArray[np.float64]
     """(rows,) summed conductance of the devices on each word line, uS."""
+    strength: Floats = np.empty((0, 0), np.float32)
+    """(rows, 2 cols) share of pulses that take effect, 0 where none arrives; (0, 0): all do."""
+    given: NDArray[np.int32] = np.empty((0, 0), np.int32)
+    """(rows, 2 cols) where pulses that arrive are counted, SET (+) or RESET (-); (0, 0): nobody asks."""
 
 
 class Sums(NamedTuple):
@@ -65,6 +71,18 @@ class Sums(NamedTuple):
     energy_J: float
     pulses: int
     pulsed_cells: int
+    lost: int
+    """Of the pulses, those that took no effect,"""
+    lost_uS: float
+    """and the summed conductance that they fell on."""
+
+
+@inlined
+def taken(count: Any, strength: Any, cell: Any, event: Any, key: Any) -> Any:
+    """How many of so many pulses (SET +, RESET -) take effect, rounded at random so that the mean is exact."""
+    size = np.int32(np.float32(abs(count)) * strength + uniform(philox(cell, event, THINNING, key)[0]))
+    size = min(size, np.int32(abs(count)))
+    return size if count > 0 else -size
 
 
 @jit
@@ -115,16 +133,31 @@ def pulse_row(
             struck[strikes] = 2 * col + arm
             strikes += counts[arm, col] != 0
     energy, pulses, moved_uS = 0.0, 0, 0.0
+    weak, counted = grid.strength.size > 0, grid.given.size > 0
+    cells, lost, lost_uS = strikes, 0, 0.0
     for k in range(strikes):
         if k + AHEAD < strikes:
             prefetch(conductance, first_cell + struck[k + AHEAD])
         place = struck[k]
         cell = first_cell + place
         count = counts[place & 1, place >> 1]
+        given = abs(count)
+        if weak:
+            strength = grid.strength[row, place]
+            if strength == _ZERO:
+                cells -= 1
+                continue
+            count = taken(count, strength, cell, event, key)
+            lost += given - abs(count)
+            lost_uS += (given - abs(count)) * np.float64(read(cell, state, params, now_s))
+        if counted:
+            grid.given[row, place] += given if counts[place & 1, place >> 1] > 0 else -given
+        pulses += given
+        if count == 0:
+            continue
         moved_uS -= np.float64(read(cell, state, params, now_s))
         energy += pulse(cell, count, state, params, now_s, event, key)
         moved_uS += np.float64(read(cell, state, params, now_s))
-        pulses += abs(count)
     grid.row_sum[row] += moved_uS
     for place in struck[:strikes]:
         col = place >> 1
@@ -135,7 +168,7 @@ def pulse_row(
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
             variance[row, col] = s_plus * s_plus + s_minus * s_minus
-    return Sums(energy, pulses, strikes)
+    return Sums(energy, pulses, cells, lost, lost_uS)
 
 
 @inlined
@@ -232,7 +265,7 @@ def sweep_rows(
     """
     cols = change.shape[1]
     counts = np.empty((2, cols), np.int32)
-    energy, pulses, cells = 0.0, 0, 0
+    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
     for k in range(change.shape[0]):
         row = first + k
         wanted = change[k]
@@ -251,7 +284,9 @@ def sweep_rows(
         energy += sums.energy_J
         pulses += sums.pulses
         cells += sums.pulsed_cells
-    return Sums(energy, pulses, cells)
+        lost += sums.lost
+        lost_uS += sums.lost_uS
+    return Sums(energy, pulses, cells, lost, lost_uS)
 
 
 @jit
@@ -274,13 +309,40 @@ def depress_rows(
     for col in range(column_counts.size):
         counts[0, col] = -column_counts[col]
         counts[1, col] = -column_counts[col]
-    energy, pulses, cells = 0.0, 0, 0
+    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
     for row in range(first, last):
         sums = pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
         energy += sums.energy_J
         pulses += sums.pulses
         cells += sums.pulsed_cells
-    return Sums(energy, pulses, cells)
+        lost += sums.lost
+        lost_uS += sums.lost_uS
+    return Sums(energy, pulses, cells, lost, lost_uS)
+
+
+@jit
+def give_rows(
+    first: int,
+    last: int,
+    wanted: Any,
+    grid: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    pulse: Any,
+    read: Any,
+    sigma: Any,
+) -> None:
+    """Give the devices of rows [first, last) their pulses `wanted` (rows, 2 cols), SET (+) or RESET (-)."""
+    counts = np.empty((2, wanted.shape[1] // 2), np.int32)
+    for row in range(first, last):
+        if not wanted[row].any():
+            continue
+        for place in range(wanted.shape[1]):
+            counts[place & 1, place >> 1] = wanted[row, place]
+        pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
 
 
 @jit
