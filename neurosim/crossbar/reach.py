@@ -96,11 +96,11 @@ class Reach:
                 halves[rows, lines] = part.sum(axis=1, keepdims=True) + part.sum(axis=0) - 2 * part
             if self.cells.connected is not None:
                 halves *= self.cells.connected
-            counts += sign * np.floor(effect * halves + draws.random(given.shape, np.float32)).astype(
-                np.int32
-            )
+            mean = effect * halves
+            steps = np.floor(mean + draws.random(given.shape, np.float32)).astype(np.int32)
+            counts += sign * steps
+            self.ledger.disturbs += int(steps.sum())
             self.ledger.write_J += self.half_J_per_uS * float((halves * self.cells.connected_uS()).sum())
-        self.ledger.disturbs += int(np.abs(counts).sum())
         self._give(counts, update)
 
     def snapshot(self) -> State:
