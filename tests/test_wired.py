@@ -104,6 +104,7 @@ def test_solved_again_when_conductances_have_moved():
 
 
 def test_the_followed_error_is_the_true_one():
+    """Derived: recomputed from what was followed and the exact circuit of the same cells."""
     layer, g = wired(every=1000, moved=10.0), devices()
     layer.seen(g)
     now = np.where(np.random.default_rng(3).random(g.shape) < 0.3, devices(1), g)
