@@ -1,4 +1,4 @@
-"""Wires: effective matrix and one solution against sparse nodal analysis of the same array (SuperLU).
+"""Wires against sparse nodal analysis of the same array (SuperLU): effective matrix, a batch, one solution.
 
 The reference has BLAS on one thread, which is its fastest: SuperLU's products are small, and threads that wait for
 each other made it up to ten times slower.
@@ -29,6 +29,8 @@ OHM = 1.0
 """A segment of either line; drivers and sense inputs are perfect."""
 INPUTS = 32
 """Right-hand sides that the reference solves at a time."""
+BATCH = 128
+"""Inputs of a batch."""
 Doubles = NDArray[np.float64]
 
 
@@ -123,10 +125,65 @@ def one_input(size: int) -> Figure:
     )
 
 
+def a_batch(size: int) -> Figure:
+    """Matrix and one batch through it; the reference solves for each input of the batch."""
+    g, volts = cells(size), generator(0, "bench wires batch").uniform(0, 0.2, (BATCH, size))
+
+    def ours() -> Doubles:
+        found: Doubles = volts @ ns.wires.effective_conductance(g, OHM, OHM)
+        return found
+
+    def reference() -> Doubles:
+        solve, unknowns = nodal(g)
+        right = np.zeros((unknowns, BATCH))
+        right[: size * size : size] = volts.T * 1e6 / OHM
+        found: Doubles = 1e6 / OHM * solve(right)[-size:].T
+        return found
+
+    expected = reference()
+    difference = float(np.abs(ours() - expected).max() / expected.max())
+    seconds, reference_s = best(ours, 3), best(reference, 2 if size < 256 else 1)
+    return figure(
+        f"matrix and a batch of {BATCH}, {size} x {size}",
+        seconds / reference_s,
+        "x sparse nodal analysis",
+        0.5,
+        contender_s=seconds,
+        reference_s=reference_s,
+        difference=difference,
+    )
+
+
+def a_batch_once_solved(size: int) -> Figure:
+    """A batch through a matrix that is there, against the same through perfect lines: both are one product."""
+    g, volts = cells(size), generator(0, "bench wires batch").uniform(0, 0.2, (BATCH, size))
+    m = ns.wires.effective_conductance(g, OHM, OHM)
+    seconds, reference_s = best(lambda: volts @ m, 200), best(lambda: volts @ g, 200)
+    return figure(
+        f"batch of {BATCH} through a solved matrix, {size} x {size}",
+        seconds / reference_s,
+        "x through perfect lines",
+        1.2,
+        contender_s=seconds,
+        reference_s=reference_s,
+    )
+
+
+def by_lines(size: int) -> Figure:
+    """Line by line, in float32 as arrays hold their cells."""
+    g = cells(size).astype(np.float32)
+    seconds = best(lambda: ns.wires.line_by_line(g, OHM, OHM), 20)
+    return figure(
+        f"line by line, {size} x {size}", 1e9 * seconds / g.size, "ns a cell", 20.0, seconds=seconds
+    )
+
+
 def figures(largest: bool = False) -> list[Figure]:
     """Every figure of this module; 512 x 512 on demand, its reference from 32 of its 512 inputs."""
     with threadpool_limits(1, "blas"):
         found = [effective(128, 128, 0.5), effective(256, 256, 0.5), one_input(256)]
+        found += [a_batch(size) for size in (64, 128, 256)]
+        found += [a_batch_once_solved(256), by_lines(256), by_lines(512)]
         return [*found, effective(512, INPUTS, 0.5)] if largest else found
 
 

@@ -150,6 +150,13 @@ def test_superposition(ends):
     close(both, 2 * first - 3 * second, 1e-12)
 
 
+@pytest.mark.parametrize(("ends", "loss"), list(zip(TOPOLOGIES, (0.19, 0.13, 0.13, 0.054), strict=True)))
+def test_second_terminals_save_most_of_the_worst_loss_at_128(ends, loss):
+    g = np.random.default_rng(0).uniform(1, 25, (128, 128))
+    m = ns.wires.effective_conductance(g, 1.0, 1.0, **ends)
+    assert (g - m).max() / g.max() == pytest.approx(loss, abs=0.005)
+
+
 @pytest.mark.parametrize("name", ["drive", "sense"])
 def test_other_ends_are_refused(name):
     with pytest.raises(InputError, match=f"{name}: expected 'single' or 'double', got 'left'"):
