@@ -12,7 +12,7 @@ import neurosim as ns
 from neurosim import ReadPath, Tiles, Wires, WritePath
 from neurosim.core.errors import ConfigError, InputError
 from neurosim.core.hardware import segment_ohm
-from neurosim.crossbar.wired import Wired
+from neurosim.crossbar.wired import Wired, physical_arrays
 
 OHM = {"r_word_ohm": 4.0, "r_bit_ohm": 3.0, "r_driver_ohm": 20.0, "r_sense_ohm": 10.0}
 QUIET = ReadPath(read_noise=None)
@@ -25,7 +25,7 @@ def exact(g, **others):
 
 def wired(shape=SHAPE, tiles=None, write=None, **settings) -> Wired:
     wires = Wires(**{**OHM, "method": "exact", **settings})
-    return Wired(wires, tiles, shape, write or WritePath())
+    return Wired(wires, physical_arrays(shape, tiles, write or WritePath()))
 
 
 def devices(seed=0, shape=SHAPE) -> np.ndarray:
