@@ -67,6 +67,8 @@ CAUSES: dict[str, dict[str, Any]] = {
     ),
     "broken lines": {"faults.broken_word_lines": None, "faults.broken_bit_lines": None},
     "dead columns": {"faults.dead_columns": None},
+    "pulses weakened by wires": {"write.pulse_sensitivity_V": None},
+    "half-selected devices": {"write.half_select": False},
     "weight decay": {"write.decay_mode": "exact"},
     "pulse limit": {"write.pulse_limit": None},
     "refresh": {"write.refresh.look": "exact", "write.refresh.rewrite": "verify"},
