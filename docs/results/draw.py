@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neurosim.report.budget import budget_bars
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
+from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
 from neurosim.report.text import percent, si, significant, spread
 from neurosim.report.tolerance import tolerance_curves
@@ -120,6 +122,64 @@ def draw_aged(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
+def draw_rewired(name: str, values: dict[str, Any]) -> None:
+    """Figures and table of a study of wires."""
+    for score in ("accuracy", "vote"):
+        (FOLDER / f"{name}-{score}.svg").write_bytes(to_svg(rewired_curves(values, score)))
+    ohms = sorted({point["ohm"] for point in values["points"]})
+    seeds = len({run["seed"] for run in values["runs"]})
+    lines = [
+        (
+            f"# {name}\n\nReadout / vote (%), {values['data']['note']}, {values['data']['reported_on']}, "
+            f"{values['config']['neurons']} neurons, mean over {seeds} seeds; learnt in tiles of "
+            f"{values['trained_lines']} lines, read at other tile sizes and resistances from cell to cell.\n\n"
+        ),
+        "| device | learnt at | tile |" + "".join(f" {ohm:g} Ω |" for ohm in ohms) + "\n",
+        "| --- |" + " --- |" * (len(ohms) + 2) + "\n",
+    ]
+    places: dict[tuple[Any, ...], dict[float, str]] = {}
+    for point in values["points"]:
+        cell = f"{percent(point['accuracy_mean'])} / {percent(point['vote_mean'])}"
+        places.setdefault((point["arm"], point["trained_ohm"], point["lines"]), {})[point["ohm"]] = cell
+    for (arm, trained, size), cells in places.items():
+        row = " | ".join(cells.get(ohm, "") for ohm in ohms)
+        lines.append(f"| {arm} | {trained:g} Ω | {size} | {row} |\n")
+    errors = [run["training"]["wires"].get("largest_followed_error", 0.0) for run in values["runs"]]
+    lines.append(
+        f"\nLargest error of what was followed between exact solutions while it learnt: {percent(max(errors), 2)} % "
+        f"of the largest current.\n\n![readout]({name}-accuracy.svg)\n![vote]({name}-vote.svg)\n"
+    )
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
+def draw_budget(name: str, values: dict[str, Any]) -> None:
+    """Figure and table of a noise budget."""
+    figure = budget_bars(Results.model_validate(values))
+    if figure is not None:
+        (FOLDER / f"{name}-budget.svg").write_bytes(to_svg(figure))
+    lines = [
+        (
+            f"# {name}\n\nPoints of accuracy lost, readout and vote, mean and Student's 95 % interval over seeds: "
+            f"{values['data']['note']}, {values['data']['train_images']} training images, "
+            f"{values['data']['reported_on']}, {values['config']['neurons']} neurons.\n"
+        )
+    ]
+    for budget in values["ablation"]:
+        lines.append(f"\n## {budget['arm']}\n\n| cause | readout | vote |\n| --- | --- | --- |\n")
+        for cause in budget["causes"]:
+            cells = " | ".join(_points(cause, score) for score in ("accuracy", "vote"))
+            lines.append(f"| {cause['cause']} | {cells} |\n")
+    lines.append(f"\n![noise budget]({name}-budget.svg)\n")
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
+def _points(cause: dict[str, Any], score: str) -> str:
+    """Points lost with half the width of their interval."""
+    mean, around = cause[f"{score}_lost_mean"], cause[f"{score}_lost_student95"]
+    half = "" if around is None else f" ± {50 * (around[1] - around[0]):.1f}"
+    return f"{100 * mean:.1f}{half}"
+
+
 def draw_validation(name: str, values: dict[str, Any]) -> None:
     """Tables of one cross-validation of the backends."""
     parts = [f"# {name}\n\nnumba against torch {values['machines'][0]['versions']['torch']}.\n"]
@@ -174,6 +234,10 @@ def main() -> None:
         values = json.loads(file.read_text(encoding="utf-8"))
         if "parameter" in values:
             draw_vary(file.stem, values)
+        elif "points" in values:
+            draw_rewired(file.stem, values)
+        elif "ablation" in values:
+            draw_budget(file.stem, values)
         elif "ideal" in values:
             draw_aged(file.stem, values)
         elif "summary" in values:
