@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossbar_helpers import COLS, ROWS, F, close, inputs, made
-from helpers import HFO2, IDEAL, MODES, PCM, local_update, small_weights
+from helpers import HFO2, IDEAL, MODES, PCM, local_update, quiet, small_weights
 
 from neurosim import Crossbar, Faults, ReadPath, Tiles, WritePath, devices, set_threads
+from neurosim.core.config import Programming, Refresh
 from neurosim.core.errors import ConfigError
 from neurosim.crossbar.faults import draw_faults
 from neurosim.crossbar.wired import physical_arrays
@@ -156,3 +157,76 @@ def test_a_broken_array_is_the_same_on_one_thread():
 def test_spare_columns_without_placement_are_refused():
     with pytest.raises(ConfigError, match="aware"):
         Faults.parse({"spare_columns": 2}, "faults")
+
+
+@pytest.mark.parametrize("way", ["statistics", "open", "closed"])
+def test_programming_reaches_no_further(way):
+    write = WritePath(programming=Programming(mode=way))
+    array = Crossbar((ROWS, COLS), HFO2, faults=Faults(broken_bit_lines=0.7), write=write, read=QUIET)
+    before, cells = array.conductance_uS(), array._cells
+    array.program(small_weights(ROWS, COLS))
+    moved = array.conductance_uS() != before
+    assert moved[cells.connected].any()
+    assert not moved[~cells.connected].any()
+    assert array.ledger.programmed_cells == cells.connected.sum()
+    whole = made(HFO2, write=write, read=QUIET)
+    assert 0 < array.ledger.program_J < whole.ledger.program_J
+    np.testing.assert_array_equal(
+        array.conductance_uS()[cells.connected], whole.conductance_uS()[cells.connected], "draws are the same"
+    )
+
+
+@pytest.mark.parametrize("look", ["exact", "read"])
+def test_refresh_leaves_pairs_that_are_not_reached(look):
+    write = WritePath(refresh=Refresh(every=1, high=0.3, low=0.2, look=look))
+    array = made(PCM, faults=Faults(broken_bit_lines=1.0), write=write, read=QUIET)
+    cells = array._cells
+    cells.state.conductance[:] = 20.0
+    cells.forget_grid()
+    array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)))
+    whole = cells.connected.reshape(ROWS, COLS, 2).all(axis=2)
+    moved = (array.conductance_uS() != 20.0).reshape(ROWS, COLS, 2).any(axis=2)
+    np.testing.assert_array_equal(moved, whole)
+    assert array.ledger.refreshed_pairs == whole.sum() > 0
+
+
+def test_the_oracle_of_the_decay_sees_what_is_reached():
+    """A weight that stands in an unreached device is none: nothing is left to decay."""
+    array = made(quiet(), faults=Faults(broken_word_lines=1.0), write=WritePath(decay_mode="exact"))
+    reached = array._cells.connected.reshape(ROWS, COLS, 2)
+    array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.full(COLS, 0.5), "mixed")
+    accumulated = array._writer.accumulator != 0
+    assert not accumulated[~reached.any(axis=2)].any()
+
+
+def test_columns_share_a_reference_that_is_broken_for_all_or_none():
+    array = made(
+        HFO2, faults=Faults(broken_bit_lines=1.0), write=WritePath(mapping="offset"), tiles=Tiles(bit_lines=6)
+    )
+    for columns in array._cells.shared:
+        references = array._cells.connected[:, 2 * columns.start + 1 : 2 * columns.stop : 2]
+        assert (references == references[:, :1]).all()
+        assert not references.all()
+
+
+@pytest.mark.parametrize("by", ["array", "column"])
+def test_spare_columns_do_not_change_the_scale_of_weights(by):
+    write = WritePath(scale="percentile", scale_percentile=50.0, scale_by=by)
+    plain = made(IDEAL, write=write)
+    spare = made(IDEAL, write=write, faults=Faults(spare_columns=20, placement="aware"))
+    used = spare._placement.columns
+    np.testing.assert_array_equal(spare._cells.uS_per_weight[used], plain._cells.uS_per_weight)
+    np.testing.assert_array_equal(spare.weights(), plain.weights())
+
+
+def test_a_broken_array_still_learns_what_it_is_pulled_towards():
+    array = Crossbar((ROWS, COLS), IDEAL, faults=Faults(broken_word_lines=0.3, broken_bit_lines=0.3))
+    wanted = np.random.default_rng(3).normal(0, 0.05, (ROWS, COLS)).astype(F)
+    for step in range(60):
+        x = inputs(20, seed=step)
+        array.update(x, 0.05 * (x @ wanted - array.forward(x)), mode="mixed")
+    x = inputs(200, seed=99)
+    missed = np.square(x @ wanted - array.forward(x)).mean()
+    assert missed < 0.6 * np.square(x @ wanted).mean()
+    whole = array._cells.connected.reshape(ROWS, COLS, 2).all(axis=(0, 2))
+    assert whole.sum() < COLS

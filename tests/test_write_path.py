@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossbar_helpers import COLS, ROWS, made
-from helpers import HFO2, MODES, PCM, local_update, quiet
+from helpers import FINE, HFO2, MODES, PCM, local_update, quiet
 
-from neurosim import Crossbar, Tiles, Wires, WritePath, wires
-from neurosim.core.errors import ConfigError
+from neurosim import Crossbar, Faults, ReadPath, Tiles, Wires, WritePath, set_threads, wires
+from neurosim.core.errors import CapabilityError, ConfigError
 
 WEAK = WritePath(pulse_sensitivity_V=0.2)
 LONG = Wires(r_word_ohm=20.0, r_bit_ohm=20.0)
@@ -152,3 +152,64 @@ def test_weakened_pulses_go_on_after_a_snapshot_with_the_same_bits():
         for each in (one, other):
             each.update(*local_update(ROWS, COLS, 5, seed=step), "mixed")
     np.testing.assert_array_equal(one.conductance_uS(), other.conductance_uS())
+
+
+def test_half_select_is_refused_where_it_is_not_followed():
+    with pytest.raises(CapabilityError, match="online"):
+        half(0.3).update(np.ones((1, 60)), np.zeros((1, 20)), mode="online")
+    write = WritePath(pulse_sensitivity_V=0.3, half_select=True, decay_mode="device")
+    with pytest.raises(CapabilityError, match="device"):
+        Crossbar((4, 4), FINE, write=write)
+
+
+def test_a_lost_pulse_is_charged_for_the_voltage_that_arrives():
+    write = WritePath(pulse_sensitivity_V=0.02)
+    array = Crossbar((50, 20), quiet(), write=write, wires=LONG)
+    array.program(np.zeros((50, 20)))
+    g, law = array.conductance_uS(), array.device
+    array._cells.strength = np.full((50, 40), 1e-9, np.float32)
+    array._writer.reach.refreshed_at = 0
+    array.update(np.ones((1, 50)), np.full((1, 20), 0.2), mode="mixed")
+    left_V = law.pulse_voltage_V + 0.02 * np.log(1e-9)
+    assert array.ledger.pulses_lost == array.ledger.pulses > 100
+    expected = array.ledger.pulses * left_V**2 * law.pulse_time_s * g.mean() * 1e-6
+    assert array.ledger.write_J == pytest.approx(expected, rel=0.05)
+
+
+def test_columns_with_one_reference_see_the_same_of_it():
+    write = WritePath(mapping="offset", pulse_sensitivity_V=0.5, half_select=True)
+    wires = Wires(r_word_ohm=1.0, r_bit_ohm=1.0)
+    array = Crossbar((60, 20), HFO2, write=write, wires=wires, tiles=Tiles(word_lines=30, bit_lines=11))
+    array.program(np.zeros((60, 20)))
+    array.update(*local_update(60, 20, 5, seed=0, scale=0.2))
+    assert array.ledger.disturbs > 0
+    strength = array._cells.strength
+    assert (strength > 0).all()
+    assert (strength <= 1).all()
+    for columns in array._cells.shared:
+        for values in (array.conductance_uS(), strength):
+            references = values[:, 2 * columns.start + 1 : 2 * columns.stop : 2]
+            np.testing.assert_array_equal(references, np.broadcast_to(references[:, :1], references.shape))
+
+
+def test_disturbs_are_the_same_on_one_thread():
+    found = []
+    for threads in (1, 2):
+        set_threads(threads)
+        array = half(0.3, wires=LONG)
+        array.update(*local_update(60, 20, 5, seed=0), "mixed")
+        found.append((array.conductance_uS(), array.ledger.disturbs))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+
+@pytest.mark.parametrize(
+    "option", [{"pulse_sensitivity_V": 0.2}, {"pulse_sensitivity_V": 0.2, "half_select": True}]
+)
+def test_the_torch_backend_refuses(option):
+    torch_backend = pytest.importorskip("neurosim.reference.twin.crossbar")
+    refuse = torch_backend._refuse_what_is_not_followed
+    with pytest.raises(CapabilityError, match="torch"):
+        refuse(ReadPath(), WritePath(**option), {})
+    with pytest.raises(CapabilityError, match="faults"):
+        refuse(ReadPath(), WritePath(), {"faults": Faults()})

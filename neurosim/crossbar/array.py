@@ -108,7 +108,8 @@ class Crossbar:
         self._placement: Placement | None = None
         if faults is not None:
             broken = draw_faults(faults, arrays, built, seed, name)
-            self._cells.connected = None if broken.connected.all() else broken.connected
+            connected = self._cells.as_shared(broken.connected)
+            self._cells.connected = None if connected.all() else connected
             self._placement = Placement(self._cells, self.shape[1], faults, broken.dead)
         self._wired = None if wires is None or wires.perfect else Wired(wires, arrays)
         view = View(self._cells, self.read, self._wired)
@@ -240,7 +241,7 @@ class Crossbar:
         )  # fmt: skip
         other._cells.restore(self._cells.snapshot())
         if self._placement is not None and other._placement is not None:
-            other._placement.columns = self._placement.columns.copy()
+            other._placement.place(self._placement.columns.copy())
         return other
 
     def column_norms(self) -> Floats:
@@ -350,7 +351,7 @@ class Crossbar:
                     {name: snapshot[f"reach.{name}"] for name in ("strength", "refreshed_at")}
                 )
             if self._placement is not None:
-                self._placement.columns = snapshot["placement"].copy()
+                self._placement.place(snapshot["placement"].copy())
             if self._wired is not None:
                 found = {name: values for name, values in snapshot.items() if name.startswith("wires.")}
                 self._wired.restore({name.removeprefix("wires."): values for name, values in found.items()})

@@ -67,8 +67,11 @@ class PairCells:
         self.state = device.allocate(2 * rows * cols, precision)
         self.connected: NDArray[np.bool_] | None = None
         """(rows, 2 cols) devices that their lines reach; None: all of them."""
+        self.in_use: NDArray[np.int64] | slice = slice(None)
+        """Columns that have a logical one; spare columns have not."""
         self.strength: Floats = np.empty((0, 0), np.float32)
         self.given = np.empty((0, 0), np.int32)
+        self.fade = 0.0
         """What the grid has of the same names."""
         share(self._construct, self.row_blocks())
         noise_shape = shape if device.has_read_noise else (0, 0)
@@ -100,7 +103,7 @@ class PairCells:
             share(self._refresh, self.row_blocks())
             self._grid_time = self.now_s
         if self._grid.strength is not self.strength or self._grid.given is not self.given:
-            self._grid = self._grid._replace(strength=self.strength, given=self.given)
+            self._grid = self._grid._replace(strength=self.strength, given=self.given, fade=self.fade)
         return self._grid
 
     def _refresh(self, block: tuple[int, int]) -> None:
@@ -144,6 +147,13 @@ class PairCells:
                 for columns in self.shared or ():
                     devices[:, columns, 1] = devices[:, columns.start : columns.start + 1, 1]
 
+    def as_shared(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give the copies of a shared device, in values (rows, 2 cols), what that device has."""
+        for columns in self.shared or ():
+            first = 2 * columns.start + 1
+            values[:, first : 2 * columns.stop : 2] = values[:, first : first + 1]
+        return values
+
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""
         self._grid_time = None
@@ -155,7 +165,8 @@ class PairCells:
             return
         percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
         axis = 0 if self.write.scale_by == "column" else None
-        largest = np.percentile(np.abs(weights), percentile, axis=axis).astype(np.float64)
+        used = weights if axis == 0 else weights[:, self.in_use]
+        largest = np.percentile(np.abs(used), percentile, axis=axis).astype(np.float64)
         found = self.span_uS / np.where(largest > 0, largest, np.inf)
         self.uS_per_weight[:] = np.where(found > 0, found, self.uS_per_weight)
 
@@ -201,6 +212,17 @@ class PairCells:
         """The same as lines see them: zero beyond a break."""
         own = self.conductance_uS()
         return own if self.connected is None else own * self.connected
+
+    @property
+    def reached(self) -> NDArray[np.bool_] | None:
+        """Whether lines reach each cell; None: all of them."""
+        return None if self.connected is None else self.connected.reshape(-1)
+
+    def count_reached(self, bit_lines: slice | list[int]) -> int:
+        """How many devices of some bit lines their lines reach."""
+        if self.connected is None:
+            return self.shape[0] * len(np.arange(2 * self.shape[1])[bit_lines])
+        return int(np.count_nonzero(self.connected[:, bit_lines]))
 
     @property
     def stuck(self) -> NDArray[np.bool_]:

@@ -85,7 +85,7 @@ class Placement:
         if self.aware:
             bad = self._frozen().reshape(cells.shape[0], built, 2).sum(axis=(0, 2))
             order = np.argsort(bad + dead * 4 * cells.shape[0], kind="stable")
-            self.columns = np.sort(order[:columns])
+            self.place(np.sort(order[:columns]))
 
     def _frozen(self) -> NDArray[np.bool_]:
         """Devices (rows, 2 built) that no pulse moves: not reached, or stuck."""
@@ -105,14 +105,28 @@ class Placement:
         frozen = self._frozen().reshape(rows, built, 2)
         held = self.cells.connected_uS().reshape(rows, built, 2).astype(np.float64)
         cost = np.empty((weights.shape[1], built))
+        scale, by_column = self.cells.uS_per_weight.copy(), self.cells.write.scale_by == "column"
+        spread[:, self.columns] = weights
+        self.cells.fit_scale(spread)
         for logical in range(weights.shape[1]):
             spread[:] = weights[:, logical : logical + 1]
+            if by_column:
+                self.cells.fit_scale(spread)
             wanted = self.cells.pair_targets(spread).astype(np.float64)
             error = np.where(frozen, held - wanted, 0.0)
-            cost[logical] = np.square(error[..., 0] - error[..., 1]).sum(axis=0)
-            full = np.square(wanted[..., 0] - wanted[..., 1]).sum(axis=0)
+            cost[logical] = np.square(self._weights(error)).sum(axis=0)
+            full = np.square(self._weights(wanted)).sum(axis=0)
             cost[logical] = np.where(self.dead, full + cost[logical].max(), cost[logical])
-        self.columns = linear_sum_assignment(cost)[1]
+        self.cells.uS_per_weight[:] = scale
+        self.place(linear_sum_assignment(cost)[1])
+
+    def place(self, columns: NDArray[np.int64]) -> None:
+        """Give each logical column the physical column that is listed."""
+        self.columns = self.cells.in_use = columns
+
+    def _weights(self, conductance_uS: Floats) -> Floats:
+        found: Floats = (conductance_uS[..., 0] - conductance_uS[..., 1]) / self.cells.uS_per_weight
+        return found
 
     def gather(self, values: Floats) -> Floats:
         """Return the logical of the physical columns (..., built)."""

@@ -64,7 +64,7 @@ class Programmer:
         parts = [self._way(2 * columns.start + 1, 2 * cols, targets) for columns in shared]
         cells.copy_shared()
         cells.forget_grid()
-        self._count(rows * len(shared), parts, len(shared))
+        self._count(cells.count_reached([2 * columns.start + 1 for columns in shared]), parts, len(shared))
 
     def _write(self, targets: Floats, arm: int) -> None:
         """Write targets (rows, cols, arms) to the devices from `arm` on: both of each pair, or one."""
@@ -77,7 +77,7 @@ class Programmer:
 
         parts = share(write, cells.row_blocks())
         cells.forget_grid()
-        self._count(targets.size, parts, arms * cells.shape[1])
+        self._count(cells.count_reached(slice(arm, None, 3 - arms)), parts, arms * cells.shape[1])
 
     def _way(self, first: int, stride: int, targets: Floats) -> tuple[float, Written | None]:
         ways = {"statistics": self._by_statistics, "open": self._open, "closed": self._closed}
@@ -94,7 +94,7 @@ class Programmer:
         cells = self.cells
         energy: float = program_cells(
             first, targets, cells.state, cells.params, cells.now_s, cells.programs,
-            self.keys["program"], cells.kernels.program, stride,
+            self.keys["program"], cells.kernels.program, stride, cells.reached,
         )  # fmt: skip
         return energy, None
 
@@ -104,6 +104,7 @@ class Programmer:
         write_open(
             first, stride, targets, self.curve, cells.state, cells.params, cells.now_s, self._first_event,
             self.keys["programming pulse"], written, cells.kernels.reset, cells.kernels.pulse,
+            cells.reached,
         )  # fmt: skip
         return float(written.energy_J.sum()), written
 
@@ -114,7 +115,7 @@ class Programmer:
         write_verify(
             first, stride, targets, self.target, cells.state, cells.params, cells.now_s, self._first_event,
             (self.keys["programming pulse"], self.keys["verify"]), written, kernels.reset, kernels.pulse,
-            cells.read, kernels.stored or stored, kernels.read_sigma,
+            cells.read, kernels.stored or stored, kernels.read_sigma, cells.reached,
         )  # fmt: skip
         return float(written.energy_J.sum()), written
 

@@ -27,7 +27,9 @@ class Reach:
 
     The V/2 scheme: a pulse is half on the word line and half on the bit line, so a device sees
     ``V (word share + bit share) / 2``, the shares line by line (`neurosim.crossbar.lines`). A pulse of less
-    amplitude does ``exp(-(V - V_cell) / pulse_sensitivity_V)`` of a full one: of n pulses so many take effect.
+    amplitude does ``exp(-(V - V_cell) / pulse_sensitivity_V)`` of a full one: of n pulses so many take effect, the
+    others cost ``V_cell^2 G t``. Half pulses act at ``V / 2`` wherever their line reaches. Refresh and programming
+    neither weaken nor disturb.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Reach:
         self.half_J_per_uS = (cells.device.pulse_voltage_V / 2) ** 2 * cells.device.pulse_time_s * 1e-6
         self.lost_J_per_uS = 4 * self.half_J_per_uS
         self.refreshed_at = -1
+        if cells.device.pulse_voltage_V > 0:
+            cells.fade = (write.pulse_sensitivity_V or 0.0) / cells.device.pulse_voltage_V
         if cells.connected is not None:
             cells.strength = cells.connected.astype(np.float32)
 
@@ -55,22 +59,20 @@ class Reach:
         """Follow the conductances now and then: the voltages that arrive depend on them."""
         if self.write.half_select:
             self.cells.given = np.zeros((self.cells.shape[0], 2 * self.cells.shape[1]), np.int32)
-            self.cells.forget_grid()
         if not self.weakens or self.wires is None:
             return
         if self.refreshed_at < 0 or updates - self.refreshed_at >= self.wires.every:
             self.refreshed_at = updates
             self.cells.strength = self._strength(self.wires)
-            self.cells.forget_grid()
 
     def _strength(self, wires: Wires) -> Floats:
         own = self.cells.connected_uS()
         ohm = (wires.r_word_ohm, wires.r_bit_ohm, wires.r_driver_ohm, wires.r_sense_ohm)
         ends: Any = {"drive": wires.drive, "sense": wires.sense}
-        arrives = np.empty(own.shape, np.float32)
+        arrives = np.ones(own.shape, np.float32)
         for array in self.arrays:
             arrives[array] = sum(line_by_line(own[array], *ohm, **ends)) / 2
-        lost_V = self.cells.device.pulse_voltage_V * (1 - arrives)
+        lost_V = self.cells.device.pulse_voltage_V * (1 - self.cells.as_shared(arrives))
         effect = np.exp(-lost_V / (self.write.pulse_sensitivity_V or np.inf))
         strength: Floats = np.maximum(effect, FAINT).astype(np.float32)
         if self.cells.connected is not None:
@@ -114,7 +116,7 @@ class Reach:
 
     def _give(self, counts: np.ndarray, update: int) -> None:
         cells = self.cells
-        grid = cells.grid
+        grid = cells.grid._replace(strength=np.empty((0, 0), np.float32))
 
         def give(block: tuple[int, int]) -> None:
             give_rows(
@@ -123,3 +125,6 @@ class Reach:
             )  # fmt: skip
 
         share(give, cells.row_blocks())
+        if cells.shared:
+            cells.copy_shared()
+            cells.forget_grid()

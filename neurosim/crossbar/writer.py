@@ -85,6 +85,10 @@ class Writer:
                 "decay_mode 'device' shrinks a device towards its lower end, not a weight towards its "
                 "reference: use 'readback', or mapping 'pair'"
             )
+        if write.decay_mode == "device" and write.half_select:
+            raise CapabilityError(
+                "write.half_select does not follow the pulses of decay_mode 'device': use 'readback'"
+            )
         self.drive = drive(device, cells.reference)
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
@@ -103,6 +107,10 @@ class Writer:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
         event = self.updates + 1
+        if mode == "online" and self.config.half_select:
+            raise CapabilityError(
+                "write.half_select follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
+            )
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay
@@ -152,11 +160,13 @@ class Writer:
         accumulate: bool,
     ) -> None:
         grid, cells = self.cells.grid, self.cells
+        exact = self.config.decay_mode == "exact"
         seen = self.reader.view.grid if due.size else grid
+        if exact and cells.connected is None:
+            seen = grid
         if accumulate and self.accumulator.size == 0:
             self.accumulator = np.zeros(cells.shape, cells.dtype)
         accumulator = self.accumulator if accumulate else self.no_accumulator
-        exact = self.config.decay_mode == "exact"
         step, cell_range = self.reader.cell_converter()
         real = cells.real
         pulses_per_weight = (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)

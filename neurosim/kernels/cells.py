@@ -51,10 +51,13 @@ def program_cells(
     key: Any,
     program: Any,
     stride: int = 1,
+    reached: Any = None,
 ) -> Any:
-    """Program every `stride`-th cell from `first` on to its target; returns the energy in joule."""
+    """Program every `stride`-th cell from `first` on, if `reached`, to its target; returns the energy in joule."""
     energy = 0.0
     for k in range(targets_uS.size):
+        if reached is not None and not reached[first + stride * k]:
+            continue
         energy += program(first + stride * k, targets_uS[k], state, params, now_s, event, key)
     return energy
 

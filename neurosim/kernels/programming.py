@@ -98,6 +98,15 @@ def pulses_to(target_uS: Any, curve: Any) -> Any:
     return np.int64(np.rint(curve.pulses[below] + share * (curve.pulses[above] - curve.pulses[below])))
 
 
+@inlined
+def nothing_given(written: Any, k: Any) -> None:
+    """Note that a device took no pulse and did not get where it should."""
+    written.pulses[k] = 0
+    written.resets[k] = 0
+    written.converged[k] = False
+    written.energy_J[k] = 0.0
+
+
 @jit
 def write_open(
     first: int,
@@ -112,10 +121,14 @@ def write_open(
     written: Any,
     reset: Any,
     pulse: Any,
+    reached: Any = None,
 ) -> None:
-    """RESET every `stride`-th cell from `first` on and give it the pulses of the nominal curve, unseen."""
+    """RESET every `stride`-th cell from `first` on, if `reached`, and give it the pulses of the nominal curve, unseen."""
     for k in range(targets_uS.size):
         cell = first + stride * k
+        if reached is not None and not reached[cell]:
+            nothing_given(written, k)
+            continue
         count = pulses_to(targets_uS[k], curve)
         written.energy_J[k] = reset(cell, state, params, now_s, event, key)
         if count > 0:
@@ -142,15 +155,20 @@ def write_verify(
     read: Any,
     stored: Any,
     sigma: Any,
+    reached: Any = None,
 ) -> None:
     """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance.
 
     A device that lies too high takes a step back, or is RESET and starts again. The first read sees the
     device as it is now (`read`), those after a pulse as the law means a state just written (`stored`).
     Pulse n has event `event` + n, as the read after it; `keys` are the streams of pulses and reads.
+    One that is not `reached` is given up after its first read.
     """
     for k in range(targets_uS.size):
         cell = first + stride * k
+        if reached is not None and not reached[cell]:
+            nothing_given(written, k)
+            continue
         wanted = targets_uS[k]
         pulses, resets, energy_J = 0, 0, 0.0
         conductance = read(cell, state, params, now_s)

@@ -79,13 +79,15 @@ def refresh_pairs(
 
     With a `curve` the difference is written by counted pulses, without one by the law's program-and-verify.
     `keys` are the streams of writing and of looking; `event` must be even, the odd one after it serves the
-    writing.
+    writing. A pair with a device that nothing reaches is not saturated: half of it reads as zero.
     """
     cols = grid.difference.shape[1]
-    noisy = grid.variance.size > 0
+    noisy, broken = grid.variance.size > 0, grid.strength.size > 0
     energy, refreshed, pulses = 0.0, 0, 0
     for row in range(first, last):
         for col in range(cols):
+            if broken and min(grid.strength[row, 2 * col], grid.strength[row, 2 * col + 1]) == _ZERO:
+                continue
             cell = 2 * (row * cols + col)
             plus = read(cell, state, params, now_s)
             minus = read(cell + 1, state, params, now_s)

@@ -63,6 +63,8 @@ class Grid(NamedTuple):
     """(rows, 2 cols) share of pulses that take effect, 0 where none arrives; (0, 0): all do."""
     given: NDArray[np.int32] = np.empty((0, 0), np.int32)
     """(rows, 2 cols) where pulses that arrive are counted, SET (+) or RESET (-); (0, 0): nobody asks."""
+    fade: float = 0.0
+    """A pulse of strength f has 1 + fade log(f) of its voltage left."""
 
 
 class Sums(NamedTuple):
@@ -74,7 +76,7 @@ class Sums(NamedTuple):
     lost: int
     """Of the pulses, those that took no effect,"""
     lost_uS: float
-    """and the summed conductance that they fell on."""
+    """and the summed conductance that they fell on, times the square of the share of voltage left."""
 
 
 @inlined
@@ -148,8 +150,10 @@ def pulse_row(
                 cells -= 1
                 continue
             count = taken(count, strength, cell, event, key)
-            lost += given - abs(count)
-            lost_uS += (given - abs(count)) * np.float64(read(cell, state, params, now_s))
+            if abs(count) < given:
+                left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
+                lost += given - abs(count)
+                lost_uS += (given - abs(count)) * left * left * np.float64(read(cell, state, params, now_s))
         if counted:
             grid.given[row, place] += given if counts[place & 1, place >> 1] > 0 else -given
         pulses += given
@@ -259,7 +263,8 @@ def sweep_rows(
 
     In the columns listed in `due`, `decay` (cols,) first takes its share of each pair difference, known
     exactly (the oracle) or by one noisy read.
-    `seen_grid` is the grid as a read sees it, through the wires; without them the grid itself.
+    `seen_grid` is the grid as a read sees it, past breaks and through the wires (the oracle: past breaks); without
+    them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
     accumulator, (0, 0) stochastic rounding.
     """
@@ -272,7 +277,7 @@ def sweep_rows(
         if due.size == 0 and not wanted.any():
             continue
         for col in due:
-            seen = grid.difference[row, col]
+            seen = seen_grid.difference[row, col]
             if not exact:
                 seen = read_pair(row, col, seen_grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
