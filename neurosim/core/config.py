@@ -91,7 +91,7 @@ class ReadPath(Frozen):
     thermal_noise_K: float | None = Field(None, gt=0)
     """Temperature of the thermal noise of a bit line's conductance, 4 k T G B with B = 1 / (2 integration time)."""
     shot_noise: bool = False
-    """Shot noise of the currents, 2 q |I| B."""
+    """Shot noise of the currents, 2 q B times the current."""
     saturation_uS: float | None = Field(None, gt=0)
     """Current, in uS of summed pair difference, at which the integrator saturates."""
     settling_time_s: float | None = Field(None, gt=0)

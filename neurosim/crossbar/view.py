@@ -144,7 +144,7 @@ def thermal_variance(total_uS: Floats, read: ReadPath) -> Floats:
 
 
 def shot_variance_per_uS(read: ReadPath) -> float:
-    """Return 2 q |I| B for each uS of summed |input| times conductance, in uS^2 of normalised input."""
+    """Return 2 q B times the current for each uS of summed |input| times conductance, in uS^2 of normalised input."""
     bandwidth = 0.5 / read.integration_time_s
     ampere_squared = 2 * ELEMENTARY_CHARGE_C * read.read_voltage_V * 1e-6 * bandwidth
     return ampere_squared * (1e6 / read.read_voltage_V) ** 2
