@@ -210,7 +210,7 @@ STUDIES = {"runs", "parameter", "ideal"}
 PUBLISHED = [
     file
     for file in sorted((ROOT / "docs/results").glob("*.json"))
-    if STUDIES & set(json.loads(file.read_text(encoding="utf-8")))
+    if STUDIES & (keys := set(json.loads(file.read_text(encoding="utf-8")))) and "points" not in keys
 ]
 
 

@@ -110,7 +110,7 @@ def tint(colour: str, strength: float = 0.5) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def label(name: str, longest: int = 34) -> str:
+def label(name: str, longest: int = 46) -> str:
     """Return a name as matplotlib shows it literally: one line, not too long, no mathematics."""
     return one_line(name, longest).replace("$", r"\$")
 

@@ -64,7 +64,7 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{value:.{digits - 1}e}".replace("-", MINUS)
 
 
-def one_line(name: str, longest: int = 34) -> str:
+def one_line(name: str, longest: int = 46) -> str:
     """Return a name on one line, cut in the middle where it is too long for a figure."""
     name = " ".join(name.split())
     half = (longest - 1) // 2
