@@ -195,6 +195,7 @@ def test_threads_change_no_bit():
 @pytest.mark.parametrize("ends", TOPOLOGIES)
 @pytest.mark.parametrize("wires", WIRES)
 def test_ngspice_finds_the_same_currents(wires, ends, tmp_path):
+    """Against ngspice, where it is on the path."""
     g = cells("random", (4, 3))
     g[1, 1] = 0.0
     volts = [0.1, -0.2, 0.3, 0.0]
