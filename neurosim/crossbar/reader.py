@@ -4,8 +4,8 @@ settling, saturation, gain and offset, ADC, digital scale, sum over phases and t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,18 @@ class Part(NamedTuple):
     rows: slice
     lane: int
     """Number of the conversion among those of one read."""
+
+
+class Counts(NamedTuple):
+    """What one block of reads enters into the ledger."""
+
+    adc_clipped: int
+    dac_clipped: int
+    read_J: float
+
+
+def _in_turn(work: Callable[[tuple[int, int]], int], items: list[tuple[int, int]]) -> list[int]:
+    return [work(item) for item in items]
 
 
 class Reader:
@@ -117,8 +129,19 @@ class Reader:
     def forward(self, x: Floats) -> Floats:
         """Multiply (n, rows) by the stored weights with every effect of the read path."""
         out = np.empty((x.shape[0], self.cells.shape[1]), self.cells.dtype)
-        for top, bottom in blocks(x.shape[0], SAMPLES):
-            self._read_block(x[top:bottom], self.reads + top, out[top:bottom])
+        assert self.view.planes  # looked at once, before threads share the blocks
+
+        def read(block: tuple[int, int]) -> Counts:
+            some = slice(*block)
+            return self._read_block(x[some], self.reads + block[0], out[some], share if alone else _in_turn)
+
+        samples = blocks(x.shape[0], SAMPLES)
+        alone = len(samples) == 1
+        with single_threaded_blas():
+            for counts in share(read, samples):
+                self.ledger.adc_clipped += counts.adc_clipped
+                self.ledger.dac_clipped += counts.dac_clipped
+                self.ledger.read_J += counts.read_J
         self.reads += x.shape[0]
         self.ledger.reads += x.shape[0]
         self.ledger.conversions += x.shape[0] * self._conversions
@@ -225,7 +248,8 @@ class Reader:
             variance += thermal_variance(conductance, config).astype(variance.dtype)
         return variance[part.inside]
 
-    def _read_block(self, x: Floats, first_read: int, out: Floats) -> None:
+    def _read_block(self, x: Floats, first_read: int, out: Floats, over: Any) -> Counts:
+        """Read at most `SAMPLES` inputs; `over` takes the blocks of columns, shared among threads or in turn."""
         converters, real = self.converters, self.cells.real
         volts, scale, dac_clipped = self._convert_inputs(x)
         parts = self._parts(volts, first_read)
@@ -248,15 +272,14 @@ class Reader:
                 )  # fmt: skip
             return clipped
 
-        with single_threaded_blas():
-            self.ledger.adc_clipped += sum(share(read, self._columns))
-        self.ledger.dac_clipped += dac_clipped
+        adc_clipped = sum(over(read, self._columns))
         row_sum = self.view.grid.row_sum
-        self.ledger.read_J += sum(
+        joules = sum(
             self._array_J(float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows]))
             for part in parts
             if part.plane == 0
         )
+        return Counts(adc_clipped, dac_clipped, joules)
 
     def _distort(self, part: Part, current: Floats, columns: slice) -> int:
         """Let the periphery add its errors to the currents, in place; returns how many integrators saturated."""

@@ -1,0 +1,161 @@
+"""A convolution that learns in place: patches of images on the word lines of one array, one read a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.protocols import Array, Floats, Rule, State, UpdateMode
+from neurosim.kernels.images import take_patches
+from neurosim.kernels.jit import share
+from neurosim.network.dense import Dense
+from neurosim.network.images import ChannelNorm, Pool, Statistics, activate
+
+PATCH_BYTES = 1 << 26
+"""Most memory that patches take at a time where nothing learns."""
+
+
+class Convolution:
+    """Normalise, cut patches, read them, learn from them, then Triangle, power and pooling.
+
+    The order is that of the published code of SoftHebb (arXiv 2209.11883): Triangle comes before pooling, and
+    plasticity sees the normalised patches, padding included, and the currents before Triangle.
+
+    Parameters
+    ----------
+    array : Array
+        Of ``kernel * kernel * channels`` rows, patches in the order (row, column, channel).
+    rule : Rule
+    image_shape : (int, int, int)
+        Height, width and channels of the images that come in.
+    kernel, pad : int
+        Width of a patch; pixels by which images are padded, by reflection.
+    power : float
+        Of the Triangle activation.
+    pool : Pool
+    mode : {"accumulate", "mixed", "online"}
+    norm_every : int
+        Updates between measurements of the column norms.
+    statistics : {"batch", "running", "first"}
+        Of the normalisation while it learns, see `ChannelNorm`.
+
+    Raises
+    ------
+    InputError
+        If the array has other rows than a patch has pixels, or an image is smaller than its padding allows.
+    """
+
+    def __init__(
+        self,
+        array: Array,
+        rule: Rule,
+        image_shape: tuple[int, int, int],
+        *,
+        kernel: int,
+        pad: int = 0,
+        power: float = 1.0,
+        pool: Pool | None = None,
+        mode: UpdateMode = "accumulate",
+        norm_every: int = 100,
+        statistics: Statistics = "batch",
+    ):
+        height, width, channels = image_shape
+        if array.shape[0] != kernel * kernel * channels:
+            raise InputError(
+                f"array of {array.shape[0]} rows: patches of {kernel} x {kernel} pixels and {channels} channels "
+                f"need {kernel * kernel * channels}"
+            )
+        if pad >= min(height, width) or kernel > min(height, width) + 2 * pad:
+            raise InputError(
+                f"images of {height} x {width} pixels are too small for kernel {kernel}, pad {pad}"
+            )
+        self.image_shape, self.kernel, self.pad, self.power = image_shape, kernel, pad, power
+        self.pool = pool or Pool()
+        self.dense = Dense(array, rule, mode, norm_every)
+        self.norm = ChannelNorm(channels, statistics)
+        self.size = height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1
+        """Positions of a patch: height and width of what the array answers."""
+        self.out_shape = (self.pool.size(self.size[0]), self.pool.size(self.size[1]), array.shape[1])
+        """Height, width and channels of the images that go out."""
+
+    @property
+    def array(self) -> Array:
+        """The array whose columns are the kernels."""
+        return self.dense.array
+
+    def learn(self, images: Floats) -> Floats:
+        """Learn from one mini-batch (n, height, width, channels) in place; return what goes on to the next layer.
+
+        The patches of the whole mini-batch are held at once.
+        """
+        patches = self.patches(self.norm.learn(self._images(images)))
+        return self._activated(self.dense.learn(patches), len(images))
+
+    def forward(self, images: Floats) -> Floats:
+        """Return what goes on to the next layer for images (n, height, width, channels), learning nothing."""
+        images = self._images(images)
+        out = np.empty((len(images), *self.out_shape), images.dtype)
+        for first, last in self._chunks(len(images)):
+            x = self.norm.forward(images[first:last])
+            spans = self._spans()
+            currents = [self.array.forward(self.patches(x, *span)) for span in spans]
+            u = currents[0] if len(currents) == 1 else np.concatenate(currents)
+            out[first:last] = self._activated(u, last - first)
+        return out
+
+    def patches(self, normalised: Floats, first: int = 0, last: int | None = None) -> Floats:
+        """Return the patches of images at output rows [first, last): (n * rows * width, rows of the array)."""
+        last = self.size[0] if last is None else last
+        out = np.empty(
+            (len(normalised), (last - first) * self.size[1], self.array.shape[0]), normalised.dtype
+        )
+        share(
+            lambda n: take_patches(normalised[n], self.kernel, self.pad, first, last, out[n]),
+            range(len(normalised)),
+        )
+        return out.reshape(-1, self.array.shape[0])
+
+    def _activated(self, currents: Floats, images: int) -> Floats:
+        return activate(currents.reshape(images, *self.size, -1), self.power, self.pool)
+
+    def _images(self, images: Floats) -> Floats:
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise InputError(
+                f"images of shape {images.shape}: expected (n, {', '.join(map(str, self.image_shape))})"
+            )
+        return np.ascontiguousarray(images, dtype=self.array.precision)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.size[1] * self.array.shape[0] * np.dtype(self.array.precision).itemsize
+
+    def _chunks(self, images: int) -> Iterator[tuple[int, int]]:
+        """How many images are read together: as many as keep their patches within `PATCH_BYTES`, at least one."""
+        most = max(1, PATCH_BYTES // (self.size[0] * self._row_bytes))
+        for first in range(0, images, most):
+            yield first, min(first + most, images)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """Output rows that are read together: all, unless one image alone exceeds `PATCH_BYTES`."""
+        most = max(1, PATCH_BYTES // self._row_bytes)
+        return [
+            (first, min(first + most, self.size[0]))
+            for first in range(0, self.size[0], min(most, self.size[0]))
+        ]
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        return {
+            **self.dense.snapshot(),
+            **{f"norm.{name}": values for name, values in self.norm.snapshot().items()},
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        norm = {name[5:]: values for name, values in saved.items() if name.startswith("norm.")}
+        if set(norm) != {"mean", "variance", "seen"} or norm["mean"].shape != self.norm.mean.shape:
+            raise CheckpointError("checkpoint does not fit this layer: norm")
+        self.dense.restore(saved)
+        self.norm.restore(norm)

@@ -1,0 +1,139 @@
+"""Images between layers: normalisation of channels, and pooling."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.errors import ConfigError
+from neurosim.core.protocols import Floats, State
+from neurosim.kernels.images import channel_sums, normalise, pool_max, pool_mean, subtract_mean
+from neurosim.kernels.jit import share
+
+Statistics = Literal["batch", "running", "first"]
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
+
+class Pool(NamedTuple):
+    """A pooling window: "max", "mean" or "none", its size, stride and padding."""
+
+    kind: Literal["max", "mean", "none"] = "none"
+    kernel: int = 1
+    stride: int = 1
+    pad: int = 0
+
+    def size(self, size: int) -> int:
+        """Return the height or width that is left of one."""
+        return (size + 2 * self.pad - self.kernel) // self.stride + 1
+
+
+class ChannelNorm:
+    """Batch normalisation without scale and shift: an offset and a gain for each channel.
+
+    Parameters
+    ----------
+    channels : int
+    statistics : {"batch", "running", "first"}
+        While it learns, use those of the mini-batch, as the published code does; the running ones, which hardware
+        can hold as an offset and a gain of each word line; or those of the first mini-batch for ever (a fixed gain).
+        Otherwise, always the running ones.
+
+    Raises
+    ------
+    ConfigError
+        If `statistics` is unknown.
+    """
+
+    def __init__(self, channels: int, statistics: Statistics = "batch"):
+        if statistics not in ("batch", "running", "first"):
+            raise ConfigError(f"statistics = '{statistics}': must be 'batch', 'running' or 'first'")
+        self.statistics = statistics
+        self.mean = np.zeros(channels)
+        self.variance = np.ones(channels)
+        self.seen = 0
+
+    def learn(self, images: Floats) -> Floats:
+        """Take in the statistics of images (n, height, width, channels) and return these, normalised."""
+        if self.statistics == "first" and self.seen:
+            return self.forward(images)
+        mean, variance, count = _statistics(images)
+        weight = 1.0 if self._starts else MOMENTUM
+        self.mean += weight * (mean - self.mean)
+        self.variance += weight * (variance * count / max(count - 1, 1) - self.variance)
+        self.seen += 1
+        if self.statistics == "batch":
+            return _normalised(images, mean, variance)
+        return self.forward(images)
+
+    @property
+    def _starts(self) -> bool:
+        """Whether the first mini-batch sets the statistics alone, instead of moving those of no data by a tenth."""
+        return self.statistics != "batch" and self.seen == 0
+
+    def forward(self, images: Floats) -> Floats:
+        """Return images normalised by the running statistics."""
+        return _normalised(images, self.mean, self.variance)
+
+    def snapshot(self) -> State:
+        """Return the statistics as named arrays."""
+        return {
+            "mean": self.mean.copy(),
+            "variance": self.variance.copy(),
+            "seen": np.array([self.seen], np.int64),
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot."""
+        self.mean[:], self.variance[:] = saved["mean"], saved["variance"]
+        self.seen = int(saved["seen"][0])
+
+
+def _statistics(images: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Mean and variance of each channel, and how many pixels they are of."""
+
+    def add(image: Floats) -> NDArray[np.float64]:
+        sums = np.zeros((2, images.shape[3]))
+        channel_sums(image, sums[0], sums[1])
+        return sums
+
+    count = images.shape[0] * images.shape[1] * images.shape[2]
+    sums, squares = np.sum(share(add, images), axis=0)
+    mean = sums / count
+    return mean, np.maximum(squares / count - mean * mean, 0), count
+
+
+def _normalised(images: Floats, mean: NDArray[np.float64], variance: NDArray[np.float64]) -> Floats:
+    offset = mean.astype(images.dtype)
+    gain = (1 / np.sqrt(variance + EPSILON)).astype(images.dtype)
+    out = np.empty_like(images)
+    share(lambda n: normalise(images[n], offset, gain, out[n]), range(len(images)))
+    return out
+
+
+def activate(currents: Floats, power: float, pool: Pool) -> Floats:
+    """Triangle, power and pooling of currents (n, height, width, cols); overwrites them.
+
+    ``relu(u - mean over columns)**power`` (Coates et al. 2011; arXiv 2209.11883). The largest of powers is the power of
+    the largest, so that max pooling comes before the power.
+    """
+    n, height, width, cols = currents.shape
+    out = np.empty((n, pool.size(height), pool.size(width), cols), currents.dtype)
+    exponent = currents.dtype.type(power)
+
+    def one(k: int) -> None:
+        subtract_mean(currents[k].reshape(-1, cols))
+        if pool.kind == "mean":
+            pool_mean(currents[k], pool.kernel, pool.stride, pool.pad, exponent, out[k])
+            return
+        if pool.kind == "max":
+            pool_max(currents[k], pool.kernel, pool.stride, pool.pad, out[k])
+        else:
+            out[k] = currents[k]
+        if power != 1:
+            np.power(out[k], exponent, out=out[k])
+
+    share(one, range(n))
+    return out
