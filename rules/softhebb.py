@@ -41,7 +41,8 @@ def columnwise(a: Floats, b: Floats) -> Floats:
     totals = share(add, blocks(len(a), SAMPLES))
     if len(totals) == 1:
         return totals[0]
-    return np.sum(np.stack(totals), axis=0, dtype=np.float64).astype(a.dtype)
+    summed: Floats = np.stack(totals).sum(axis=0, dtype=np.float64).astype(a.dtype)
+    return summed
 
 
 OVERLAPS = 512
