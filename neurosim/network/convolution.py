@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,20 @@ class Convolution:
         """
         patches = self.patches(self.norm.learn(self._images(images)))
         return self._activated(self.dense.learn(patches), len(images))
+
+    def observe(self, images: Floats) -> Floats:
+        """Take in the statistics of a mini-batch and return its answers; the array learns nothing."""
+        return self._read(self.norm.learn(self._images(images)))
+
+    def calibrate(self, images: Floats) -> Floats:
+        """Set the range of the array's converters by a mini-batch, normalised by itself; return its answers."""
+        x = self.norm.by_themselves(self._images(images))
+        devices: Any = self.array
+        devices.calibrate(self.patches(x))
+        return self._read(x)
+
+    def _read(self, normalised: Floats) -> Floats:
+        return self._activated(self.array.forward(self.patches(normalised)), len(normalised))
 
     def forward(self, images: Floats) -> Floats:
         """Return what goes on to the next layer for images (n, height, width, channels), learning nothing."""

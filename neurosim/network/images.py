@@ -77,6 +77,11 @@ class ChannelNorm:
         """Return images normalised by the running statistics."""
         return _normalised(images, self.mean, self.variance)
 
+    def by_themselves(self, images: Floats) -> Floats:
+        """Return images normalised by their own statistics, which are not kept."""
+        mean, variance, _ = _statistics(images)
+        return _normalised(images, mean, variance)
+
     def snapshot(self) -> State:
         """Return the statistics as named arrays."""
         return {

@@ -1,0 +1,309 @@
+"""Train deep networks layer by layer or all at once, resume them at any mini-batch, and put heads on every depth."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import neurosim.data
+from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import Floats, State
+from neurosim.core.seeds import generator
+from neurosim.crossbar.array import Crossbar
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.devices.card import load
+from neurosim.network.convolution import Convolution
+from neurosim.network.images import Pool
+from neurosim.network.readout import LinearReadout
+from neurosim.network.stack import Stack
+from neurosim.reference.ideal import IdealArray
+from neurosim.rules import SoftHebb, SoftHebbPaper
+from neurosim.study.build import on_devices
+from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+from neurosim.study.statistics import bootstrap, wilson
+from neurosim.study.store import (
+    open_folder,
+    pack_bits,
+    read_arrays,
+    read_json,
+    text_array,
+    text_digest,
+    versions,
+    write_arrays,
+    write_json,
+)
+
+Report = Callable[[str], None]
+HARD = 1e6
+"""Inverse temperature at which the winner takes all."""
+NORM_BATCHES = 500
+"""Mini-batches that calibrate the normalisation of random weights."""
+CHUNK = 250
+SAVE_EVERY_S = 120.0
+
+
+def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int) -> Floats:
+    """Normal start weights (rows, neurons) of norm near `radius`; the same for every arm but for the radius."""
+    draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, layer.neurons))
+    weights: Floats = (draws * radius / np.sqrt(rows)).astype(np.float32)
+    return weights
+
+
+def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int, int], seed: int) -> Stack:
+    """Return the arm's layers, programmed with the start weights."""
+    stack: list[Convolution] = []
+    for number, layer in enumerate(experiment.layers):
+        rows = layer.kernel**2 * shape[2]
+        radius = arm.start_radius or layer.start_radius
+        array: Any
+        if arm.device is None:
+            array = IdealArray((rows, layer.neurons))
+        else:
+            write = {"w_max": arm.window * radius / float(np.sqrt(rows)), **arm.write}
+            array = Crossbar(
+                (rows, layer.neurons),
+                load(arm.device).with_parameters(**arm.parameters),
+                seed=seed,
+                read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
+                write=WritePath.parse(write, f"arm {arm.name}, write"),
+                name=f"layer {number}",
+            )
+        array.program(start_weights(layer, radius, rows, number, seed))
+        paper = arm.rule == "softhebb-paper"
+        kind: type[SoftHebb] = SoftHebbPaper if paper else SoftHebb
+        rule: Any = kind(
+            inverse_temperature=HARD if arm.hard else layer.inverse_temperature,
+            learning_rate=arm.learning_rate[number] if arm.learning_rate else layer.learning_rate,
+            rate_power=layer.rate_power,
+            anti_hebbian=arm.anti_hebbian and not arm.hard,
+        )
+        stack.append(
+            Convolution(
+                array, rule, shape, kernel=layer.kernel, pad=layer.pad, power=layer.power,
+                pool=Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad), mode=arm.mode,
+                norm_every=arm.norm_every or (1 if paper else 100), statistics=arm.statistics,
+            )
+        )  # fmt: skip
+        shape = stack[-1].out_shape
+    return Stack(stack)
+
+
+class DeepTraining:
+    """One arm with one seed on its way through the images; `save` and `resume` lose no bit."""
+
+    def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset):
+        self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
+        self.fit = data.training(hold_out=experiment.hold_out)
+        held = (data.x_validation, data.y_validation)
+        self.test = Labelled(*held) if experiment.hold_out else Labelled(data.x_test, data.y_test)
+        self.stack = build_stack(experiment, arm, data.image_shape, seed)
+        self.batches = len(self.fit.images) // experiment.batch
+        self.steps, self.seconds = 0, 0.0
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must agree with: everything that determines the bits."""
+        settings = self.experiment.model_dump(mode="json", exclude={"seeds", "first_seed", "arm"})
+        device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
+        data = [self.data.note, len(self.fit.images)]
+        arm = self.arm.model_dump(mode="json")
+        return json.dumps([settings, arm, device, self.seed, data, versions()], sort_keys=True)
+
+    @property
+    def total(self) -> int:
+        """Mini-batches of the whole training."""
+        if not self.arm.learns:
+            return min(NORM_BATCHES, self.batches)
+        passes = len(self.stack.layers) if self.experiment.schedule == "greedy" else 1
+        return passes * self.experiment.epochs * self.batches
+
+    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
+        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
+        order, epoch = np.empty(0, np.int64), -1
+        while self.steps < self.total:
+            started = time.perf_counter()
+            now, batch = divmod(self.steps, self.batches)
+            if now != epoch:
+                epoch = now
+                order = generator(self.seed, "order", epoch).permutation(len(self.fit.images))
+            size = self.experiment.batch
+            chosen = order[batch * size : (batch + 1) * size]
+            self._step(self._images(self.fit.images[chosen]))
+            self.steps += 1
+            self.seconds += time.perf_counter() - started
+            if progress:
+                progress(self.steps, self.total)
+            if save:
+                save()
+
+    def _step(self, images: Floats) -> None:
+        if not self.arm.learns:
+            for layer in self.stack.layers:
+                images = layer.observe(images)
+            return
+        if self.arm.device is not None and self.steps % self.experiment.calibrate_every == 0:
+            x = images
+            for layer in self.stack.layers:
+                x = layer.calibrate(x)
+        passes = self.experiment.epochs * self.batches
+        self.stack.learn(images, self.steps // passes if self.experiment.schedule == "greedy" else None)
+
+    def _images(self, flat: Any) -> Floats:
+        found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)
+        return found
+
+    def features(self, depth: int, images: Any) -> Floats:
+        """Return what the first `depth` layers answer to images, (n, features) in half precision."""
+        chunks = [
+            self.stack.forward(self._images(images[k : k + CHUNK]), depth).astype(np.float16)
+            for k in range(0, len(images), CHUNK)
+        ]
+        return np.concatenate(chunks).reshape(len(images), -1)
+
+    def result(self, report: Report | None = None) -> dict[str, Any]:
+        """Put a head on every depth and return one entry of the results' `runs`."""
+        layers = [self._layer(layer) for layer in self.stack.layers]
+        heads = []
+        for depth in self.experiment.depths:
+            fit, test = (self.features(depth, part.images) for part in (self.fit, self.test))
+            head = LinearReadout(fit.shape[1], self.data.classes, self.seed)
+            spec = self.experiment
+            head.fit(fit, self.fit.labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
+            answers = head.predict(test)
+            right = answers == self.test.labels
+            heads.append(
+                {
+                    "depth": depth,
+                    "accuracy": float(right.mean()),
+                    "train_accuracy": head.accuracy(fit[:5000], self.fit.labels[:5000]),
+                    "correct": pack_bits(right),
+                }
+            )
+            if report:
+                report(f"{self.arm.name}, seed {self.seed}, depth {depth}: {heads[-1]['accuracy']:.4f}")
+        return {
+            "arm": self.arm.name,
+            "seed": self.seed,
+            "accuracy": heads[-1]["accuracy"],
+            "test_size": len(self.test.labels),
+            "heads": heads,
+            "layers": layers,
+            "seconds": self.seconds,
+        }
+
+    def _layer(self, layer: Convolution) -> dict[str, Any]:
+        weights = layer.array.weights()
+        norms = np.linalg.norm(weights, axis=0)
+        found: dict[str, Any] = {
+            "rows": layer.array.shape[0],
+            "neurons": layer.array.shape[1],
+            "norm_mean": float(norms.mean()),
+            "norm_near_one": float((np.abs(norms - 1) < 0.05).mean()),
+            "weight_rms": float(np.sqrt(np.mean(np.square(weights)))),
+            "norm_tracking_error": float(layer.dense.norm_errors[-1]) if layer.dense.norm_errors else None,
+        }
+        devices = on_devices(layer.array)
+        if devices is not None:
+            found["energy"] = devices.ledger.energy(weights.size)
+            found["adc_clipped_share"] = devices.ledger.clipped_share
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        notes = {"identity": self.identity, "steps": self.steps, "seconds": self.seconds}
+        saved: State = {f"stack.{name}": values for name, values in self.stack.snapshot().items()}
+        write_arrays(path, {**saved, "notes": text_array(json.dumps(notes))})
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; raises `CheckpointError` if it is damaged or belongs to another experiment."""
+        saved = read_arrays(path)
+        try:
+            notes = json.loads(saved.pop("notes").tobytes())
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+        if notes["identity"] != self.identity:
+            raise CheckpointError(f"{path} belongs to another experiment; choose another --out or delete it")
+        self.stack.restore({name.removeprefix("stack."): values for name, values in saved.items()})
+        self.steps, self.seconds = notes["steps"], notes["seconds"]
+
+
+def run_arm(
+    experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset, out: Path, report: Report | None
+) -> dict[str, Any]:
+    """Train and evaluate one arm with one seed; what is finished in `out` is not computed again."""
+    training = DeepTraining(experiment, arm, seed, data)
+    name = text_digest(training.identity)
+    kept, checkpoint = out / "runs" / f"{name}.json", out / "runs" / f"{name}.npz"
+    if kept.exists():
+        found: dict[str, Any] = read_json(kept)
+        return found
+    if checkpoint.exists():
+        training.resume(checkpoint)
+    last = time.monotonic()
+
+    def save() -> None:
+        nonlocal last
+        if time.monotonic() - last > SAVE_EVERY_S or training.steps == training.total:
+            training.save(checkpoint)
+            last = time.monotonic()
+            if report:
+                report(f"{arm.name}, seed {seed}: {training.steps} of {training.total} mini-batches")
+
+    training.run(save=save)
+    result = training.result(report)
+    write_json(kept, result)
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) -> dict[str, Any]:
+    """Train every arm with every seed and summarise the accuracy at each depth.
+
+    Parameters
+    ----------
+    experiment : DeepExperiment
+    out : Path
+        Folder of checkpoints and finished runs: a study that was killed goes on where it was.
+    report : callable, optional
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    results : dict
+        ``runs``, and ``summary`` with ``arm``, ``depth`` and ``accuracy_mean`` with its interval.
+    """
+    data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
+    open_folder(out / "runs")
+    runs = [
+        run_arm(experiment, arm, seed, data, out, report)
+        for seed in experiment.seed_list
+        for arm in experiment.arm
+    ]
+    where = "validation split" if experiment.hold_out else "test set"
+    return {
+        "runs": runs,
+        "summary": _summary(experiment, runs),
+        "data": {"note": data.note, "reported_on": where, "train_images": len(data.training(experiment.hold_out).labels)},
+        "config": experiment.model_dump(mode="json"),
+        "versions": versions(),
+    }  # fmt: skip
+
+
+def _summary(experiment: DeepExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for arm in experiment.arm:
+        own = [run for run in runs if run["arm"] == arm.name]
+        for place, depth in enumerate(experiment.depths):
+            scores = [float(run["heads"][place]["accuracy"]) for run in own]
+            mean = float(np.mean(scores))
+            around = bootstrap(scores) if len(own) > 1 else wilson(mean, own[0]["test_size"])
+            found.append(
+                {"arm": arm.name, "depth": depth, "seeds": len(own), "accuracy_mean": mean, "accuracy_ci95": around}
+            )  # fmt: skip
+    return found

@@ -1,0 +1,175 @@
+"""What a comparison of deep networks is: layers by preset, a width factor, and arms that learn them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from neurosim.core.config import Frozen
+from neurosim.core.errors import ConfigError
+from neurosim.core.protocols import UpdateMode
+from neurosim.network.images import Statistics
+
+
+class Layer(Frozen):
+    """One block: normalisation, padding, convolution, Triangle to a power, pooling."""
+
+    neurons: int = Field(ge=2)
+    kernel: int = Field(ge=1)
+    pad: int = Field(0, ge=0)
+    learning_rate: float = Field(gt=0)
+    rate_power: float = Field(0.5, ge=0)
+    inverse_temperature: float = Field(gt=0)
+    start_radius: float = Field(25.0, gt=0)
+    """Norm of the start weights, which are normal."""
+    power: float = Field(1.0, gt=0)
+    pool: Literal["max", "mean", "none"] = "none"
+    pool_kernel: int = Field(1, ge=1)
+    pool_stride: int = Field(1, ge=1)
+    pool_pad: int = Field(0, ge=0)
+
+
+def _layer(
+    neurons: int, kernel: int, rate: float, inverse: float, power: float, pool: str, **more: Any
+) -> Layer:
+    halved = {"pool_kernel": 4, "pool_stride": 2, "pool_pad": 1} if pool == "max" else {}
+    if pool == "mean":
+        halved = {"pool_kernel": 2, "pool_stride": 2, "pool_pad": 0}
+    settings: dict[str, Any] = {"pad": kernel // 2, "pool": pool, **halved, **more}
+    return Layer(
+        neurons=neurons,
+        kernel=kernel,
+        learning_rate=rate,
+        inverse_temperature=inverse,
+        power=power,
+        **settings,
+    )
+
+
+PRESETS: dict[str, tuple[Layer, ...]] = {
+    "cifar": (
+        _layer(96, 5, 0.08, 1.0, 0.7, "max"),
+        _layer(384, 3, 0.005, 0.65, 1.4, "max"),
+        _layer(1536, 3, 0.01, 0.25, 1.0, "mean"),
+    ),
+    "stl": (
+        _layer(96, 5, 0.08, 1.0, 0.7, "max"),
+        _layer(384, 3, 0.005, 0.65, 0.7, "max"),
+        _layer(1536, 3, 0.01, 0.45, 1.4, "max"),
+        _layer(6144, 3, 0.01, 0.25, 1.0, "mean"),
+    ),
+    "imagenet": (
+        _layer(48, 5, 0.08, 1.1, 0.7, "max", rate_power=0.75),
+        _layer(192, 3, 0.01, 0.7, 0.7, "max", rate_power=0.75),
+        _layer(768, 3, 0.01, 0.5, 0.7, "max", rate_power=0.75),
+        _layer(3072, 3, 0.01, 0.4, 1.4, "max", rate_power=0.75),
+        _layer(12288, 3, 0.01, 0.25, 1.0, "mean", rate_power=0.75),
+    ),
+}
+"""Table 4 of arXiv 2209.11883, with the pools of its text; MNIST takes "cifar" with one channel."""
+
+
+class DeepArm(Frozen):
+    """One way to learn the layers, in ideal arithmetic or on devices."""
+
+    name: str = Field(pattern=r"^[^/\\]+$")
+    learns: bool = True
+    """False: random weights, with the normalisation calibrated."""
+    rule: Literal["softhebb-paper", "softhebb"] = "softhebb-paper"
+    """The change divided by its largest magnitude over the layer, or a fixed gain, which devices need."""
+    hard: bool = False
+    """The winner takes all, without the anti-Hebbian sign."""
+    anti_hebbian: bool = True
+    learning_rate: tuple[float, ...] | None = None
+    """Of each layer, instead of the preset's."""
+    start_radius: float | None = Field(None, gt=0)
+    norm_every: int | None = Field(None, ge=1)
+    statistics: Statistics = "batch"
+    device: str | None = None
+    mode: UpdateMode = "accumulate"
+    window: float = Field(4.0, gt=0)
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
+    parameters: dict[str, float | None] = Field(default_factory=dict)
+    read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
+    write: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _devices_take_a_fixed_gain(self) -> Self:
+        if self.device is not None and self.rule == "softhebb-paper":
+            raise ValueError(
+                "rule 'softhebb-paper' exists in ideal arithmetic only: take 'softhebb' on devices"
+            )
+        return self
+
+
+class DeepExperiment(Frozen):
+    """Deep networks learnt without labels, compared by a linear head on each depth."""
+
+    dataset: str = "cifar10"
+    train_images: int | None = Field(None, ge=20)
+    test_images: int | None = Field(None, ge=10)
+    hold_out: bool = False
+    preset: str = "cifar"
+    width: float = Field(4.0, gt=0)
+    """Each layer has so many times the neurons of the one before, the first as the preset has it."""
+    depth: int | None = Field(None, ge=1)
+    schedule: Literal["all", "greedy"] = "all"
+    """All layers learn in one pass, or one after the other in a pass each."""
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(10, ge=2)
+    heads: tuple[int, ...] | None = None
+    """Depths that get a head; None: all."""
+    head_epochs: int = Field(50, ge=1)
+    head_batch: int = Field(64, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    calibrate_every: int = Field(100, ge=1)
+    seeds: int = Field(1, ge=1)
+    first_seed: int = 0
+    arm: tuple[DeepArm, ...] = (DeepArm(name="ideal"),)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset '{self.preset}': must be one of {', '.join(PRESETS)}")
+        names = [arm.name for arm in self.arm]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        most = len(self.layers)
+        for arm in self.arm:
+            if arm.learning_rate is not None and len(arm.learning_rate) != most:
+                raise ValueError(f"arm '{arm.name}': {most} layers need {most} learning rates")
+        if any(not 1 <= depth <= most for depth in self.heads or ()):
+            raise ValueError(f"heads = {self.heads}: depths go from 1 to {most}")
+        return self
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that are built."""
+        layers = PRESETS[self.preset][: self.depth]
+        first = layers[0].neurons
+        return tuple(
+            layer.changed(neurons=max(2, round(first * self.width**k))) for k, layer in enumerate(layers)
+        )
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depths that get a head."""
+        return self.heads or tuple(range(1, len(self.layers) + 1))
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one run of every arm each."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    @classmethod
+    def from_toml(cls, path: Path) -> DeepExperiment:
+        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"experiment {path}: {error}") from None
+        return cls.parse(values, f"experiment {path.name}")
