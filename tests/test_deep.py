@@ -1,0 +1,170 @@
+"""Deep networks: presets, arms, heads, and trainings that go on after they were killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import neurosim.data
+from neurosim.cli import app
+from neurosim.core.errors import CheckpointError, ConfigError
+from neurosim.network.readout import LinearReadout, halvings
+from neurosim.study.deep import DeepTraining, deep, start_weights
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
+
+PCM = DeepArm(
+    name="PCM",
+    device="pcm-nandakumar-2018",
+    rule="softhebb",
+    learning_rate=(0.1, 0.1),
+    start_radius=2.5,
+    statistics="running",
+)
+
+
+def experiment(*arms: DeepArm, **changes: Any) -> DeepExperiment:
+    settings: dict[str, Any] = {
+        "dataset": "digits", "train_images": 80, "test_images": 30, "width": 0.25, "depth": 2, "head_epochs": 2,
+        "arm": arms or (DeepArm(name="ideal"),), **changes,
+    }  # fmt: skip
+    return DeepExperiment(**settings)
+
+
+def training(spec: DeepExperiment, arm: DeepArm) -> DeepTraining:
+    return DeepTraining(spec, arm, 0, neurosim.data.load("digits").subset(80, 30))
+
+
+def test_the_preset_is_that_of_table_4():
+    """arXiv 2209.11883, table 4: 96, 384 and 1536 kernels at width factor four."""
+    layers = DeepExperiment().layers
+    assert [layer.neurons for layer in layers] == [96, 384, 1536]
+    assert [layer.inverse_temperature for layer in layers] == [1.0, 0.65, 0.25]
+    assert [layer.power for layer in layers] == [0.7, 1.4, 1.0]
+    assert [layer.neurons for layer in DeepExperiment(width=1).layers] == [96, 96, 96]
+
+
+def test_start_weights_have_the_norm_asked_for():
+    layer = DeepExperiment().layers[2]
+    weights = start_weights(layer, 25.0, 3456, 2, 0)
+    assert abs(np.linalg.norm(weights, axis=0).mean() - 25) < 0.1
+    np.testing.assert_allclose(start_weights(layer, 2.5, 3456, 2, 0) * 10, weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["all", "greedy"])
+@pytest.mark.parametrize("arm", [DeepArm(name="ideal"), PCM], ids=lambda arm: arm.name)
+def test_a_killed_training_ends_in_the_same_bits(arm: DeepArm, schedule: str, tmp_path: Path):
+    spec = experiment(arm, schedule=schedule)
+    whole = training(spec, arm)
+    whole.run()
+
+    class Killed(Exception):
+        pass
+
+    first = training(spec, arm)
+
+    def kill() -> None:
+        if first.steps == first.total // 2 + 1:
+            first.save(tmp_path / "c.npz")
+            raise Killed
+
+    with pytest.raises(Killed):
+        first.run(save=kill)
+    second = training(spec, arm)
+    second.resume(tmp_path / "c.npz")
+    second.run()
+    assert second.steps == whole.steps == (8 if schedule == "all" else 16) * (len(whole.fit.images) // 80)
+    for one, other in zip(whole.stack.layers, second.stack.layers, strict=True):
+        np.testing.assert_array_equal(one.array.weights(), other.array.weights())
+    images = whole.fit.images[:20]
+    np.testing.assert_array_equal(whole.features(2, images), second.features(2, images))
+    with pytest.raises(CheckpointError, match="another experiment"):
+        training(spec.changed(batch=20), arm).resume(tmp_path / "c.npz")
+
+
+def test_every_arm_gets_a_head_on_every_depth_and_is_not_run_twice(tmp_path: Path):
+    hard = DeepArm(name="hard", hard=True)
+    spec = experiment(DeepArm(name="ideal"), DeepArm(name="random", learns=False), hard, PCM, seeds=2)
+    results = deep(spec, tmp_path)
+    assert [(entry["arm"], entry["depth"]) for entry in results["summary"]] == [
+        (arm.name, depth) for arm in spec.arm for depth in (1, 2)
+    ]
+    assert all(0 <= entry["accuracy_mean"] <= 1 for entry in results["summary"])
+    assert all(run["layers"][0]["energy"]["pulses"] > 0 for run in results["runs"] if run["arm"] == "PCM")
+    assert not list(tmp_path.glob("runs/*.npz")), "a finished run needs no checkpoint"
+    said: list[str] = []
+    assert deep(spec, tmp_path, said.append)["summary"] == results["summary"]
+    assert not said
+
+
+def test_random_weights_stay_and_their_normalisation_is_calibrated():
+    arm = DeepArm(name="random", learns=False)
+    found = training(experiment(arm), arm)
+    before = [layer.array.weights() for layer in found.stack.layers]
+    found.run()
+    for weights, layer in zip(before, found.stack.layers, strict=True):
+        np.testing.assert_array_equal(weights, layer.array.weights())
+        assert layer.norm.seen == found.total
+
+
+def test_hard_competition_has_one_winner():
+    arm = DeepArm(name="hard", hard=True)
+    rule = training(experiment(arm), arm).stack.layers[0].dense.rule
+    u = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    change = rule(np.ones((50, 3), np.float32), u, {"norm_squared": np.full(7, 4.0, np.float32)})
+    assert ((change.post != 0).sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(change.post.argmax(axis=1), u.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"preset": "cifar11"}, "must be one of"),
+        ({"arm": [{"name": "a"}, {"name": "a"}]}, "two arms"),
+        ({"arm": [{"name": "a", "learning_rate": [0.1]}]}, "need 3"),
+        ({"heads": [4]}, "from 1 to 3"),
+        ({"arm": [{"name": "a", "device": "ideal"}]}, "fixed gain|take 'softhebb'"),
+        ({"widht": 2}, "width"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(changes: dict[str, Any], words: str):
+    with pytest.raises(ConfigError, match=words):
+        DeepExperiment.parse(changes, "experiment")
+
+
+def test_the_rate_is_halved_as_in_the_published_code():
+    """facts/softhebb.md section 1: from 50 epochs on at 20, 35, 50, 60, 70, 80, 90 %, from 20 at 50 and 75 %."""
+    assert sorted(halvings(100)) == [20, 35, 50, 60, 70, 80, 90]
+    assert sorted(halvings(20)) == [10, 15]
+    assert not halvings(10)
+
+
+def test_a_head_learns_with_dropout_the_same_every_time():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 30)).astype(np.float16)
+    y = (x[:, 0] > 0).astype(np.int64)
+    heads = [LinearReadout(30, 2) for _ in range(2)]
+    for head in heads:
+        head.fit(x, y, epochs=20, batch=20, dropout=0.5, halve=True)
+        assert head.accuracy(x, y) > 0.9
+    assert (heads[0].weight == heads[1].weight).all()
+
+
+def test_the_command_shows_depths_and_writes_json(tmp_path: Path):
+    file = tmp_path / "e.toml"
+    file.write_text(
+        'dataset = "digits"\ntrain_images = 80\ntest_images = 30\nwidth = 0.25\ndepth = 2\nhead_epochs = 1\n',
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(
+        app, ["deep", str(file), "--out", str(tmp_path / "o"), "--json", str(tmp_path / "j.json")]
+    )
+    assert done.exit_code == 0, done.output
+    assert "depth 2" in done.output
+    kept = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
+    assert kept["summary"] == json.loads((tmp_path / "o/deep.json").read_text(encoding="utf-8"))["summary"]
+    assert kept["data"]["note"] in done.output
