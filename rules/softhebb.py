@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,14 @@ from neurosim.core.protocols import Floats, LocalUpdate, State
 from neurosim.core.seeds import generator
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import SAMPLES, blocks, matmul, small_product
+
+ELEMENTS = 1 << 17
+"""Numbers in one block of samples."""
+
+
+def parts(samples: int, cols: int) -> list[tuple[int, int]]:
+    """Blocks of samples that threads share: of a size that fits their caches, and not too small to be worth it."""
+    return blocks(samples, max(SAMPLES, ELEMENTS // cols))
 
 
 def softmax(u: Floats, inverse_temperature: float) -> Floats:
@@ -26,7 +35,7 @@ def softmax(u: Floats, inverse_temperature: float) -> Floats:
         np.exp(z, out=z)
         z /= z.sum(axis=1, keepdims=True)
 
-    share(fill, blocks(len(u), SAMPLES))
+    share(fill, parts(*u.shape))
     return out
 
 
@@ -38,7 +47,7 @@ def columnwise(a: Floats, b: Floats) -> Floats:
         total: Floats = np.einsum("bj,bj->j", a[some], b[some])
         return total
 
-    totals = share(add, blocks(len(a), SAMPLES))
+    totals = share(add, parts(*a.shape))
     if len(totals) == 1:
         return totals[0]
     summed: Floats = np.stack(totals).sum(axis=0, dtype=np.float64).astype(a.dtype)
@@ -50,6 +59,13 @@ OVERLAPS = 512
 PROBES = 16
 LARGEST_NORM_SQUARED = 1e4
 """No tracked norm grows beyond: where a device cannot follow, the measurement to come corrects it."""
+
+
+@cache
+def probes(rows: int) -> Floats:
+    """Return fixed random directions (rows, `PROBES`) of plus and minus one."""
+    signs = generator(0, "probes").integers(0, 2, (rows, PROBES))
+    return (2 * signs - 1).astype(np.float32)
 
 
 class SoftHebb(Frozen):
@@ -97,7 +113,7 @@ class SoftHebb(Frozen):
             some *= -rate
             some[lines, winner] = won * rate[winner]
 
-        share(weigh, blocks(len(u), SAMPLES))
+        share(weigh, parts(*u.shape))
         return y
 
     def _rate(self, state: State) -> Floats:
@@ -129,8 +145,8 @@ class SoftHebb(Frozen):
 
         Without bias, with a relative deviation of sqrt(2 / PROBES); the exact sum grows with the batch squared.
         """
-        signs = generator(0, "probes").integers(0, 2, (x.shape[1], PROBES)).astype(x.dtype) * 2 - 1
-        seen = matmul(np.ascontiguousarray(matmul(x, signs).T), post)
+        directions = matmul(x, probes(x.shape[1]).astype(x.dtype, copy=False))
+        seen = matmul(np.ascontiguousarray(directions.T), post)
         found: Floats = np.square(seen).mean(axis=0)
         return found
 

@@ -17,6 +17,8 @@ from neurosim.kernels.read import blocks
 from neurosim.kernels.update import Grid, refresh_grid
 
 BLOCK_PAIRS = 1 << 16
+MANY, TALLER = 32, 6
+"""Beyond so many blocks, a product takes so many of them at once: BLAS packs its other factor each time."""
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 
 
@@ -83,6 +85,11 @@ class PairCells:
     def row_blocks(self) -> list[tuple[int, int]]:
         """The blocks of rows that threads share."""
         return blocks(self.shape[0], self.block_rows)
+
+    def product_blocks(self) -> list[tuple[int, int]]:
+        """The same where each begins with a matrix product: larger ones, as long as all threads have enough of them."""
+        many = self.shape[0] > MANY * self.block_rows
+        return blocks(self.shape[0], self.block_rows * (TALLER if many else 1))
 
     def _construct(self, block: tuple[int, int]) -> None:
         wide = 2 * self.shape[1]

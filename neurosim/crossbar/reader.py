@@ -69,7 +69,7 @@ class Counts(NamedTuple):
     read_J: float
 
 
-def _in_turn(work: Callable[[tuple[int, int]], int], items: list[tuple[int, int]]) -> list[int]:
+def _in_turn(work: Callable[[tuple[int, int]], Any], items: list[tuple[int, int]]) -> list[Any]:
     return [work(item) for item in items]
 
 
@@ -133,12 +133,13 @@ class Reader:
 
         def read(block: tuple[int, int]) -> Counts:
             some = slice(*block)
-            return self._read_block(x[some], self.reads + block[0], out[some], share if alone else _in_turn)
+            return self._read_block(x[some], self.reads + block[0], out[some], over_columns)
 
         samples = blocks(x.shape[0], SAMPLES)
-        alone = len(samples) == 1
+        wide = len(samples) == 1 or len(self._columns) > 1
+        over_samples, over_columns = (_in_turn, share) if wide else (share, _in_turn)
         with single_threaded_blas():
-            for counts in share(read, samples):
+            for counts in over_samples(read, samples):
                 self.ledger.adc_clipped += counts.adc_clipped
                 self.ledger.dac_clipped += counts.dac_clipped
                 self.ledger.read_J += counts.read_J

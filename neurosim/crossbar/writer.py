@@ -187,7 +187,7 @@ class Writer:
             return sums
 
         with single_threaded_blas():
-            self._enter(share(sweep, cells.row_blocks()))
+            self._enter(share(sweep, cells.product_blocks()))
         synapses = cells.shape[0] * cells.shape[1]
         if pre is not None:
             products = int(np.count_nonzero(pre)) * cells.shape[1]

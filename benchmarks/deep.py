@@ -1,0 +1,103 @@
+"""Three convolutions that learn, CIFAR-10 shapes, batch 10: against plain torch training in ideal arithmetic."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.timing import Figure, figure
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import threads
+from neurosim.study.deep import build_stack
+from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+
+BATCH, STEPS = 10, 16
+SHAPE = (32, 32, 3)
+PLAIN: dict[str, Any] = {"read": {"read_noise": None}}
+RATES = (0.05, 0.05, 0.05)
+ARMS = (
+    (DeepArm(name="ideal"), None),
+    (_pcm := DeepArm(name="PCM, no noise or converters", device="pcm-nandakumar-2018", rule="softhebb", learning_rate=RATES, start_radius=2.5, **PLAIN), 1.0),
+    (_pcm.changed(name="PCM, DAC, ADC and read noise", read={"dac_bits": 8, "adc_bits": 8}), 1.5),
+    (_pcm.changed(name="fine RRAM, no noise or converters", device="rram-hfo2-gong-2018"), 1.0),
+)  # fmt: skip
+
+
+class TorchLayer:
+    """The rule of the published code (facts: `tests/test_convolution.py` holds ours against it), in single precision."""
+
+    def __init__(self, layer: Layer, channels: int):
+        self.layer = layer
+        rows = channels * layer.kernel**2
+        self.w = torch.randn(layer.neurons, channels, layer.kernel, layer.kernel) * (25 / rows**0.5)
+        self.mean, self.variance = torch.zeros(channels), torch.ones(channels)
+
+    def learn(self, x: torch.Tensor) -> torch.Tensor:
+        """One mini-batch (n, channels, height, width)."""
+        spec = self.layer
+        x = functional.batch_norm(x, self.mean, self.variance, training=True, momentum=0.1, eps=1e-5)
+        x = functional.pad(x, (spec.pad,) * 4, mode="reflect")
+        u = functional.conv2d(x, self.w)
+        y = torch.softmax(spec.inverse_temperature * u, dim=1)
+        y = y * torch.full_like(y, -1.0).scatter_(1, u.argmax(dim=1, keepdim=True), 1.0)
+        change = functional.conv2d(x.transpose(0, 1), y.transpose(0, 1)).transpose(0, 1)
+        change = change - (y * u).sum(dim=(0, 2, 3)).view(-1, 1, 1, 1) * self.w
+        change = change / (change.abs().amax() + 1e-30)
+        rate = spec.learning_rate * ((self.w.flatten(1).norm(dim=1) - 1).abs() + 1e-10) ** spec.rate_power
+        self.w += rate.view(-1, 1, 1, 1) * change
+        a = torch.relu(u - u.mean(dim=1, keepdim=True)) ** spec.power
+        pool = functional.max_pool2d if spec.pool == "max" else functional.avg_pool2d
+        return pool(a, spec.pool_kernel, spec.pool_stride, spec.pool_pad)
+
+
+def _torch_net() -> list[TorchLayer]:
+    channels, found = SHAPE[2], []
+    for layer in DeepExperiment().layers:
+        found.append(TorchLayer(layer, channels))
+        channels = layer.neurons
+    return found
+
+
+def _seconds(learn: Any, batches: list[Any]) -> float:
+    """Median seconds of a mini-batch after two to warm up."""
+    times = []
+    for x in batches:
+        started = time.perf_counter()
+        learn(x)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[2:]))
+
+
+def figures() -> list[Figure]:
+    """One line an arm; both learn in turn in this process."""
+    torch.manual_seed(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
+    images: list[Floats] = [
+        np.random.default_rng(k).random((BATCH, *SHAPE), np.float32) for k in range(STEPS + 2)
+    ]
+    net = _torch_net()
+
+    def reference(x: Floats) -> None:
+        t = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+        for layer in net:
+            t = layer.learn(t)
+
+    found = []
+    with torch.inference_mode():
+        for arm, bar in ARMS:
+            stack = build_stack(DeepExperiment(arm=(arm,)), arm, SHAPE, 0)
+            mine = _seconds(stack.learn, images)
+            other = _seconds(reference, images)
+            found.append(
+                figure(
+                    f"deep SoftHebb learns, {arm.name}", mine / other, "x torch, ideal arithmetic", bar,
+                    contender_s=mine / BATCH, reference_s=other / BATCH,
+                )
+            )  # fmt: skip
+    torch.set_num_threads(before)
+    return found
