@@ -95,10 +95,12 @@ def test_every_arm_gets_a_head_on_every_depth_and_is_not_run_twice(tmp_path: Pat
     ]
     assert all(0 <= entry["accuracy_mean"] <= 1 for entry in results["summary"])
     assert all(run["layers"][0]["energy"]["pulses"] > 0 for run in results["runs"] if run["arm"] == "PCM")
-    assert not list(tmp_path.glob("runs/*.npz")), "a finished run needs no checkpoint"
     said: list[str] = []
     assert deep(spec, tmp_path, said.append)["summary"] == results["summary"]
     assert not said
+    deep(spec.changed(head_epochs=1, heads=(2,)), tmp_path, said.append)
+    assert said
+    assert not any("mini-batches" in line for line in said), "other heads need no other training"
 
 
 def test_random_weights_stay_and_their_normalisation_is_calibrated():

@@ -45,6 +45,7 @@ HARD = 1e6
 NORM_BATCHES = 500
 """Mini-batches that calibrate the normalisation of random weights."""
 CHUNK = 250
+HEAD_FIELDS = {"heads", "head_epochs", "head_batch", "dropout"}
 SAVE_EVERY_S = 120.0
 
 
@@ -108,12 +109,21 @@ class DeepTraining:
 
     @property
     def identity(self) -> str:
-        """What a checkpoint must agree with: everything that determines the bits."""
-        settings = self.experiment.model_dump(mode="json", exclude={"seeds", "first_seed", "arm"})
+        """What a checkpoint must agree with: everything that determines the trained bits, heads aside."""
+        aside = {"seeds", "first_seed", "arm", *HEAD_FIELDS}
+        settings = self.experiment.model_dump(mode="json", exclude=aside, exclude_defaults=True)
+        layers = [layer.model_dump(mode="json", exclude_defaults=True) for layer in self.experiment.layers]
         device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
-        arm = self.arm.model_dump(mode="json")
-        return json.dumps([settings, arm, device, self.seed, data, versions()], sort_keys=True)
+        arm = self.arm.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        return json.dumps([settings, layers, arm, device, self.seed, data, versions()], sort_keys=True)
+
+    @property
+    def evaluation(self) -> str:
+        """What determines a result beyond the training: its name and the heads."""
+        return json.dumps(
+            [self.arm.name, self.experiment.model_dump(mode="json", include=HEAD_FIELDS)], sort_keys=True
+        )
 
     @property
     def total(self) -> int:
@@ -236,10 +246,14 @@ class DeepTraining:
 def run_arm(
     experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset, out: Path, report: Report | None
 ) -> dict[str, Any]:
-    """Train and evaluate one arm with one seed; what is finished in `out` is not computed again."""
+    """Train and evaluate one arm with one seed; what is finished in `out` is not computed again.
+
+    The trained network stays there too: other heads do not train it again.
+    """
     training = DeepTraining(experiment, arm, seed, data)
     name = text_digest(training.identity)
-    kept, checkpoint = out / "runs" / f"{name}.json", out / "runs" / f"{name}.npz"
+    checkpoint = out / "runs" / f"{name}.npz"
+    kept = out / "runs" / f"{name}-{text_digest(training.evaluation)}.json"
     if kept.exists():
         found: dict[str, Any] = read_json(kept)
         return found
@@ -258,7 +272,6 @@ def run_arm(
     training.run(save=save)
     result = training.result(report)
     write_json(kept, result)
-    checkpoint.unlink(missing_ok=True)
     return result
 
 
