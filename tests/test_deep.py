@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import neurosim.data
 from neurosim.cli import app
 from neurosim.core.errors import CheckpointError, ConfigError
-from neurosim.network.readout import LinearReadout, halvings
+from neurosim.network.readout import LinearReadout, _some, halvings
 from neurosim.study.deep import DeepTraining, deep, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 
@@ -81,7 +81,7 @@ def test_a_killed_training_ends_in_the_same_bits(arm: DeepArm, schedule: str, tm
     for one, other in zip(whole.stack.layers, second.stack.layers, strict=True):
         np.testing.assert_array_equal(one.array.weights(), other.array.weights())
     images = whole.fit.images[:20]
-    np.testing.assert_array_equal(whole.features(2, images), second.features(2, images))
+    np.testing.assert_array_equal(whole.features(images, [2])[2], second.features(images, [1, 2])[2])
     with pytest.raises(CheckpointError, match="another experiment"):
         training(spec.changed(batch=20), arm).resume(tmp_path / "c.npz")
 
@@ -151,9 +151,21 @@ def test_a_head_learns_with_dropout_the_same_every_time():
     y = (x[:, 0] > 0).astype(np.int64)
     heads = [LinearReadout(30, 2) for _ in range(2)]
     for head in heads:
-        head.fit(x, y, epochs=20, batch=20, dropout=0.5, halve=True)
+        head.fit(x, y, epochs=40, batch=20, dropout=0.5, halve=True)
         assert head.accuracy(x, y) > 0.9
     assert (heads[0].weight == heads[1].weight).all()
+
+
+def test_rows_in_half_precision_are_taken_as_numpy_takes_them():
+    x = np.random.default_rng(0).normal(size=(5, 1000)).astype(np.float16)
+    x[0, :5] = [0, 1e-7, 6e-8, -1e-6, 65504]
+    chosen = np.array([0, 3])
+    for share in (0.0, 0.25):
+        some, same = (
+            _some(rows, chosen, share, np.random.default_rng(1)) for rows in (x, x.astype(np.float32))
+        )
+        np.testing.assert_array_equal(some, same)
+        assert abs((some == 0).mean() - share) < 5 * (0.25 / some.size) ** 0.5 + 1e-3
 
 
 def test_the_command_shows_depths_and_writes_json(tmp_path: Path):

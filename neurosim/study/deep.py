@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
+from neurosim.kernels.jit import share
 from neurosim.network.convolution import Convolution
 from neurosim.network.images import Pool
 from neurosim.network.readout import LinearReadout
@@ -168,35 +169,28 @@ class DeepTraining:
         found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)
         return found
 
-    def features(self, depth: int, images: Any) -> Floats:
-        """Return what the first `depth` layers answer to images, (n, features) in half precision."""
-        chunks = [
-            self.stack.forward(self._images(images[k : k + CHUNK]), depth).astype(np.float16)
-            for k in range(0, len(images), CHUNK)
-        ]
-        return np.concatenate(chunks).reshape(len(images), -1)
+    def features(self, images: Any, depths: Sequence[int]) -> dict[int, Any]:
+        """Return what each depth answers to images, (n, features) in half precision, in one pass."""
+        found: dict[int, Any] = {}
+        for first in range(0, len(images), CHUNK):
+            x = self._images(images[first : first + CHUNK])
+            for depth, layer in enumerate(self.stack.layers[: max(depths)], 1):
+                x = layer.forward(x)
+                if depth in depths:
+                    flat = x.reshape(len(x), -1)
+                    kept = found.setdefault(depth, np.empty((len(images), flat.shape[1]), np.float16))
+                    kept[first : first + CHUNK] = flat
+        return found
 
     def result(self, report: Report | None = None) -> dict[str, Any]:
         """Put a head on every depth and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
-        heads = []
-        for depth in self.experiment.depths:
-            fit, test = (self.features(depth, part.images) for part in (self.fit, self.test))
-            head = LinearReadout(fit.shape[1], self.data.classes, self.seed)
-            spec = self.experiment
-            head.fit(fit, self.fit.labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
-            answers = head.predict(test)
-            right = answers == self.test.labels
-            heads.append(
-                {
-                    "depth": depth,
-                    "accuracy": float(right.mean()),
-                    "train_accuracy": head.accuracy(fit[:5000], self.fit.labels[:5000]),
-                    "correct": pack_bits(right),
-                }
-            )
-            if report:
-                report(f"{self.arm.name}, seed {self.seed}, depth {depth}: {heads[-1]['accuracy']:.4f}")
+        depths = self.experiment.depths
+        fit, test = (self.features(part.images, depths) for part in (self.fit, self.test))
+        heads = share(lambda depth: self._head(depth, fit[depth], test[depth]), depths)
+        if report:
+            for head in heads:
+                report(f"{self.arm.name}, seed {self.seed}, depth {head['depth']}: {head['accuracy']:.4f}")
         return {
             "arm": self.arm.name,
             "seed": self.seed,
@@ -205,6 +199,19 @@ class DeepTraining:
             "heads": heads,
             "layers": layers,
             "seconds": self.seconds,
+        }
+
+    def _head(self, depth: int, fit: Any, test: Any) -> dict[str, Any]:
+        """Train a linear classifier on what one depth answers and try it."""
+        spec = self.experiment
+        head = LinearReadout(fit.shape[1], self.data.classes, self.seed)
+        head.fit(fit, self.fit.labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
+        right = head.predict(test) == self.test.labels
+        return {
+            "depth": depth,
+            "accuracy": float(right.mean()),
+            "train_accuracy": head.accuracy(fit[:5000], self.fit.labels[:5000]),
+            "correct": pack_bits(right),
         }
 
     def _layer(self, layer: Convolution) -> dict[str, Any]:
