@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -57,6 +57,8 @@ def columnwise(a: Floats, b: Floats) -> Floats:
 OVERLAPS = 512
 """Samples of a mini-batch up to which the norm of its change is followed exactly."""
 PROBES = 16
+PEAK = 3.4
+"""A column's largest change is so many times the rms of its changes (inputs of images, measured: docs)."""
 LARGEST_NORM_SQUARED = 1e4
 """No tracked norm grows beyond: where a device cannot follow, the measurement to come corrects it."""
 
@@ -86,6 +88,9 @@ class SoftHebb(Frozen):
     rate_power: float = Field(0.2, ge=0)
     anti_hebbian: bool = False
     """Give all but the winning neuron of each sample the opposite sign (soft anti-Hebbian)."""
+    adaptive_gain: bool = False
+    """Divide each mini-batch's change by the largest that any neuron's would have, from what its column knows: the
+    length of the change, by the arithmetic that follows the norm. Stands for the paper's normalisation."""
 
     def state(self, rows: int, cols: int) -> State:
         """Squared norms, and the relative error of the tracked norms found at the last measurement."""
@@ -123,22 +128,35 @@ class SoftHebb(Frozen):
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""
-        rate = self._rate(state) / x.shape[0]
+        rate = self._rate(state)
+        if not self.adaptive_gain:
+            rate /= x.shape[0]
         post = self._response(u, rate)
         decay = columnwise(post, u)
-        self._track_norms(x, post, u, decay, state)
+        squared = self._squared_length(x, post, decay, state)
+        if self.adaptive_gain:
+            gain = self._gain(np.sqrt(squared) / rate, x.shape[1])
+            post *= gain
+            decay *= gain
+            squared *= gain * gain
+        r2 = state["norm_squared"]
+        r2 += 2 * decay * (1 - r2) + squared
+        np.clip(r2, 0, LARGEST_NORM_SQUARED, out=r2)
         return LocalUpdate(x, post, decay)
 
-    def _track_norms(self, x: Floats, post: Floats, u: Floats, decay: Floats, state: State) -> None:
-        """Follow r^2 by the update's own arithmetic: 2 D (1 - r^2) + |step|^2, D the decay."""
+    def _squared_length(self, x: Floats, post: Floats, decay: Floats, state: State) -> Floats:
+        """Squared length of each column's change S - D w: |S|^2 - 2 D^2 + D^2 r^2, since S w = D, the decay."""
         if len(x) <= OVERLAPS:
             hebbian = columnwise(post, small_product(small_product(x, x.T), post))
         else:
             hebbian = self._probed(x, post)
-        r2 = state["norm_squared"]
-        step = hebbian - 2 * decay * decay + decay * decay * r2
-        r2 += 2 * decay * (1 - r2) + step
-        np.clip(r2, 0, LARGEST_NORM_SQUARED, out=r2)
+        found: Floats = np.maximum(hebbian + decay * decay * (state["norm_squared"] - 2), 0)
+        return found
+
+    def _gain(self, lengths: Floats, rows: int) -> Any:
+        """What brings the largest change of a weight to one, if it is `PEAK` times the rms of its column's changes."""
+        peak = lengths.max() * (PEAK / rows**0.5)
+        return lengths.dtype.type(1 / (peak + 1e-30))
 
     def _probed(self, x: Floats, post: Floats) -> Floats:
         """Estimate |sum_b x_b post_b|^2 of each column by `PROBES` random directions of the inputs.

@@ -23,6 +23,8 @@ TALL = SAMPLES + PERIOD
 LARGE = 1 << 17
 COLUMNS = 1024
 """Columns of one block."""
+UPDATED_ROWS = 432
+"""Rows of one block of a product of updates."""
 
 _ZERO = np.float32(0.0)
 
@@ -96,6 +98,19 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
 
     with single_threaded_blas():
         share(multiply, work)
+    return out
+
+
+def product_of_updates(pre: Floats, post: Floats) -> Floats:
+    """Return pre' post (rows, cols) for pre (n, rows) and post (n, cols), identical for any number of threads."""
+    out = np.empty((pre.shape[1], post.shape[1]), pre.dtype)
+
+    def multiply(block: tuple[int, int]) -> None:
+        first, last = block
+        np.matmul(pre[:, first:last].T, post, out=out[first:last])
+
+    with single_threaded_blas():
+        share(multiply, even_blocks(pre.shape[1], UPDATED_ROWS))
     return out
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
-from neurosim.kernels.read import matmul
+from neurosim.kernels.read import matmul, product_of_updates
 
 
 class IdealArray:
@@ -63,7 +63,7 @@ class IdealArray:
     def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> Floats:
         pre = matrix("pre", pre, None, self.shape[0], self.precision)
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
-        change = matmul(np.ascontiguousarray(pre.T), post)
+        change = product_of_updates(pre, post)
         if decay is not None:
             change -= vector("decay", decay, self.shape[1], self.precision) * self._weights
         return change
