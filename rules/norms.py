@@ -40,7 +40,7 @@ def squared_sums(x: Floats, post: Floats) -> Floats:
 
 
 def follow(squared_norms: Floats, x: Floats, post: Floats, along: Floats, decay: Floats | None) -> None:
-    """Follow r^2 of each column through ``dw = S - D w``, in place: it grows by 2 (S w - D r^2) + |dw|^2.
+    """Follow r^2 of each column through ``dw = S - D w``, in place: it grows by ``2 (S w - D r^2) + |dw|^2``.
 
     Parameters
     ----------

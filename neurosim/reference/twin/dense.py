@@ -29,7 +29,7 @@ def rule_twin(rule: Rule, array: TorchCrossbar | TorchIdeal) -> Any:
         found = registry.find("rule twin", rule.name)
     except UnknownNameError:
         raise CapabilityError(
-            f"rule '{rule.name}' has no torch twin; write one (neurosim.reference.twin.softhebb shows how) and "
+            f"rule '{rule.name}' has no torch twin; write one (neurosim.reference.twin.hebb shows how) and "
             "register it under the entry points neurosim.rule_twins"
         ) from None
     return found(rule, array.precision, array.on, array.instances)
