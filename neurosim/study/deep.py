@@ -26,7 +26,7 @@ from neurosim.network.stack import Stack
 from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb, SoftHebbPaper
 from neurosim.study.build import on_devices
-from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer, of_layer
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import (
     open_folder,
@@ -57,25 +57,33 @@ def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int
     return weights
 
 
+def device_array(
+    arm: DeepArm, number: int, layer: Layer, rows: int, shape: tuple[int, int], seed: int
+) -> Crossbar:
+    """Return an array (rows, columns) as the arm has it for a layer whose kernels have `rows` weights."""
+    radius = of_layer(arm.start_radius or layer.start_radius, number)
+    write = {"w_max": of_layer(arm.window, number) * radius / float(np.sqrt(rows)), **arm.write}
+    return Crossbar(
+        shape,
+        load(arm.device or "ideal").with_parameters(**arm.parameters),
+        seed=seed,
+        read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
+        write=WritePath.parse(write, f"arm {arm.name}, write"),
+        name=f"layer {number}",
+    )
+
+
 def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int, int], seed: int) -> Stack:
     """Return the arm's layers, programmed with the start weights."""
     stack: list[Convolution] = []
     for number, layer in enumerate(experiment.layers):
         rows = layer.kernel**2 * shape[2]
-        radius = arm.start_radius or layer.start_radius
+        radius = of_layer(arm.start_radius or layer.start_radius, number)
         array: Any
         if arm.device is None:
             array = IdealArray((rows, layer.neurons))
         else:
-            write = {"w_max": arm.window * radius / float(np.sqrt(rows)), **arm.write}
-            array = Crossbar(
-                (rows, layer.neurons),
-                load(arm.device).with_parameters(**arm.parameters),
-                seed=seed,
-                read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
-                write=WritePath.parse(write, f"arm {arm.name}, write"),
-                name=f"layer {number}",
-            )
+            array = device_array(arm, number, layer, rows, (rows, layer.neurons), seed)
         array.program(start_weights(layer, radius, rows, number, seed))
         paper = arm.rule == "softhebb-paper"
         kind: type[SoftHebb] = SoftHebbPaper if paper else SoftHebb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,13 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import UpdateMode
 from neurosim.network.images import Statistics
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+def of_layer(values: float | tuple[float, ...], number: int) -> float:
+    """Return what one layer has of a setting that all share, or that each has for itself."""
+    return values[number] if isinstance(values, tuple) else values
 
 
 class Layer(Frozen):
@@ -85,13 +92,15 @@ class DeepArm(Frozen):
     anti_hebbian: bool = True
     learning_rate: tuple[float, ...] | None = None
     """Of each layer, instead of the preset's."""
-    start_radius: float | None = Field(None, gt=0)
+    start_radius: Positive | tuple[Positive, ...] | None = None
+    """Norm of the start weights, of all layers or of each; None: the preset's."""
     norm_every: int | None = Field(None, ge=1)
     statistics: Statistics = "batch"
     device: str | None = None
     mode: UpdateMode = "accumulate"
-    window: float = Field(4.0, gt=0)
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
+    window: Positive | tuple[Positive, ...] = 4.0
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    layers or of each."""
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
     write: dict[str, Any] = Field(default_factory=dict)
@@ -140,8 +149,10 @@ class DeepExperiment(Frozen):
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
         most = len(self.layers)
         for arm in self.arm:
-            if arm.learning_rate is not None and len(arm.learning_rate) != most:
-                raise ValueError(f"arm '{arm.name}': {most} layers need {most} learning rates")
+            for field in ("learning_rate", "start_radius", "window"):
+                given = getattr(arm, field)
+                if isinstance(given, tuple) and len(given) != most:
+                    raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
         if any(not 1 <= depth <= most for depth in self.heads or ()):
             raise ValueError(f"heads = {self.heads}: depths go from 1 to {most}")
         return self
