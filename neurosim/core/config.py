@@ -178,6 +178,9 @@ class WritePath(Frozen):
     pulse_limit: int | None = Field(None, ge=1)
     """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
     stays in the accumulator, `accumulate` drops it."""
+    flush_pulses: int = Field(1, ge=1)
+    """Nominal pulses that an accumulator of `mixed` gathers before it gives them, all at once: changes that cancel
+    each other within so many never reach the device."""
     refresh: Refresh | None = Refresh()
     """How saturated pairs of a SET-only device are brought down again; None never does."""
     programming: Programming = Programming()

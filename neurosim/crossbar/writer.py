@@ -180,9 +180,10 @@ class Writer:
                 np.matmul(pre[:, first:last].T, post, out=change)
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
-                first, change, self.pending_decay, due, exact, real(self.pulses_per_uS), real(self.most),
-                real(step), real(cell_range), self.drive, accumulator, seen, grid, cells.state, cells.params,
-                cells.now_s, event, self.sweep_keys, *self._kernels(),
+                first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
+                real(self.config.flush_pulses), real(self.most), real(step), real(cell_range), self.drive,
+                accumulator, seen, grid, cells.state, cells.params, cells.now_s, event, self.sweep_keys,
+                *self._kernels(),
             )  # fmt: skip
             return sums
 

@@ -142,11 +142,12 @@ class TwinWriter:
         return counts
 
     def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
-        """Add to the digital accumulator and take out whole pulses (Nandakumar 2020)."""
+        """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
         if self.accumulator is None:
             self.accumulator = torch.zeros_like(change)
         total = self.accumulator + change
-        whole = torch.trunc(total.clamp(-self.most, self.most))
+        due = total.abs() >= self.config.flush_pulses
+        whole = torch.where(due, torch.trunc(total.clamp(-self.most, self.most)), 0.0)
         self.accumulator = torch.where(swept, total - whole, self.accumulator)
         n = torch.where(swept, whole, 0.0).to(torch.int32)
         return self._share_out(n > 0, n.abs(), n.abs())
