@@ -265,6 +265,10 @@ def run_arm(
 
     The trained network stays there too: other heads do not train it again.
     """
+    if arm.backpropagation is not None:
+        from neurosim.study.deep_backprop import run_end_to_end
+
+        return run_end_to_end(experiment, arm, seed, data, out, report)
     training = DeepTraining(experiment, arm, seed, data)
     name = text_digest(training.identity)
     checkpoint = out / "runs" / f"{name}.npz"

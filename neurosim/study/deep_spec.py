@@ -79,6 +79,16 @@ PRESETS: dict[str, tuple[Layer, ...]] = {
 """Table 4 of arXiv 2209.11883, with the pools of its text; MNIST takes "cifar" with one channel."""
 
 
+class Backpropagation(Frozen):
+    """Training end to end with labels: one net for each depth, by Adam; mini-batch and dropout are those of the heads."""
+
+    epochs: int = Field(50, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    """Halved at the same shares of the epochs as that of the heads."""
+    threads: int = Field(1, ge=1)
+    """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
+
+
 class DeepArm(Frozen):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
@@ -104,6 +114,17 @@ class DeepArm(Frozen):
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
     write: dict[str, Any] = Field(default_factory=dict)
+    backpropagation: Backpropagation | None = None
+    """What the same layers reach with labels, with ReLU, instead of a local rule."""
+
+    @model_validator(mode="after")
+    def _backpropagation_takes_no_rule(self) -> Self:
+        others = self.model_dump(exclude={"name", "backpropagation"}, exclude_defaults=True)
+        if self.backpropagation is not None and others:
+            raise ValueError(
+                f"backpropagation trains whole nets with labels in ideal arithmetic: leave out {', '.join(others)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _devices_take_a_fixed_gain(self) -> Self:
