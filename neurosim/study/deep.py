@@ -113,7 +113,8 @@ class DeepTraining:
         held = (data.x_validation, data.y_validation)
         self.test = Labelled(*held) if experiment.hold_out else Labelled(data.x_test, data.y_test)
         self.stack = build_stack(experiment, arm, data.image_shape, seed)
-        self.batches = len(self.fit.images) // experiment.batch
+        self.images = self.fit.images if data.x_unlabelled is None else data.x_unlabelled
+        self.batches = len(self.images) // experiment.batch
         self.steps, self.seconds = 0, 0.0
 
     @property
@@ -150,10 +151,10 @@ class DeepTraining:
             now, batch = divmod(self.steps, self.batches)
             if now != epoch:
                 epoch = now
-                order = generator(self.seed, "order", epoch).permutation(len(self.fit.images))
+                order = generator(self.seed, "order", epoch).permutation(len(self.images))
             size = self.experiment.batch
             chosen = order[batch * size : (batch + 1) * size]
-            self._step(self._images(self.fit.images[chosen]))
+            self._step(self._images(self.images[chosen]))
             self.steps += 1
             self.seconds += time.perf_counter() - started
             if progress:

@@ -77,6 +77,19 @@ PRESETS: dict[str, tuple[Layer, ...]] = {
     ),
 }
 """Table 4 of arXiv 2209.11883, with the pools of its text; MNIST takes "cifar" with one channel."""
+BY_DEPTH: dict[str, tuple[str, ...]] = {"imagenette": ("cifar", "cifar", "cifar", "stl", "imagenet")}
+"""Presets that take another one's layers for each depth, from one layer on; images of 160 pixels."""
+
+
+def preset_layers(preset: str, depth: int | None = None) -> tuple[Layer, ...]:
+    """Return a preset's layers up to a depth, all if None; raises `ConfigError` if it has fewer or does not exist."""
+    if preset not in PRESETS and preset not in BY_DEPTH:
+        raise ConfigError(f"preset '{preset}': must be one of {', '.join([*PRESETS, *BY_DEPTH])}")
+    most = len(BY_DEPTH[preset]) if preset in BY_DEPTH else len(PRESETS[preset])
+    depth = depth or most
+    if depth > most:
+        raise ConfigError(f"depth = {depth}: preset '{preset}' has {most} layers")
+    return PRESETS[BY_DEPTH[preset][depth - 1] if preset in BY_DEPTH else preset][:depth]
 
 
 class Backpropagation(Frozen):
@@ -162,8 +175,7 @@ class DeepExperiment(Frozen):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset '{self.preset}': must be one of {', '.join(PRESETS)}")
+        preset_layers(self.preset, self.depth)
         names = [arm.name for arm in self.arm]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
@@ -181,7 +193,7 @@ class DeepExperiment(Frozen):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers that are built."""
-        layers = PRESETS[self.preset][: self.depth]
+        layers = preset_layers(self.preset, self.depth)
         first = layers[0].neurons
         return tuple(
             layer.changed(neurons=max(2, round(first * self.width**k))) for k, layer in enumerate(layers)
