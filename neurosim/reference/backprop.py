@@ -18,7 +18,8 @@ from torch.nn import functional
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
-from neurosim.network.images import EPSILON, MOMENTUM, Pool
+from neurosim.network import images as between
+from neurosim.network.images import EPSILON, MOMENTUM
 from neurosim.network.readout import Labels
 
 
@@ -29,7 +30,7 @@ class Block(NamedTuple):
     """(kernel * kernel * channels, neurons), rows in the order (row, column, channel)."""
     kernel: int
     pad: int
-    pool: Pool
+    pool: between.Pool
 
 
 @contextmanager
@@ -218,7 +219,7 @@ def _fill(tensor: Tensor, values: NDArray[Any]) -> Tensor:
         return tensor.copy_(torch.from_numpy(values))
 
 
-def _pooled(currents: Tensor, pool: Pool) -> Tensor:
+def _pooled(currents: Tensor, pool: between.Pool) -> Tensor:
     """ReLU and pooling; the largest of what ReLU leaves is what ReLU leaves of the largest."""
     if pool.kind == "max":
         return functional.relu(functional.max_pool2d(currents, pool.kernel, pool.stride, pool.pad))
