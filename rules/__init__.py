@@ -3,6 +3,18 @@
 if __name__ != "neurosim.rules":
     raise ImportError("import neurosim.rules, not rules: the folder is mapped into the package")
 
+from neurosim.rules.hebb import Hebb, HebbDecay, Oja, Sanger
 from neurosim.rules.softhebb import SoftHebb, SoftHebbPaper
+from neurosim.rules.winner import HardWta, KrotovHopfield, KrotovHopfieldPaper
 
-__all__ = ["SoftHebb", "SoftHebbPaper"]
+__all__ = [
+    "HardWta",
+    "Hebb",
+    "HebbDecay",
+    "KrotovHopfield",
+    "KrotovHopfieldPaper",
+    "Oja",
+    "Sanger",
+    "SoftHebb",
+    "SoftHebbPaper",
+]

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from neurosim.core.config import Frozen
 from neurosim.core.protocols import Floats, LocalUpdate, State
-from neurosim.core.seeds import generator
 from neurosim.kernels.jit import share
-from neurosim.kernels.read import SAMPLES, blocks, matmul, small_product
+from neurosim.rules.columns import column_sums, columnwise, parts
+from neurosim.rules.local import LocalRule
+from neurosim.rules.norms import LARGEST_NORM_SQUARED, squared_sums
 
-ELEMENTS = 1 << 17
-"""Numbers in one block of samples."""
-
-
-def parts(samples: int, cols: int) -> list[tuple[int, int]]:
-    """Blocks of samples that threads share: of a size that fits their caches, and not too small to be worth it."""
-    return blocks(samples, max(SAMPLES, ELEMENTS // cols))
+PEAK = 3.4
+"""A column's largest change is so many times the rms of its changes (inputs of images, measured: docs)."""
+SMALLEST_PRIOR = 1e-6
+"""No neuron is believed to answer more rarely, in multiples of the mean: one that never won can still come to win."""
 
 
 def softmax(u: Floats, inverse_temperature: float) -> Floats:
@@ -39,38 +35,7 @@ def softmax(u: Floats, inverse_temperature: float) -> Floats:
     return out
 
 
-def columnwise(a: Floats, b: Floats) -> Floats:
-    """Sum over the batch of a * b, one value a column (cols,)."""
-
-    def add(block: tuple[int, int]) -> Floats:
-        some = slice(*block)
-        total: Floats = np.einsum("bj,bj->j", a[some], b[some])
-        return total
-
-    totals = share(add, parts(*a.shape))
-    if len(totals) == 1:
-        return totals[0]
-    summed: Floats = np.stack(totals).sum(axis=0, dtype=np.float64).astype(a.dtype)
-    return summed
-
-
-OVERLAPS = 512
-"""Samples of a mini-batch up to which the norm of its change is followed exactly."""
-PROBES = 16
-PEAK = 3.4
-"""A column's largest change is so many times the rms of its changes (inputs of images, measured: docs)."""
-LARGEST_NORM_SQUARED = 1e4
-"""No tracked norm grows beyond: where a device cannot follow, the measurement to come corrects it."""
-
-
-@cache
-def probes(rows: int) -> Floats:
-    """Return fixed random directions (rows, `PROBES`) of plus and minus one."""
-    signs = generator(0, "probes").integers(0, 2, (rows, PROBES))
-    return (2 * signs - 1).astype(np.float32)
-
-
-class SoftHebb(Frozen):
+class SoftHebb(LocalRule):
     """Soft winner-take-all Hebbian learning with a rate that vanishes as a neuron's norm reaches one.
 
     With ``y = softmax(u / tau)`` and ``eta_k = learning_rate |r_k - 1|**rate_power``, a mini-batch changes
@@ -78,10 +43,15 @@ class SoftHebb(Frozen):
     decay = eta / batch * sum_b y u. The fixed gain replaces the paper's normalisation by the largest change
     of the whole layer, which no wire carries. The norm r is column state: it follows the update by its own
     arithmetic and is corrected whenever the array measures it.
+
+    With `bias`, ``y = softmax((u + b) / tau)`` and ``b = tau ln(q)``: each neuron's prior q starts at one among all
+    neurons and follows the mean of its answers, ``q += eta_k bias_rate (mean_b y - q)``. To first order in the rate
+    that is the published ``b += eta_k tau bias_rate (mean_b y / q - 1)`` (Moraitis et al. 2021), which a winner among
+    many neurons, with y / q large, would throw far off. The currents in the change of the weights are without bias,
+    so that norms still come to one.
     """
 
     name: ClassVar[str] = "softhebb"
-    ideal_only: ClassVar[bool] = False
 
     inverse_temperature: float = Field(12.0, gt=0)
     learning_rate: float = Field(0.5, gt=0)
@@ -91,19 +61,17 @@ class SoftHebb(Frozen):
     adaptive_gain: bool = False
     """Divide each mini-batch's change by the largest that any neuron's would have, from what its column knows: the
     length of the change, by the arithmetic that follows the norm. Stands for the paper's normalisation."""
+    bias: bool = False
+    """Let each neuron learn how often it answers, its prior."""
+    bias_rate: float = Field(1.0, gt=0)
+    """Rate of the bias in multiples of the neuron's (the published code: 1, and 0.1 in convolutions)."""
 
     def state(self, rows: int, cols: int) -> State:
-        """Squared norms, and the relative error of the tracked norms found at the last measurement."""
-        return {
-            "norm_squared": np.ones(cols, np.float32),
-            "tracking_error": np.zeros(cols, np.float32),
-        }
-
-    def observe_norms(self, norms: Floats, state: State) -> None:
-        """Replace the tracked norms by measured ones, and note how far off they were."""
-        tracked = np.sqrt(state["norm_squared"])
-        state["tracking_error"][:] = tracked / np.maximum(norms, 1e-6) - 1
-        state["norm_squared"][:] = np.square(norms)
+        """Return that of the rate, and the priors in multiples of one among all neurons."""
+        found = super().state(rows, cols)
+        if self.bias:
+            found["prior"] = np.ones(cols, np.float32)
+        return found
 
     def _response(self, u: Floats, rate: Floats) -> Floats:
         y = softmax(u, self.inverse_temperature)
@@ -121,18 +89,28 @@ class SoftHebb(Frozen):
         share(weigh, parts(*u.shape))
         return y
 
-    def _rate(self, state: State) -> Floats:
-        distance = np.abs(np.sqrt(state["norm_squared"]) - 1) + 1e-10
-        rate: Floats = self.learning_rate * distance**self.rate_power
-        return rate
+    def _biased(self, u: Floats, state: State) -> Floats:
+        """Currents with the biases, but for tau ln(1 / cols), which all neurons share."""
+        return u + np.log(state["prior"]) / self.inverse_temperature if self.bias else u
+
+    def _learn_bias(self, post: Floats, rate: Floats, state: State) -> None:
+        """Let the priors follow the mean answers; `rate` is what `post` contains, but for the sign."""
+        if not self.bias:
+            return
+        prior = state["prior"]
+        answers = column_sums(np.abs(post)) * (len(prior) / len(post)) / rate
+        prior += np.minimum(self._rate(state) * self.bias_rate, 1) * (answers - prior)
+        np.maximum(prior, SMALLEST_PRIOR, out=prior)
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""
         rate = self._rate(state)
         if not self.adaptive_gain:
             rate /= x.shape[0]
-        post = self._response(u, rate)
+        post = self._response(self._biased(u, state), rate)
         decay = columnwise(post, u)
+        self._learn_bias(post, rate, state)
+        self._count(state)
         squared = self._squared_length(x, post, decay, state)
         if self.adaptive_gain:
             gain = self._gain(np.sqrt(squared) / rate, x.shape[1])
@@ -146,11 +124,7 @@ class SoftHebb(Frozen):
 
     def _squared_length(self, x: Floats, post: Floats, decay: Floats, state: State) -> Floats:
         """Squared length of each column's change S - D w: |S|^2 - 2 D^2 + D^2 r^2, since S w = D, the decay."""
-        if len(x) <= OVERLAPS:
-            hebbian = columnwise(post, small_product(small_product(x, x.T), post))
-        else:
-            hebbian = self._probed(x, post)
-        found: Floats = np.maximum(hebbian + decay * decay * (state["norm_squared"] - 2), 0)
+        found: Floats = np.maximum(squared_sums(x, post) + decay * decay * (state["norm_squared"] - 2), 0)
         return found
 
     def _gain(self, lengths: Floats, rows: int) -> Any:
@@ -158,22 +132,14 @@ class SoftHebb(Frozen):
         peak = lengths.max() * (PEAK / rows**0.5)
         return lengths.dtype.type(1 / (peak + 1e-30))
 
-    def _probed(self, x: Floats, post: Floats) -> Floats:
-        """Estimate |sum_b x_b post_b|^2 of each column by `PROBES` random directions of the inputs.
-
-        Without bias, with a relative deviation of sqrt(2 / PROBES); the exact sum grows with the batch squared.
-        """
-        directions = matmul(x, probes(x.shape[1]).astype(x.dtype, copy=False))
-        seen = matmul(np.ascontiguousarray(directions.T), post)
-        found: Floats = np.square(seen).mean(axis=0)
-        return found
-
 
 class SoftHebbPaper(SoftHebb):
     """The paper's preset: the change divided by its largest magnitude over the layer. Ideal arithmetic only.
 
     Preset 2SoftMlpMNIST: start radius 35, learning rate 0.045, batch 32. The rate follows the measured norms,
     so measure them after every update (``norm_every = 1``), as the code does: in ideal arithmetic it is free.
+    Changes of the bias, ``sum_b y / q - batch``, are divided by the largest of them too: ``b += eta_k tau bias_rate``
+    times that.
     """
 
     name: ClassVar[str] = "softhebb-paper"
@@ -184,5 +150,16 @@ class SoftHebbPaper(SoftHebb):
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update together with the rate inside it, for the normalisation."""
         rate = self._rate(state)
-        post = self._response(u, rate)
+        post = self._response(self._biased(u, state), rate)
+        self._learn_bias(post, rate, state)
+        self._count(state)
         return LocalUpdate(x, post, columnwise(post, u), rate)
+
+    def _learn_bias(self, post: Floats, rate: Floats, state: State) -> None:
+        """Change the biases as the published code does."""
+        if not self.bias:
+            return
+        prior = state["prior"]
+        change = column_sums(np.abs(post)) * len(prior) / (rate * prior) - len(post)
+        change /= np.abs(change).max() + 1e-30
+        prior *= np.exp(self.bias_rate * rate * change)

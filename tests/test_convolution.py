@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.errors import CheckpointError, ConfigError, InputError
 from neurosim.crossbar.array import Crossbar
 from neurosim.kernels.jit import set_threads, threads
 from neurosim.network import convolution
@@ -132,6 +132,65 @@ def test_triangle_power_and_pooling_are_those_of_torch(kind):
     )
 
 
+def activated(u: np.ndarray, power: float, activation: str) -> np.ndarray:
+    """Each activation as written in numpy, in double precision."""
+    u = u.astype(np.float64)
+    exponentials = np.exp(power * (u - u.max(axis=3, keepdims=True)))
+    return {
+        "triangle": np.maximum(u - u.mean(axis=3, keepdims=True), 0) ** power,
+        "repu": np.maximum(u, 0) ** power,
+        "relu": np.maximum(u, 0),
+        "tanh": np.tanh(u),
+        "softmax": exponentials / exponentials.sum(axis=3, keepdims=True),
+    }[activation]
+
+
+def pooled(image: np.ndarray, pool: Pool) -> np.ndarray:
+    """Windows of a padded image: the largest of its own pixels, or the mean with zeros around."""
+    out = np.empty((image.shape[0], pool.size(image.shape[1]), pool.size(image.shape[2]), image.shape[3]))
+    around = ((0, 0), (pool.pad, pool.pad), (pool.pad, pool.pad), (0, 0))
+    padded = np.pad(image, around, constant_values=0.0 if pool.kind == "mean" else -np.inf)
+    for row in range(out.shape[1]):
+        for col in range(out.shape[2]):
+            y, x = row * pool.stride, col * pool.stride
+            window = padded[:, y : y + pool.kernel, x : x + pool.kernel]
+            out[:, row, col] = (np.mean if pool.kind == "mean" else np.max)(window, axis=(1, 2))
+    return out
+
+
+@pytest.mark.parametrize("activation", ["triangle", "repu", "relu", "tanh", "softmax"])
+@pytest.mark.parametrize(
+    "pool", [Pool(), Pool("max", 4, 2, 1), Pool("mean", 4, 2, 1), Pool("max", 3, 3, 2)], ids=str
+)
+@pytest.mark.parametrize("shift", [0.0, -4.0])
+def test_activations_and_pooling_are_those_of_numpy(activation, pool, shift):
+    """Currents that are nowhere positive too: tanh is then negative, and so is the largest of a window."""
+    u = (np.random.default_rng(0).normal(size=(2, 9, 7, 5)) + shift).astype(F)
+    wanted = pooled(activated(u, 1.4, activation), pool)
+    found = activate(u.copy(), 1.4, pool, activation)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    if activation == "tanh" and shift and pool.kind == "max":
+        assert found.max() < 0
+
+
+def test_large_currents_do_not_overflow_the_softmax_of_an_image():
+    u = np.full((1, 2, 2, 3), -1e4, F)
+    u[0, 0, 0, 1] = 1e4
+    found = activate(u, 2.0, Pool(), "softmax")
+    np.testing.assert_array_equal(found[0, 0, 0], [0, 1, 0])
+    np.testing.assert_allclose(found[0, 1, 1], 1 / 3, rtol=1e-6)
+
+
+def test_a_convolution_answers_by_its_activation():
+    array = IdealArray((27, 6))
+    array.program(np.random.default_rng(0).normal(0, 0.3, (27, 6)))
+    layer = Convolution(
+        array, SoftHebb(), (12, 12, 3), kernel=3, pool=Pool("max", 2, 2, 0), activation="tanh"
+    )
+    u = array.forward(layer.patches(images())).reshape(4, 10, 10, 6)
+    np.testing.assert_allclose(layer.forward(images()), pooled(np.tanh(u), layer.pool), atol=1e-4)
+
+
 def test_statistics_run_as_those_of_torch():
     """torch.nn.BatchNorm2d without affine."""
     norm, reference = ChannelNorm(3), torch.nn.BatchNorm2d(3, affine=False)
@@ -197,6 +256,10 @@ def test_what_does_not_fit_is_refused_in_words():
         Convolution(IdealArray((70, 4)), rule, (12, 12, 3), kernel=5)
     with pytest.raises(InputError, match="too small"):
         Convolution(IdealArray((75, 4)), rule, (2, 2, 3), kernel=5, pad=2)
+    with pytest.raises(InputError, match="pool pad = 2: must be smaller"):
+        Convolution(IdealArray((75, 4)), rule, (12, 12, 3), kernel=5, pool=Pool("max", 2, 2, 2))
+    with pytest.raises(ConfigError, match="activation = 'sigmoid': must be one of triangle"):
+        activate(np.zeros((1, 2, 2, 3), F), 1.0, Pool(), "sigmoid")
     layers = made().layers
     with pytest.raises(InputError, match="layer 2 takes"):
         Stack([layers[0], layers[0]])

@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import neurosim.data
+from neurosim import rules
 from neurosim.cli import app
-from neurosim.core.errors import CheckpointError, ConfigError
+from neurosim.core import registry
+from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
 from neurosim.network.readout import LinearReadout, _some, halvings
 from neurosim.study.deep import DeepTraining, build_stack, deep, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
@@ -142,9 +144,65 @@ def test_hard_competition_has_one_winner():
     np.testing.assert_array_equal(change.post.argmax(axis=1), u.argmax(axis=1))
 
 
+def test_an_arm_takes_any_rule_with_its_settings_and_the_layers_where_they_are_not_given():
+    layers = DeepExperiment().layers
+    hebb = DeepArm(name="a", rule="krotov-hopfield", settings={"rank": 3, "learning_rate": 0.2})
+    rule = hebb.build_rule(layers[1], 1)
+    assert rule == rules.KrotovHopfield(rank=3, learning_rate=0.2, rate_power=0.5)
+    biased = DeepArm(name="a", settings={"bias": True, "bias_rate": 0.1, "rate_power": 0.75})
+    wanted = {"bias": True, "bias_rate": 0.1, "rate_power": 0.75, "anti_hebbian": True}
+    rule = biased.build_rule(layers[1], 1)
+    assert rule == rules.SoftHebbPaper(inverse_temperature=0.65, learning_rate=0.005, **wanted)
+    rates = DeepArm(name="a", rule="oja", learning_rate=(0.3, 0.2, 0.1), settings={"rate_updates": 70})
+    assert rates.build_rule(layers[2], 2) == rules.Oja(learning_rate=0.1, rate_power=0.5, rate_updates=70)
+
+
+@pytest.mark.parametrize("name", registry.names("rule"))
+def test_every_rule_learns_a_stack_and_goes_on_with_the_same_bits(name: str):
+    arm = DeepArm(
+        name="a", rule=name, start_radius=1.0, learning_rate=(1e-3, 1e-3), settings={"rate_updates": 50}
+    )
+    spec = experiment(arm, train_images=40, width=0.1)
+    once, again = training(spec, arm), training(spec, arm)
+    images = [once._images(once.fit.images[k : k + 5]) for k in (0, 5, 10)]
+    before = once.stack.layers[1].array.weights()
+    once.stack.learn(images[0])
+    again.stack.restore(once.stack.snapshot())
+    for some in images[1:]:
+        np.testing.assert_array_equal(once.stack.learn(some), again.stack.learn(some))
+    after = once.stack.layers[1].array.weights()
+    assert np.isfinite(after).all()
+    assert (after != before).any()
+    assert once.stack.layers[0].dense.norm_every == (1 if once.stack.layers[0].dense.rule.ideal_only else 100)
+
+
+def test_an_arm_may_change_the_activation():
+    spec = experiment(DeepArm(name="tanh", activation="tanh"), DeepArm(name="triangle"))
+    found = [training(spec, arm).stack.layers[0].activation for arm in spec.arm]
+    assert found == ["tanh", "triangle"]
+
+
+def test_what_is_left_at_its_default_is_no_part_of_the_identity():
+    """So that checkpoints from before a setting existed still belong to their experiment."""
+    arm = DeepArm(name="ideal", hard=True, learning_rate=(0.1, 0.1))
+    noted = json.loads(training(experiment(arm), arm).identity)
+    assert noted[2] == {"hard": True, "learning_rate": [0.1, 0.1]}
+    assert not any("activation" in layer for layer in noted[1])
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"arm": [{"name": "a", "settings": {"bais": True}}]}, "did you mean 'bias'"),
+        ({"arm": [{"name": "a", "rule": "oja", "settings": {"rate_updates": 0}}]}, "rate_updates = 0"),
+        ({"arm": [{"name": "a", "rule": "oja", "hard": True}]}, "no temperature"),
+        ({"arm": [{"name": "a", "rule": "krotov-hopfield", "settings": {"rank": 99}}]}, "rank = 99"),
+        (
+            {"arm": [{"name": "a", "learning_rate": [1, 1, 1], "settings": {"learning_rate": 1}}]},
+            "given twice",
+        ),
+        ({"arm": [{"name": "a", "rule": "sanger", "device": "ideal"}]}, "take 'softhebb'"),
+        ({"arm": [{"name": "a", "activation": "sigmoid"}]}, "activation"),
         ({"preset": "cifar11"}, "must be one of"),
         ({"depth": 4}, "'cifar' has 3 layers"),
         ({"preset": "imagenette", "depth": 6}, "has 5 layers"),
@@ -158,6 +216,11 @@ def test_hard_competition_has_one_winner():
 def test_what_makes_no_sense_is_refused_in_words(changes: dict[str, Any], words: str):
     with pytest.raises(ConfigError, match=words):
         DeepExperiment.parse(changes, "experiment")
+
+
+def test_an_unknown_rule_is_refused_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'softhebb'"):
+        DeepExperiment.parse({"arm": [{"name": "a", "rule": "softheb"}]}, "experiment")
 
 
 def test_the_rate_is_halved_as_in_the_published_code():

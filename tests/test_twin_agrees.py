@@ -11,7 +11,14 @@ from neurosim import Crossbar, ReadPath, WritePath
 from neurosim.core import registry
 from neurosim.devices.card import cards, load
 from neurosim.reference import agreement
-from neurosim.reference.agreement import OPERATIONS, compare_operations, compare_rule, difference
+from neurosim.reference.agreement import (
+    OPERATIONS,
+    VARIANTS,
+    compare_operations,
+    compare_rule,
+    difference,
+    variants,
+)
 from neurosim.study.spec import Arm, Experiment
 from neurosim.study.validate import judged, train_once, validate
 
@@ -52,9 +59,19 @@ def test_every_operation_agrees(card, precision, noise):
 
 @pytest.mark.parametrize(("rule", "precision"), list(product(registry.names("rule"), PRECISIONS)))
 def test_every_rule_agrees(rule, precision):
-    line = compare_rule(registry.find("rule", rule)(), precision)
-    assert line.holds, line
-    assert line.relative < {"float32": 1e-5, "float64": 1e-12}[precision]
+    for name, variant in variants(registry.find("rule", rule)).items():
+        line = compare_rule(variant, precision, name=name)
+        assert line.on == name
+        assert line.holds, line
+        assert line.differing == 0, line
+
+
+@pytest.mark.parametrize("rule", registry.names("rule"))
+def test_every_rule_has_a_twin_and_no_switch_is_left_out(rule):
+    assert rule in registry.names("rule twin")
+    kind = registry.find("rule", rule)
+    switches = {name for name, field in kind.model_fields.items() if field.annotation is bool}
+    assert switches <= {name for settings in VARIANTS for name in settings}
 
 
 @pytest.mark.parametrize("card", FIRST.values())

@@ -32,11 +32,13 @@ class LocalUpdate(NamedTuple):
         What drives the word lines. A rule with two terms (STDP) stacks them along the first axis.
     post : (terms * batch, cols) float32 array
         What the column neurons make of their currents and state; the learning rate is inside.
-    decay : (cols,) float32 array or None
-        Share of its own weight that each column loses (negative: gains).
+    decay : (cols,) or (cols, cols) float32 array or None
+        Share of its own weight that each column loses (negative: gains). A matrix, ``dw_ij = ... - sum_k w_ik
+        decay_kj``, takes from a column what others hold: no wire carries it, so only rules that exist in ideal
+        arithmetic alone (`Rule.ideal_only`) may return one.
     rate : (cols,) float32 array or None
-        The learning rate contained in `post` and `decay`; only rules that exist in ideal arithmetic alone
-        (`Rule.ideal_only`) need it, to normalise the change over the whole layer.
+        The learning rate contained in `post` and `decay`, for the same rules: they normalise the change over the
+        whole layer.
     """
 
     pre: Floats
@@ -66,6 +68,14 @@ class Rule(Protocol):
     def observe_norms(self, norms: Floats, state: State) -> None:
         """Take in column norms (cols,) that the array has measured with `column_norms`."""
         ...
+
+
+@runtime_checkable
+class LebesgueRule(Rule, Protocol):
+    """A rule of ideal arithmetic alone whose neurons need other currents than a read gives."""
+
+    lebesgue_p: float
+    """Currents are ``sum_i x_i sign(w_ij) |w_ij|**(p - 1)``; 2: those of a read."""
 
 
 class DeviceKernels(NamedTuple):
@@ -271,8 +281,12 @@ class DeviceArray(Array, Protocol):
 
 
 class IdealArithmetic(Array, Protocol):
-    """An array without devices, which can normalise a change over the whole layer."""
+    """An array without devices, which gives rules what no wire carries (`Rule.ideal_only`)."""
 
-    def update_normalised(self, change: LocalUpdate) -> None:
-        """Apply a change whose part before the rate is divided by its largest magnitude."""
+    def forward_lebesgue(self, x: Floats, p: float) -> Floats:
+        """Return the currents (batch, cols) of weights ``sign(w) |w|**(p - 1)``."""
+        ...
+
+    def apply(self, change: LocalUpdate) -> None:
+        """Apply a change with a decay between columns, or divided before its rate by its largest magnitude."""
         ...

@@ -1,4 +1,4 @@
-"""What a convolution does around its array: patches for the word lines, then Triangle, power and pooling.
+"""What a convolution does around its array: patches for the word lines, then activation and pooling.
 
 Images are (n, height, width, channels), so that a patch is a few contiguous runs, and what an array answers to all
 patches is the next image without moving anything. Image by image is the unit of work that threads share.
@@ -13,6 +13,7 @@ import numpy as np
 from neurosim.kernels.jit import Scalar, inlined, jit
 
 _ZERO = np.float32(0.0)
+_LOWEST = np.float32(-np.inf)
 
 
 @inlined
@@ -61,14 +62,46 @@ def subtract_mean(currents: Any) -> None:
 
 
 @jit
+def rectify(currents: Any) -> None:
+    """Make currents (n, cols) relu(u), in place."""
+    for n in range(currents.shape[0]):
+        for j in range(currents.shape[1]):
+            currents[n, j] = max(currents[n, j], _ZERO)
+
+
+@jit
+def soften(currents: Any, gain: Scalar) -> None:
+    """Make currents (n, cols) the softmax of gain times their row, in place."""
+    cols = currents.shape[1]
+    for n in range(currents.shape[0]):
+        largest = currents[n, 0]
+        for j in range(1, cols):
+            largest = max(largest, currents[n, j])
+        total = _ZERO
+        for j in range(cols):
+            currents[n, j] = np.exp(gain * (currents[n, j] - largest))
+            total += currents[n, j]
+        for j in range(cols):
+            currents[n, j] /= total
+
+
+@jit
+def saturate(currents: Any) -> None:
+    """Make currents (n, cols) tanh(u), in place."""
+    for n in range(currents.shape[0]):
+        for j in range(currents.shape[1]):
+            currents[n, j] = np.tanh(currents[n, j])
+
+
+@jit
 def pool_max(image: Any, kernel: int, stride: int, pad: int, out: Any) -> None:
-    """Fill `out` (height, width, channels) with the largest of each window of an image that is nowhere negative."""
+    """Fill `out` (height, width, channels) with the largest of each window of an image; padding never is."""
     height, width, channels = image.shape
     for row in range(out.shape[0]):
         for col in range(out.shape[1]):
             pooled = out[row, col]
             for c in range(channels):
-                pooled[c] = _ZERO
+                pooled[c] = _LOWEST
             for y in range(max(row * stride - pad, 0), min(row * stride - pad + kernel, height)):
                 for x in range(max(col * stride - pad, 0), min(col * stride - pad + kernel, width)):
                     for c in range(channels):

@@ -12,17 +12,17 @@ from neurosim.core.protocols import Array, Floats, Rule, State, UpdateMode
 from neurosim.kernels.images import take_patches
 from neurosim.kernels.jit import share
 from neurosim.network.dense import Dense
-from neurosim.network.images import ChannelNorm, Pool, Statistics, activate
+from neurosim.network.images import Activation, ChannelNorm, Pool, Statistics, activate
 
 PATCH_BYTES = 1 << 26
 """Most memory that patches take at a time where nothing learns."""
 
 
 class Convolution:
-    """Normalise, cut patches, read them, learn from them, then Triangle, power and pooling.
+    """Normalise, cut patches, read them, learn from them, then activation and pooling.
 
-    The order is that of the published code of SoftHebb (arXiv 2209.11883): Triangle comes before pooling, and
-    plasticity sees the normalised patches, padding included, and the currents before Triangle.
+    The order is that of the published code of SoftHebb (arXiv 2209.11883): activation comes before pooling, and
+    plasticity sees the normalised patches, padding included, and the currents before activation.
 
     Parameters
     ----------
@@ -34,18 +34,21 @@ class Convolution:
     kernel, pad : int
         Width of a patch; pixels by which images are padded, by reflection.
     power : float
-        Of the Triangle activation.
+        Of the activation, see `activate`.
     pool : Pool
     mode : {"accumulate", "mixed", "online"}
     norm_every : int
         Updates between measurements of the column norms.
     statistics : {"batch", "running", "first"}
         Of the normalisation while it learns, see `ChannelNorm`.
+    activation : {"triangle", "repu", "relu", "tanh", "softmax"}
+        What goes on to the next layer, see `activate`.
 
     Raises
     ------
     InputError
-        If the array has other rows than a patch has pixels, or an image is smaller than its padding allows.
+        If the array has other rows than a patch has pixels, an image is smaller than its padding allows, or a window
+        of the pooling could lie in its padding.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Convolution:
         mode: UpdateMode = "accumulate",
         norm_every: int = 100,
         statistics: Statistics = "batch",
+        activation: Activation = "triangle",
     ):
         height, width, channels = image_shape
         if array.shape[0] != kernel * kernel * channels:
@@ -73,7 +77,11 @@ class Convolution:
                 f"images of {height} x {width} pixels are too small for kernel {kernel}, pad {pad}"
             )
         self.image_shape, self.kernel, self.pad, self.power = image_shape, kernel, pad, power
-        self.pool = pool or Pool()
+        self.activation, self.pool = activation, pool or Pool()
+        if self.pool.pad >= self.pool.kernel:
+            raise InputError(
+                f"pool pad = {self.pool.pad}: must be smaller than the pool's kernel, {self.pool.kernel}"
+            )
         self.dense = Dense(array, rule, mode, norm_every)
         self.norm = ChannelNorm(channels, statistics)
         self.size = height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1
@@ -133,7 +141,7 @@ class Convolution:
         return out.reshape(-1, self.array.shape[0])
 
     def _activated(self, currents: Floats, images: int) -> Floats:
-        return activate(currents.reshape(images, *self.size, -1), self.power, self.pool)
+        return activate(currents.reshape(images, *self.size, -1), self.power, self.pool, self.activation)
 
     def _images(self, images: Floats) -> Floats:
         if images.ndim != 4 or images.shape[1:] != self.image_shape:

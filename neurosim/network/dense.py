@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import CapabilityError, CheckpointError
-from neurosim.core.protocols import Array, Floats, IdealArithmetic, Precision, Rule, State, UpdateMode
+from neurosim.core.protocols import (
+    Array,
+    Floats,
+    IdealArithmetic,
+    LebesgueRule,
+    Precision,
+    Rule,
+    State,
+    UpdateMode,
+)
 
 
 class Dense:
@@ -50,12 +59,19 @@ class Dense:
                 self.norm_errors.append(abs(self.state["tracking_error"]).mean())
         x = self._inputs(x)
         u = self.array.forward(x)
-        change = self.rule(x, u, self.state)
-        if change.rate is not None:
-            cast(IdealArithmetic, self.array).update_normalised(change)
+        if self.rule.ideal_only:
+            ideal = cast(IdealArithmetic, self.array)
+            ideal.apply(self.rule(x, self._currents(ideal, x, u), self.state))
         else:
+            change = self.rule(x, u, self.state)
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1
+        return u
+
+    def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
+        """What a rule of ideal arithmetic alone sees: what was read, unless it asks for other powers of weights."""
+        if isinstance(self.rule, LebesgueRule) and self.rule.lebesgue_p != 2:
+            return ideal.forward_lebesgue(x, self.rule.lebesgue_p)
         return u
 
     def _inputs(self, x: Floats) -> Floats:

@@ -1,18 +1,28 @@
-"""Images between layers: normalisation of channels, and pooling."""
+"""Images between layers: normalisation of channels, activation and pooling."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats, State
-from neurosim.kernels.images import channel_sums, normalise, pool_max, pool_mean, subtract_mean
+from neurosim.kernels.images import (
+    channel_sums,
+    normalise,
+    pool_max,
+    pool_mean,
+    rectify,
+    saturate,
+    soften,
+    subtract_mean,
+)
 from neurosim.kernels.jit import share
 
 Statistics = Literal["batch", "running", "first"]
+Activation = Literal["triangle", "repu", "relu", "tanh", "softmax"]
 EPSILON = 1e-5
 MOMENTUM = 0.1
 
@@ -118,18 +128,45 @@ def _normalised(images: Floats, mean: NDArray[np.float64], variance: NDArray[np.
     return out
 
 
-def activate(currents: Floats, power: float, pool: Pool) -> Floats:
-    """Triangle, power and pooling of currents (n, height, width, cols); overwrites them.
+def activate(currents: Floats, power: float, pool: Pool, activation: Activation = "triangle") -> Floats:
+    """Activation and pooling of currents (n, height, width, cols); overwrites them.
 
-    ``relu(u - mean over columns)**power`` (Coates et al. 2011; arXiv 2209.11883). The largest of powers is the power of
-    the largest, so that max pooling comes before the power.
+    Parameters
+    ----------
+    currents : (n, height, width, cols) array
+    power : float
+        Exponent p of Triangle and RePU, gain of softmax; ReLU and tanh have none.
+    pool : Pool
+    activation : {"triangle", "repu", "relu", "tanh", "softmax"}
+        ``relu(u - mean over columns)**p`` (Coates et al. 2011; arXiv 2209.11883), ``relu(u)**p``, ``relu(u)``,
+        ``tanh(u)``, or the softmax over columns of ``p u``.
+
+    Returns
+    -------
+    images : (n, height, width, cols) array
+        The largest of powers is the power of the largest, so that max pooling comes before the power.
+
+    Raises
+    ------
+    ConfigError
+        If `activation` is unknown.
     """
+    if activation not in get_args(Activation):
+        raise ConfigError(f"activation = '{activation}': must be one of {', '.join(get_args(Activation))}")
     n, height, width, cols = currents.shape
     out = np.empty((n, pool.size(height), pool.size(width), cols), currents.dtype)
-    exponent = currents.dtype.type(power)
+    exponent = currents.dtype.type(power if activation in ("triangle", "repu") else 1)
 
     def one(k: int) -> None:
-        subtract_mean(currents[k].reshape(-1, cols))
+        rows = currents[k].reshape(-1, cols)
+        if activation == "triangle":
+            subtract_mean(rows)
+        elif activation == "softmax":
+            soften(rows, currents.dtype.type(power))
+        elif activation == "tanh":
+            saturate(rows)
+        else:
+            rectify(rows)
         if pool.kind == "mean":
             pool_mean(currents[k], pool.kernel, pool.stride, pool.pad, exponent, out[k])
             return
@@ -137,7 +174,7 @@ def activate(currents: Floats, power: float, pool: Pool) -> Floats:
             pool_max(currents[k], pool.kernel, pool.stride, pool.pad, out[k])
         else:
             out[k] = currents[k]
-        if power != 1:
+        if exponent != 1:
             np.power(out[k], exponent, out=out[k])
 
     share(one, range(n))

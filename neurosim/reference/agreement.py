@@ -32,6 +32,12 @@ DIFFERING_SHARE = 1e-5
 SHAPE = (196, 128)
 BATCH = 16
 
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {}, {"rate_power": 0.5}, {"rate_updates": 3}, {"anti_hebbian": True}, {"adaptive_gain": True}, {"bias": True},
+    {"centres": True},
+)  # fmt: skip
+"""Settings with which every rule that has them is compared."""
+
 Results = dict[str, NDArray[Any]]
 
 
@@ -204,7 +210,16 @@ def difference(
     return Line(operation, on, precision, noise, absolute, relative, share, bound, share <= DIFFERING_SHARE)
 
 
-def compare_rule(rule: Rule, precision: Precision, seed: int = 0) -> Line:
+def variants(kind: Any) -> dict[str, Rule]:
+    """Return a rule as it comes and with each of `VARIANTS` that it has, by names for the table."""
+    found: dict[str, Rule] = {}
+    for settings in VARIANTS:
+        if settings.keys() <= kind.model_fields.keys():
+            found[", ".join([kind.name, *settings])] = kind.parse(settings, f"rule {kind.name}")
+    return found
+
+
+def compare_rule(rule: Rule, precision: Precision, seed: int = 0, name: str | None = None) -> Line:
     """Give a rule and its twin the same inputs, currents and norms, twice: updates and state must agree."""
     rows, cols = SHAPE
     rng = generator(seed, "agreement rule")
@@ -224,7 +239,7 @@ def compare_rule(rule: Rule, precision: Precision, seed: int = 0) -> Line:
                 for name, values in parts.items()
                 if values is not None
             }
-    return difference("rule", rule.name, precision, False, *found)
+    return difference("rule", name or rule.name, precision, False, *found)
 
 
 def _given(values: Floats, layer: Any) -> Any:

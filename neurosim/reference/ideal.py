@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.core.checks import matrix, vector
-from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.read import matmul, product_of_updates
 
@@ -52,19 +52,32 @@ class IdealArray:
         self._weights += self._change(pre, post, decay)
         return 0
 
-    def update_normalised(self, change: LocalUpdate) -> None:
-        """Apply a change whose part before the rate is divided by its largest magnitude over the layer."""
+    def forward_lebesgue(self, x: ArrayLike, p: float) -> Floats:
+        """Return ``x @ (sign(w) |w|**(p - 1))`` (batch, cols), which no array of devices reads."""
+        x = matrix("x", x, None, self.shape[0], self.precision)
+        return matmul(x, np.sign(self._weights) * np.abs(self._weights) ** (p - 1))
+
+    def apply(self, change: LocalUpdate) -> None:
+        """Apply a change of a rule that needs more than a wire carries.
+
+        Its decay may be a matrix (cols, cols), ``w += pre' post - w decay``. If it has a rate, the part before the
+        rate is divided by its largest magnitude over the layer.
+        """
         wanted = self._change(change.pre, change.post, change.decay)
-        if change.rate is None:
-            raise InputError("rate: a change is normalised before its rate, which is missing")
-        wanted /= np.abs(wanted / change.rate).max() + 1e-30
+        if change.rate is not None:
+            wanted /= np.abs(wanted / change.rate).max() + 1e-30
         self._weights += wanted
 
     def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> Floats:
         pre = matrix("pre", pre, None, self.shape[0], self.precision)
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
         change = product_of_updates(pre, post)
-        if decay is not None:
+        if decay is None:
+            return change
+        if np.ndim(decay) == 2:
+            between = matrix("decay", decay, self.shape[1], self.shape[1], self.precision)
+            change -= matmul(self._weights, between)
+        else:
             change -= vector("decay", decay, self.shape[1], self.precision) * self._weights
         return change
 

@@ -52,7 +52,7 @@ def check(experiment: Experiment) -> None:
     if rule.ideal_only and arms:
         raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
     for arm in arms:
-        build_layer(experiment.changed(neurons=2), arm, 4, 0)
+        build_layer(experiment, arm, 4, 0)
     for name in experiment.parameters:
         if arms and not any(name in arm.parameters for arm in arms):
             load(arms[0].device).with_parameters(**{name: None})

@@ -24,7 +24,6 @@ from neurosim.network.images import Pool
 from neurosim.network.readout import LinearReadout
 from neurosim.network.stack import Stack
 from neurosim.reference.ideal import IdealArray
-from neurosim.rules import SoftHebb, SoftHebbPaper
 from neurosim.study.build import on_devices
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer, of_layer
 from neurosim.study.statistics import bootstrap, wilson
@@ -41,8 +40,6 @@ from neurosim.study.store import (
 )
 
 Report = Callable[[str], None]
-HARD = 1e6
-"""Inverse temperature at which the winner takes all."""
 NORM_BATCHES = 500
 """Mini-batches that calibrate the normalisation of random weights."""
 CHUNK = 250
@@ -85,19 +82,13 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int,
         else:
             array = device_array(arm, number, layer, rows, (rows, layer.neurons), seed)
         array.program(start_weights(layer, radius, rows, number, seed))
-        paper = arm.rule == "softhebb-paper"
-        kind: type[SoftHebb] = SoftHebbPaper if paper else SoftHebb
-        rule: Any = kind(
-            inverse_temperature=HARD if arm.hard else layer.inverse_temperature,
-            learning_rate=arm.learning_rate[number] if arm.learning_rate else layer.learning_rate,
-            rate_power=layer.rate_power,
-            anti_hebbian=arm.anti_hebbian and not arm.hard,
-        )
+        rule = arm.build_rule(layer, number)
         stack.append(
             Convolution(
                 array, rule, shape, kernel=layer.kernel, pad=layer.pad, power=layer.power,
                 pool=Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad), mode=arm.mode,
-                norm_every=arm.norm_every or (1 if paper else 100), statistics=arm.statistics,
+                norm_every=arm.norm_every or (1 if rule.ideal_only else 100), statistics=arm.statistics,
+                activation=arm.activation or layer.activation,
             )
         )  # fmt: skip
         shape = stack[-1].out_shape

@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from neurosim.core import registry
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
-from neurosim.core.protocols import UpdateMode
-from neurosim.network.images import Statistics
+from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.network.images import Activation, Statistics
+
+HARD = 1e6
+"""Inverse temperature at which the winner takes all."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -22,7 +26,7 @@ def of_layer(values: float | tuple[float, ...], number: int) -> float:
 
 
 class Layer(Frozen):
-    """One block: normalisation, padding, convolution, Triangle to a power, pooling."""
+    """One block: normalisation, padding, convolution, activation, pooling."""
 
     neurons: int = Field(ge=2)
     kernel: int = Field(ge=1)
@@ -33,6 +37,8 @@ class Layer(Frozen):
     start_radius: float = Field(25.0, gt=0)
     """Norm of the start weights, which are normal."""
     power: float = Field(1.0, gt=0)
+    activation: Activation = "triangle"
+    """With `power` as its exponent, or as the gain of a softmax."""
     pool: Literal["max", "mean", "none"] = "none"
     pool_kernel: int = Field(1, ge=1)
     pool_stride: int = Field(1, ge=1)
@@ -108,13 +114,18 @@ class DeepArm(Frozen):
     name: str = Field(pattern=r"^[^/\\]+$")
     learns: bool = True
     """False: random weights, with the normalisation calibrated."""
-    rule: Literal["softhebb-paper", "softhebb"] = "softhebb-paper"
-    """The change divided by its largest magnitude over the layer, or a fixed gain, which devices need."""
+    rule: str = "softhebb-paper"
+    """A registered rule; "softhebb-paper" divides the change by its largest magnitude over the layer, "softhebb" has a
+    fixed gain, which devices need."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the rule; learning_rate, rate_power and inverse_temperature are the layer's unless given."""
     hard: bool = False
     """The winner takes all, without the anti-Hebbian sign."""
     anti_hebbian: bool = True
     learning_rate: tuple[float, ...] | None = None
     """Of each layer, instead of the preset's."""
+    activation: Activation | None = None
+    """Of every layer, instead of the preset's."""
     start_radius: Positive | tuple[Positive, ...] | None = None
     """Norm of the start weights, of all layers or of each; None: the preset's."""
     norm_every: int | None = Field(None, ge=1)
@@ -141,11 +152,38 @@ class DeepArm(Frozen):
 
     @model_validator(mode="after")
     def _devices_take_a_fixed_gain(self) -> Self:
-        if self.device is not None and self.rule == "softhebb-paper":
+        if self.device is not None and registry.find("rule", self.rule).ideal_only:
             raise ValueError(
-                "rule 'softhebb-paper' exists in ideal arithmetic only: take 'softhebb' on devices"
+                f"rule '{self.rule}' exists in ideal arithmetic only: take 'softhebb' on devices, or another that can"
             )
         return self
+
+    def build_rule(self, layer: Layer, number: int) -> Rule:
+        """Return the rule of a layer, the first of them number 0.
+
+        Raises
+        ------
+        UnknownNameError
+            If no rule has that name.
+        ConfigError
+            If the rule has no such setting, one is given twice, or a value is out of range.
+        """
+        kind = registry.find("rule", self.rule)
+        if self.hard and "inverse_temperature" not in kind.model_fields:
+            raise ConfigError(
+                f"hard = true: rule '{self.rule}' has no temperature; leave it out, or take 'hard-wta'"
+            )
+        if self.learning_rate and "learning_rate" in self.settings:
+            raise ConfigError("learning_rate is given twice: for each layer, and in settings; leave one out")
+        given = {
+            "inverse_temperature": HARD if self.hard else layer.inverse_temperature,
+            "learning_rate": self.learning_rate[number] if self.learning_rate else layer.learning_rate,
+            "rate_power": layer.rate_power,
+            "anti_hebbian": self.anti_hebbian and not self.hard,
+        }
+        fitting = {name: value for name, value in given.items() if name in kind.model_fields}
+        rule: Rule = kind.parse({**fitting, **self.settings}, f"arm {self.name}, settings of {self.rule}")
+        return rule
 
 
 class DeepExperiment(Frozen):
@@ -186,6 +224,8 @@ class DeepExperiment(Frozen):
                 given = getattr(arm, field)
                 if isinstance(given, tuple) and len(given) != most:
                     raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
+            for number, layer in enumerate(self.layers):
+                arm.build_rule(layer, number).state(1, layer.neurons)
         if any(not 1 <= depth <= most for depth in self.heads or ()):
             raise ValueError(f"heads = {self.heads}: depths go from 1 to {most}")
         return self

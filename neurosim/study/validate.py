@@ -18,7 +18,7 @@ from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
 from neurosim.devices.card import cards, load
 from neurosim.kernels.jit import set_threads
-from neurosim.reference.agreement import BOUNDS, compare_operations, compare_rule, divergence
+from neurosim.reference.agreement import BOUNDS, compare_operations, compare_rule, divergence, variants
 from neurosim.reference.twin.crossbar import on_device
 from neurosim.study.compare import check, load_data
 from neurosim.study.evaluate import PAIRED
@@ -131,8 +131,8 @@ def validate(
                 operations += [line._asdict() for line in lines]
     for name in registry.names("rule"):
         told(f"rule, {name}")
-        rule = registry.find("rule", name)()
-        rules += [compare_rule(rule, precision, seed)._asdict() for precision in precisions]
+        for variant, rule in variants(registry.find("rule", name)).items():
+            rules += [compare_rule(rule, precision, seed, variant)._asdict() for precision in precisions]
     growth = list(_growth(experiment, torch_device, told))
     training = judged(list(_trainings(experiment, precisions, torch_device, out, workers, told)))
     return {

@@ -51,19 +51,26 @@ class TorchIdeal:
 
     def _change(self, pre: Any, post: Any, decay: Any) -> Tensor:
         change = self._tensor(pre).T @ self._tensor(post)
-        return change if decay is None else change - self._tensor(decay) * self._weights
+        if decay is None:
+            return change
+        share = self._tensor(decay)
+        return change - (self._weights @ share if share.ndim == 2 else share * self._weights)
 
     def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> int:
         """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
         self._weights = self._weights + self._change(pre, post, decay)
         return 0
 
-    def update_normalised(self, change: LocalUpdate) -> None:
-        """Apply a change whose part before the rate is divided by its largest magnitude over the layer."""
+    def forward_lebesgue(self, x: Any, p: float) -> Tensor:
+        """Return ``x @ (sign(w) |w|**(p - 1))`` (batch, cols)."""
+        return self._tensor(x) @ (torch.sign(self._weights) * torch.abs(self._weights) ** (p - 1))
+
+    def apply(self, change: LocalUpdate) -> None:
+        """Apply a change of a rule that needs more than a wire carries: a decay between columns, a rate."""
         wanted = self._change(change.pre, change.post, change.decay)
-        if change.rate is None:
-            raise InputError("rate: a change is normalised before its rate, which is missing")
-        self._weights = self._weights + wanted / ((wanted / self._tensor(change.rate)).abs().max() + 1e-30)
+        if change.rate is not None:
+            wanted = wanted / ((wanted / self._tensor(change.rate)).abs().max() + 1e-30)
+        self._weights = self._weights + wanted
 
     def column_norms(self) -> Tensor:
         """Return the exact norm of each column."""

@@ -2,74 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from neurosim.core.protocols import LocalUpdate, Precision
-from neurosim.rules.softhebb import LARGEST_NORM_SQUARED
+from neurosim.core.protocols import LocalUpdate
+from neurosim.reference.twin.local import LocalTwin, TensorState, squared_sums, update
+from neurosim.rules.norms import LARGEST_NORM_SQUARED
+from neurosim.rules.softhebb import PEAK, SMALLEST_PRIOR
 
-TensorState = dict[str, Tensor]
 
-
-class SoftHebbTwin:
+class SoftHebbTwin(LocalTwin):
     """SoftHebb on tensors (batch, cols) or (instances, batch, cols); state (cols,) or (instances, cols)."""
 
-    def __init__(self, rule: Any, precision: Precision, on: torch.device, instances: int | None):
-        self.name: str = rule.name
-        self.ideal_only: bool = rule.ideal_only
-        self.options = rule
-        self.kind: dict[str, Any] = {"dtype": getattr(torch, precision), "device": on}
-        self.instances = () if instances is None else (instances,)
-
     def state(self, rows: int, cols: int) -> TensorState:
-        """Squared norms, and the relative error of the tracked norms found at the last measurement."""
-        shape = (*self.instances, cols)
-        return {
-            "norm_squared": torch.ones(shape, **self.kind),
-            "tracking_error": torch.zeros(shape, **self.kind),
-        }
+        """Return that of the rate, and the priors in multiples of one among all neurons."""
+        found = super().state(rows, cols)
+        if self.options.bias:
+            found["prior"] = torch.ones((*self.instances, cols), **self.kind)
+        return found
 
-    def observe_norms(self, norms: Tensor, state: TensorState) -> None:
-        """Replace the tracked norms by measured ones, and note how far off they were."""
-        tracked = torch.sqrt(state["norm_squared"])
-        state["tracking_error"] = tracked / torch.clamp(norms, min=1e-6) - 1
-        state["norm_squared"] = torch.square(norms)
-
-    def _response(self, u: Tensor) -> Tensor:
+    def _answers(self, u: Tensor, state: TensorState) -> tuple[Tensor, Tensor]:
+        """Softmax of the currents, and the same with the anti-Hebbian sign if the rule has it."""
+        if self.options.bias:
+            u = u + torch.log(state["prior"]).unsqueeze(-2) / self.options.inverse_temperature
         z = torch.exp((u - u.amax(dim=-1, keepdim=True)) * self.options.inverse_temperature)
         y = z / z.sum(dim=-1, keepdim=True)
-        if self.options.anti_hebbian:
-            won = torch.nn.functional.one_hot(u.argmax(dim=-1), u.shape[-1]).bool()
-            y = torch.where(won, y, -y)
-        return y
+        if not self.options.anti_hebbian:
+            return y, y
+        won = torch.nn.functional.one_hot(u.argmax(dim=-1), u.shape[-1]).bool()
+        return y, torch.where(won, y, -y)
 
-    def _rate(self, state: TensorState) -> Tensor:
-        distance = torch.abs(torch.sqrt(state["norm_squared"]) - 1) + 1e-10
-        rate: Tensor = self.options.learning_rate * distance**self.options.rate_power
-        return rate.unsqueeze(-2)
+    def _learn_bias(self, y: Tensor, rate: Tensor, state: TensorState) -> None:
+        """The prior goes to the mean answer by a share, the rate."""
+        if self.options.bias:
+            prior = state["prior"]
+            share = torch.clamp(rate.squeeze(-2) * self.options.bias_rate, max=1)
+            prior = prior + share * (y.mean(dim=-2) * y.shape[-1] - prior)
+            state["prior"] = torch.clamp(prior, min=SMALLEST_PRIOR)
 
     def __call__(self, x: Tensor, u: Tensor, state: TensorState) -> LocalUpdate:
         """Return the update for inputs (..., batch, rows) and column currents (..., batch, cols)."""
-        post: Any = self._response(u) * (self._rate(state) / x.shape[-2])
-        decay: Any = (post * u).sum(dim=-2)
-        overlap = x @ x.transpose(-1, -2)
-        hebbian = (post * (overlap @ post)).sum(dim=-2)
+        rate = self._rate(state)
+        self._count(state)
+        y, signed = self._answers(u, state)
+        self._learn_bias(y, rate, state)
+        if not self.options.adaptive_gain:
+            rate = rate / x.shape[-2]
+        post = signed * rate
+        decay = (post * u).sum(dim=-2)
         r2 = state["norm_squared"]
-        step = hebbian - 2 * decay * decay + decay * decay * r2
-        state["norm_squared"] = torch.clamp(r2 + (2 * decay * (1 - r2) + step), 0, LARGEST_NORM_SQUARED)
-        pre: Any = x
-        return LocalUpdate(pre, post, decay)
+        squared = torch.clamp(squared_sums(x, post) - 2 * decay * decay + decay * decay * r2, min=0)
+        if self.options.adaptive_gain:
+            lengths = torch.sqrt(squared) / rate.squeeze(-2)
+            gain = 1 / (lengths.amax(dim=-1, keepdim=True) * (PEAK / x.shape[-1] ** 0.5) + 1e-30)
+            post, decay, squared = post * gain.unsqueeze(-2), decay * gain, squared * gain * gain
+        state["norm_squared"] = torch.clamp(r2 + (2 * decay * (1 - r2) + squared), 0, LARGEST_NORM_SQUARED)
+        return update(x, post, decay)
 
 
 class SoftHebbPaperTwin(SoftHebbTwin):
     """The paper's preset; ideal arithmetic only."""
 
+    def _learn_bias(self, y: Tensor, rate: Tensor, state: TensorState) -> None:
+        """ln q += rate change / largest change, with change = sum_b y / q - batch."""
+        if self.options.bias:
+            change = y.sum(dim=-2) * y.shape[-1] / state["prior"] - y.shape[-2]
+            change = change / (change.abs().amax(dim=-1, keepdim=True) + 1e-30)
+            state["prior"] = state["prior"] * torch.exp(rate.squeeze(-2) * self.options.bias_rate * change)
+
     def __call__(self, x: Tensor, u: Tensor, state: TensorState) -> LocalUpdate:
         """Return the update together with the rate inside it, for the normalisation."""
         rate = self._rate(state)
-        post: Any = self._response(u) * rate
-        decay: Any = (post * u).sum(dim=-2)
-        pre: Any = x
-        return LocalUpdate(pre, post, decay, rate.squeeze(-2))  # type: ignore[arg-type]
+        self._count(state)
+        y, signed = self._answers(u, state)
+        self._learn_bias(y, rate, state)
+        post = signed * rate
+        return update(x, post, (post * u).sum(dim=-2), rate.squeeze(-2))
