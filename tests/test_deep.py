@@ -16,7 +16,8 @@ from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
 from neurosim.network.readout import LinearReadout, _some, halvings
-from neurosim.study.deep import DeepTraining, build_stack, deep, start_weights
+from neurosim.study.deep import DeepTraining, deep
+from neurosim.study.deep_build import build_stack, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 
 PCM = DeepArm(

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
 
@@ -248,6 +248,14 @@ class DeepExperiment(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def only(self, names: list[str]) -> DeepExperiment:
+        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
+        known = {arm.name: arm for arm in self.arm}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
 
     @classmethod
     def from_toml(cls, path: Path) -> DeepExperiment:

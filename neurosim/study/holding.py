@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.core.seeds import generator
-from neurosim.study.deep import device_array
+from neurosim.study.deep_build import device_array
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, of_layer
 
 SAMPLE = 48, 48
