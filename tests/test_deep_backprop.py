@@ -42,11 +42,10 @@ def training(spec: DeepExperiment, depth: int = 2, arm: DeepArm = ARM) -> EndToE
 
 
 def blocks(channels: int = 3, seed: int = 0) -> list[Block]:
-    """Blocks whose kernels come with their negatives: the mean over columns is zero, so that Triangle is ReLU."""
     rng, found = np.random.default_rng(seed), []
     for neurons, kernel, pad, pool in SHAPES:
-        half = rng.normal(0, 0.3, (kernel * kernel * channels, neurons // 2)).astype(F)
-        found.append(Block(np.hstack([half, -half]), kernel, pad, pool))
+        weights = rng.normal(0, 0.3, (kernel * kernel * channels, neurons)).astype(F)
+        found.append(Block(weights, kernel, pad, pool))
         channels = neurons
     return found
 
@@ -57,7 +56,8 @@ def stack(found: list[Block], shape: tuple[int, int, int]) -> Stack:
         array = IdealArray(block.weights.shape)
         array.program(block.weights)
         rule = SoftHebb(inverse_temperature=1.0, learning_rate=0.1)
-        layers.append(Convolution(array, rule, shape, kernel=block.kernel, pad=block.pad, pool=block.pool))
+        around: dict[str, Any] = {"kernel": block.kernel, "pad": block.pad, "pool": block.pool}
+        layers.append(Convolution(array, rule, shape, activation="relu", **around))
         shape = layers[-1].out_shape
     return Stack(layers)
 
@@ -217,6 +217,7 @@ def test_the_threads_of_torch_are_set_for_the_time_and_their_bits_repeat():
     ("changes", "words"),
     [
         ({"hard": True}, "leave out hard"),
+        ({"activation": "relu"}, "leave out activation"),
         ({"device": "ideal", "rule": "softhebb"}, "leave out rule, device"),
         ({"backpropagation": {"epochs": 0}}, "epochs"),
         ({"backpropagation": {"epoch": 3}}, "epoch"),
