@@ -56,7 +56,12 @@ def depth_curves(results: dict[str, Any]) -> Figure:
             for edge, sign in zip(ends, (-1, 1), strict=True)
         ]
         shifted = [depth + 0.02 * (place - (len(arms) - 1) / 2) for depth in x]
-        line: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "ms": 5, "lw": 1.5, "color": colour[arm]}
+        line: dict[str, Any] = {
+            "marker": MARKERS[place % len(MARKERS)],
+            "ms": 5,
+            "lw": 1.5,
+            "color": colour[arm],
+        }
         axes.errorbar(shifted, means, yerr=off, capsize=3, elinewidth=1, label=label(arm, 44), **line)
     axes.set(xlabel="Layers below the linear head", ylabel="Accuracy (%)")
     axes.set_title(label(title(results), 130), fontsize=8.5)
