@@ -12,7 +12,7 @@ from torch.nn import functional
 from benchmarks.timing import Figure, figure
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
-from neurosim.study.deep import build_stack
+from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
 
 BATCH, STEPS = 10, 16

@@ -124,3 +124,25 @@ def test_updates_move_weights_the_way_that_is_asked(name, mode):
     assert moved[1] < -0.01
     assert moved[2] == 0
     assert returned == array.ledger.pulses > 0
+
+
+def test_the_gain_of_a_column_takes_its_decay_without_a_pulse():
+    """w <- (1 - D) w + S, growth included, to rounding; a decay beyond a half waits for the next update."""
+    weights = np.random.default_rng(0).normal(0, 0.2, (6, 4)).astype(np.float32)
+    array = made(IDEAL, 6, 4, weights, write=WritePath(decay_mode="gain"))
+    before, reads = array.weights(), array.ledger.rows_read_back
+    decay = np.array([0.1, -0.2, 0.0, 0.8], np.float32)
+    nothing = np.zeros((1, 6), np.float32), np.zeros((1, 4), np.float32)
+    assert array.update(*nothing, decay) == 0
+    np.testing.assert_allclose(array.weights(), before * (1 - np.minimum(decay, 0.5)), rtol=1e-5)
+    array.update(*nothing, np.zeros(4, np.float32))
+    np.testing.assert_allclose(array.weights()[:, 3], before[:, 3] * 0.5 * 0.7, rtol=1e-5)
+    assert array.ledger.rows_read_back == reads
+    np.testing.assert_allclose(array.column_norms(), np.linalg.norm(array.weights(), axis=0), rtol=1e-3)
+    change = np.full((1, 6), 0.05, np.float32), np.ones((1, 4), np.float32)
+    middle = array.weights()
+    array.update(*change, np.full(4, 0.1, np.float32))
+    np.testing.assert_allclose(array.weights() - 0.9 * middle, 0.05, atol=3 * array.weight_per_pulse)
+    other = made(IDEAL, 6, 4, weights, write=WritePath(decay_mode="gain"))
+    other.restore(array.snapshot())
+    np.testing.assert_array_equal(other.weights(), array.weights())

@@ -229,8 +229,16 @@ def test_unknown_name_gives_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'fashion-mnist'"):
         data.load("fashion_mnist")
     with pytest.raises(UnknownNameError, match="known: cifar10, digits, fashion-mnist, mnist"):
-        data.download("imagenet")
-    assert set(data.names()) == {"digits", "mnist", "fashion-mnist", "cifar10"}
+        data.download("imagewoof")
+    assert set(data.names()) == {
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "stl10",
+        "imagenette",
+        "imagenet",
+    }
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])

@@ -79,6 +79,6 @@ def test_download_refuses_what_it_cannot_do(host, tmp_path):
 
 
 def test_every_remote_has_a_sha256():
-    for name in data.names():
-        for remote in fetch.REMOTES[name]:
+    for remotes in fetch.REMOTES.values():
+        for remote in remotes:
             assert len(bytes.fromhex(remote.sha256)) == 32

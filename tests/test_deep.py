@@ -16,7 +16,8 @@ from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
 from neurosim.network.readout import LinearReadout, _some, halvings
-from neurosim.study.deep import DeepTraining, deep, start_weights
+from neurosim.study.deep import DeepTraining, deep
+from neurosim.study.deep_build import build_stack, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 
 PCM = DeepArm(
@@ -48,6 +49,26 @@ def test_the_preset_is_that_of_table_4():
     assert [layer.inverse_temperature for layer in layers] == [1.0, 0.65, 0.25]
     assert [layer.power for layer in layers] == [0.7, 1.4, 1.0]
     assert [layer.neurons for layer in DeepExperiment(width=1).layers] == [96, 96, 96]
+
+
+def test_imagenette_takes_another_preset_for_each_depth():
+    """facts/softhebb.md section 2: those of CIFAR up to three layers, of STL for four, of ImageNet for five."""
+    nets = [DeepExperiment(preset="imagenette", depth=depth).layers for depth in (1, 2, 3, 4, 5)]
+    presets = ("cifar", "cifar", "cifar", "stl", "imagenet")
+    for depth, (found, preset) in enumerate(zip(nets, presets, strict=True), 1):
+        assert found == DeepExperiment(preset=preset, depth=depth).layers
+    assert DeepExperiment(preset="imagenette").layers == nets[-1]
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "left"),
+    [("cifar", 8, 1), ("cifar", 28, 3), ("cifar", 32, 4), ("cifar", 96, 12), ("stl", 96, 6), ("stl", 32, 2),
+     ("imagenette", 160, 5), ("imagenet", 64, 2)],
+)  # fmt: skip
+def test_any_preset_takes_images_of_any_size(preset: str, size: int, left: int):
+    spec = DeepExperiment(preset=preset, width=0.25, arm=(DeepArm(name="random", learns=False),))
+    stack = build_stack(spec, spec.arm[0], (size, size, 1), 0)
+    assert stack.layers[-1].out_shape == (left, left, spec.layers[-1].neurons)
 
 
 def test_start_weights_have_the_norm_asked_for():
@@ -184,6 +205,8 @@ def test_what_is_left_at_its_default_is_no_part_of_the_identity():
         ({"arm": [{"name": "a", "rule": "sanger", "device": "ideal"}]}, "take 'softhebb'"),
         ({"arm": [{"name": "a", "activation": "sigmoid"}]}, "activation"),
         ({"preset": "cifar11"}, "must be one of"),
+        ({"depth": 4}, "'cifar' has 3 layers"),
+        ({"preset": "imagenette", "depth": 6}, "has 5 layers"),
         ({"arm": [{"name": "a"}, {"name": "a"}]}, "two arms"),
         ({"arm": [{"name": "a", "learning_rate": [0.1]}]}, "need 3"),
         ({"heads": [4]}, "from 1 to 3"),

@@ -52,10 +52,10 @@ def rounded(change: np.ndarray, row: int, drive: int, event: int, stream: Any) -
     return shared(np.sign(change).astype(int) * a, np.sign(change).astype(int) * b, drive)
 
 
-def whole(change: np.ndarray, accumulator: np.ndarray, drive: int) -> np.ndarray:
+def whole(change: np.ndarray, accumulator: np.ndarray, drive: int, flush: int = 1) -> np.ndarray:
     """Oracle of the digital accumulator of one row."""
     total = accumulator + change
-    n = np.trunc(total).astype(int)
+    n = np.where(np.abs(total) >= flush, np.trunc(total), 0).astype(int)
     accumulator[:] = total - n
     return shared(n, n, drive)
 
@@ -89,8 +89,9 @@ def test_stochastic_rounding_has_the_change_as_its_mean():
             helpers.check_uncorrelated(drawn[:, 0, 0], drawn[:, 1, 0])
 
 
+@pytest.mark.parametrize("flush", [1, 3])
 @pytest.mark.parametrize("drive", DRIVES[:3])
-def test_the_accumulator_loses_nothing(drive):
+def test_the_accumulator_loses_nothing(drive, flush):
     """Pulses given so far and the remainder add up to the changes so far (Nandakumar 2020)."""
     rng = np.random.default_rng(1)
     accumulator, given, summed = np.zeros((ROWS, COLS), F), np.zeros(COLS), np.zeros(COLS)
@@ -98,10 +99,10 @@ def test_the_accumulator_loses_nothing(drive):
     counts = np.empty((2, COLS), np.int32)
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
-        accumulator_counts(2, change, counts, accumulator, NO_LIMIT, drive)
-        np.testing.assert_array_equal(counts, whole(change, twin, drive))
+        accumulator_counts(2, change, counts, accumulator, F(flush), NO_LIMIT, drive)
+        np.testing.assert_array_equal(counts, whole(change, twin, drive, flush))
         np.testing.assert_array_equal(accumulator[2], twin)
-        assert (np.abs(accumulator) < 1).all()
+        assert (np.abs(accumulator) < flush).all()
         given += counts[0] - counts[1] if drive == ONE_SIDED else counts[0]
         summed += change
         np.testing.assert_allclose(given + accumulator[2], summed, atol=2e-5)
@@ -193,7 +194,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change[1] = 0
         wanted = change.copy()
         sums = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, NO_LIMIT, lsb, most, drive, accumulator, one.grid, one.grid,
+            first, change, shares, due, decay == "exact", per_uS, F(1), NO_LIMIT, lsb, most, drive, accumulator, one.grid, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -229,7 +230,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     before = one.grid.difference.astype(np.float64)
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
-        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), NO_LIMIT, F(0), F(100), PUSH_PULL,
+        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), F(1), NO_LIMIT, F(0), F(100), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -240,7 +241,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
     one = bench(HFO2)
     twin = one.twin()
     sums = sweep_rows(
-        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), NO_LIMIT, F(0), F(80), PUSH_PULL,
+        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), F(1), NO_LIMIT, F(0), F(80), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip

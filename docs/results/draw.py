@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosim.report.budget import budget_bars
+from neurosim.report.deep import deep_markdown, depth_curves
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
 from neurosim.report.rewired import rewired_curves
@@ -228,6 +229,12 @@ def draw_coverage(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
+def draw_deep(name: str, values: dict[str, Any]) -> None:
+    """Figure and tables of one study of deep networks."""
+    (FOLDER / f"{name}-depth.svg").write_bytes(to_svg(depth_curves(values)))
+    (FOLDER / f"{name}.md").write_text(deep_markdown(name, values), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -240,6 +247,8 @@ def main() -> None:
             draw_budget(file.stem, values)
         elif "ideal" in values:
             draw_aged(file.stem, values)
+        elif "heads" in values.get("config", {}):
+            draw_deep(file.stem, values)
         elif "summary" in values:
             draw_results(file.stem, values)
         elif "machines" in values:

@@ -172,12 +172,16 @@ class WritePath(Frozen):
     """One physical array of rows x 2 cols, the two currents subtracted before one ADC; or an array of plus and one
     of minus devices, each with an ADC, subtracted after."""
     decay_mode: DecayMode = "readback"
-    """How a column's weights shrink: a counted noisy read, depression pulses, or an oracle."""
+    """How a column's weights shrink: a counted noisy read; the digital gain of the column, which is part of every
+    weight it stores and costs no pulse; depression pulses; or an oracle."""
     decay_threshold: float = Field(0.05, gt=0, le=1)
     """A neuron gathers its decay until it is this share of its weights; then the column is read back."""
     pulse_limit: int | None = Field(None, ge=1)
     """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
     stays in the accumulator, `accumulate` drops it."""
+    flush_pulses: int = Field(1, ge=1)
+    """Nominal pulses that an accumulator of `mixed` gathers before it gives them, all at once: changes that cancel
+    each other within so many never reach the device."""
     refresh: Refresh | None = Refresh()
     """How saturated pairs of a SET-only device are brought down again; None never does."""
     programming: Programming = Programming()

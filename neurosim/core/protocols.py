@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 Precision = Literal["float32", "float64"]
 State = dict[str, NDArray[Any]]
 UpdateMode = Literal["accumulate", "mixed", "online"]
-DecayMode = Literal["readback", "device", "exact"]
+DecayMode = Literal["readback", "gain", "device", "exact"]
 Polarity = Literal["bipolar", "set_only"]
 Mapping = Literal["pair", "reference", "offset"]
 

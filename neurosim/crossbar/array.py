@@ -300,6 +300,11 @@ class Crossbar:
             difference = connected[:, 0::2] - connected[:, 1::2]
         return np.ascontiguousarray(self._gather(difference / scale))
 
+    @property
+    def weight_per_pulse(self) -> float:
+        """Nominal change of a weight by one pulse to each device that an update pulses: what updates are counted in."""
+        return float(1 / (self._writer.pulses_per_uS * np.mean(self._cells.uS_per_weight)))
+
     def rewind(self, ledger: Ledger) -> None:
         """Set the ledger back to earlier totals: what was done since then was looking, not learning."""
         self.ledger.__dict__.update(ledger.__dict__)

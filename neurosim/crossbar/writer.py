@@ -36,6 +36,9 @@ Columns = NDArray[np.int64]
 NO_LIMIT = 1 << 30
 """Pulses of one update where nothing limits them."""
 
+MOST_AT_ONCE = np.float32(0.5)
+"""Largest share of its weights that the gain of a column takes in one update; the rest waits."""
+
 _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
 
@@ -114,6 +117,8 @@ class Writer:
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay
+            if self.config.decay_mode == "gain":
+                self._lower_gains()
         due = _NO_COLUMNS if decay is None else self._due_columns()
         self.drive = self.drive._replace(
             up=np.int32(event % self.config.potentiate_every == 0),
@@ -137,9 +142,16 @@ class Writer:
         self.cells.changes += 1
         return self.ledger.pulses - before
 
+    def _lower_gains(self) -> None:
+        """Shrink the columns' weights by the gain behind their converters; an accumulator shrinks with them."""
+        taken = np.minimum(self.pending_decay, MOST_AT_ONCE)
+        self.cells.uS_per_weight /= 1 - taken
+        self.pending_decay -= taken
+        self.ledger.write_periphery_J += np.count_nonzero(taken) * self.periphery.mac_pJ * 1e-12
+
     def _due_columns(self) -> Columns:
         """The columns whose decay is applied in this sweep; a read of them is counted."""
-        if self.config.decay_mode == "device":
+        if self.config.decay_mode in ("device", "gain"):
             return _NO_COLUMNS
         if self.config.decay_mode == "exact":
             return np.flatnonzero(self.pending_decay)
@@ -180,9 +192,10 @@ class Writer:
                 np.matmul(pre[:, first:last].T, post, out=change)
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
-                first, change, self.pending_decay, due, exact, real(self.pulses_per_uS), real(self.most),
-                real(step), real(cell_range), self.drive, accumulator, seen, grid, cells.state, cells.params,
-                cells.now_s, event, self.sweep_keys, *self._kernels(),
+                first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
+                real(self.config.flush_pulses), real(self.most), real(step), real(cell_range), self.drive,
+                accumulator, seen, grid, cells.state, cells.params, cells.now_s, event, self.sweep_keys,
+                *self._kernels(),
             )  # fmt: skip
             return sums
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from neurosim.data import cifar, digits, idx
+from neurosim.data import cifar, digits, folders_of_images, idx, stl
 from neurosim.data.archive import read_npz
-from neurosim.data.dataset import Labelled, Shape, labelled
-from neurosim.data.locate import places
+from neurosim.data.dataset import Labelled, Parts, Shape, labelled
+from neurosim.data.locate import SUBFOLDERS, places
 
 CLASSES = 10
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -26,12 +26,12 @@ class Form:
     note : str
         What the images then are.
     read : callable
-        Returns training and test set from a folder, or None if the folder does not hold this form.
+        Returns training and test set from a folder, and what else it holds, or None if not this form.
     """
 
     files: str
     note: str
-    read: Callable[[Path], tuple[Labelled, Labelled] | None]
+    read: Callable[[Path], tuple[Labelled, Labelled] | Parts | None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Published:
         Ways to get the files besides NEUROSIM_DATA.
     full_scale : int
         Pixel value that becomes 1.0.
+    classes, unlabelled : int
+        Number of classes, and of images without labels.
     """
 
     title: str
@@ -62,6 +64,8 @@ class Published:
     tiers: tuple[tuple[Form, ...], ...] = ()
     remedies: tuple[str, ...] = ()
     full_scale: int = 255
+    classes: int = CLASSES
+    unlabelled: int = 0
 
 
 def _npz(name: str, note: str, image_shape: Shape, *files: str) -> Form:
@@ -90,6 +94,15 @@ def _mnist_like(name: str, title: str, npz_files: tuple[str, ...], *remedies: st
     return Published(title, shape, 60_000, 10_000, (forms,), remedies)
 
 
+def _folders(name: str, title: str, classes: int, train: int, test: int, origin: str) -> Published:
+    shape = folders_of_images.IMAGE_SHAPE
+    files = f"train/<class>/*.JPEG and val/<class>/*.JPEG in a folder {' or '.join(SUBFOLDERS[name])}"
+    form = Form(
+        files, f"{title} at {shape[0]} pixels", lambda folder: folders_of_images.read_folder(name, folder)
+    )
+    return Published(title, shape, train, test, ((form,),), (origin,), classes=classes)
+
+
 CATALOGUE = {
     "digits": Published("digits of scikit-learn", digits.IMAGE_SHAPE, 1500, digits.TEST, full_scale=16),
     "mnist": _mnist_like("mnist", "MNIST", ("mnist.npz",), "call neurosim.data.download('mnist')"),
@@ -111,5 +124,31 @@ CATALOGUE = {
             (_npz("cifar10", "CIFAR-10 (JPEG q75)", cifar.IMAGE_SHAPE, "cifar10.npz"),),
         ),
         ("call neurosim.data.download('cifar10')",),
+    ),
+    "stl10": Published(
+        "STL-10",
+        stl.IMAGE_SHAPE,
+        5000,
+        8000,
+        ((Form(f"{stl.FOLDER}/ with train_X.bin and its other files", "STL-10", stl.read_folder),),),
+        (stl.REMEDY,),
+        unlabelled=100_000,
+    ),
+    "imagenette": _folders(
+        "imagenette",
+        "Imagenette",
+        10,
+        9469,
+        3925,
+        "unpack the archive imagenette2-160 of fast.ai's Imagenette",
+    ),
+    "imagenet": _folders(
+        "imagenet",
+        "ImageNet",
+        1000,
+        1_281_167,
+        50_000,
+        "ask its maintainers for the ILSVRC 2012 images and unpack each class into a folder of its own, "
+        "the validation images too",
     ),
 }

@@ -1,4 +1,4 @@
-"""An image data set in memory: uint8 images, int64 labels, and a validation split that never changes."""
+"""An image data set: uint8 images, in memory or on disk, int64 labels, and a validation split that never changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError, InputError
+from neurosim.data.on_disk import joined
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -25,12 +26,21 @@ class Labelled(NamedTuple):
     labels: Labels
 
 
+class Parts(NamedTuple):
+    """What the files of a data set hold: training and test set, images without labels, and the number of classes."""
+
+    train: Labelled
+    test: Labelled
+    unlabelled: Images | None = None
+    classes: int = 10
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test images with their labels.
 
     Images stay uint8, one flattened image (height, width, channel order) per row; `inputs` turns a batch
-    into float32 when it is used.  The training images come in a fixed random order, the test images in
+    into float32 when it is used.  Those of large data sets stay on disk until then (`OnDisk`).  The training images come in a fixed random order, the test images in
     the order of their file.
 
     Attributes
@@ -47,6 +57,8 @@ class Dataset:
         Pixel value that becomes 1.0: 255 for images, 16 for digits.
     x_train, x_validation, x_test : uint8 arrays of shape (n, rows)
     y_train, y_validation, y_test : int64 arrays of shape (n,)
+    x_unlabelled : uint8 array of shape (n, rows), optional
+        Images without labels, for rules that need none.
     """
 
     name: str
@@ -60,6 +72,7 @@ class Dataset:
     y_validation: Labels
     x_test: Images
     y_test: Labels
+    x_unlabelled: Images | None = None
 
     @classmethod
     def from_arrays(
@@ -71,8 +84,11 @@ class Dataset:
         full_scale: int,
         train: Labelled,
         test: Labelled,
+        unlabelled: Images | None = None,
     ) -> Dataset:
         """Shuffle the training set by `permutation(name, n)` and hold out its last sixth for validation."""
+        if unlabelled is not None:
+            unlabelled = unlabelled[permutation(f"{name} unlabelled", len(unlabelled))]
         order = permutation(name, len(train.labels))
         kept, held = np.split(order, [len(order) - len(order) // HELD_OUT])
         return cls(
@@ -87,6 +103,7 @@ class Dataset:
             y_validation=train.labels[held],
             x_test=test.images,
             y_test=test.labels,
+            x_unlabelled=unlabelled,
         )
 
     @property
@@ -122,7 +139,7 @@ class Dataset:
         if hold_out:
             return Labelled(self.x_train, self.y_train)
         return Labelled(
-            np.concatenate([self.x_train, self.x_validation]),
+            joined(self.x_train, self.x_validation),
             np.concatenate([self.y_train, self.y_validation]),
         )
 
@@ -134,7 +151,8 @@ class Dataset:
         Parameters
         ----------
         train : int, optional
-            Size of the training set, validation included in the same proportion; None keeps all.
+            Size of the training set, validation included in the same proportion; None keeps all.  Of images
+            without labels the same share stays.
         test : int, optional
             Size of the test set; None keeps all.
 
@@ -147,6 +165,7 @@ class Dataset:
         train = _size("train", train, total)
         held = round(train * len(self.y_validation) / total)
         test = _size("test", test, len(self.y_test))
+        unlabelled = 0 if self.x_unlabelled is None else -(-len(self.x_unlabelled) * train // total)
         chosen = permutation(f"{self.name} test", len(self.y_test))[:test]
         return replace(
             self,
@@ -156,6 +175,7 @@ class Dataset:
             y_validation=self.y_validation[:held],
             x_test=self.x_test[chosen],
             y_test=self.y_test[chosen],
+            x_unlabelled=None if self.x_unlabelled is None else self.x_unlabelled[:unlabelled],
         )
 
 

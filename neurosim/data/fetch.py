@@ -14,6 +14,7 @@ from typing import NamedTuple
 from neurosim.core.errors import DataError, InputError, UnknownNameError
 from neurosim.data import cifar, idx
 from neurosim.data.archive import sha256
+from neurosim.data.catalogue import CATALOGUE
 from neurosim.data.locate import VARIABLE, cache_folder
 
 TIMEOUT_s = 60.0
@@ -82,10 +83,15 @@ def download(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
     UnknownNameError
         If there is no such data set.
     InputError
-        If the data set needs no download (digits come with scikit-learn).
+        If the data set needs no download (digits come with scikit-learn), or is not offered for one.
     DataError
         If a file cannot be fetched or written, or has the wrong checksum.
     """
+    if name not in REMOTES and name in CATALOGUE:
+        raise InputError(
+            f"name: '{name}' is not downloaded here; {' or '.join(CATALOGUE[name].remedies)}, "
+            f"and set {VARIABLE} to the folder above"
+        )
     if name not in REMOTES:
         raise UnknownNameError("data set", name, REMOTES)
     if not REMOTES[name]:

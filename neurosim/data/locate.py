@@ -14,6 +14,9 @@ SUBFOLDERS = {
     "mnist": ("mnist", "MNIST/raw"),
     "fashion-mnist": ("fashion-mnist", "FashionMNIST/raw"),
     "cifar10": ("cifar10",),
+    "stl10": ("stl10_binary", "stl10", "stl10/stl10_binary"),
+    "imagenette": ("imagenette2-160", "imagenette2-320", "imagenette2", "imagenette"),
+    "imagenet": ("imagenet",),
 }
 
 
@@ -52,6 +55,11 @@ def idx_places(name: str, folder: Path) -> list[Path]:
     ]
     owner = named_after[0] if named_after else "mnist"
     return places(name, folder)[0 if owner == name else 1 :]
+
+
+def named_places(name: str, folder: Path) -> list[Path]:
+    """Return the sub-folders of `folder` named after data set `name`, and itself if it is."""
+    return places(name, folder)[0 if any(folder.match(own) for own in SUBFOLDERS[name]) else 1 :]
 
 
 def not_found(name: str, looked_for: Sequence[str], remedies: Sequence[str]) -> DataError:

@@ -223,12 +223,14 @@ def stochastic_counts(
 
 @jit
 def accumulator_counts(
-    row: int, change: Any, counts: Any, accumulator: Any, most: Scalar, drive: Any
+    row: int, change: Any, counts: Any, accumulator: Any, flush: Scalar, most: Scalar, drive: Any
 ) -> None:
-    """Add a row's change to its digital accumulator and take out up to `most` whole pulses (Nandakumar 2020)."""
+    """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
+    (Nandakumar 2020)."""
     for col in range(change.size):
         total = accumulator[row, col] + change[col]
-        whole = np.trunc(min(max(total, -most), most)) * turn(total > _ZERO, drive)
+        due = turn(total > _ZERO, drive) if abs(total) >= flush else 0
+        whole = np.trunc(min(max(total, -most), most)) * due
         accumulator[row, col] = total - whole
         n = np.int32(abs(whole))
         counts[0, col] = plus_count(whole > _ZERO, n, drive)
@@ -243,6 +245,7 @@ def sweep_rows(
     due: Any,
     exact: bool,
     pulses_per_uS: Scalar,
+    flush: Scalar,
     most: Scalar,
     lsb_uS: Scalar,
     range_uS: Scalar,
@@ -266,7 +269,7 @@ def sweep_rows(
     `seen_grid` is the grid as a read sees it, past breaks and through the wires (the oracle: past breaks); without
     them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
-    accumulator, (0, 0) stochastic rounding.
+    accumulator, which gives pulses once it holds `flush`; (0, 0) stochastic rounding.
     """
     cols = change.shape[1]
     counts = np.empty((2, cols), np.int32)
@@ -282,7 +285,7 @@ def sweep_rows(
                 seen = read_pair(row, col, seen_grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
-            accumulator_counts(row, wanted, counts, accumulator, most, drive)
+            accumulator_counts(row, wanted, counts, accumulator, flush, most, drive)
         else:
             stochastic_counts(row, wanted, counts, most, drive, event, keys[0])
         sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)

@@ -105,6 +105,8 @@ OPERATIONS: dict[str, Operation] = {
     "update, mixed": Operation(_updates("mixed")),
     "update, online": Operation(_updates("online")),
     "decay, readback": Operation(_decays),
+    "update, mixed in bursts": Operation(_updates("mixed"), {"flush_pulses": 3}),
+    "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "decay, exact": Operation(_decays, {"decay_mode": "exact"}),
     "decay, device": Operation(
         _decays, {"decay_mode": "device"}, lambda device: device.depression_share is not None

@@ -1,30 +1,179 @@
-"""Accuracy of deep networks at each depth, as a table."""
+"""Deep networks: accuracy against depth as a figure and a table, and what each layer's devices make of its weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
-from neurosim.report.text import percent, spread
+from neurosim.report.style import colours, label, new_figure, styled
+from neurosim.report.text import NOTHING, percent, si, significant, spread
+
+MARKERS = "osv^Dp<>*h"
+HELD = {
+    "window": "window / rms",
+    "step": "pulse / rms",
+    "programmed": "written off by / rms",
+    "followed": "changes followed, %",
+    "spread": "accumulated spread / rms",
+    "pulses": "pulses a weight",
+}
+"""What `study.holding` finds, with its heading."""
+
+
+def _cells(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
+    """Summary entries by arm and depth."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for entry in results["summary"]:
+        found.setdefault(entry["arm"], {})[entry["depth"]] = entry
+    return found
+
+
+def title(results: dict[str, Any]) -> str:
+    """What was learnt and what the figures are, in one line."""
+    data, config = results["data"], results["config"]
+    return (
+        f"{data['note']}, {data['train_images']} training images, {data['reported_on']}, width factor "
+        f"{config['width']:g}, linear head of {config['head_epochs']} epochs"
+    )
+
+
+@styled
+def depth_curves(results: dict[str, Any]) -> Figure:
+    """Accuracy against depth, a line an arm, with 95 % intervals where there are several seeds."""
+    arms = _cells(results)
+    figure = new_figure(4.6)
+    axes = figure.subplots()
+    colour = colours(list(arms))
+    for place, (arm, depths) in enumerate(arms.items()):
+        x = sorted(depths)
+        means = [100 * depths[depth]["accuracy_mean"] for depth in x]
+        ends = [[100 * depths[depth]["accuracy_ci95"][end] for depth in x] for end in (0, 1)]
+        off = [
+            [max(0.0, sign * (end - mean)) for end, mean in zip(edge, means, strict=True)]
+            for edge, sign in zip(ends, (-1, 1), strict=True)
+        ]
+        shifted = [depth + 0.02 * (place - (len(arms) - 1) / 2) for depth in x]
+        line: dict[str, Any] = {
+            "marker": MARKERS[place % len(MARKERS)],
+            "ms": 5,
+            "lw": 1.5,
+            "color": colour[arm],
+        }
+        axes.errorbar(shifted, means, yerr=off, capsize=3, elinewidth=1, label=label(arm, 44), **line)
+    axes.set(xlabel="Layers below the linear head", ylabel="Accuracy (%)")
+    axes.set_title(label(title(results), 130), fontsize=8.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.08)
+    figure.legend(loc="outside right upper")
+    return figure
 
 
 def deep_table(results: dict[str, Any]) -> Table:
     """Return a table with a row an arm and a column a depth."""
     depths = sorted({entry["depth"] for entry in results["summary"]})
-    data, config = results["data"], results["config"]
-    table = Table(
-        "arm",
-        *(f"depth {depth}, %" for depth in depths),
-        title=f"{data['note']}, {data['reported_on']}, linear head of {config['head_epochs']} epochs",
-    )
-    for arm in dict.fromkeys(entry["arm"] for entry in results["summary"]):
-        own = {entry["depth"]: entry for entry in results["summary"] if entry["arm"] == arm}
-        cells = [
-            spread(own[depth]["accuracy_mean"], own[depth]["accuracy_ci95"])
-            if own[depth]["accuracy_ci95"]
-            else percent(own[depth]["accuracy_mean"])
-            for depth in depths
-        ]
-        table.add_row(arm, *cells)
+    table = Table("arm", "seeds", *(f"depth {depth}, %" for depth in depths), title=title(results))
+    for row in _accuracy_rows(results, depths):
+        table.add_row(*row)
     return table
+
+
+def _accuracy_rows(results: dict[str, Any], depths: list[int]) -> list[list[str]]:
+    rows = []
+    for arm, own in _cells(results).items():
+        found = [own.get(depth) for depth in depths]
+        seeds = max(entry["seeds"] for entry in own.values())
+        cells = [
+            NOTHING if entry is None else spread(entry["accuracy_mean"], entry["accuracy_ci95"])
+            for entry in found
+        ]
+        rows.append([arm, str(seeds), *cells])
+    return rows
+
+
+def holding_table(results: dict[str, Any]) -> Table | None:
+    """Return a table with a row for each layer of each arm on devices; None without such arms."""
+    if not results.get("holding"):
+        return None
+    table = Table(
+        "arm", "layer", *HELD.values(), title="What devices make of the start weights of each layer"
+    )
+    for row in _holding_rows(results):
+        table.add_row(*row)
+    return table
+
+
+def _holding_rows(results: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            arm,
+            str(layer["layer"]),
+            *(
+                percent(layer[key]) if key == "followed" else significant(layer[key])
+                for key in HELD
+            ),
+        ]
+        for arm, layers in results["holding"].items()
+        for layer in layers
+    ]  # fmt: skip
+
+
+def _learnt_rows(results: dict[str, Any]) -> list[list[str]]:
+    """What each layer was after learning, first seed of each arm."""
+    rows, seen = [], set()
+    for run in results["runs"]:
+        if run["arm"] in seen:
+            continue
+        seen.add(run["arm"])
+        for number, layer in enumerate(run.get("layers", []), 1):
+            energy = layer.get("energy")
+            per_update = NOTHING if energy is None else si(energy["update_J_per_synapse"], "J")
+            pulses = (
+                NOTHING
+                if energy is None
+                else significant(energy["pulses"] / layer["rows"] / layer["neurons"])
+            )
+            rows.append(
+                [
+                    run["arm"], str(number), f"{layer['rows']} x {layer['neurons']}", f"{layer['norm_mean']:.2f}",
+                    significant(layer["weight_rms"]), pulses, per_update,
+                ]
+            )  # fmt: skip
+    return rows
+
+
+LEARNT = (
+    "arm",
+    "layer",
+    "shape",
+    "mean norm",
+    "rms of weights",
+    "pulses a weight",
+    "devices' energy, update and synapse",
+)
+
+
+def deep_markdown(name: str, results: dict[str, Any]) -> str:
+    """Tables of one study of deep networks, for the documentation."""
+    depths = sorted({entry["depth"] for entry in results["summary"]})
+    parts = [f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n"]
+    parts.append(
+        _markdown(("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths))
+    )
+    if results.get("holding"):
+        parts.append(
+            "Known before training: start weights written to a sample of cells, and 200 random changes of a tenth of "
+            "their rms asked for, 16 rms in all. Everything in units of the rms.\n"
+        )
+        parts.append(_markdown(("arm", "layer", *HELD.values()), _holding_rows(results)))
+    parts.append("After learning (first seed):\n")
+    parts.append(_markdown(LEARNT, _learnt_rows(results)))
+    parts.append(f"![accuracy against depth]({name}-depth.svg)\n")
+    return "\n".join(parts)
+
+
+def _markdown(heads: tuple[str, ...], rows: list[list[str]]) -> str:
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 
 import neurosim.data
-from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
-from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.convolution import Convolution
-from neurosim.network.images import Pool
 from neurosim.network.readout import LinearReadout
-from neurosim.network.stack import Stack
-from neurosim.reference.ideal import IdealArray
 from neurosim.study.build import on_devices
-from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+from neurosim.study.deep_build import build_stack
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.holding import holding
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import (
     open_folder,
@@ -47,46 +44,6 @@ HEAD_FIELDS = {"heads", "head_epochs", "head_batch", "dropout"}
 SAVE_EVERY_S = 120.0
 
 
-def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int) -> Floats:
-    """Normal start weights (rows, neurons) of norm near `radius`; the same for every arm but for the radius."""
-    draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, layer.neurons))
-    weights: Floats = (draws * radius / np.sqrt(rows)).astype(np.float32)
-    return weights
-
-
-def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int, int], seed: int) -> Stack:
-    """Return the arm's layers, programmed with the start weights."""
-    stack: list[Convolution] = []
-    for number, layer in enumerate(experiment.layers):
-        rows = layer.kernel**2 * shape[2]
-        radius = arm.start_radius or layer.start_radius
-        array: Any
-        if arm.device is None:
-            array = IdealArray((rows, layer.neurons))
-        else:
-            write = {"w_max": arm.window * radius / float(np.sqrt(rows)), **arm.write}
-            array = Crossbar(
-                (rows, layer.neurons),
-                load(arm.device).with_parameters(**arm.parameters),
-                seed=seed,
-                read=ReadPath.parse(arm.read, f"arm {arm.name}, read"),
-                write=WritePath.parse(write, f"arm {arm.name}, write"),
-                name=f"layer {number}",
-            )
-        array.program(start_weights(layer, radius, rows, number, seed))
-        rule = arm.build_rule(layer, number)
-        stack.append(
-            Convolution(
-                array, rule, shape, kernel=layer.kernel, pad=layer.pad, power=layer.power,
-                pool=Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad), mode=arm.mode,
-                norm_every=arm.norm_every or (1 if rule.ideal_only else 100), statistics=arm.statistics,
-                activation=arm.activation or layer.activation,
-            )
-        )  # fmt: skip
-        shape = stack[-1].out_shape
-    return Stack(stack)
-
-
 class DeepTraining:
     """One arm with one seed on its way through the images; `save` and `resume` lose no bit."""
 
@@ -96,7 +53,8 @@ class DeepTraining:
         held = (data.x_validation, data.y_validation)
         self.test = Labelled(*held) if experiment.hold_out else Labelled(data.x_test, data.y_test)
         self.stack = build_stack(experiment, arm, data.image_shape, seed)
-        self.batches = len(self.fit.images) // experiment.batch
+        self.images = self.fit.images if data.x_unlabelled is None else data.x_unlabelled
+        self.batches = len(self.images) // experiment.batch
         self.steps, self.seconds = 0, 0.0
 
     @property
@@ -133,10 +91,10 @@ class DeepTraining:
             now, batch = divmod(self.steps, self.batches)
             if now != epoch:
                 epoch = now
-                order = generator(self.seed, "order", epoch).permutation(len(self.fit.images))
+                order = generator(self.seed, "order", epoch).permutation(len(self.images))
             size = self.experiment.batch
             chosen = order[batch * size : (batch + 1) * size]
-            self._step(self._images(self.fit.images[chosen]))
+            self._step(self._images(self.images[chosen]))
             self.steps += 1
             self.seconds += time.perf_counter() - started
             if progress:
@@ -248,6 +206,10 @@ def run_arm(
 
     The trained network stays there too: other heads do not train it again.
     """
+    if arm.backpropagation is not None:
+        from neurosim.study.deep_backprop import run_end_to_end
+
+        return run_end_to_end(experiment, arm, seed, data, out, report)
     training = DeepTraining(experiment, arm, seed, data)
     name = text_digest(training.identity)
     checkpoint = out / "runs" / f"{name}.npz"
@@ -287,7 +249,8 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     Returns
     -------
     results : dict
-        ``runs``, and ``summary`` with ``arm``, ``depth`` and ``accuracy_mean`` with its interval.
+        ``runs``; ``summary`` with ``arm``, ``depth`` and ``accuracy_mean`` with its interval; ``holding``, what each
+        arm's devices make of the weights of each layer, known before training (`study.holding`).
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
@@ -300,6 +263,9 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
+        "holding": {
+            arm.name: holding(experiment, arm, data.image_shape[2]) for arm in experiment.arm if arm.device is not None
+        },
         "data": {"note": data.note, "reported_on": where, "train_images": len(data.training(experiment.hold_out).labels)},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

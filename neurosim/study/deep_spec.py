@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
 
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+def of_layer(values: float | tuple[float, ...], number: int) -> float:
+    """Return what one layer has of a setting that all share, or that each has for itself."""
+    return values[number] if isinstance(values, tuple) else values
 
 
 class Layer(Frozen):
@@ -76,6 +83,29 @@ PRESETS: dict[str, tuple[Layer, ...]] = {
     ),
 }
 """Table 4 of arXiv 2209.11883, with the pools of its text; MNIST takes "cifar" with one channel."""
+BY_DEPTH: dict[str, tuple[str, ...]] = {"imagenette": ("cifar", "cifar", "cifar", "stl", "imagenet")}
+"""Presets that take another one's layers for each depth, from one layer on; images of 160 pixels."""
+
+
+def preset_layers(preset: str, depth: int | None = None) -> tuple[Layer, ...]:
+    """Return a preset's layers up to a depth, all if None; raises `ConfigError` if it has fewer or does not exist."""
+    if preset not in PRESETS and preset not in BY_DEPTH:
+        raise ConfigError(f"preset '{preset}': must be one of {', '.join([*PRESETS, *BY_DEPTH])}")
+    most = len(BY_DEPTH[preset]) if preset in BY_DEPTH else len(PRESETS[preset])
+    depth = depth or most
+    if depth > most:
+        raise ConfigError(f"depth = {depth}: preset '{preset}' has {most} layers")
+    return PRESETS[BY_DEPTH[preset][depth - 1] if preset in BY_DEPTH else preset][:depth]
+
+
+class Backpropagation(Frozen):
+    """Training end to end with labels: one net for each depth, by Adam; mini-batch and dropout are those of the heads."""
+
+    epochs: int = Field(50, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    """Halved at the same shares of the epochs as that of the heads."""
+    threads: int = Field(1, ge=1)
+    """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
 
 
 class DeepArm(Frozen):
@@ -96,16 +126,29 @@ class DeepArm(Frozen):
     """Of each layer, instead of the preset's."""
     activation: Activation | None = None
     """Of every layer, instead of the preset's."""
-    start_radius: float | None = Field(None, gt=0)
+    start_radius: Positive | tuple[Positive, ...] | None = None
+    """Norm of the start weights, of all layers or of each; None: the preset's."""
     norm_every: int | None = Field(None, ge=1)
     statistics: Statistics = "batch"
     device: str | None = None
     mode: UpdateMode = "accumulate"
-    window: float = Field(4.0, gt=0)
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
+    window: Positive | tuple[Positive, ...] = 4.0
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    layers or of each."""
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
     write: dict[str, Any] = Field(default_factory=dict)
+    backpropagation: Backpropagation | None = None
+    """What the same layers reach with labels, with ReLU, instead of a local rule."""
+
+    @model_validator(mode="after")
+    def _backpropagation_takes_no_rule(self) -> Self:
+        others = self.model_dump(exclude={"name", "backpropagation"}, exclude_defaults=True)
+        if self.backpropagation is not None and others:
+            raise ValueError(
+                f"backpropagation trains whole nets with labels in ideal arithmetic: leave out {', '.join(others)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _devices_take_a_fixed_gain(self) -> Self:
@@ -170,16 +213,17 @@ class DeepExperiment(Frozen):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset '{self.preset}': must be one of {', '.join(PRESETS)}")
+        preset_layers(self.preset, self.depth)
         names = [arm.name for arm in self.arm]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
         most = len(self.layers)
         for arm in self.arm:
-            if arm.learning_rate is not None and len(arm.learning_rate) != most:
-                raise ValueError(f"arm '{arm.name}': {most} layers need {most} learning rates")
+            for field in ("learning_rate", "start_radius", "window"):
+                given = getattr(arm, field)
+                if isinstance(given, tuple) and len(given) != most:
+                    raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
             for number, layer in enumerate(self.layers):
                 arm.build_rule(layer, number).state(1, layer.neurons)
         if any(not 1 <= depth <= most for depth in self.heads or ()):
@@ -189,7 +233,7 @@ class DeepExperiment(Frozen):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers that are built."""
-        layers = PRESETS[self.preset][: self.depth]
+        layers = preset_layers(self.preset, self.depth)
         first = layers[0].neurons
         return tuple(
             layer.changed(neurons=max(2, round(first * self.width**k))) for k, layer in enumerate(layers)
@@ -204,6 +248,14 @@ class DeepExperiment(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def only(self, names: list[str]) -> DeepExperiment:
+        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
+        known = {arm.name: arm for arm in self.arm}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
 
     @classmethod
     def from_toml(cls, path: Path) -> DeepExperiment:

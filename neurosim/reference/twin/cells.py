@@ -53,7 +53,10 @@ class TwinCells:
         self.reference = write.mapping == "reference"
         self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
         self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
-        self.uS_per_weight = self.span_uS / write.w_max
+        self.uS_per_weight = torch.full(
+            (len(seeds), shape[1]), self.span_uS / write.w_max, dtype=torch.float64, device=on
+        )
+        """(instances, cols): the gains behind the converters."""
         self.now_s, self.programs, self.ages = 0.0, 0, 0
         self.sparse = on.type == "cpu"
         """Whether only chosen cells are computed: looking which they are makes a GPU wait for the host."""
@@ -134,7 +137,7 @@ class TwinCells:
     def program(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
         device = self.device
-        difference = weights * self.uS_per_weight
+        difference = weights * self.uS_per_weight.unsqueeze(1).to(self.dtype)
         if self.reference:
             targets = (self.middle_uS + difference).clamp(device.g_min_uS, device.g_max_uS)
             self.programs += 1
@@ -192,7 +195,7 @@ class TwinCells:
         for name, values in flat(self.device.allocate(1, self.precision)).items():
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
-        saved["uS_per_weight"] = np.full(self.shape[1], self.uS_per_weight)
+        saved["uS_per_weight"] = self.uS_per_weight[instance].cpu().numpy().copy()
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
@@ -205,5 +208,6 @@ class TwinCells:
             if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
                 raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
             values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
+        self.uS_per_weight[instance] = torch.from_numpy(saved["uS_per_weight"].copy()).to(self.on)
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self._grid = None

@@ -230,7 +230,7 @@ class TorchCrossbar:
 
     def weights(self) -> Tensor:
         """Return the stored weights (instances, rows, cols), for inspection and plots only."""
-        scale = torch.tensor(self._cells.uS_per_weight, dtype=self._cells.dtype, device=self.on)
+        scale = self._cells.uS_per_weight.unsqueeze(1).to(self._cells.dtype)
         return self._out(self._cells.grid.difference / scale)
 
     @property

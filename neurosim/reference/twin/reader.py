@@ -86,7 +86,7 @@ class TwinReader:
             adc_clipped = (code.abs() > most).sum(dim=(-2, -1))
             current = torch.minimum(torch.maximum(code, -most), most) * step
         self._count(x.shape[-2], power, dac_clipped, adc_clipped)
-        per_weight = torch.tensor(1.0 / cells.uS_per_weight, dtype=cells.dtype, device=cells.on)
+        per_weight = (1.0 / cells.uS_per_weight).to(cells.dtype).unsqueeze(1)
         return current * (full * per_weight)
 
     def _count(self, samples: int, power: Tensor, dac_clipped: Tensor, adc_clipped: Tensor) -> None:

@@ -15,6 +15,7 @@ from neurosim.reference.twin.refresher import TwinRefresher
 from neurosim.reference.twin.tally import Tally
 
 NO_LIMIT = 1 << 30
+MOST_AT_ONCE = 0.5
 _NEVER = 2.0**-25
 """A change of fewer pulses than this cannot be rounded up by a 24-bit uniform."""
 _RAREST = 2.0**-24
@@ -54,6 +55,8 @@ class TwinWriter:
         due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
         if decay is not None:
             self.pending_decay = self.pending_decay + decay
+            if self.config.decay_mode == "gain":
+                self._lower_gains()
             due = self._due_columns()
         if mode == "online":
             self._trains(pre, post, event)
@@ -72,9 +75,18 @@ class TwinWriter:
             self.refresher.after(self.times, event)
         return self.tally.totals["pulses"] - before
 
+    def _lower_gains(self) -> None:
+        """Shrink the weights of the columns by the gain behind their converters."""
+        taken = self.pending_decay.clamp(max=MOST_AT_ONCE)
+        self.cells.uS_per_weight = self.cells.uS_per_weight / (1 - taken)
+        self.pending_decay = self.pending_decay - taken
+        self.tally.add(
+            "write_periphery_J", (taken != 0).sum(dim=1).double() * (self.periphery.mac_pJ * 1e-12)
+        )
+
     def _due_columns(self) -> Tensor:
         """Mask (instances, cols) of the columns whose decay is applied now; a read of them is counted."""
-        if self.config.decay_mode == "device":
+        if self.config.decay_mode in ("device", "gain"):
             return torch.zeros_like(self.pending_decay, dtype=torch.bool)
         if self.config.decay_mode == "exact":
             return self.pending_decay != 0
@@ -92,7 +104,7 @@ class TwinWriter:
             change = torch.zeros(cells.instances, rows, cols, dtype=cells.dtype, device=cells.on)
         else:
             change = pre.transpose(-1, -2) @ post
-            change *= cells.uS_per_weight * self.pulses_per_uS
+            change = change * (cells.uS_per_weight * self.pulses_per_uS).to(cells.dtype).unsqueeze(1)
             change = change.expand(cells.instances, rows, cols)
         swept = (change != 0).any(dim=2, keepdim=True) | due.any(dim=1).reshape(-1, 1, 1)
         if cells.sparse and not bool(due.any()):
@@ -142,11 +154,12 @@ class TwinWriter:
         return counts
 
     def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
-        """Add to the digital accumulator and take out whole pulses (Nandakumar 2020)."""
+        """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
         if self.accumulator is None:
             self.accumulator = torch.zeros_like(change)
         total = self.accumulator + change
-        whole = torch.trunc(total.clamp(-self.most, self.most))
+        due = total.abs() >= self.config.flush_pulses
+        whole = torch.where(due, torch.trunc(total.clamp(-self.most, self.most)), 0.0)
         self.accumulator = torch.where(swept, total - whole, self.accumulator)
         n = torch.where(swept, whole, 0.0).to(torch.int32)
         return self._share_out(n > 0, n.abs(), n.abs())
@@ -188,7 +201,7 @@ class TwinWriter:
         """Sample after sample, the coincidences of pulse trains on word and bit lines."""
         cells = self.cells
         slots = self.config.pulse_train_slots
-        rate = post * (cells.uS_per_weight * self.pulses_per_uS)
+        rate = post * (cells.uS_per_weight * self.pulses_per_uS).to(cells.dtype).unsqueeze(1)
         row_peak = pre.abs().amax(dim=-1, keepdim=True)
         row_peak = torch.where(row_peak == 0, torch.ones_like(row_peak), row_peak)
         highest = row_peak * rate.abs().amax(dim=-1, keepdim=True)
