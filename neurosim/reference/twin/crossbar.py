@@ -38,7 +38,7 @@ def on_device(name: str | torch.device) -> torch.device:
 _FOLLOWED = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "read_noise", "drift"},
-    "write": {"w_max", "decay_mode", "decay_threshold", "pulse_limit", "refresh", "mapping", "pulse_train_slots"},
+    "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping", "pulse_train_slots"},
 }  # fmt: skip
 """Settings that the torch backend computes; of the others it takes the default only."""
 
