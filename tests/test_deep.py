@@ -16,9 +16,11 @@ from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
 from neurosim.network.readout import LinearReadout, _some, halvings
+from neurosim.report.deep import deep_markdown
 from neurosim.study.deep import DeepTraining, deep
 from neurosim.study.deep_build import build_stack, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.holding import holding
 
 PCM = DeepArm(
     name="PCM",
@@ -268,3 +270,40 @@ def test_the_command_shows_depths_and_writes_json(tmp_path: Path):
     kept = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
     assert kept["summary"] == json.loads((tmp_path / "o/deep.json").read_text(encoding="utf-8"))["summary"]
     assert kept["data"]["note"] in done.output
+
+
+def test_what_devices_hold_is_known_before_training():
+    """facts: one SET pulse of 0.75 of 11.9 uS is a quarter of the rms if four of them fill the window."""
+    spec = experiment(PCM, DeepArm(name="ECRAM", device="ecram-li-tang-2018", rule="softhebb"))
+    pcm, ecram = (holding(spec, arm, 1) for arm in spec.arm)
+    assert [layer["rows"] for layer in pcm] == [layer["rows"] for layer in ecram]
+    for layer in pcm:
+        assert layer["window"] == pytest.approx(4.0, rel=1e-5)
+        assert layer["step"] == pytest.approx(4 * 0.75 / 11.9, rel=1e-5)
+    assert ecram[0]["step"] == pytest.approx(4 * 2 * 0.02 / 20, rel=1e-3), (
+        "both devices of a pair take a pulse"
+    )
+    assert ecram[0]["followed"] > 2 * pcm[0]["followed"]
+    assert ecram[0]["spread"] < pcm[0]["spread"]
+    assert ecram[0]["programmed"] < 0.01 < pcm[0]["programmed"]
+
+
+def test_arms_may_be_run_one_by_one_and_are_collected(tmp_path: Path):
+    file = tmp_path / "e.toml"
+    file.write_text(
+        'dataset = "digits"\ntrain_images = 80\ntest_images = 30\nwidth = 0.25\ndepth = 2\nhead_epochs = 1\n'
+        '[[arm]]\nname = "ideal"\n[[arm]]\nname = "random"\nlearns = false\n',
+        encoding="utf-8",
+    )
+    for arm in ("ideal", "random"):
+        done = CliRunner().invoke(app, ["deep", str(file), "--out", str(tmp_path / "o"), "--arm", arm])
+        assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["deep", str(file), "--out", str(tmp_path / "o")])
+    assert "mini-batches" not in done.output
+    kept = json.loads((tmp_path / "o/deep.json").read_text(encoding="utf-8"))
+    assert {entry["arm"] for entry in kept["summary"]} == {"ideal", "random"}
+    assert (tmp_path / "o/depth.svg").stat().st_size > 1000
+    assert deep_markdown("digits", kept).count("| ideal |") == 3
+    wrong = CliRunner().invoke(app, ["deep", str(file), "--out", str(tmp_path / "o"), "--arm", "idel"])
+    assert wrong.exit_code != 0
+    assert "ideal" in str(wrong.output) + str(wrong.exception)
