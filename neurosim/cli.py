@@ -60,7 +60,9 @@ def compare(
     neurons: Annotated[int | None, typer.Option(min=2)] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     mode: Annotated[str | None, typer.Option(help="accumulate, mixed or online.")] = None,
-    decay_mode: Annotated[str | None, typer.Option(help="readback, device or exact (an oracle).")] = None,
+    decay_mode: Annotated[
+        str | None, typer.Option(help="readback, gain, device or exact (an oracle).")
+    ] = None,
     read_noise: Annotated[float | None, typer.Option(help="Share of G_max, instead of the card's.")] = None,
     train_images: Annotated[int | None, typer.Option(help="Use so many training images.")] = None,
     vary: Annotated[

@@ -146,3 +146,7 @@ def test_the_gain_of_a_column_takes_its_decay_without_a_pulse():
     other = made(IDEAL, 6, 4, weights, write=WritePath(decay_mode="gain"))
     other.restore(array.snapshot())
     np.testing.assert_array_equal(other.weights(), array.weights())
+    array.program(weights)
+    np.testing.assert_allclose(
+        array.weights(), weights, atol=array.weight_per_pulse, err_msg="gains start anew"
+    )

@@ -169,6 +169,7 @@ class PairCells:
     def fit_scale(self, weights: Floats) -> None:
         """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
         if self.write.scale == "fixed":
+            self.uS_per_weight[:] = self.span_uS / self.write.w_max
             return
         percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
         axis = 0 if self.write.scale_by == "column" else None

@@ -53,6 +53,7 @@ class TwinCells:
         self.reference = write.mapping == "reference"
         self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
         self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
+        self.w_max = write.w_max
         self.uS_per_weight = torch.full(
             (len(seeds), shape[1]), self.span_uS / write.w_max, dtype=torch.float64, device=on
         )
@@ -137,6 +138,7 @@ class TwinCells:
     def program(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
         device = self.device
+        self.uS_per_weight[...] = self.span_uS / self.w_max
         difference = weights * self.uS_per_weight.unsqueeze(1).to(self.dtype)
         if self.reference:
             targets = (self.middle_uS + difference).clamp(device.g_min_uS, device.g_max_uS)
