@@ -1,0 +1,271 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Deep SoftHebb on crossbars
+#
+# Several convolutions, one behind the other, learn without labels and without feedback: every layer in place,
+# by what is on its own wires. What does the algorithm ask of a device, and what becomes of it in hardware?
+#
+# 1. one layer learns: its kernels before and after,
+# 2. the step that no wire carries, and what the columns know instead,
+# 3. which device can hold which layer, known before training,
+# 4. a small deep network in ideal arithmetic and on devices,
+# 5. the kept results at full size.
+#
+# With CIFAR-10 at hand (`NEUROSIM_DATA`) it is used, otherwise the digits bundled with scikit-learn.
+
+# %%
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+
+import neurosim as ns
+from neurosim.core.errors import DataError
+from neurosim.crossbar.reader import ClippingWarning
+from neurosim.report.deep import depth_curves
+from neurosim.rules.softhebb import PEAK
+from neurosim.study.deep import deep
+from neurosim.study.deep_build import build_stack
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.holding import holding
+
+QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
+BLUE, RED, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
+
+warnings.simplefilter("ignore", ClippingWarning)  # the ADC's range is set anew every hundred mini-batches
+plt.rcParams.update(
+    {
+        "figure.dpi": 80,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#e4e4e4",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+)
+try:
+    data = ns.data.load("digits" if QUICK else "cifar10")
+except DataError:
+    data = ns.data.load("digits")
+print(data.note)
+
+# %% [markdown]
+# ## 1. One layer learns
+#
+# 96 kernels of 5 × 5 pixels start as noise of norm 25. At each position of each image the softmax over the
+# kernels' answers says who learns how much; all but the winner learn with the opposite sign. The rate goes to
+# zero as a kernel's norm reaches one.
+
+# %%
+STEPS = 60 if QUICK else 600
+IDEAL = DeepArm(name="ideal")
+one = DeepExperiment(dataset=data.name, depth=1, arm=(IDEAL,))
+layer = build_stack(one, IDEAL, data.image_shape, seed=0).layers[0]
+before = layer.array.weights()
+order = np.random.default_rng(0).permutation(len(data.x_train))
+
+
+def batch(step: int) -> np.ndarray:
+    """Ten training images, (10, height, width, channels)."""
+    chosen = order[(10 * step + np.arange(10)) % len(order)]
+    return data.inputs(data.x_train[chosen]).reshape(-1, *data.image_shape)
+
+
+# %% [markdown]
+# The mini-batches are taken apart here, to look inside: patches drive the word lines, `u` are the column currents,
+# the rule makes `pre`, `post` and `decay` of them, and the paper divides the whole change by its largest magnitude.
+
+# %%
+rule, array, state = layer.dense.rule, layer.array, layer.dense.state
+divisors, estimates, norms = [], [], []
+for step in range(STEPS):
+    rule.observe_norms(array.column_norms(), state)
+    x = layer.patches(layer.norm.learn(batch(step)))
+    change = rule(x, array.forward(x), state)
+    step_of_weights = (change.pre.T @ change.post - change.decay * array.weights()) / change.rate
+    divisors.append(np.abs(step_of_weights).max())
+    estimates.append(PEAK * np.sqrt(np.square(step_of_weights).mean(axis=0).max()))
+    norms.append(array.column_norms().mean())
+    array.apply(change)
+after = array.weights()
+
+
+def tiles(weights: np.ndarray) -> np.ndarray:
+    """Kernels beside each other, each stretched to grey or colour."""
+    channels = data.image_shape[2]
+    kernels = weights.T.reshape(-1, 5, 5, channels)[:96]
+    kernels = kernels / np.abs(kernels).max(axis=(1, 2, 3), keepdims=True) / 2 + 0.5
+    padded = np.pad(kernels, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
+    return padded.reshape(8, 12, 6, 6, channels).transpose(0, 2, 1, 3, 4).reshape(48, 72, channels)
+
+
+figure, panels = plt.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
+for axes, weights, title in zip(
+    panels, (before, after), ("start: noise", f"after {10 * STEPS} images"), strict=True
+):
+    picture = tiles(weights)
+    axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1)
+    axes.set(title=f"{title}, mean norm {np.linalg.norm(weights, axis=0).mean():.1f}", xticks=[], yticks=[])
+    axes.grid(visible=False)
+figure.suptitle(f"The 96 kernels of the first layer, {data.note}")
+
+# %% [markdown]
+# ## 2. The step that no wire carries
+#
+# The divisor of the paper, the largest magnitude of a change over all weights of the layer, is no constant: it
+# falls over orders of magnitude while the norms fall. A fixed gain cannot stand for it, and a crossbar cannot
+# compute it. But each column already follows the length of its own change, to know its norm without reading a
+# weight; the largest of these, times one constant, is the divisor within tens of per cent, all the way down.
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+left.semilogy(divisors, color="black", lw=1.2, label="largest change of any weight (paper)")
+left.semilogy(estimates, color=BLUE, lw=1.0, label="from the columns' own lengths")
+left.set(xlabel="mini-batch", ylabel="divisor (weight units)", title="The divisor over the training")
+left.legend()
+right.plot(norms, color=GREEN)
+right.set(
+    xlabel="mini-batch",
+    ylabel="mean norm of the kernels",
+    title="Norms fall, and the window need not follow",
+    ylim=(0, None),
+)
+ratio = np.array(divisors) / np.array(estimates)
+print(f"divisor: from {divisors[0]:.3g} to {np.median(divisors[-20:]):.3g}")
+print(
+    f"paper / columns: median {np.median(ratio):.2f}, nine in ten between {np.quantile(ratio, 0.05):.2f} and {np.quantile(ratio, 0.95):.2f}"
+)
+
+# %% [markdown]
+# Norms fall by a factor of five here, the decay of every weight by the same share in each column. On devices this
+# is one number a column: `decay_mode = "gain"` lowers the digital gain behind the converter, and conductances
+# stay in their window. What is left for the devices is the Hebbian part.
+#
+# ## 3. Which device can hold which layer
+#
+# With 75 inputs a weight of a kernel of norm r is r/√75, with 3,456 inputs r/√3456. Window, pulse step and spread of a
+# device are fixed; so what matters is their ratio to the rms of the layer's weights, with the window at four of them.
+# A sample of cells is written and asked for 200 random changes of a tenth of the rms each. `followed` is the
+# share of these changes that arrived, `spread` what else happened to the weight.
+
+# %%
+HELD = {
+    "ECRAM": {"device": "ecram-li-tang-2018", "mode": "mixed", "write": {"flush_pulses": 12}},
+    "fine RRAM": {"device": "rram-hfo2-gong-2018", "mode": "mixed", "write": {"flush_pulses": 12}},
+    "PCM": {"device": "pcm-nandakumar-2018", "mode": "mixed"},
+    "PCM, 7 devices": {
+        "device": "pcm-nandakumar-2018",
+        "mode": "mixed",
+        "parameters": {"devices_per_cell": 7},
+        "write": {"flush_pulses": 4},
+    },
+    "PCM, no accumulator": {"device": "pcm-nandakumar-2018"},
+}
+full = DeepExperiment(depth=1)
+table = {
+    name: holding(full, DeepArm(name=name, rule="softhebb", **settings), channels=3)[0]
+    for name, settings in HELD.items()
+}
+COLUMNS = {
+    "step": "one pulse / rms",
+    "programmed": "written off by / rms",
+    "followed": "changes followed",
+    "spread": "spread / rms",
+    "pulses": "pulses a weight",
+}
+print(f"{'':22}" + "".join(f"{title:>22}" for title in COLUMNS.values()))
+for name, found in table.items():
+    print(f"{name:22}" + "".join(f"{found[key]:>22.3g}" for key in COLUMNS))
+
+figure, panels = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained", sharey=True)
+for axes, key in zip(panels, ("step", "followed", "spread"), strict=True):
+    axes.barh(list(table), [found[key] for found in table.values()], color=[BLUE, GREEN, RED, PURPLE, ORANGE])
+    axes.set(title=COLUMNS[key], xlabel="share" if key == "followed" else "in rms of the weights")
+    axes.grid(visible=False, axis="y")
+panels[0].invert_yaxis()
+figure.suptitle("200 random changes of a tenth of the rms: what the devices make of them")
+
+# %% [markdown]
+# Fine devices follow; a single pulse of PCM is a quarter of the rms, and its spread is the weight itself. Several
+# devices a synapse make the step finer, not the forgetting less: small pulses climb, and pairs have to be refreshed.
+#
+# ## 4. A small deep network
+#
+# Two layers, few kernels and few images, every layer learning in place; a linear head on each depth says what
+# the layers are worth. This is a demonstration of the machinery; results follow below.
+
+# %%
+SMALL = {"rule": "softhebb", "settings": {"adaptive_gain": True}, "mode": "mixed"}
+arms = (
+    IDEAL,
+    DeepArm(name="random", learns=False),
+    DeepArm(
+        name="ECRAM", device="ecram-li-tang-2018", write={"decay_mode": "gain", "flush_pulses": 12}, **SMALL
+    ),
+    *(
+        ()
+        if QUICK
+        else (DeepArm(name="PCM", device="pcm-nandakumar-2018", write={"decay_mode": "gain"}, **SMALL),)
+    ),
+)
+small = DeepExperiment(
+    dataset=data.name,
+    train_images=300 if QUICK else 3000,
+    test_images=200 if QUICK else 2000,
+    width=0.5,
+    depth=2,
+    head_epochs=5 if QUICK else 20,
+    hold_out=True,
+    arm=arms,
+)
+with tempfile.TemporaryDirectory() as folder:
+    results = deep(small, Path(folder))
+depth_curves(results)
+
+# %% [markdown]
+# What every layer cost: pulses and joules of its devices, per mini-batch and synapse.
+
+# %%
+print(
+    f"{'':10}{'layer':>6}{'synapses':>10}{'mean norm':>11}{'pulses a synapse':>18}{'J an update and synapse':>26}"
+)
+for run in results["runs"]:
+    for number, found in enumerate(run["layers"], 1):
+        synapses = found["rows"] * found["neurons"]
+        energy = found.get("energy")
+        cost = (
+            f"{energy['pulses'] / synapses:>18.1f}{energy['update_J_per_synapse']:>26.2e}" if energy else ""
+        )
+        print(f"{run['arm']:10}{number:>6}{synapses:>10,}{found['norm_mean']:>11.2f}{cost}")
+
+# %% [markdown]
+# ## 5. Results at full size
+#
+# Whole CIFAR-10 (JPEG re-encoded: figures compare with each other, not with published ones), from the files in
+# `docs/results`, which name the command of each.
+
+# %%
+KEPT = Path("../docs/results")
+for name in ("cifar-deep", "cifar-deep-width-1"):
+    if (KEPT / f"{name}.json").exists():
+        kept = json.loads((KEPT / f"{name}.json").read_text())
+        display(depth_curves(kept))
