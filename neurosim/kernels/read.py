@@ -101,6 +101,11 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
     return out
 
 
+def updated_rows(rows: int) -> list[tuple[int, int]]:
+    """Blocks of rows that threads share where ideal arithmetic changes weights."""
+    return even_blocks(rows, UPDATED_ROWS)
+
+
 def product_of_updates(pre: Floats, post: Floats) -> Floats:
     """Return pre' post (rows, cols) for pre (n, rows) and post (n, cols), identical for any number of threads."""
     out = np.empty((pre.shape[1], post.shape[1]), pre.dtype)
@@ -110,7 +115,7 @@ def product_of_updates(pre: Floats, post: Floats) -> Floats:
         np.matmul(pre[:, first:last].T, post, out=out[first:last])
 
     with single_threaded_blas():
-        share(multiply, even_blocks(pre.shape[1], UPDATED_ROWS))
+        share(multiply, updated_rows(pre.shape[1]))
     return out
 
 

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
-from neurosim.kernels.read import matmul, product_of_updates
+from neurosim.kernels.change import add_share, forget, largest
+from neurosim.kernels.jit import share
+from neurosim.kernels.read import matmul, product_of_updates, updated_rows
 
 
 class IdealArray:
@@ -64,9 +66,11 @@ class IdealArray:
         rate is divided by its largest magnitude over the layer.
         """
         wanted = self._change(change.pre, change.post, change.decay)
+        blocks, divisor = updated_rows(self.shape[0]), self._weights.dtype.type(1)
         if change.rate is not None:
-            wanted /= np.abs(wanted / change.rate).max() + 1e-30
-        self._weights += wanted
+            rate = vector("rate", change.rate, self.shape[1], self.precision)
+            divisor = max(share(lambda rows: largest(wanted[slice(*rows)], rate), blocks)) + divisor * 1e-30
+        share(lambda rows: add_share(wanted[slice(*rows)], divisor, self._weights[slice(*rows)]), blocks)
 
     def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> Floats:
         pre = matrix("pre", pre, None, self.shape[0], self.precision)
@@ -78,12 +82,20 @@ class IdealArray:
             between = matrix("decay", decay, self.shape[1], self.shape[1], self.precision)
             change -= matmul(self._weights, between)
         else:
-            change -= vector("decay", decay, self.shape[1], self.precision) * self._weights
+            each = vector("decay", decay, self.shape[1], self.precision)
+            share(
+                lambda rows: forget(change[slice(*rows)], each, self._weights[slice(*rows)]),
+                updated_rows(self.shape[0]),
+            )
         return change
 
     def column_norms(self) -> Floats:
         """Return the exact norm of each column."""
-        norms: Floats = np.linalg.norm(self._weights, axis=0)
+        squares = share(
+            lambda rows: np.einsum("ij,ij->j", self._weights[slice(*rows)], self._weights[slice(*rows)]),
+            updated_rows(self.shape[0]),
+        )
+        norms: Floats = np.sqrt(np.sum(squares, axis=0, dtype=np.float64)).astype(self.precision)
         return norms
 
     def advance(self, seconds: float) -> None:
