@@ -209,6 +209,9 @@ class Array(Protocol):
     ideal: bool
     """Whether it is ideal arithmetic, which alone can carry rules that need more than a wire."""
 
+    gains_hold_norms: bool
+    """Whether digital gains take the decay of its columns: measured norms then correct the gains, not the rule."""
+
     def program(self, weights: Floats) -> None:
         """Write signed weights (rows, cols)."""
         ...
@@ -225,6 +228,10 @@ class Array(Protocol):
 
     def column_norms(self) -> Floats:
         """Return the Euclidean norm (cols,) of each column, as a counted read."""
+        ...
+
+    def scale_columns(self, factors: Floats) -> None:
+        """Multiply the weights of each column (cols,) by a factor, in the gain behind its converter."""
         ...
 
     def advance(self, seconds: float) -> None:

@@ -96,6 +96,7 @@ class Crossbar:
         self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
+        self.gains_hold_norms = self.write.decay_mode == "gain"
         self.wires, self.tiles, self.faults = wires, tiles, faults
         self.precision, self.seed, self.name = precision, seed, name
         self.device = with_read_noise(_device(device), self.read.read_noise)
@@ -247,6 +248,13 @@ class Crossbar:
     def column_norms(self) -> Floats:
         """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
         return self._gather(self._reader.column_norms())
+
+    def scale_columns(self, factors: ArrayLike) -> None:
+        """Multiply the weights of each column by a factor (cols,), in the gain behind its converter."""
+        given = vector("factors", factors, self.shape[1], "float64")
+        if (given <= 0).any():
+            raise InputError(f"factors: the gain of a column stays positive, got {given.min():g}")
+        self._cells.uS_per_weight /= 1 + self._scatter(given - 1)
 
     def advance(self, seconds: float) -> None:
         """Let time pass; from the first call on, conductances follow the drift law.

@@ -19,6 +19,8 @@ from neurosim.core.protocols import (
     UpdateMode,
 )
 
+SMALLEST_NORM = 1e-6
+
 
 class Dense:
     """A layer that learns in place.
@@ -54,9 +56,7 @@ class Dense:
     def learn(self, x: Floats) -> Floats:
         """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols)."""
         if self.steps % self.norm_every == 0:
-            self.rule.observe_norms(self.array.column_norms(), self.state)
-            if self.steps and "tracking_error" in self.state:
-                self.norm_errors.append(abs(self.state["tracking_error"]).mean())
+            self._measure_norms()
         x = self._inputs(x)
         u = self.array.forward(x)
         if self.rule.ideal_only:
@@ -67,6 +67,17 @@ class Dense:
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1
         return u
+
+    def _measure_norms(self) -> None:
+        """Let the rule see the norms of its columns; or, where gains hold norms, set the gains by those it follows."""
+        norms = self.array.column_norms()
+        followed = self.state["norm_squared"] ** 0.5 if "norm_squared" in self.state else None
+        self.rule.observe_norms(norms, self.state)
+        if self.steps and "tracking_error" in self.state:
+            self.norm_errors.append(abs(self.state["tracking_error"]).mean())
+        if self.steps and followed is not None and self.array.gains_hold_norms:
+            self.array.scale_columns(followed / (norms + SMALLEST_NORM))
+            self.state["norm_squared"][...] = followed**2
 
     def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
         """What a rule of ideal arithmetic alone sees: what was read, unless it asks for other powers of weights."""

@@ -25,6 +25,7 @@ class IdealArray:
     """
 
     ideal = True
+    gains_hold_norms = False
 
     def __init__(self, shape: tuple[int, int], precision: Precision = "float32"):
         self.shape = (int(shape[0]), int(shape[1]))
@@ -97,6 +98,10 @@ class IdealArray:
         )
         norms: Floats = np.sqrt(np.sum(squares, axis=0, dtype=np.float64)).astype(self.precision)
         return norms
+
+    def scale_columns(self, factors: ArrayLike) -> None:
+        """Multiply the weights of each column by a factor."""
+        self._weights *= vector("factors", factors, self.shape[1], self.precision)
 
     def advance(self, seconds: float) -> None:
         """Nothing ages."""

@@ -23,6 +23,7 @@ class TorchIdeal:
     """
 
     ideal = True
+    gains_hold_norms = False
     instances = None
 
     def __init__(

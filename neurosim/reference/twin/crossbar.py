@@ -97,6 +97,10 @@ class TorchCrossbar:
 
     ideal = False
 
+    def scale_columns(self, factors: Tensor) -> None:
+        """Multiply the weights of each column by a factor (cols,) or (instances, cols)."""
+        self._cells.uS_per_weight = self._cells.uS_per_weight / factors.double()
+
     def __init__(
         self,
         shape: tuple[int, int],
@@ -125,6 +129,7 @@ class TorchCrossbar:
         self.instances = None if self.single else len(seeds)
         self.precision = precision
         self.read, self.write = read or ReadPath(), write or WritePath()
+        self.gains_hold_norms = self.write.decay_mode == "gain"
         self.periphery = periphery or Periphery()
         self.wires = None
         _refuse_what_is_not_followed(
