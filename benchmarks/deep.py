@@ -17,14 +17,24 @@ from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
 
 BATCH, STEPS = 10, 16
 SHAPE = (32, 32, 3)
-PLAIN: dict[str, Any] = {"read": {"read_noise": None}}
-RATES = (0.05, 0.05, 0.05)
+PLAIN: dict[str, Any] = {"read_noise": None}
+CONVERTERS: dict[str, Any] = {"dac_bits": 8, "adc_bits": 8}
+
+
+def _arm(name: str, device: str, read: dict[str, Any], flush_pulses: int) -> DeepArm:
+    """An arm as the kept results have it."""
+    return DeepArm(
+        name=name, device=device, rule="softhebb", settings={"adaptive_gain": True}, mode="mixed", read=read,
+        write={"decay_mode": "gain", "flush_pulses": flush_pulses},
+    )  # fmt: skip
+
+
 ARMS = (
     (DeepArm(name="ideal"), None),
-    (_pcm := DeepArm(name="PCM, no noise or converters", device="pcm-nandakumar-2018", rule="softhebb", learning_rate=RATES, start_radius=2.5, **PLAIN), 1.0),
-    (_pcm.changed(name="PCM, DAC, ADC and read noise", read={"dac_bits": 8, "adc_bits": 8}), 1.5),
-    (_pcm.changed(name="fine RRAM, no noise or converters", device="rram-hfo2-gong-2018"), 1.0),
-)  # fmt: skip
+    (_arm("PCM, no noise or converters", "pcm-nandakumar-2018", PLAIN, 1), 1.0),
+    (_arm("fine RRAM, no noise or converters", "rram-hfo2-gong-2018", PLAIN, 12), 1.0),
+    (_arm("PCM, DAC, ADC and read noise", "pcm-nandakumar-2018", CONVERTERS, 1), 1.5),
+)
 
 
 class TorchLayer:

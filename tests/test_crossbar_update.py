@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import helpers
 import numpy as np
 import pytest
@@ -9,7 +11,11 @@ from crossbar_helpers import COLS, ROWS, F, close, made
 from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
 
 from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
-from neurosim.core.errors import CapabilityError
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.hardware import Faults
+from neurosim.crossbar.reader import ClippingWarning
+from neurosim.network.dense import Dense
+from neurosim.rules import SoftHebb
 
 PJ = 1e-12
 
@@ -150,3 +156,34 @@ def test_the_gain_of_a_column_takes_its_decay_without_a_pulse():
     np.testing.assert_allclose(
         array.weights(), weights, atol=array.weight_per_pulse, err_msg="gains start anew"
     )
+
+
+def test_gains_hold_the_norms_that_columns_follow():
+    """Soft bounds forget under pulses of both signs; every 20 updates the measured norms are given back."""
+    write = WritePath(w_max=1.5, decay_mode="gain")
+    array = Crossbar((60, 12), "rram-hfo2-om-2022", write=write, read=ReadPath(read_noise=None))
+    draw = np.random.default_rng(0)
+    array.program(0.3 * draw.normal(size=(60, 12)))
+    rule = SoftHebb(inverse_temperature=1.0, rate_power=0.5, learning_rate=0.05, adaptive_gain=True)
+    layer = Dense(array, rule, "mixed", norm_every=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippingWarning)
+        for _ in range(101):
+            layer.learn(draw.random((30, 60)).astype(np.float32))
+    followed = np.sqrt(layer.state["norm_squared"])
+    assert max(layer.norm_errors) > 0.03, "what is given back"
+    np.testing.assert_allclose(np.linalg.norm(array.weights(), axis=0), followed, rtol=0.1)
+
+
+@pytest.mark.parametrize("faults", [None, Faults(spare_columns=3, placement="aware")])
+def test_columns_are_scaled_by_their_gains(faults):
+    weights = np.random.default_rng(0).normal(0, 0.2, (6, 4)).astype(np.float32)
+    array = Crossbar((6, 4), IDEAL, faults=faults)
+    array.program(weights)
+    before, pulses = array.weights(), array.ledger.pulses
+    factors = np.array([0.5, 1.0, 2.0, 1.5])
+    array.scale_columns(factors)
+    np.testing.assert_allclose(array.weights(), before * factors, rtol=1e-6)
+    assert array.ledger.pulses == pulses
+    with pytest.raises(InputError, match="stays positive"):
+        array.scale_columns(np.zeros(4))
