@@ -160,7 +160,7 @@ def test_the_gain_of_a_column_takes_its_decay_without_a_pulse():
 
 def test_gains_hold_the_norms_that_columns_follow():
     """Soft bounds forget under pulses of both signs; every 20 updates the measured norms are given back."""
-    write = WritePath(w_max=1.5, decay_mode="gain")
+    write = WritePath(w_max=3.0, decay_mode="gain")
     array = Crossbar((60, 12), "rram-hfo2-om-2022", write=write, read=ReadPath(read_noise=None))
     draw = np.random.default_rng(0)
     array.program(0.3 * draw.normal(size=(60, 12)))
@@ -187,3 +187,22 @@ def test_columns_are_scaled_by_their_gains(faults):
     assert array.ledger.pulses == pulses
     with pytest.raises(InputError, match="stays positive"):
         array.scale_columns(np.zeros(4))
+
+
+@pytest.mark.parametrize("mode", ["accumulate", "mixed"])
+def test_columns_that_outgrow_their_window_are_halved_and_keep_their_weights(mode):
+    weights = np.random.default_rng(0).normal(0, 0.1, (50, 4)).astype(np.float32)
+    weights[:, 2] *= 5
+    law = devices.load(IDEAL).with_parameters(step_share=2.0**-20)
+    array = Crossbar((50, 4), law, write=WritePath(w_max=1.2, decay_mode="gain"))
+    array.program(weights)
+    array.update(np.zeros((1, 50)), np.zeros((1, 4)), np.zeros(4), mode)
+    before = array.weights()
+    reads = array.ledger.rows_read_back
+    array.column_norms()
+    np.testing.assert_allclose(array.weights(), before, atol=1e-4)
+    gains = array.snapshot()["uS_per_weight"]
+    np.testing.assert_allclose(gains / gains[0], [1, 1, 0.5, 1])
+    assert array.ledger.rows_read_back == reads + 2 * 50
+    array.column_norms()
+    np.testing.assert_array_equal(array.snapshot()["uS_per_weight"], gains, err_msg="once is enough")

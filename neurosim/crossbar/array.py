@@ -246,8 +246,14 @@ class Crossbar:
         return other
 
     def column_norms(self) -> Floats:
-        """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row."""
-        return self._gather(self._reader.column_norms())
+        """Return the norm (cols,) of each column in weight units, by one counted, noisy read of every row.
+
+        Where gains take the decay, columns that outgrew their window are halved on this occasion.
+        """
+        norms = self._reader.column_norms()
+        if self.gains_hold_norms:
+            self._writer.halve_swollen(norms)
+        return self._gather(norms)
 
     def scale_columns(self, factors: ArrayLike) -> None:
         """Multiply the weights of each column by a factor (cols,), in the gain behind its converter."""

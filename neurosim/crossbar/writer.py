@@ -39,6 +39,9 @@ NO_LIMIT = 1 << 30
 MOST_AT_ONCE = np.float32(0.5)
 """Largest share of its weights that the gain of a column takes in one update; the rest waits."""
 
+SWOLLEN = 0.375
+"""Largest rms of a column's pair differences, as a share of the window, where gains take the decay."""
+
 _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
 
@@ -148,6 +151,25 @@ class Writer:
         self.cells.uS_per_weight /= 1 - taken
         self.pending_decay -= taken
         self.ledger.write_periphery_J += np.count_nonzero(taken) * self.periphery.mac_pJ * 1e-12
+
+    def halve_swollen(self, norms: Floats) -> None:
+        """Bring columns back into their window whose gain fell while they grew: half the conductance, twice the gain.
+
+        `norms` (cols,) have just been measured. The columns are read once more, row by row, and pulsed.
+        """
+        self.updates += 1
+        size_uS = norms * self.cells.uS_per_weight / math.sqrt(self.cells.shape[0])
+        due = np.flatnonzero(size_uS > SWOLLEN * self.cells.span_uS)
+        if not due.size:
+            return
+        self.cells.uS_per_weight[due] /= 2
+        if self.accumulator.size:
+            self.accumulator[:, due] /= 2
+        waiting, self.pending_decay = self.pending_decay, np.full_like(self.pending_decay, 0.5)
+        self.reader.count_row_reads(due.size)
+        self._sweep(None, None, due, self.updates, accumulate=self.accumulator.size > 0)
+        self.pending_decay = waiting
+        self.cells.changes += 1
 
     def _due_columns(self) -> Columns:
         """The columns whose decay is applied in this sweep; a read of them is counted."""

@@ -107,6 +107,9 @@ OPERATIONS: dict[str, Operation] = {
     "decay, readback": Operation(_decays),
     "update, mixed in bursts": Operation(_updates("mixed"), {"flush_pulses": 3}),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
+    "column norms, swollen": Operation(
+        lambda array, task: array.column_norms(), {"decay_mode": "gain", "w_max": 0.2}
+    ),
     "decay, exact": Operation(_decays, {"decay_mode": "exact"}),
     "decay, device": Operation(
         _decays, {"decay_mode": "device"}, lambda device: device.depression_share is not None

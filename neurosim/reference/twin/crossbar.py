@@ -215,7 +215,10 @@ class TorchCrossbar:
 
     def column_norms(self) -> Tensor:
         """Return the norm of each column in weight units, by one counted, noisy read of every row."""
-        return self._out(self._reader.column_norms())
+        norms = self._reader.column_norms()
+        if self.gains_hold_norms:
+            self._writer.halve_swollen(norms)
+        return self._out(norms)
 
     def advance(self, seconds: float) -> None:
         """Let time pass; from the first call on, conductances follow the drift law."""

@@ -16,6 +16,7 @@ from neurosim.reference.twin.tally import Tally
 
 NO_LIMIT = 1 << 30
 MOST_AT_ONCE = 0.5
+SWOLLEN = 0.375
 _NEVER = 2.0**-25
 """A change of fewer pulses than this cannot be rounded up by a 24-bit uniform."""
 _RAREST = 2.0**-24
@@ -83,6 +84,22 @@ class TwinWriter:
         self.tally.add(
             "write_periphery_J", (taken != 0).sum(dim=1).double() * (self.periphery.mac_pJ * 1e-12)
         )
+
+    def halve_swollen(self, norms: Tensor) -> None:
+        """Half the conductance and twice the gain for columns (instances, cols) that outgrew their window."""
+        cells = self.cells
+        self.updates += 1
+        size_uS = norms * cells.uS_per_weight / cells.shape[0] ** 0.5
+        due = size_uS > SWOLLEN * cells.span_uS
+        if cells.sparse and not bool(due.any()):
+            return
+        cells.uS_per_weight = torch.where(due, cells.uS_per_weight / 2, cells.uS_per_weight)
+        if self.accumulator is not None:
+            self.accumulator = torch.where(due.unsqueeze(1), self.accumulator / 2, self.accumulator)
+        waiting, self.pending_decay = self.pending_decay, torch.full_like(self.pending_decay, 0.5)
+        self.reader.count_row_reads(due.sum(dim=1).double())
+        self._sweep(None, None, due, self.updates, accumulate=self.accumulator is not None)
+        self.pending_decay = waiting
 
     def _due_columns(self) -> Tensor:
         """Mask (instances, cols) of the columns whose decay is applied now; a read of them is counted."""
