@@ -84,10 +84,7 @@ class ForwardForward(Falling):
     def normalised(self, u: Floats, out: Floats | None = None) -> Floats:
         """Return relu(u) of which only the direction is left: rms one, or for sums mean one (batch, cols)."""
         y: Floats = np.maximum(u, 0, out=out)
-        if self.squares:
-            length = np.sqrt(np.einsum("bj,bj->b", y, y) / y.shape[1])
-        else:
-            length = y.mean(axis=1)
+        length = np.sqrt(np.einsum("bj,bj->b", y, y) / y.shape[1]) if self.squares else y.mean(axis=1)
         y /= (length + y.dtype.type(1e-8))[:, None]
         return y
 
