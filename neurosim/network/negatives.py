@@ -73,7 +73,7 @@ def masks(count: int, shape: tuple[int, int], blurs: int, draws: Draws) -> NDArr
             edged = np.pad(bits, width, mode="edge")
             size = bits.shape[axis]
             left, right = (edged.take(range(start, start + size), axis) for start in (0, 2))
-            bits = bits / 2 + (left + right) / 4
+            bits = (bits * np.float32(0.5) + (left + right) * np.float32(0.25)).astype(np.float32)
     found: NDArray[np.bool_] = bits > 0.5
     return found
 
