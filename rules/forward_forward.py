@@ -98,9 +98,8 @@ class ForwardForward(Falling):
         }
 
     def _rate(self, state: State) -> Floats:
-        """Return the rate of each column (cols,) at this update."""
-        rate: Floats = np.full_like(state["mean_activity"], self.learning_rate)
-        rate *= self._left(state)
+        """Return the rate at this update (1,): all columns have the same."""
+        rate: Floats = self.learning_rate * np.atleast_1d(self._left(state))[:1]
         return rate
 
     def __call__(self, x: Floats, u: Floats, state: State, phase: Floats) -> LocalUpdate:
@@ -108,26 +107,27 @@ class ForwardForward(Falling):
 
         Quiet samples that are to be skipped are left out of the update.
         """
-        rate = self._rate(state)
+        rate = float(self._rate(state)[0])
         y, goodness = self.activity(u)
         signal = self.signal(goodness, u.shape[1], phase)
         positive = phase > 0
-        share = 1 / np.where(positive, max(1, positive.sum()), max(1, len(phase) - positive.sum()))
+        ups = int(np.count_nonzero(positive))
+        share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
         quiet = np.abs(signal) < (self.skip_quiet or QUIET)
         state["samples"] += len(x)
-        state["quiet"] += quiet.sum()
-        if positive.any():
-            mean = column_sums(y[positive]) / np.count_nonzero(positive)
-            state["mean_activity"][:] = OLD * state["mean_activity"] + NEW * mean
+        state["quiet"] += np.count_nonzero(quiet)
+        means = state["mean_activity"]
+        if ups:
+            means *= OLD
+            means += (NEW / ups) * column_sums(y if ups == len(y) else y[positive])
         if not self.squares:
             np.sign(y, out=y)
         y *= (self.sign / self.temperature * signal * share).astype(y.dtype)[:, None]
-        if self.peer and positive.any():
-            pull = self.peer * (state["mean_activity"].mean(dtype=np.float64) - state["mean_activity"])
-            y[positive] += share[positive, None].astype(y.dtype) * pull.astype(y.dtype)
-        y *= rate
+        if self.peer and ups:
+            pull = (self.peer * rate / ups) * (means.mean(dtype=np.float64) - means)
+            np.add(y, pull.astype(y.dtype), out=y, where=positive[:, None])
         self._count(state)
-        decay = rate * rate.dtype.type(self.decay) if self.decay else None
+        decay = np.full_like(means, rate * self.decay) if self.decay else None
         if self.skip_quiet and quiet.any():
             return LocalUpdate(x[~quiet], y[~quiet], decay)
         return LocalUpdate(x, y, decay)

@@ -8,7 +8,7 @@ from neurosim.core.protocols import Floats
 from neurosim.kernels.read import single_threaded_blas, small_product
 from neurosim.network.dense import Dense
 
-BLOCK = 128
+BLOCK = 240
 """Samples between two changes of the stored weights."""
 SMALLEST = 0.5
 """What may be left of a column within a block: a sample that takes more ends it, and is applied by itself."""
