@@ -14,6 +14,7 @@ from rich.text import Text
 from neurosim import __version__
 from neurosim.cli_deep import deep_command
 from neurosim.cli_devices import Json, console, devices_app
+from neurosim.cli_forward_forward import ff_command
 from neurosim.cli_wires import wires_command
 from neurosim.core.errors import ConfigError, NeurosimError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(devices_app, name="devices")
 app.command("wires")(wires_command)
 app.command("deep")(deep_command)
+app.command("ff")(ff_command)
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]

@@ -3,11 +3,13 @@
 if __name__ != "neurosim.rules":
     raise ImportError("import neurosim.rules, not rules: the folder is mapped into the package")
 
+from neurosim.rules.forward_forward import ForwardForward
 from neurosim.rules.hebb import Hebb, HebbDecay, Oja, Sanger
 from neurosim.rules.softhebb import SoftHebb, SoftHebbPaper
 from neurosim.rules.winner import HardWta, KrotovHopfield, KrotovHopfieldPaper
 
 __all__ = [
+    "ForwardForward",
     "HardWta",
     "Hebb",
     "HebbDecay",

@@ -15,7 +15,7 @@ from helpers import HFO2, IDEAL, MODES, PCM, ROOT, small_weights
 
 from neurosim import Crossbar
 from neurosim.core import registry
-from neurosim.core.protocols import Array, LocalUpdate, Rule
+from neurosim.core.protocols import Array, LocalUpdate, PhasedRule, Rule, needs_phase
 from neurosim.kernels import jit
 from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
@@ -201,11 +201,11 @@ def test_the_only_public_arrays_of_weights_are_those_for_inspection():
 def test_a_rules_methods_have_no_place_for_an_array_of_devices(name):
     rule = registry.find("rule", name)
     allowed = {
-        "__call__": ["x", "u", "state"],
+        "__call__": ["x", "u", "state", "phase"] if needs_phase(rule) else ["x", "u", "state"],
         "observe_norms": ["norms", "state"],
         "state": ["rows", "cols"],
     }
-    for one in (Rule, rule):
+    for one in (PhasedRule if needs_phase(rule) else Rule, rule):
         for method, parameters in allowed.items():
             signature = inspect.signature(getattr(one, method))
             assert list(signature.parameters)[1:] == parameters
@@ -223,6 +223,8 @@ def test_the_protocol_of_a_rule_and_its_update_name_no_weight():
     assert set(LocalUpdate._fields) == {"pre", "post", "decay", "rate"}
     public = {name for name in vars(Rule) if not name.startswith("_")} | set(Rule.__annotations__)
     assert public == {"state", "observe_norms", "name", "ideal_only"}
+    phased = {name for name in vars(PhasedRule) if not name.startswith("_")} | set(PhasedRule.__annotations__)
+    assert phased == public | {"needs_phase"}
 
 
 def imported(file: Any) -> set[str]:

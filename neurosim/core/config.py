@@ -182,6 +182,9 @@ class WritePath(Frozen):
     flush_pulses: int = Field(1, ge=1)
     """Nominal pulses that an accumulator of `mixed` gathers before it gives them, all at once: changes that cancel
     each other within so many never reach the device."""
+    momentum: float | None = Field(None, gt=0, lt=1)
+    """A digital filter before the pulses of `accumulate` and `mixed`, V = momentum V + (1 - momentum) change (Hinton:
+    0.9): V is what is given. It is one more number a synapse, read and written in every update; decay passes it by."""
     refresh: Refresh | None = Refresh()
     """How saturated pairs of a SET-only device are brought down again; None never does."""
     programming: Programming = Programming()

@@ -78,6 +78,33 @@ class LebesgueRule(Rule, Protocol):
     """Currents are ``sum_i x_i sign(w_ij) |w_ij|**(p - 1)``; 2: those of a read."""
 
 
+@runtime_checkable
+class PhasedRule(Protocol):
+    """A local rule that needs one scalar a sample from outside its wires: the phase, 1 for positive, -1 for negative
+    data. Broadcast to the whole layer, it is a third factor."""
+
+    name: str
+    ideal_only: bool
+    needs_phase: ClassVar[bool]
+
+    def state(self, rows: int, cols: int) -> State:
+        """Return fresh state, as any `Rule` does."""
+        ...
+
+    def __call__(self, x: Floats, u: Floats, state: State, phase: Floats) -> LocalUpdate:
+        """Map inputs (batch, rows), currents (batch, cols) and phases (batch,) to an update of both phases."""
+        ...
+
+    def observe_norms(self, norms: Floats, state: State) -> None:
+        """Take in column norms (cols,), as any `Rule` does."""
+        ...
+
+
+def needs_phase(rule: Any) -> bool:
+    """Return whether a rule, or its class, is a `PhasedRule`: it says so in `needs_phase`."""
+    return bool(getattr(rule, "needs_phase", False))
+
+
 class DeviceKernels(NamedTuple):
     """The numba functions of a device law; each acts on one cell of flat state arrays, in place.
 

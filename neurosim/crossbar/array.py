@@ -343,6 +343,7 @@ class Crossbar:
             "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
             "pending_decay": writer.pending_decay.copy(),
             "accumulator": writer.accumulator.copy(),
+            **({"velocity": writer.velocity.copy()} if self.write.momentum else {}),
         }
 
     def restore(self, snapshot: State) -> None:
@@ -379,6 +380,8 @@ class Crossbar:
             ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)
             writer.pending_decay = snapshot["pending_decay"].astype(self.precision)
             writer.accumulator = snapshot["accumulator"].astype(self.precision)
+            if self.write.momentum:
+                writer.velocity[:] = snapshot["velocity"]
             self.rewind(Ledger.from_array(snapshot["ledger"]))
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

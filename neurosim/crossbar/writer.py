@@ -28,6 +28,7 @@ from neurosim.kernels.update import (
     Drive,
     Sums,
     depress_rows,
+    filter_rows,
     sweep_rows,
 )
 
@@ -63,8 +64,8 @@ def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
 
 
 class Writer:
-    """Updates of one array. Holds a block of change for each thread, the neurons' pending decay, and,
-    once `mixed` has been used, one digital accumulator per synapse."""
+    """Updates of one array. Holds a block of change for each thread, the neurons' pending decay, once `mixed` has been
+    used one digital accumulator per synapse, and with `WritePath.momentum` one filtered change, in weight units."""
 
     def __init__(
         self,
@@ -108,15 +109,17 @@ class Writer:
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
+        self.velocity = np.zeros(cells.shape if write.momentum else (0, 0), cells.dtype)
 
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
         event = self.updates + 1
-        if mode == "online" and self.config.half_select:
-            raise CapabilityError(
-                "write.half_select follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
-            )
+        for field in ("half_select", "momentum"):
+            if mode == "online" and getattr(self.config, field):
+                raise CapabilityError(
+                    f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
+                )
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay
@@ -212,6 +215,8 @@ class Writer:
                 change[:] = 0
             else:
                 np.matmul(pre[:, first:last].T, post, out=change)
+                if self.velocity.size:
+                    filter_rows(first, change, self.velocity, real(self.config.momentum or 0))
                 change *= pulses_per_weight
             sums: Sums = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
@@ -227,6 +232,9 @@ class Writer:
         if pre is not None:
             products = int(np.count_nonzero(pre)) * cells.shape[1]
             self.ledger.write_periphery_J += products * self.periphery.mac_pJ * 1e-12
+        if pre is not None and self.velocity.size:
+            per_synapse = 2 * self.periphery.memory_access_pJ + self.periphery.mac_pJ
+            self.ledger.write_periphery_J += synapses * per_synapse * 1e-12
         if accumulate:
             self.ledger.write_periphery_J += 2 * synapses * self.periphery.memory_access_pJ * 1e-12
 

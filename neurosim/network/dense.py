@@ -7,16 +7,19 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.errors import CapabilityError, CheckpointError
+from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import (
     Array,
     Floats,
     IdealArithmetic,
     LebesgueRule,
+    LocalUpdate,
+    PhasedRule,
     Precision,
     Rule,
     State,
     UpdateMode,
+    needs_phase,
 )
 
 SMALLEST_NORM = 1e-6
@@ -29,12 +32,12 @@ class Dense:
     ----------
     array : Array
         A crossbar, or ideal arithmetic.
-    rule : Rule
-        Sees inputs, column currents and its own state; never the array.
+    rule : Rule or PhasedRule
+        Sees inputs, column currents and its own state, a phase if it needs one; never the array.
     mode : {"accumulate", "mixed", "online"}
         How updates become pulses.
     norm_every : int
-        Updates between measurements of the column norms.
+        Updates between measurements of the column norms; a rule whose `needs_norms` is False has none.
 
     Raises
     ------
@@ -42,7 +45,9 @@ class Dense:
         If the rule exists in ideal arithmetic only and the array is not ideal.
     """
 
-    def __init__(self, array: Array, rule: Rule, mode: UpdateMode = "accumulate", norm_every: int = 100):
+    def __init__(
+        self, array: Array, rule: Rule | PhasedRule, mode: UpdateMode = "accumulate", norm_every: int = 100
+    ):
         if rule.ideal_only and not array.ideal:
             raise CapabilityError(
                 f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
@@ -53,17 +58,32 @@ class Dense:
         self.norm_errors: list[Any] = []
         """Mean relative error of the tracked norms at each measurement; numbers, or tensors not fetched yet."""
 
-    def learn(self, x: Floats) -> Floats:
-        """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols)."""
-        if self.steps % self.norm_every == 0:
+    def learn(self, x: Floats, phase: Floats | None = None) -> Floats:
+        """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols).
+
+        Parameters
+        ----------
+        x : (batch, rows) array
+        phase : (batch,) array, optional
+            1 for positive and -1 for negative samples, for rules that need it: both are one update.
+
+        Raises
+        ------
+        CapabilityError
+            If the rule needs phases and gets none, or gets them and takes none.
+        InputError
+            If a phase is not 1 or -1, or their number is not that of the samples.
+        """
+        factor = self._phase(phase, len(x))
+        if self.steps % self.norm_every == 0 and getattr(self.rule, "needs_norms", True):
             self._measure_norms()
         x = self._inputs(x)
         u = self.array.forward(x)
         if self.rule.ideal_only:
             ideal = cast(IdealArithmetic, self.array)
-            ideal.apply(self.rule(x, self._currents(ideal, x, u), self.state))
+            ideal.apply(self._change(x, self._currents(ideal, x, u), factor))
         else:
-            change = self.rule(x, u, self.state)
+            change = self._change(x, u, factor)
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1
         return u
@@ -78,6 +98,26 @@ class Dense:
         if self.steps and followed is not None and self.array.gains_hold_norms:
             self.array.scale_columns(followed / (norms + SMALLEST_NORM))
             self.state["norm_squared"][...] = followed**2
+
+    def _change(self, x: Floats, u: Floats, phase: Floats | None) -> LocalUpdate:
+        """What the rule makes of inputs and currents."""
+        if phase is None:
+            return cast(Rule, self.rule)(x, u, self.state)
+        return cast(PhasedRule, self.rule)(x, u, self.state, phase)
+
+    def _phase(self, phase: Floats | None, samples: int) -> Floats | None:
+        if needs_phase(self.rule) != (phase is not None):
+            wanted = "needs the phase of each sample: give" if phase is None else "takes no phase: leave out"
+            raise CapabilityError(f"rule '{self.rule.name}' {wanted} phase, 1 for positive, -1 for negative")
+        if phase is None:
+            return None
+        found = np.asarray(phase)
+        if found.shape != (samples,) or not (np.abs(found) == 1).all():
+            raise InputError(
+                f"phase: expected {samples} numbers that are 1 (positive) or -1 (negative), one a sample, "
+                f"got shape {found.shape}"
+            )
+        return self._inputs(found)
 
     def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
         """What a rule of ideal arithmetic alone sees: what was read, unless it asks for other powers of weights."""

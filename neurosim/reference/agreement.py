@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.config import ReadPath, WritePath
-from neurosim.core.protocols import Device, Floats, Precision, Rule
+from neurosim.core.protocols import Device, Floats, Precision, Rule, needs_phase
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
 from neurosim.network.dense import Dense
@@ -34,7 +34,8 @@ BATCH = 16
 
 VARIANTS: tuple[dict[str, Any], ...] = (
     {}, {"rate_power": 0.5}, {"rate_updates": 3}, {"anti_hebbian": True}, {"adaptive_gain": True}, {"bias": True},
-    {"centres": True},
+    {"centres": True}, {"rate_updates": 3, "rate_held": 0.4}, {"temperature": 40.0},
+    {"goodness": "minus-squares", "temperature": 40.0}, {"goodness": "sum"}, {"goodness": "minus-sum"},
 )  # fmt: skip
 """Settings with which every rule that has them is compared."""
 
@@ -220,24 +221,31 @@ def variants(kind: Any) -> dict[str, Rule]:
     found: dict[str, Rule] = {}
     for settings in VARIANTS:
         if settings.keys() <= kind.model_fields.keys():
-            found[", ".join([kind.name, *settings])] = kind.parse(settings, f"rule {kind.name}")
+            found[", ".join([kind.name, *_told(settings)])] = kind.parse(settings, f"rule {kind.name}")
     return found
 
 
+def _told(settings: dict[str, Any]) -> list[str]:
+    """Names of settings, with what they are set to where that is a word."""
+    return [f"{name} {value}" if isinstance(value, str) else name for name, value in settings.items()]
+
+
 def compare_rule(rule: Rule, precision: Precision, seed: int = 0, name: str | None = None) -> Line:
-    """Give a rule and its twin the same inputs, currents and norms, twice: updates and state must agree."""
+    """Give a rule and its twin the same inputs, currents and norms (phases, if it needs them), twice: updates and state must agree."""
     rows, cols = SHAPE
     rng = generator(seed, "agreement rule")
     norms = rng.uniform(0.5, 2.5, cols).astype(precision)
     tensors: Any = TorchIdeal(SHAPE, precision)
     layers: list[Any] = [Dense(IdealArray(SHAPE, precision), rule), TorchDense(tensors, rule)]
     found: list[Results] = [{}, {}]
+    phase = np.where(np.arange(BATCH) % 3, 1, -1).astype(precision)
     for call in range(2):
         x, u = rng.random((BATCH, rows)).astype(precision), rng.random((BATCH, cols)).astype(precision)
         for layer, results in zip(layers, found, strict=True):
             if call == 0:
                 layer.rule.observe_norms(_given(norms, layer), layer.state)
-            change = layer.rule(_given(x, layer), _given(u, layer), layer.state)
+            given = [_given(values, layer) for values in ((x, u, phase) if needs_phase(rule) else (x, u))]
+            change = layer.rule(*given[:2], layer.state, *given[2:])
             parts = {**change._asdict(), **layer.state}
             results |= {
                 f"{name} {call}": as_numpy(values).copy()

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.core.checks import matrix, vector
-from neurosim.core.errors import CheckpointError
+from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.change import add_share, forget, largest
-from neurosim.kernels.jit import share
-from neurosim.kernels.read import matmul, product_of_updates, updated_rows
+from neurosim.kernels.jit import scratch, share
+from neurosim.kernels.read import matmul, product_of_updates, single_threaded_blas, updated_rows
+from neurosim.kernels.update import learn_rows
 
 
 class IdealArray:
@@ -22,14 +23,26 @@ class IdealArray:
         Inputs and outputs.
     precision : {"float32", "float64"}
         Of weights and products; their bits do not depend on threads.
+    momentum : float, optional
+        Filter changes, but not decay, as `WritePath.momentum` does: one more array of the size of the weights.
+
+    Raises
+    ------
+    InputError
+        If `momentum` does not lie between 0 and 1.
     """
 
     ideal = True
     gains_hold_norms = False
 
-    def __init__(self, shape: tuple[int, int], precision: Precision = "float32"):
+    def __init__(
+        self, shape: tuple[int, int], precision: Precision = "float32", momentum: float | None = None
+    ):
+        if momentum is not None and not 0 < momentum < 1:
+            raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
         self.shape = (int(shape[0]), int(shape[1]))
-        self.precision = precision
+        self.precision, self.momentum = precision, momentum
+        self._velocity: Floats = np.zeros(self.shape if momentum else (0, 0), precision)
         self._weights: Floats = np.zeros(self.shape, precision)
         self._reads = 0
 
@@ -52,7 +65,21 @@ class IdealArray:
         mode: UpdateMode = "accumulate",
     ) -> int:
         """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
-        self._weights += self._change(pre, post, decay)
+        pre = matrix("pre", pre, None, self.shape[0], self.precision)
+        post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
+        lost: Floats = np.empty(0, self.precision)
+        if decay is not None:
+            lost = vector("decay", decay, self.shape[1], self.precision)
+        momentum = self._weights.dtype.type(self.momentum or 0)
+
+        def learn(block: tuple[int, int]) -> None:
+            first, last = block
+            change = scratch("change", last - first, self.shape[1], self.precision)
+            np.matmul(pre[:, first:last].T, post, out=change)
+            learn_rows(first, change, lost, self._velocity, momentum, self._weights)
+
+        with single_threaded_blas():
+            share(learn, updated_rows(self.shape[0]))
         return 0
 
     def forward_lebesgue(self, x: ArrayLike, p: float) -> Floats:
@@ -111,13 +138,19 @@ class IdealArray:
         return self._weights.copy()
 
     def snapshot(self) -> State:
-        """Return a copy of the weights and the number of reads as named arrays."""
-        return {"weights": self._weights.copy(), "reads": np.array([self._reads], np.int64)}
+        """Return a copy of the weights, the number of reads and what is filtered as named arrays."""
+        filtered = {"velocity": self._velocity.copy()} if self.momentum else {}
+        return {"weights": self._weights.copy(), "reads": np.array([self._reads], np.int64), **filtered}
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         found = snapshot.get("weights")
         if found is None or found.shape != self.shape or "reads" not in snapshot:
             raise CheckpointError("checkpoint does not fit this array: weights")
+        if self.momentum:
+            velocity = snapshot.get("velocity")
+            if velocity is None or velocity.shape != self.shape:
+                raise CheckpointError("checkpoint does not fit this array: velocity")
+            self._velocity[...] = velocity
         self._weights[...] = found
         self._reads = int(snapshot["reads"][0])

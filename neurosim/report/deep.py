@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 from neurosim.report.style import colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, percent, si, significant, spread
+from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
 
 MARKERS = "osv^Dp<>*h"
 HELD = {
@@ -160,20 +160,17 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
     depths = sorted({entry["depth"] for entry in results["summary"]})
     parts = [f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n"]
     parts.append(
-        _markdown(("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths))
+        markdown_table(
+            ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
+        )
     )
     if results.get("holding"):
         parts.append(
             "Known before training: start weights written to a sample of cells, and 200 random changes of a tenth of "
             "their rms asked for, 16 rms in all. Everything in units of the rms.\n"
         )
-        parts.append(_markdown(("arm", "layer", *HELD.values()), _holding_rows(results)))
+        parts.append(markdown_table(("arm", "layer", *HELD.values()), _holding_rows(results)))
     parts.append("After learning (first seed):\n")
-    parts.append(_markdown(LEARNT, _learnt_rows(results)))
+    parts.append(markdown_table(LEARNT, _learnt_rows(results)))
     parts.append(f"![accuracy against depth]({name}-depth.svg)\n")
     return "\n".join(parts)
-
-
-def _markdown(heads: tuple[str, ...], rows: list[list[str]]) -> str:
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -69,3 +69,9 @@ def one_line(name: str, longest: int = 46) -> str:
     name = " ".join(name.split())
     half = (longest - 1) // 2
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+
+
+def markdown_table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import neurosim.data
-from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
@@ -23,39 +22,28 @@ from neurosim.study.build import on_devices
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.holding import holding
+from neurosim.study.resumable import Report, Resumable, finished
 from neurosim.study.statistics import bootstrap, wilson
-from neurosim.study.store import (
-    open_folder,
-    pack_bits,
-    read_arrays,
-    read_json,
-    text_array,
-    text_digest,
-    versions,
-    write_arrays,
-    write_json,
-)
+from neurosim.study.store import open_folder, pack_bits, versions
 
-Report = Callable[[str], None]
 NORM_BATCHES = 500
 """Mini-batches that calibrate the normalisation of random weights."""
 CHUNK = 250
 HEAD_FIELDS = {"heads", "head_epochs", "head_batch", "dropout"}
-SAVE_EVERY_S = 120.0
 
 
-class DeepTraining:
+class DeepTraining(Resumable):
     """One arm with one seed on its way through the images; `save` and `resume` lose no bit."""
 
     def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset):
         self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
+        self.name = arm.name
         self.fit = data.training(hold_out=experiment.hold_out)
         held = (data.x_validation, data.y_validation)
         self.test = Labelled(*held) if experiment.hold_out else Labelled(data.x_test, data.y_test)
         self.stack = build_stack(experiment, arm, data.image_shape, seed)
         self.images = self.fit.images if data.x_unlabelled is None else data.x_unlabelled
         self.batches = len(self.images) // experiment.batch
-        self.steps, self.seconds = 0, 0.0
 
     @property
     def identity(self) -> str:
@@ -180,23 +168,13 @@ class DeepTraining:
             found["adc_clipped_share"] = devices.ledger.clipped_share
         return found
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        notes = {"identity": self.identity, "steps": self.steps, "seconds": self.seconds}
-        saved: State = {f"stack.{name}": values for name, values in self.stack.snapshot().items()}
-        write_arrays(path, {**saved, "notes": text_array(json.dumps(notes))})
+    def snapshot(self) -> State:
+        """Return the layers, as named arrays."""
+        return {f"stack.{name}": values for name, values in self.stack.snapshot().items()}
 
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint; raises `CheckpointError` if it is damaged or belongs to another experiment."""
-        saved = read_arrays(path)
-        try:
-            notes = json.loads(saved.pop("notes").tobytes())
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
-        if notes["identity"] != self.identity:
-            raise CheckpointError(f"{path} belongs to another experiment; choose another --out or delete it")
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         self.stack.restore({name.removeprefix("stack."): values for name, values in saved.items()})
-        self.steps, self.seconds = notes["steps"], notes["seconds"]
 
 
 def run_arm(
@@ -210,29 +188,7 @@ def run_arm(
         from neurosim.study.deep_backprop import run_end_to_end
 
         return run_end_to_end(experiment, arm, seed, data, out, report)
-    training = DeepTraining(experiment, arm, seed, data)
-    name = text_digest(training.identity)
-    checkpoint = out / "runs" / f"{name}.npz"
-    kept = out / "runs" / f"{name}-{text_digest(training.evaluation)}.json"
-    if kept.exists():
-        found: dict[str, Any] = read_json(kept)
-        return found
-    if checkpoint.exists():
-        training.resume(checkpoint)
-    last = time.monotonic()
-
-    def save() -> None:
-        nonlocal last
-        if time.monotonic() - last > SAVE_EVERY_S or training.steps == training.total:
-            training.save(checkpoint)
-            last = time.monotonic()
-            if report:
-                report(f"{arm.name}, seed {seed}: {training.steps} of {training.total} mini-batches")
-
-    training.run(save=save)
-    result = training.result(report)
-    write_json(kept, result)
-    return result
+    return finished(DeepTraining(experiment, arm, seed, data), out, report)
 
 
 def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) -> dict[str, Any]:

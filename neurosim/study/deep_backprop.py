@@ -17,9 +17,10 @@ from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.images import Pool
 from neurosim.network.readout import halvings
-from neurosim.study.deep import CHUNK, SAVE_EVERY_S, Report
+from neurosim.study.deep import CHUNK
 from neurosim.study.deep_build import start_weights
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.resumable import SAVE_EVERY_S, Report
 from neurosim.study.store import (
     pack_bits,
     read_arrays,

@@ -13,6 +13,7 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
+from neurosim.study.spec import phaseless
 
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
@@ -168,7 +169,7 @@ class DeepArm(Frozen):
         ConfigError
             If the rule has no such setting, one is given twice, or a value is out of range.
         """
-        kind = registry.find("rule", self.rule)
+        kind = phaseless(self.rule)
         if self.hard and "inverse_temperature" not in kind.model_fields:
             raise ConfigError(
                 f"hard = true: rule '{self.rule}' has no temperature; leave it out, or take 'hard-wta'"

@@ -12,7 +12,7 @@ from neurosim.core import registry
 from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Faults, Tiles, Wires
-from neurosim.core.protocols import Precision, Rule, UpdateMode
+from neurosim.core.protocols import Precision, Rule, UpdateMode, needs_phase
 from neurosim.devices.card import load
 
 IDEAL = "ideal"
@@ -131,13 +131,23 @@ class Experiment(Frozen):
 
     def build_rule(self) -> Rule:
         """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""
-        rule: Rule = registry.find("rule", self.rule).parse(self.rule_options, f"rule {self.rule}")
+        rule: Rule = phaseless(self.rule).parse(self.rule_options, f"rule {self.rule}")
         return rule
 
     @property
     def seed_list(self) -> list[int]:
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+
+def phaseless(name: str) -> Any:
+    """Return a registered rule that learns without phases; raises `UnknownNameError` or `ConfigError`."""
+    kind = registry.find("rule", name)
+    if needs_phase(kind):
+        raise ConfigError(
+            f"rule '{name}' learns from positive and negative data: train it with `neurosim ff`"
+        )
+    return kind
 
 
 def _changed(shared: Frozen | None, changes: dict[str, Any] | None) -> dict[str, Any] | None:

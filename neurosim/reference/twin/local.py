@@ -46,10 +46,14 @@ class LocalTwin:
         """Rate of each column (..., 1, cols)."""
         distance = torch.abs(torch.sqrt(state["norm_squared"]) - 1) + SMALLEST
         rate: Tensor = self.options.learning_rate * distance**self.options.rate_power
-        if self.options.rate_updates is not None:
-            left = 1 - state["updates"].to(rate.dtype) / self.options.rate_updates
-            rate = rate * torch.clamp(left, min=SMALLEST)
-        return rate.unsqueeze(-2)
+        return self._falling(rate, state).unsqueeze(-2)
+
+    def _falling(self, rate: Tensor, state: TensorState) -> Tensor:
+        """A rate, or what the straight line has left of it."""
+        if self.options.rate_updates is None:
+            return rate
+        line = 1 - state["updates"].to(rate.dtype) / self.options.rate_updates
+        return rate * torch.clamp(line / (1 - self.options.rate_held), SMALLEST, 1)
 
     def _count(self, state: TensorState) -> None:
         if self.options.rate_updates is not None:

@@ -1,0 +1,122 @@
+"""Forward-Forward, 784-2000-2000-2000-2000, mini-batches of 100 and 100: against plain torch in ideal arithmetic.
+
+Without a filter the rate is 0.001: at 0.01 layers jump through zero and most devices are pulsed in some mini-batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.timing import Figure, figure
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import threads
+from neurosim.study.forward_forward import build_stack, start_weights
+from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+
+ROWS, WIDTHS, BATCH = 784, (2000, 2000, 2000, 2000), 100
+ROUNDS, ROUNDS_ONLINE = 6, 2
+SLOW = 0.001
+Step = Callable[[Floats, Floats], object]
+PLAIN: dict[str, Any] = {"momentum": 0.0, "settings": {"peer": 0.0, "learning_rate": SLOW}}
+NO_NOISE: dict[str, Any] = {"read": {"read_noise": None}, "write": {"decay_mode": "gain"}}
+ARMS = (
+    (ForwardForwardArm(name="ideal", **PLAIN), 1.1),
+    (ForwardForwardArm(name="ideal, filter and peer term"), None),
+    (ForwardForwardArm(name="ideal, quiet samples skipped", momentum=0.0, settings={"peer": 0.0, "learning_rate": SLOW, "skip_quiet": 0.01}), None),
+    (_pcm := ForwardForwardArm(name="PCM, no noise or converters", device="pcm-nandakumar-2018", **PLAIN, **NO_NOISE), 1.5),
+    (_pcm.changed(name="PCM, no noise or converters, filter and peer term", momentum=0.9, settings={}), None),
+    (_pcm.changed(name="PCM, DAC, ADC and read noise", read={"dac_bits": 8, "adc_bits": 8}), 2.2),
+)  # fmt: skip
+
+
+class TorchNet:
+    """The same rule in plain torch: the update of a layer is one product in place. No peer term, no filter."""
+
+    def __init__(self, rate: float = SLOW, decay: float = 1e-3):
+        self.rate, self.decay = rate, decay
+        rows = (ROWS, *WIDTHS)
+        self.layers = [torch.from_numpy(start_weights(rows[k], cols, k, 0)) for k, cols in enumerate(WIDTHS)]
+
+    def learn(self, positive: Floats, negative: Floats) -> None:
+        """One mini-batch of as many positive as negative samples."""
+        h = _directed(torch.cat([torch.from_numpy(positive), torch.from_numpy(negative)]))
+        t = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))])
+        for w in self.layers:
+            y = torch.addmm(w[-1], h, w[:-1]).relu_()
+            g = y.square().sum(dim=1)
+            post = y * ((t - torch.sigmoid(g - y.shape[1])) * (self.rate / len(positive))).unsqueeze(1)
+            w *= 1 - self.rate * self.decay
+            w[:-1].addmm_(h.T, post)
+            w[-1] += post.sum(dim=0)
+            h = y.div_((g / y.shape[1]).sqrt_().add_(1e-8).unsqueeze(1))
+
+    def learn_online(self, positive: Floats, negative: Floats) -> None:
+        """An update of rank one a sample, positive and negative in turn."""
+        for pair in zip(positive, negative, strict=True):
+            for t, x in zip((1.0, 0.0), pair, strict=True):
+                h = _directed(torch.from_numpy(x)[None])[0]
+                for w in self.layers:
+                    y = torch.addmv(w[-1], w[:-1].T, h).relu_()
+                    g = float(y.dot(y))
+                    step = self.rate * (t - 1 / (1 + np.exp(min(700.0, len(y) - g))))
+                    w[:-1].addr_(h, y, beta=1 - self.rate * self.decay, alpha=step)
+                    w[-1].mul_(1 - self.rate * self.decay).add_(y, alpha=step)
+                    h = y / ((g / len(y)) ** 0.5 + 1e-8)
+
+
+def _directed(x: torch.Tensor) -> torch.Tensor:
+    return x / (x.square().mean(dim=1, keepdim=True).sqrt() + 1e-8)
+
+
+def _in_turn(steps: dict[str, Step], batches: list[tuple[Floats, Floats]]) -> dict[str, float]:
+    """Median seconds of a step of each, taking turns; the first turn warms up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for positive, negative in batches:
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step(positive, negative)
+            times[name].append(time.perf_counter() - started)
+    return {name: float(np.median(seconds[1:])) for name, seconds in times.items()}
+
+
+def _batches(count: int, size: int) -> list[tuple[Floats, Floats]]:
+    rng = np.random.default_rng(0)
+    return [
+        (rng.random((size, ROWS), np.float32), rng.random((size, ROWS), np.float32)) for _ in range(count)
+    ]
+
+
+def figures() -> list[Figure]:
+    """One line an arm, each in turn with the reference in this process; then an update a sample."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
+    spec = ForwardForwardExperiment(widths=WIDTHS)
+    found = []
+    with torch.inference_mode():
+        for arm, bar in ARMS:
+            stack = build_stack(spec, arm, ROWS, 1000, 0)
+            if arm.device is not None:
+                stack.calibrate(_batches(1, BATCH)[0][0])
+            took = _in_turn({"own": stack.learn, "torch": TorchNet().learn}, _batches(ROUNDS + 1, BATCH))
+            found.append(_line(f"Forward-Forward learns, {arm.name}", took, bar, BATCH))
+        each = build_stack(
+            spec, ARMS[0][0].changed(settings={"peer": 0.0, "learning_rate": 1e-4}), ROWS, 1000, 0
+        )
+        steps: dict[str, Step] = {"own": each.learn_online, "torch": TorchNet(1e-4).learn_online}
+        took = _in_turn(steps, _batches(ROUNDS_ONLINE + 1, BATCH))
+        found.append(_line("Forward-Forward learns, an update a sample", took, 0.2, BATCH))
+    torch.set_num_threads(before)
+    return found
+
+
+def _line(name: str, took: dict[str, float], bar: float | None, size: int) -> Figure:
+    """Seconds of a positive and a negative sample together."""
+    return figure(
+        name, took["own"] / took["torch"], "x torch, ideal arithmetic", bar,
+        contender_s=took["own"] / size, reference_s=took["torch"] / size,
+    )  # fmt: skip

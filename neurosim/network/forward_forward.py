@@ -1,0 +1,229 @@
+"""Fully connected layers that learn by Forward-Forward, all at once, and the two ways to ask them for a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.errors import CapabilityError, CheckpointError, InputError
+from neurosim.core.protocols import Floats, State
+from neurosim.kernels.read import small_product
+from neurosim.network.dense import Dense
+from neurosim.network.negatives import Labels, with_labels, with_neutral_label
+from neurosim.network.online import learn_each
+from neurosim.rules.forward_forward import ForwardForward
+
+HEAD_MOMENTUM = 0.9
+
+
+class Answers(NamedTuple):
+    """What layers make of samples."""
+
+    states: list[Floats]
+    """Of each layer (n, cols): the direction of its activity, which is all that the next one sees."""
+    goodness: NDArray[np.float64]
+    """(n, layers), of the activity before its length is taken away."""
+
+
+class ForwardForwardStack:
+    """Layers one behind the other; only the direction of a layer's activity passes on, nothing comes back.
+
+    Inputs are normalised as activities are: rms one, or mean one where the goodness is a sum.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        With the rule `ForwardForward`; each array has one row more than there are inputs: the biases, driven by one.
+
+    Raises
+    ------
+    CapabilityError
+        If a layer learns by another rule.
+    InputError
+        If there is no layer, or one layer's outputs do not fit the next.
+    """
+
+    def __init__(self, layers: Sequence[Dense]):
+        if not layers:
+            raise InputError("layers: expected at least one")
+        self.layers = list(layers)
+        self.rules: list[ForwardForward] = []
+        for number, layer in enumerate(self.layers, 1):
+            if not isinstance(layer.rule, ForwardForward):
+                raise CapabilityError(
+                    f"layer {number} learns by '{layer.rule.name}': these layers need 'forward-forward'"
+                )
+            self.rules.append(layer.rule)
+        for number, (before, after) in enumerate(pairwise(self.layers), 1):
+            if before.array.shape[1] + 1 != after.array.shape[0]:
+                raise InputError(
+                    f"layer {number} has {before.array.shape[1]} outputs, layer {number + 1} takes "
+                    f"{after.array.shape[0] - 1}, and a bias"
+                )
+
+    @property
+    def read_layers(self) -> slice:
+        """Layers that a classifier and the goodness of a label look at: all but the first, or the only one."""
+        return slice(min(1, len(self.layers) - 1), None)
+
+    def learn(self, positive: Floats, negative: Floats) -> Answers:
+        """Learn from positive (n, rows) and negative (m, rows) samples, all layers at once, one update each.
+
+        Returns
+        -------
+        answers : Answers
+            Of positive samples first, then the negative ones, before this update.
+        """
+        return self._pass(*self._stacked(positive, negative), lambda layer, x, phase: layer.learn(x, phase))
+
+    def learn_online(self, positive: Floats, negative: Floats) -> Answers:
+        """The same with an update a sample, a positive and a negative one in turn (n of each).
+
+        Raises
+        ------
+        InputError
+            If their numbers differ.
+        """
+        if len(positive) != len(negative):
+            raise InputError(
+                f"{len(positive)} positive and {len(negative)} negative samples: give as many of each"
+            )
+        x = np.stack([positive, negative], axis=1).reshape(2 * len(positive), -1)
+        return self._pass(x, np.tile([1.0, -1.0], len(positive)), learn_each)
+
+    def forward(self, x: Floats) -> Answers:
+        """Return the answers to samples (n, rows), learning nothing."""
+        return self._pass(x, None, lambda layer, inputs, phase: layer.array.forward(inputs))
+
+    def calibrate(self, x: Floats) -> None:
+        """Set the converters of arrays of devices by typical samples (n, rows)."""
+
+        def set_range(layer: Dense, inputs: Floats, phase: Any) -> Floats:
+            devices: Any = layer.array
+            if not devices.ideal:
+                devices.calibrate(inputs)
+            return layer.array.forward(inputs)
+
+        self._pass(x, None, set_range)
+
+    def _stacked(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
+        phase = np.concatenate([np.ones(len(positive)), -np.ones(len(negative))])
+        return np.concatenate([positive, negative]), phase
+
+    def _pass(self, x: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
+        """Pass samples through all layers, each of which `read` asks for its currents."""
+        states, goodness = [], np.empty((len(x), len(self.layers)))
+        inputs = self._with_bias(x, 0)
+        self.rules[0].normalised(inputs[:, :-1], out=inputs[:, :-1])
+        for number, (layer, rule) in enumerate(zip(self.layers, self.rules, strict=True)):
+            u = read(layer, inputs, phase)
+            goodness[:, number] = rule.activity(u)[1]
+            states.append(rule.normalised(u))
+            if number + 1 < len(self.layers):
+                inputs = self._with_bias(states[-1], number + 1)
+        return Answers(states, goodness)
+
+    def _with_bias(self, x: Floats, number: int) -> Floats:
+        """Samples (n, rows) with the bias' input beside them."""
+        array = self.layers[number].array
+        if x.ndim != 2 or x.shape[1] + 1 != array.shape[0]:
+            raise InputError(
+                f"samples of shape {x.shape}: layer {number + 1} takes (n, {array.shape[0] - 1})"
+            )
+        out = np.empty((len(x), array.shape[0]), array.precision)
+        out[:, :-1] = x
+        out[:, -1] = 1
+        return out
+
+    def goodness_of_labels(self, images: Floats, classes: int) -> NDArray[np.float64]:
+        """Return the goodness (n, classes) of each image with each label, summed over all layers but the first.
+
+        Images go in as they are but for the pixels that carry a label: one that they have already is overwritten.
+        """
+        return np.stack(
+            [
+                self.forward(with_labels(images, np.full(len(images), label), classes))
+                .goodness[:, self.read_layers]
+                .sum(axis=1)
+                for label in range(classes)
+            ],
+            axis=1,
+        )
+
+    def neutral_states(self, images: Floats, classes: int) -> Floats:
+        """Return the states (n, features) of all layers but the first, side by side, for images without a label."""
+        return self.features(self.forward(with_neutral_label(images, classes)))
+
+    def features(self, answers: Answers) -> Floats:
+        """Return the states (n, features) of all layers but the first, side by side."""
+        return np.concatenate(answers.states[self.read_layers], axis=1)
+
+    @property
+    def quiet(self) -> NDArray[np.int64]:
+        """Quiet samples of each layer, and all that it has learnt from: (layers, 2)."""
+        return np.array([[layer.state[name][0] for name in ("quiet", "samples")] for layer in self.layers])
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        return {
+            f"{number}.{name}": values
+            for number, layer in enumerate(self.layers)
+            for name, values in layer.snapshot().items()
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        for number, layer in enumerate(self.layers):
+            prefix = f"{number}."
+            layer.restore(
+                {name.removeprefix(prefix): v for name, v in saved.items() if name.startswith(prefix)}
+            )
+
+
+class SoftmaxHead:
+    """A digital softmax classifier that learns beside the layers, one step a mini-batch, from zero and without a bias.
+
+    ``V = 0.9 V + 0.1 features' (onehot - p) / batch`` and ``w += gain rate (V - decay w)``, as Hinton's code has it.
+    """
+
+    def __init__(self, features: int, classes: int, rate: float = 0.1, decay: float = 0.003):
+        self.rate, self.decay = rate, decay
+        self._weights = np.zeros((features, classes), np.float32)
+        self._velocity = np.zeros_like(self._weights)
+
+    def scores(self, features: Floats) -> Floats:
+        """Return the scores (n, classes) of features (n, features)."""
+        return small_product(features.astype(np.float32, copy=False), self._weights)
+
+    def predict(self, features: Floats) -> Labels:
+        """Return the class of each row of features."""
+        found: Labels = self.scores(features).argmax(axis=1)
+        return found
+
+    def learn(self, features: Floats, labels: Labels, gain: float = 1.0) -> Floats:
+        """Learn from one mini-batch and return the scores (n, classes) that it had before."""
+        scores = self.scores(features)
+        error = np.exp(scores - scores.max(axis=1, keepdims=True))
+        error /= -error.sum(axis=1, keepdims=True)
+        error[np.arange(len(labels)), labels] += 1
+        change = small_product(np.ascontiguousarray(features.T), error) / np.float32(len(labels))
+        self._velocity += np.float32(1 - HEAD_MOMENTUM) * (change - self._velocity)
+        self._weights += np.float32(gain * self.rate) * (
+            self._velocity - np.float32(self.decay) * self._weights
+        )
+        return scores
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        return {"weights": self._weights.copy(), "velocity": self._velocity.copy()}
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        for name, own in (("weights", self._weights), ("velocity", self._velocity)):
+            if name not in saved or saved[name].shape != own.shape:
+                raise CheckpointError(f"checkpoint does not fit this head: {name}")
+            own[...] = saved[name]

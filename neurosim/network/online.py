@@ -1,0 +1,79 @@
+"""One update a sample at the speed of a mini-batch: exact where the array computes exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurosim.core.protocols import Floats
+from neurosim.kernels.read import single_threaded_blas, small_product
+from neurosim.network.dense import Dense
+
+BLOCK = 240
+"""Samples between two changes of the stored weights."""
+SMALLEST = 0.5
+"""What may be left of a column within a block: a sample that takes more ends it, and is applied by itself."""
+
+
+def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
+    """Let a layer learn from samples (n, rows) one after the other, an update each; return their currents (n, cols).
+
+    In ideal arithmetic without a filter, samples are read in blocks from the weights at the block's start, and what
+    those before have changed is added to their currents: with ``dw = x_m post_m - D_m w`` after sample m and
+    P_k = prod_(m < k) (1 - D_m),
+
+    ``u_k = P_k (x_k w + sum_(m < k) (x_k x_m) post_m / P_(m+1))``,
+
+    which is what reading after every update would give, but for rounding: two matrix products a block instead of two
+    passes over the weights a sample. Other arrays read and change their devices sample by sample.
+
+    Parameters
+    ----------
+    layer : Dense
+    x : (n, rows) array
+    phase : (n,) array, optional
+        As `Dense.learn` takes it.
+    """
+    array = layer.array
+    if not array.ideal or layer.rule.ideal_only or getattr(array, "momentum", None):
+        each = [layer.learn(x[k : k + 1], None if phase is None else phase[k : k + 1]) for k in range(len(x))]
+        return np.concatenate(each)
+    factor = layer._phase(phase, len(x))
+    x = layer._inputs(x)
+    out = np.empty((len(x), array.shape[1]), x.dtype)
+    first = 0
+    while first < len(x):
+        some = slice(first, first + BLOCK)
+        first += _learn_block(layer, x[some], None if factor is None else factor[some], out[some])
+    return out
+
+
+def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> int:
+    """Learn from the first samples of a block, fill their currents, return how many they were."""
+    array = layer.array
+    u = array.forward(x)
+    overlap = small_product(x, np.ascontiguousarray(x.T))
+    changed = np.zeros_like(u)
+    left: Floats = np.ones(u.shape[1], u.dtype)
+    done, apart = 0, None
+    with single_threaded_blas():
+        while done < len(x):
+            if layer.steps % layer.norm_every == 0 and getattr(layer.rule, "needs_norms", True):
+                if done:
+                    break
+                layer.rule.observe_norms(array.column_norms(), layer.state)
+            one = slice(done, done + 1)
+            out[one] = left * (u[one] + overlap[one, :done] @ changed[:done])
+            change = layer._change(x[one], out[one].copy(), None if phase is None else phase[one])
+            layer.steps += 1
+            after = left if change.decay is None else left * (1 - change.decay)
+            if after.min() < SMALLEST or (len(change.post) and not np.array_equal(change.pre, x[one])):
+                apart = change
+                break
+            if len(change.post):
+                changed[done] = change.post[0] / after
+            left, done = after, done + 1
+    array.update(x[:done], changed[:done] * left, 1 - left, layer.mode)
+    if apart is None:
+        return done
+    array.update(apart.pre, apart.post, apart.decay, layer.mode)
+    return done + 1

@@ -1,0 +1,61 @@
+"""Torch twin of `neurosim.rules.forward_forward`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neurosim.core.protocols import LocalUpdate
+from neurosim.reference.twin.local import LocalTwin, TensorState, update
+from neurosim.rules.forward_forward import NEW, OLD, QUIET, START
+
+
+class ForwardForwardTwin(LocalTwin):
+    """Forward-Forward on tensors; phases (batch,). Quiet samples stay in the update, as zeros."""
+
+    needs_phase = True
+    needs_norms = False
+
+    def state(self, rows: int, cols: int) -> TensorState:
+        """Mean activities, samples seen and quiet ones among them; updates, if counted."""
+        shape = (*self.instances, cols)
+        counts = {"samples", "quiet"} | ({"updates"} if self.options.rate_updates is not None else set())
+        zeros = {name: torch.zeros(shape, dtype=torch.int64, device=self.kind["device"]) for name in counts}
+        return {"mean_activity": torch.full(shape, START, **self.kind), **zeros}
+
+    def observe_norms(self, norms: Tensor, state: TensorState) -> None:
+        """The rate does not depend on them."""
+
+    def _rate(self, state: TensorState) -> Tensor:
+        """Rate of each column (..., 1, cols)."""
+        constant = torch.full_like(state["mean_activity"], self.options.learning_rate)
+        return self._falling(constant, state).unsqueeze(-2)
+
+    def _probability(self, y: Tensor) -> Tensor:
+        """Of being positive, for each sample (..., batch), in double precision."""
+        rule = self.options
+        total = (torch.square(y) if rule.squares else y).sum(dim=-1, dtype=torch.float64)
+        return torch.sigmoid(rule.sign * (total - rule.threshold * y.shape[-1]) / rule.temperature)
+
+    def __call__(self, x: Tensor, u: Tensor, state: TensorState, phase: Tensor) -> LocalUpdate:  # type: ignore[override]
+        """Return the update for inputs (..., batch, rows), currents (..., batch, cols) and phases (batch,)."""
+        rule, rate = self.options, self._rate(state)
+        self._count(state)
+        y = torch.relu(u)
+        positive = (phase > 0).to(torch.float64)
+        signal = positive - self._probability(y)
+        quiet = signal.abs() < (rule.skip_quiet or QUIET)
+        state["samples"] = state["samples"] + len(phase)
+        state["quiet"] = state["quiet"] + quiet.sum(dim=-1, keepdim=True)
+        ups, downs = positive.sum(), (1 - positive).sum()
+        share = positive / ups.clamp(min=1) + (1 - positive) / downs.clamp(min=1)
+        of_positive = (positive / ups.clamp(min=1)).to(y.dtype).unsqueeze(-1)
+        mean, before = (of_positive * y).sum(dim=-2), state["mean_activity"]
+        state["mean_activity"] = torch.where(ups > 0, OLD * before + NEW * mean, before)
+        slope = y if rule.squares else torch.sign(y)
+        post = slope * (rule.sign / rule.temperature * signal * share).to(y.dtype).unsqueeze(-1)
+        means = state["mean_activity"]
+        post = post + of_positive * rule.peer * (means.mean(dim=-1, keepdim=True) - means).unsqueeze(-2)
+        if rule.skip_quiet:
+            post = torch.where(quiet.unsqueeze(-1), 0.0, post)
+        return update(x, post * rate, rate.squeeze(-2) * rule.decay if rule.decay else None)

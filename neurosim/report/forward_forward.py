@@ -1,0 +1,130 @@
+"""Forward-Forward: accuracy by epoch as a figure, accuracy by readout and what each layer cost as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from rich.table import Table
+
+from neurosim.report.style import colours, label, new_figure, styled
+from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
+
+STYLES = {"goodness": "-", "linear": "-", "softmax": "--"}
+LAYERS = (
+    "arm",
+    "layer",
+    "shape",
+    "rms of weights",
+    "quiet samples, last epoch",
+    "pulses a weight",
+    "devices' energy, update and synapse",
+)
+
+
+def title(results: dict[str, Any]) -> str:
+    """What was learnt and what the figures are, in one line."""
+    data, config = results["data"], results["config"]
+    kind = "labels on images" if config["supervised"] else "hybrids, no labels"
+    return (
+        f"{data['note']}, {data['train_images']} training images, {config['epochs']} epochs, {kind}, "
+        f"{data['reported_on']}"
+    )
+
+
+def _arms(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Runs by arm, in the order of the arms."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in results["runs"]:
+        found.setdefault(run["arm"], []).append(run)
+    return found
+
+
+@styled
+def epoch_curves(results: dict[str, Any]) -> Figure:
+    """Accuracy by epoch, a colour an arm: by goodness solid, by the head dashed; mean and range over seeds."""
+    arms = _arms(results)
+    figure = new_figure(4.6)
+    axes = figure.subplots()
+    colour = colours(list(arms))
+    for arm, runs in arms.items():
+        for readout, style in STYLES.items():
+            if readout not in runs[0]["curve"][0]:
+                continue
+            curves = np.array([[100 * point[readout] for point in run["curve"]] for run in runs])
+            epochs = [point["epoch"] for point in runs[0]["curve"]]
+            mark = "o" if len(epochs) == 1 else ""
+            name = f"{label(arm, 36)}, {readout}"
+            axes.plot(epochs, curves.mean(axis=0), style, marker=mark, color=colour[arm], lw=1.5, label=name)
+            if len(runs) > 1:
+                axes.fill_between(
+                    epochs, curves.min(axis=0), curves.max(axis=0), color=colour[arm], alpha=0.15, lw=0
+                )
+    axes.set(xlabel="Epoch", ylabel=f"Accuracy, {results['data']['followed_on']} (%)")
+    axes.set_title(label(title(results), 130), fontsize=8.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def forward_forward_table(results: dict[str, Any]) -> Table:
+    """Return a table with a row an arm and a column a readout."""
+    heads = _readouts(results)
+    table = Table("arm", "seeds", *(f"{readout}, %" for readout in heads), title=title(results))
+    for row in _accuracy_rows(results, heads):
+        table.add_row(*row)
+    return table
+
+
+def layers_table(results: dict[str, Any]) -> Table:
+    """Return a table with a row for each layer of each arm, first seed."""
+    table = Table(*LAYERS, title="What each layer was and cost, first seed")
+    for row in _layer_rows(results):
+        table.add_row(*row)
+    return table
+
+
+def _readouts(results: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(entry["readout"] for entry in results["summary"]))
+
+
+def _accuracy_rows(results: dict[str, Any], readouts: list[str]) -> list[list[str]]:
+    found = {(entry["arm"], entry["readout"]): entry for entry in results["summary"]}
+    return [
+        [arm, str(found[arm, readouts[0]]["seeds"])]
+        + [spread(found[arm, r]["accuracy_mean"], found[arm, r]["accuracy_ci95"]) for r in readouts]
+        for arm in dict.fromkeys(entry["arm"] for entry in results["summary"])
+    ]
+
+
+def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for arm, runs in _arms(results).items():
+        for number, layer in enumerate(runs[0]["layers"], 1):
+            energy = layer.get("energy")
+            synapses = layer["rows"] * layer["neurons"]
+            rows.append(
+                [
+                    arm, str(number), f"{layer['rows']} x {layer['neurons']}", significant(layer["weight_rms"]),
+                    percent(runs[0]["curve"][-1]["quiet"][number - 1]),
+                    NOTHING if energy is None else significant(energy["pulses"] / synapses),
+                    NOTHING if energy is None else si(energy["update_J_per_synapse"], "J"),
+                ]
+            )  # fmt: skip
+    return rows
+
+
+def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
+    """Tables of one study of Forward-Forward, for the documentation."""
+    readouts = _readouts(results)
+    return "\n".join(
+        [
+            f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
+            markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
+            "After learning (first seed):\n",
+            markdown_table(LAYERS, _layer_rows(results)),
+            f"![accuracy by epoch]({name}-epochs.svg)\n",
+        ]
+    )

@@ -1,0 +1,144 @@
+"""What a comparison of Forward-Forward networks is: a preset, how negatives are made, and arms that learn it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from neurosim.core.config import Frozen, ReadPath, WritePath
+from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.protocols import UpdateMode
+from neurosim.rules.forward_forward import ForwardForward
+
+PRESETS: dict[str, tuple[int, ...]] = {
+    "hinton": (1000, 1000, 1000),
+    "wide": (2000, 2000, 2000, 2000),
+    "small": (500, 500),
+}
+"""Neurons of each layer: those of Hinton's code, those of the paper's section 3, and a small one."""
+HELD = 0.5
+"""Share of a training for which rates stay as they are; then they fall in a straight line to zero."""
+
+
+class ForwardForwardArm(Frozen):
+    """One way to learn the layers, in ideal arithmetic or on devices."""
+
+    name: str = Field(pattern=r"^[^/\\]+$")
+    learns: bool = True
+    """False: the layers stay as they start; the head learns."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the rule `ForwardForward`; `rate_updates` and `rate_held` follow the training unless given."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Digital filter of the changes, one number a synapse; 0: none."""
+    device: str | None = None
+    mode: UpdateMode = "mixed"
+    window: float = Field(4.0, gt=0)
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
+    parameters: dict[str, float | None] = Field(default_factory=dict)
+    read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
+    write: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        self.build_rule(1)
+        self.read_path()
+        write = self.write_path(1)
+        if self.device is not None and self.mode == "online" and write.momentum:
+            raise ValueError(
+                f"momentum = {write.momentum}: mode 'online' sums nothing that could be filtered; set momentum = 0"
+            )
+        return self
+
+    def build_rule(self, updates: int) -> ForwardForward:
+        """Return the rule for a training of so many updates; raises `ConfigError`."""
+        given = {"rate_updates": updates, "rate_held": HELD, **self.settings}
+        return ForwardForward.parse(given, f"arm {self.name}, settings")
+
+    def read_path(self) -> ReadPath:
+        """Return how arrays of devices are read; raises `ConfigError`."""
+        return ReadPath.parse(self.read, f"arm {self.name}, read")
+
+    def write_path(self, rows: int) -> WritePath:
+        """Return how arrays of devices with so many inputs are written; raises `ConfigError`."""
+        given = {"w_max": self.window / rows**0.5, "momentum": self.momentum or None, **self.write}
+        return WritePath.parse(given, f"arm {self.name}, write")
+
+
+class ForwardForwardExperiment(Frozen):
+    """Networks learnt by Forward-Forward, each arm with the same images, negatives and start weights."""
+
+    dataset: str = "mnist"
+    train_images: int | None = Field(None, ge=20)
+    test_images: int | None = Field(None, ge=10)
+    hold_out: bool = False
+    """Leave the validation images out of the training and report on them instead of the test set."""
+    preset: str = "hinton"
+    widths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
+    """Neurons of each layer, instead of the preset's."""
+    supervised: bool = True
+    """Negatives are images with a wrong label; False: hybrids of two images, and labels only reach the readouts."""
+    negatives: Literal["hard", "uniform"] = "hard"
+    """Wrong labels as often as the head takes them for right, or all alike."""
+    negatives_per_sample: int = Field(1, ge=1)
+    """All together weigh as much as the positive samples."""
+    blurs: int = Field(6, ge=0)
+    """Of the masks of hybrids: how large their areas are."""
+    jitter: int = Field(0, ge=0)
+    """Images are shifted by up to so many pixels both ways, anew in every epoch."""
+    epochs: int = Field(60, ge=1)
+    batch: int = Field(100, ge=2)
+    curve_images: int = Field(1000, ge=1)
+    """Images on which the accuracy is followed: of the validation split with `hold_out`, else of those learnt."""
+    calibrate_every: int = Field(100, ge=1)
+    readout_epochs: int = Field(10, ge=1)
+    """Of the linear readout of the unsupervised variant."""
+    seeds: int = Field(1, ge=1)
+    first_seed: int = 0
+    arm: tuple[ForwardForwardArm, ...] = (ForwardForwardArm(name="ideal"),)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset = '{self.preset}': must be one of {', '.join(PRESETS)}")
+        if not self.arm:
+            raise ValueError("arm: give at least one")
+        names = [arm.name for arm in self.arm]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        return self
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Neurons of each layer that is built."""
+        return self.widths or PRESETS[self.preset]
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """How the network is asked for a class; the first gives the accuracy of a run."""
+        return ("goodness", "softmax") if self.supervised else ("linear", "softmax")
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one run of every arm each."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def only(self, names: list[str]) -> ForwardForwardExperiment:
+        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
+        known = {arm.name: arm for arm in self.arm}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
+
+    @classmethod
+    def from_toml(cls, path: Path) -> ForwardForwardExperiment:
+        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"experiment {path}: {error}") from None
+        return cls.parse(values, f"experiment {path.name}")

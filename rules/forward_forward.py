@@ -1,0 +1,133 @@
+"""Forward-Forward (Hinton, arXiv 2212.13345): up on positive data, down on negative data, each layer by itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from neurosim.core.protocols import Floats, LocalUpdate, State
+from neurosim.rules.columns import column_sums
+from neurosim.rules.rates import Falling
+
+Goodness = Literal["squares", "minus-squares", "sum", "minus-sum"]
+QUIET = 0.01
+"""Samples whose signal is smaller are counted as quiet where none are skipped."""
+OLD, NEW, START = 0.9, 0.1, 0.5
+"""A neuron's mean activity: what it keeps in a mini-batch, what it takes in, and where it starts."""
+
+
+class ForwardForward(Falling):
+    """Each layer tells positive data from negative by its own goodness, and learns from that alone.
+
+    With ``y = relu(u)``, the goodness G of a sample (the sum of y^2, of y, or minus that) makes it positive with
+    ``p = sigmoid((G - theta) / temperature)``, theta = `threshold` times the number of neurons, with the sign of G. Of
+    the phase, t = 1 for positive data and 0 for negative, one signal ``s = (t - p) / temperature`` is left for the
+    whole layer and sample, and a weight changes by
+
+    ``dw_ij = rate * (mean over positive + mean over negative samples) of s x_i g'_j``, with g' = y for squares
+    (Hinton leaves the factor 2 out, and so do we), 1 where y > 0 for sums, and the sign of G.
+
+    pre = x, post = rate s g' / samples of the phase, decay = rate times `decay`. Positive data have the peer term as
+    well, ``rate peer x_i (m - m_j)``: it pulls each neuron's mean activity m_j to the mean m of the layer, whether the
+    neuron is on or off, so that a dead one revives. m_j is column state, ``0.9 m_j + 0.1 mean_b y_bj`` over positive
+    data, from 0.5. Biases are the weights of an input that is always one; they decay with their column.
+
+    Notes
+    -----
+    The phase and the signal are what a synapse's own wires do not carry: the phase is broadcast to the layer, a scalar
+    a sample, and the signal comes from the layer's own sum.
+    """
+
+    name: ClassVar[str] = "forward-forward"
+    ideal_only: ClassVar[bool] = False
+    needs_phase: ClassVar[bool] = True
+    needs_norms: ClassVar[bool] = False
+
+    goodness: Goodness = "squares"
+    threshold: float = Field(1.0, gt=0)
+    """Goodness, without its sign, of one neuron on the edge between positive and negative."""
+    temperature: float = Field(1.0, gt=0)
+    decay: float = Field(1e-3, ge=0)
+    """Share of its weights that a column loses in an update, times the rate."""
+    peer: float = Field(0.03, ge=0)
+    """Strength of the pull of each neuron's mean activity to that of the layer; 0: none."""
+    skip_quiet: float = Field(0.0, ge=0, lt=1)
+    """Samples for which abs(t - p) is below this change nothing, and cost no product and no pulse."""
+
+    @property
+    def sign(self) -> float:
+        """What positive data do to the activity: 1 raises it, -1 lowers it."""
+        return -1.0 if self.goodness.startswith("minus") else 1.0
+
+    @property
+    def squares(self) -> bool:
+        """Whether the goodness is made of squares, else of the activities themselves."""
+        return self.goodness.endswith("squares")
+
+    def activity(self, u: Floats) -> tuple[Floats, Floats]:
+        """Return y = relu(u) (batch, cols) and the goodness of each sample (batch,), in double precision."""
+        y: Floats = np.maximum(u, 0)
+        if self.squares:
+            total = np.einsum("bj,bj->b", y, y).astype(np.float64)
+        else:
+            total = y.sum(axis=1, dtype=np.float64)
+        return y, self.sign * total
+
+    def signal(self, goodness: Floats, cols: int, phase: Floats) -> Floats:
+        """Return t - p of each sample (batch,)."""
+        z = (goodness - self.sign * self.threshold * cols) / self.temperature
+        found: Floats = (phase > 0) - (0.5 + 0.5 * np.tanh(0.5 * z))
+        return found
+
+    def normalised(self, u: Floats, out: Floats | None = None) -> Floats:
+        """Return relu(u) of which only the direction is left: rms one, or for sums mean one (batch, cols)."""
+        y: Floats = np.maximum(u, 0, out=out)
+        length = np.sqrt(np.einsum("bj,bj->b", y, y) / y.shape[1]) if self.squares else y.mean(axis=1)
+        y /= (length + y.dtype.type(1e-8))[:, None]
+        return y
+
+    def state(self, rows: int, cols: int) -> State:
+        """Mean activities, samples seen and quiet ones among them; updates, if counted."""
+        return {
+            "mean_activity": np.full(cols, START, np.float32),
+            "samples": np.zeros(cols, np.int64),
+            "quiet": np.zeros(cols, np.int64),
+            **super().state(rows, cols),
+        }
+
+    def _rate(self, state: State) -> Floats:
+        """Return the rate at this update (1,): all columns have the same."""
+        rate: Floats = self.learning_rate * np.atleast_1d(self._left(state))[:1]
+        return rate
+
+    def __call__(self, x: Floats, u: Floats, state: State, phase: Floats) -> LocalUpdate:
+        """Return the update for inputs (batch, rows), currents (batch, cols) and phases (batch,), 1 or -1.
+
+        Quiet samples that are to be skipped are left out of the update.
+        """
+        rate = float(self._rate(state)[0])
+        y, goodness = self.activity(u)
+        signal = self.signal(goodness, u.shape[1], phase)
+        positive = phase > 0
+        ups = int(np.count_nonzero(positive))
+        share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
+        quiet = np.abs(signal) < (self.skip_quiet or QUIET)
+        state["samples"] += len(x)
+        state["quiet"] += np.count_nonzero(quiet)
+        means = state["mean_activity"]
+        if ups:
+            means *= OLD
+            means += (NEW / ups) * column_sums(y if ups == len(y) else y[positive])
+        if not self.squares:
+            np.sign(y, out=y)
+        y *= (self.sign / self.temperature * signal * share).astype(y.dtype)[:, None]
+        if self.peer and ups:
+            pull = (self.peer * rate / ups) * (means.mean(dtype=np.float64) - means)
+            np.add(y, pull.astype(y.dtype), out=y, where=positive[:, None])
+        self._count(state)
+        decay = np.full_like(means, rate * self.decay) if self.decay else None
+        if self.skip_quiet and quiet.any():
+            return LocalUpdate(x[~quiet], y[~quiet], decay)
+        return LocalUpdate(x, y, decay)
