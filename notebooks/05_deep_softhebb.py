@@ -76,7 +76,7 @@ print(data.note)
 # zero as a kernel's norm reaches one.
 
 # %%
-STEPS = 60 if QUICK else 600
+STEPS = 30 if QUICK else 600
 IDEAL = DeepArm(name="ideal")
 one = DeepExperiment(dataset=data.name, depth=1, arm=(IDEAL,))
 layer = build_stack(one, IDEAL, data.image_shape, seed=0).layers[0]
@@ -229,8 +229,8 @@ arms = (
 )
 small = DeepExperiment(
     dataset=data.name,
-    train_images=300 if QUICK else 3000,
-    test_images=200 if QUICK else 2000,
+    train_images=150 if QUICK else 3000,
+    test_images=100 if QUICK else 2000,
     width=0.5,
     depth=2,
     head_epochs=5 if QUICK else 20,
