@@ -14,6 +14,7 @@ import neurosim.data
 from neurosim.cli import app
 from neurosim.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
 from neurosim.data.dataset import Labelled
+from neurosim.kernels import jit
 from neurosim.network.negatives import (
     hybrids,
     jittered,
@@ -196,6 +197,18 @@ def test_a_killed_training_ends_in_the_same_bits(arm: ForwardForwardArm, supervi
     assert len(whole.curve) == 2
     with pytest.raises(CheckpointError, match="another experiment"):
         training(spec.changed(batch=25)).resume(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("arm", [ForwardForwardArm(name="ideal"), PCM], ids=lambda arm: arm.name)
+def test_the_bits_do_not_depend_on_threads(arm: ForwardForwardArm, monkeypatch: pytest.MonkeyPatch):
+    found = []
+    for count in (1, 2):
+        monkeypatch.setattr(jit, "_threads", count)
+        one = training(experiment(arm, widths=(600, 500), epochs=1))
+        one.run()
+        found.append(one.snapshot())
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name], err_msg=name)
 
 
 def test_arms_are_run_once_and_summarised_by_readout(tmp_path: Path):

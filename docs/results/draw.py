@@ -9,6 +9,7 @@ from typing import Any
 
 from neurosim.report.budget import budget_bars
 from neurosim.report.deep import deep_markdown, depth_curves
+from neurosim.report.forward_forward import epoch_curves, forward_forward_markdown
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
 from neurosim.report.rewired import rewired_curves
@@ -235,6 +236,12 @@ def draw_deep(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text(deep_markdown(name, values), encoding="utf-8")
 
 
+def draw_forward_forward(name: str, values: dict[str, Any]) -> None:
+    """Figure and tables of one study of Forward-Forward."""
+    (FOLDER / f"{name}-epochs.svg").write_bytes(to_svg(epoch_curves(values)))
+    (FOLDER / f"{name}.md").write_text(forward_forward_markdown(name, values), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -249,6 +256,8 @@ def main() -> None:
             draw_aged(file.stem, values)
         elif "heads" in values.get("config", {}):
             draw_deep(file.stem, values)
+        elif "negatives" in values.get("config", {}):
+            draw_forward_forward(file.stem, values)
         elif "summary" in values:
             draw_results(file.stem, values)
         elif "machines" in values:
