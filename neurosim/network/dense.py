@@ -107,16 +107,17 @@ class Dense:
 
     def _phase(self, phase: Floats | None, samples: int) -> Floats | None:
         if needs_phase(self.rule) != (phase is not None):
-            wanted = "needs the phase of each sample: give" if phase is None else "takes no phase: leave out"
-            raise CapabilityError(f"rule '{self.rule.name}' {wanted} phase, 1 for positive, -1 for negative")
+            ask = "needs the phase of each sample: give" if phase is None else "takes no phase: leave out"
+            raise CapabilityError(f"rule '{self.rule.name}' {ask} phase, 1 for positive, -1 for negative")
         if phase is None:
             return None
         found = np.asarray(phase)
-        if found.shape != (samples,) or not (np.abs(found) == 1).all():
-            raise InputError(
-                f"phase: expected {samples} numbers that are 1 (positive) or -1 (negative), one a sample, "
-                f"got shape {found.shape}"
-            )
+        wanted = f"phase: expected {samples} numbers that are 1 (positive) or -1 (negative), one a sample"
+        if found.shape != (samples,):
+            raise InputError(f"{wanted}, got shape {found.shape}")
+        right = np.abs(found) == 1
+        if not right.all():
+            raise InputError(f"{wanted}, got {found[~right][0]}")
         return self._inputs(found)
 
     def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
