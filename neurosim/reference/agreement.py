@@ -82,6 +82,12 @@ def _updates(mode: str) -> Callable[[Any, Task], Any]:
     return lambda array, task: array.update(task.pre, task.post, None, mode)
 
 
+def _bursts(array: Any, task: Task) -> Any:
+    """Updates that sum to several pulses, given at once."""
+    for _ in range(12):
+        array.update(task.pre, task.post, None, "mixed")
+
+
 def _decays(array: Any, task: Task) -> Any:
     return array.update(task.pre, task.post, task.decay, "accumulate")
 
@@ -106,7 +112,7 @@ OPERATIONS: dict[str, Operation] = {
     "update, mixed": Operation(_updates("mixed")),
     "update, online": Operation(_updates("online")),
     "decay, readback": Operation(_decays),
-    "update, mixed in bursts": Operation(_updates("mixed"), {"flush_pulses": 3}),
+    "update, mixed in bursts": Operation(_bursts, {"flush_pulses": 3}),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "column norms, swollen": Operation(
         lambda array, task: array.column_norms(), {"decay_mode": "gain", "w_max": 0.2}
