@@ -30,6 +30,7 @@ from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import (
     ONE_SIDED,
     PUSH_PULL,
+    Verifier,
     accumulator_counts,
     depress_rows,
     pulse_row,
@@ -43,6 +44,7 @@ from neurosim.kernels.update import (
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)
 NO_LIMIT = F(2**30)
+UNVERIFIED = Verifier(np.int32(0), key(0, "verify"), F(8))
 
 
 def rounded(change: np.ndarray, row: int, drive: int, event: int, stream: Any) -> np.ndarray:
@@ -99,7 +101,7 @@ def test_the_accumulator_loses_nothing(drive, flush):
     counts = np.empty((2, COLS), np.int32)
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
-        accumulator_counts(2, change, counts, accumulator, F(flush), NO_LIMIT, drive)
+        accumulator_counts(2, change.copy(), counts, accumulator, F(flush), NO_LIMIT, drive)
         np.testing.assert_array_equal(counts, whole(change, twin, drive, flush))
         np.testing.assert_array_equal(accumulator[2], twin)
         assert (np.abs(accumulator) < flush).all()
@@ -193,8 +195,8 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change = rng.standard_normal((height, COLS)).astype(F)
         change[1] = 0
         wanted = change.copy()
-        sums = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, F(1), NO_LIMIT, lsb, most, drive, accumulator, one.grid, one.grid,
+        sums, _ = sweep_rows(
+            first, change, shares, due, decay == "exact", per_uS, F(1), NO_LIMIT, UNVERIFIED, lsb, most, drive, accumulator, one.grid, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -230,7 +232,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     before = one.grid.difference.astype(np.float64)
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
-        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), F(1), NO_LIMIT, F(0), F(100), PUSH_PULL,
+        0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), F(1), NO_LIMIT, UNVERIFIED, F(0), F(100), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
@@ -240,12 +242,12 @@ def test_exact_decay_takes_its_share_of_every_difference():
 def test_a_row_without_change_or_decay_is_left_alone():
     one = bench(HFO2)
     twin = one.twin()
-    sums = sweep_rows(
-        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), F(1), NO_LIMIT, F(0), F(80), PUSH_PULL,
+    sums, verified = sweep_rows(
+        0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), F(1), NO_LIMIT, UNVERIFIED, F(0), F(80), PUSH_PULL,
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
-    assert tuple(sums) == (0.0, 0, 0, 0, 0.0)
+    assert tuple(sums) == (0.0, 0, 0, 0, 0.0) and tuple(verified) == (0, 0, 0.0)
     assert_same_state(one, twin)
 
 

@@ -82,6 +82,10 @@ class ReadPath(Frozen):
     full on and all cells at G_max; or so that one code is one nominal step of a device read by the smallest input."""
     adc_range_uS: float | None = Field(None, gt=0)
     """Full scale of the ADC in uS of summed pair difference, instead of `adc_range`."""
+    adc_percentile: float = Field(100.0, gt=0, le=100)
+    """What `calibrate` takes of the magnitudes of the currents it measures (larger ones are clipped from then on) ..."""
+    adc_margin: float = Field(1.25, gt=0)
+    """... times this, as the range."""
     adc_gain_spread: float | None = Field(None, gt=0)
     """Standard deviation of the gain of a column's converter, relative; drawn once."""
     adc_offset_lsb: float | None = Field(None, gt=0)
@@ -182,6 +186,9 @@ class WritePath(Frozen):
     flush_pulses: int = Field(1, ge=1)
     """Nominal pulses that an accumulator of `mixed` gathers before it gives them, all at once: changes that cancel
     each other within so many never reach the device."""
+    verify_reads: int = Field(0, ge=0)
+    """Reads of a pair, averaged, before and after an accumulator gives its pulses: what these missed, as read, goes
+    back to it. It holds at most eight flushes. 0: what was asked for counts as given."""
     momentum: float | None = Field(None, gt=0, lt=1)
     """A digital filter before the pulses of `accumulate` and `mixed`, V = momentum V + (1 - momentum) change (Hinton:
     0.9): V is what is given. It is one more number a synapse, read and written in every update; decay passes it by."""

@@ -163,8 +163,14 @@ class Crossbar:
         """
         return self._gather(self._reader.forward(self._samples("x", x, self.shape[0])))
 
-    def calibrate(self, x: ArrayLike, percentile: float = 100.0, margin: float = 1.25) -> float:
+    def calibrate(self, x: ArrayLike, percentile: float | None = None, margin: float | None = None) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
+
+        Parameters
+        ----------
+        x : (batch, rows) array
+        percentile, margin : float, optional
+            Instead of `ReadPath.adc_percentile` and `ReadPath.adc_margin`.
 
         Returns
         -------

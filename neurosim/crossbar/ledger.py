@@ -13,7 +13,7 @@ class Ledger:
     """Running totals of one array. Periphery and digital figures are lower bounds (see `Periphery`).
 
     Energies of the devices: `write_J` learning pulses, `refresh_J` RESET and rewriting of saturated pairs,
-    `readback_J` reads that decay and column norms ask for, `program_J` programming, `read_J` forward reads.
+    `readback_J` reads that decay, column norms and verified flushes (`pairs_verified`) ask for, `program_J` programming, `read_J` forward reads.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads,
     devices that did not converge, and the time it took; by statistics it counts devices and joules only.
@@ -52,6 +52,7 @@ class Ledger:
     read_J: float = 0.0
     write_periphery_J: float = 0.0
     read_periphery_J: float = 0.0
+    pairs_verified: int = 0
 
     @property
     def clipped_share(self) -> float:
@@ -90,6 +91,7 @@ class Ledger:
             "refresh_resets": self.refresh_resets,
             "refresh_pulses": self.refresh_pulses,
             "rows_read_back": self.rows_read_back,
+            "pairs_verified": self.pairs_verified,
         }
 
     def to_array(self) -> NDArray[np.float64]:
@@ -98,8 +100,8 @@ class Ledger:
 
     @classmethod
     def from_array(cls, values: NDArray[np.float64]) -> Ledger:
-        """Rebuild a ledger from `to_array`."""
+        """Rebuild a ledger from `to_array`; totals that an older one did not have are zero."""
         ledger = cls()
-        for field, value in zip(fields(cls), values, strict=True):
+        for field, value in zip(fields(cls), values, strict=False):
             setattr(ledger, field.name, int(value) if isinstance(field.default, int) else float(value))
         return ledger

@@ -31,7 +31,7 @@ from neurosim.kernels.read import (
     quantise_inputs,
     single_threaded_blas,
 )
-from neurosim.kernels.update import squared_norms
+from neurosim.kernels.update import Verified, squared_norms
 
 CLIPPED_SHARE = 0.01
 
@@ -103,8 +103,10 @@ class Reader:
         else:
             self.converters.assume([differences])
 
-    def calibrate(self, x: Floats, percentile: float, margin: float) -> float:
+    def calibrate(self, x: Floats, percentile: float | None, margin: float | None) -> float:
         """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes."""
+        percentile = self.config.adc_percentile if percentile is None else percentile
+        margin = self.config.adc_margin if margin is None else margin
         if self.converters.adapts:
             seen: dict[tuple[int, int], list[Floats]] = {}
             for top, bottom in blocks(x.shape[0], SAMPLES):
@@ -318,6 +320,14 @@ class Reader:
             2 * cols, self.config.read_voltage_V
         )
         self.ledger.write_periphery_J += rows * per_row
+
+    def count_pair_reads(self, verified: Verified, reads: int) -> None:
+        """Enter the reads before and after verified flushes into the ledger: a row's flushed pairs are read together."""
+        self.ledger.pairs_verified += verified.pairs
+        self.ledger.readback_J += reads * self._array_J(verified.uS)
+        line_J = self.periphery.line_J(2 * self.cells.shape[1], self.config.read_voltage_V)
+        conversions_J = verified.pairs * self.periphery.adc_J(self.config.adc_bits)
+        self.ledger.write_periphery_J += 2 * reads * (conversions_J + verified.rows * line_J)
 
     def column_norms(self) -> Floats:
         """Read every row once and return the norm of each column in weight units."""

@@ -27,6 +27,8 @@ from neurosim.kernels.update import (
     RESET_AGAINST_REFERENCE,
     Drive,
     Sums,
+    Verified,
+    Verifier,
     depress_rows,
     filter_rows,
     sweep_rows,
@@ -43,8 +45,11 @@ MOST_AT_ONCE = np.float32(0.5)
 SWOLLEN = 0.375
 """Largest rms of a column's pair differences, as a share of the window, where gains take the decay."""
 
+HELD_FLUSHES = 8
+"""Flushes that an accumulator holds at most where they are verified."""
+
 _NO_COLUMNS = np.empty(0, np.int64)
-_PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress")
+_PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress", "verify")
 
 
 def drive(device: Device, reference: bool) -> Drive:
@@ -96,6 +101,10 @@ class Writer:
             raise CapabilityError(
                 "write.half_select does not follow the pulses of decay_mode 'device': use 'readback'"
             )
+        if write.verify_reads and not reader.view.plain:
+            raise CapabilityError(
+                "write.verify_reads reads pairs one by one, without wires or faults between: set it to 0"
+            )
         self.drive = drive(device, cells.reference)
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
@@ -106,6 +115,8 @@ class Writer:
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         self.most = write.pulse_limit or NO_LIMIT
+        held = cells.real(HELD_FLUSHES * write.flush_pulses)
+        self.verifier = Verifier(np.int32(write.verify_reads), self.keys["verify"], held)
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
@@ -120,6 +131,8 @@ class Writer:
                 raise CapabilityError(
                     f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
                 )
+        if mode != "mixed" and self.config.verify_reads:
+            raise CapabilityError(f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'")
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay
@@ -208,7 +221,7 @@ class Writer:
         real = cells.real
         pulses_per_weight = (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)
 
-        def sweep(block: tuple[int, int]) -> Sums:
+        def sweep(block: tuple[int, int]) -> tuple[Sums, Verified]:
             first, last = block
             change = scratch("change", last - first, cells.shape[1], cells.dtype)
             if pre is None or post is None:
@@ -218,16 +231,20 @@ class Writer:
                 if self.velocity.size:
                     filter_rows(first, change, self.velocity, real(self.config.momentum or 0))
                 change *= pulses_per_weight
-            sums: Sums = sweep_rows(
+            found: tuple[Sums, Verified] = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
-                real(self.config.flush_pulses), real(self.most), real(step), real(cell_range), self.drive,
-                accumulator, seen, grid, cells.state, cells.params, cells.now_s, event, self.sweep_keys,
-                *self._kernels(),
+                real(self.config.flush_pulses), real(self.most), self.verifier, real(step), real(cell_range),
+                self.drive, accumulator, seen, grid, cells.state, cells.params, cells.now_s, event,
+                self.sweep_keys, *self._kernels(),
             )  # fmt: skip
-            return sums
+            return found
 
         with single_threaded_blas():
-            self._enter(share(sweep, cells.product_blocks()))
+            parts = share(sweep, cells.product_blocks())
+        self._enter([sums for sums, _ in parts])
+        if accumulate and self.config.verify_reads:
+            for _, verified in parts:
+                self.reader.count_pair_reads(verified, self.config.verify_reads)
         synapses = cells.shape[0] * cells.shape[1]
         if pre is not None:
             products = int(np.count_nonzero(pre)) * cells.shape[1]

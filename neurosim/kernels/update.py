@@ -67,6 +67,27 @@ class Grid(NamedTuple):
     """A pulse of strength f has 1 + fade log(f) of its voltage left."""
 
 
+class Verifier(NamedTuple):
+    """How the flushes of an accumulator are verified: by reads of the pair before and after."""
+
+    reads: np.int32
+    """Averaged each time; 0: what was asked for counts as given."""
+    key: np.uint64
+    """Stream of their noise."""
+    most: Any
+    """Largest magnitude, in pulses, that an accumulator holds: a stuck device would fill it without end."""
+
+
+class Verified(NamedTuple):
+    """Totals of the verified flushes of one kernel call."""
+
+    pairs: int
+    rows: int
+    """Word lines with at least one of them."""
+    uS: float
+    """Summed conductance of their devices, before and after."""
+
+
 class Sums(NamedTuple):
     """Totals of one kernel call."""
 
@@ -176,11 +197,13 @@ def pulse_row(
 
 
 @inlined
-def read_pair(row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, key: Any) -> Any:
-    """One noisy, quantised read of a pair's difference, uS."""
+def read_pair(
+    row: int, col: int, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, key: Any, number: int = 0
+) -> Any:
+    """One noisy, quantised read of a pair's difference, uS: the one of that number in an event."""
     seen = grid.difference[row, col]
     if grid.variance.size > 0:
-        noise = normal(philox(row * grid.difference.shape[1] + col, event, 0, key)[0])
+        noise = normal(philox(row * grid.difference.shape[1] + col, event, number, key)[0])
         seen += np.sqrt(grid.variance[row, col]) * noise
     if lsb_uS > _ZERO:
         seen = min(max(np.rint(seen / lsb_uS) * lsb_uS, -range_uS), range_uS)
@@ -226,15 +249,58 @@ def accumulator_counts(
     row: int, change: Any, counts: Any, accumulator: Any, flush: Scalar, most: Scalar, drive: Any
 ) -> None:
     """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
-    (Nandakumar 2020)."""
+    (Nandakumar 2020); `change` is left with what was taken out."""
     for col in range(change.size):
         total = accumulator[row, col] + change[col]
         due = turn(total > _ZERO, drive) if abs(total) >= flush else 0
         whole = np.trunc(min(max(total, -most), most)) * due
         accumulator[row, col] = total - whole
+        change[col] = whole
         n = np.int32(abs(whole))
         counts[0, col] = plus_count(whole > _ZERO, n, drive)
         counts[1, col] = minus_count(whole > _ZERO, n, drive)
+
+
+@jit
+def read_flushed(
+    row: int, counts: Any, seen: Any, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, verifier: Any, after: int
+) -> None:
+    """Read each pair of a row that has pulses in `counts`, before (0) or after (1) them, into `seen` (cols,), uS."""
+    for col in range(seen.size):
+        if counts[0, col] == 0 and counts[1, col] == 0:
+            continue
+        total = _ZERO
+        for k in range(verifier.reads):
+            number = 2 * k + after
+            total += read_pair(row, col, grid, lsb_uS, range_uS, event, verifier.key, number)
+        seen[col] = total / np.float32(verifier.reads)
+
+
+@jit
+def flushed_uS(row: int, counts: Any, state: Any, params: Any, now_s: float, read: Any) -> float:
+    """Summed conductance of the pairs of a row that have pulses in `counts`, uS."""
+    total = 0.0
+    for col in range(counts.shape[1]):
+        if counts[0, col] != 0 or counts[1, col] != 0:
+            cell = 2 * (row * counts.shape[1] + col)
+            total += np.float64(read(cell, state, params, now_s))
+            total += np.float64(read(cell + 1, state, params, now_s))
+    return total
+
+
+@jit
+def return_shortfall(
+    row: int, counts: Any, asked: Any, given: Any, accumulator: Any, pulses_per_uS: Scalar, most: Scalar
+) -> int:
+    """Put what a row's pulses missed, of what was `asked` (in pulses) as `given` (uS) was read, back; count the pairs."""
+    pairs = 0
+    for col in range(asked.size):
+        if counts[0, col] == 0 and counts[1, col] == 0:
+            continue
+        held = accumulator[row, col] + asked[col] - given[col] * pulses_per_uS
+        accumulator[row, col] = min(max(held, -most), most)
+        pairs += 1
+    return pairs
 
 
 @jit
@@ -274,6 +340,7 @@ def sweep_rows(
     pulses_per_uS: Scalar,
     flush: Scalar,
     most: Scalar,
+    verifier: Any,
     lsb_uS: Scalar,
     range_uS: Scalar,
     drive: Any,
@@ -288,7 +355,7 @@ def sweep_rows(
     pulse: Any,
     read: Any,
     sigma: Any,
-) -> Sums:
+) -> tuple[Sums, Verified]:
     """Turn `change` (rows of the block, cols), in pulses, into pulses on the rows from `first` on.
 
     In the columns listed in `due`, `decay` (cols,) first takes its share of each pair difference, known
@@ -296,10 +363,14 @@ def sweep_rows(
     `seen_grid` is the grid as a read sees it, past breaks and through the wires (the oracle: past breaks); without
     them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
-    accumulator, which gives pulses once it holds `flush`; (0, 0) stochastic rounding.
+    accumulator, which gives pulses once it holds `flush`, and takes back what they missed if there is a `verifier`;
+    (0, 0) stochastic rounding.
     """
     cols = change.shape[1]
     counts = np.empty((2, cols), np.int32)
+    verify = accumulator.size > 0 and verifier.reads > 0
+    before, after = np.empty(cols, change.dtype), np.empty(cols, change.dtype)
+    pairs, rows, verified_uS = 0, 0, 0.0
     energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
     for k in range(change.shape[0]):
         row = first + k
@@ -315,13 +386,23 @@ def sweep_rows(
             accumulator_counts(row, wanted, counts, accumulator, flush, most, drive)
         else:
             stochastic_counts(row, wanted, counts, most, drive, event, keys[0])
+        if verify:
+            read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
+            verified_uS += flushed_uS(row, counts, state, params, now_s, read)
         sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
+        if verify:
+            read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, 1)
+            verified_uS += flushed_uS(row, counts, state, params, now_s, read)
+            after -= before
+            done = return_shortfall(row, counts, wanted, after, accumulator, pulses_per_uS, verifier.most)
+            pairs += done
+            rows += done > 0
         energy += sums.energy_J
         pulses += sums.pulses
         cells += sums.pulsed_cells
         lost += sums.lost
         lost_uS += sums.lost_uS
-    return Sums(energy, pulses, cells, lost, lost_uS)
+    return Sums(energy, pulses, cells, lost, lost_uS), Verified(pairs, rows, verified_uS)
 
 
 @jit

@@ -131,7 +131,7 @@ class CrossbarLayer(nn.Module):
         return self._shaped(y if self.bias is None else y + self.bias, x)
 
     @torch.no_grad()
-    def calibrate(self, x: Tensor, percentile: float = 100.0, margin: float = 1.25) -> None:
+    def calibrate(self, x: Tensor, percentile: float | None = None, margin: float | None = None) -> None:
         """Set the ADC's range from typical inputs, and keep them and the answer to them for `compensate`.
 
         Call it right after programming. All of `x` is held in memory at once. The range is found as in

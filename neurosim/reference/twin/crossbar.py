@@ -37,7 +37,7 @@ def on_device(name: str | torch.device) -> torch.device:
 
 _FOLLOWED = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
-             "read_noise", "drift"},
+             "adc_percentile", "adc_margin", "read_noise", "drift"},
     "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping", "pulse_train_slots"},
 }  # fmt: skip
 """Settings that the torch backend computes; of the others it takes the default only."""
@@ -182,7 +182,7 @@ class TorchCrossbar:
         """Read: multiply (batch, rows) by the stored weights; (instances, batch, cols)."""
         return self._out(self._reader.forward(self._tensor("x", x, self.shape[0])))
 
-    def calibrate(self, x: Any, percentile: float = 100.0, margin: float = 1.25) -> Tensor:
+    def calibrate(self, x: Any, percentile: float | None = None, margin: float | None = None) -> Tensor:
         """Set the ADC's range from the currents of typical inputs; returns it, uS of summed difference."""
         return self._out(self._reader.calibrate(self._tensor("x", x, self.shape[0]), percentile, margin))
 

@@ -35,8 +35,10 @@ class TwinReader:
                 self.cells.instances // widest.numel()
             )
 
-    def calibrate(self, x: Tensor, percentile: float, margin: float) -> Tensor:
+    def calibrate(self, x: Tensor, percentile: float | None, margin: float | None) -> Tensor:
         """Set the ADC's range to `margin` times a percentile of the bare currents of `x`."""
+        percentile = self.config.adc_percentile if percentile is None else percentile
+        margin = self.config.adc_margin if margin is None else margin
         volts, _, _ = self._volts(x)
         currents = (volts @ self.cells.grid.difference).abs().reshape(self.cells.instances, -1)
         place = (currents.shape[1] - 1) * percentile / 100
