@@ -11,7 +11,6 @@ from helpers import HFO2, PCM
 from neurosim import Crossbar, ReadPath, WritePath, Wires, devices
 from neurosim.core.errors import CapabilityError
 from neurosim.kernels.jit import set_threads
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 ROWS, COLS = 40, 12
 F = np.float32
@@ -113,5 +112,3 @@ def test_what_cannot_be_verified_is_refused():
         array.update(np.eye(ROWS, dtype=F), changes(1)[0], mode="accumulate")
     with pytest.raises(CapabilityError, match=r"without wires or faults"):
         Crossbar((4, 4), PCM, write=WritePath(verify_reads=1), wires=Wires(r_word_ohm=1.0, r_bit_ohm=1.0))
-    with pytest.raises(CapabilityError, match=r"write\.verify_reads = 1: not in the torch backend"):
-        TorchCrossbar((4, 4), PCM, write=WritePath(verify_reads=1))

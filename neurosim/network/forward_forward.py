@@ -80,6 +80,25 @@ class ForwardForwardStack:
         """
         return self._pass(*self._stacked(positive, negative), lambda layer, x, phase: layer.learn(x, phase))
 
+    def learn_apart(self, positive: Floats, negative: Floats) -> Answers:
+        """The same with an update for each phase, positive samples first: each pulses the devices of its own sign.
+
+        Decay, a share an update, is then taken twice.
+        """
+        phases = [
+            self._pass(x, np.full(len(x), sign), lambda layer, inputs, phase: layer.learn(inputs, phase))
+            for x, sign in ((positive, 1.0), (negative, -1.0))
+        ]
+        states = [np.concatenate(both) for both in zip(*(answers.states for answers in phases), strict=True)]
+        return Answers(states, np.concatenate([answers.goodness for answers in phases]))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for arrays of devices: conductances drift."""
+        for layer in self.layers:
+            devices: Any = layer.array
+            if not devices.ideal:
+                devices.advance(seconds)
+
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
         """The same with an update a sample, a positive and a negative one in turn (n of each).
 

@@ -158,7 +158,13 @@ class ForwardForwardTraining(Resumable):
             negative = np.concatenate(made)
         if self.arm.device is not None and self.steps % spec.calibrate_every == 0:
             self.stack.calibrate(positive)
-        answers = self.stack.learn(positive, negative) if self.arm.learns else self.stack.forward(positive)
+        if self.arm.learns:
+            learn = self.stack.learn_apart if self.arm.phases == "apart" else self.stack.learn
+            answers = learn(positive, negative)
+            if self.arm.seconds_per_update:
+                self.stack.advance(self.arm.seconds_per_update)
+        else:
+            answers = self.stack.forward(positive)
         if not spec.supervised:
             self.head.learn(self.stack.features(answers)[: len(images)], labels, self._gain)
 

@@ -33,6 +33,8 @@ class ForwardForwardArm(Frozen):
     """Of the rule `ForwardForward`; `rate_updates` and `rate_held` follow the training unless given."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Digital filter of the changes, one number a synapse; 0: none."""
+    phases: Literal["together", "apart"] = "together"
+    """Positive and negative samples in one update, so that devices see the difference of the two; or an update each."""
     device: str | None = None
     mode: UpdateMode = "mixed"
     window: float = Field(4.0, gt=0)
@@ -40,6 +42,8 @@ class ForwardForwardArm(Frozen):
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
     write: dict[str, Any] = Field(default_factory=dict)
+    seconds_per_update: float = Field(0.0, ge=0)
+    """Time that passes between updates; where it is not zero, devices drift while they learn."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -53,8 +57,8 @@ class ForwardForwardArm(Frozen):
         return self
 
     def build_rule(self, updates: int) -> ForwardForward:
-        """Return the rule for a training of so many updates; raises `ConfigError`."""
-        given = {"rate_updates": updates, "rate_held": HELD, **self.settings}
+        """Return the rule for a training of so many mini-batches; raises `ConfigError`."""
+        given = {"rate_updates": updates * (2 if self.phases == "apart" else 1), "rate_held": HELD, **self.settings}
         return ForwardForward.parse(given, f"arm {self.name}, settings")
 
     def read_path(self) -> ReadPath:

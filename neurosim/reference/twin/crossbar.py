@@ -38,7 +38,8 @@ def on_device(name: str | torch.device) -> torch.device:
 _FOLLOWED = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift"},
-    "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping", "pulse_train_slots"},
+    "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping",
+              "pulse_train_slots", "verify_reads"},
 }  # fmt: skip
 """Settings that the torch backend computes; of the others it takes the default only."""
 

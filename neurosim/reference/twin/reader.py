@@ -121,7 +121,15 @@ class TwinReader:
         per_row = columns * self.periphery.adc_J(self.config.adc_bits) + looked * line_J
         self.tally.add("write_periphery_J", rows * per_row)
 
-    def read_pairs(self, purpose: str, event: int, pairs: Tensor | None) -> Tensor:
+    def count_pair_reads(self, pairs: Tensor, rows: Tensor, conducting_uS: Tensor, reads: int, after: int) -> None:
+        """Enter reads of so many pairs (instances,) on so many rows, before (0) or after (1) pulses."""
+        self.tally.add("pairs_verified", pairs * after)
+        self.tally.add("readback_J", reads * self._array_J(conducting_uS))
+        line_J = self.periphery.line_J(2 * self.cells.shape[1], self.config.read_voltage_V)
+        conversions_J = pairs * self.periphery.adc_J(self.config.adc_bits)
+        self.tally.add("write_periphery_J", reads * (conversions_J + rows * line_J))
+
+    def read_pairs(self, purpose: str, event: int, pairs: Tensor | None, draw: int = 0) -> Tensor:
         """One noisy, quantised read of pair differences, uS.
 
         Parameters
@@ -130,6 +138,8 @@ class TwinReader:
             Stream and event of the noise.
         pairs : (n,) int64 tensor or None
             Numbers ``instance * rows * cols + row * cols + col``; None reads all: (instances, rows, cols).
+        draw : int
+            Number of the read in its event.
         """
         cells, grid = self.cells, self.cells.grid
         rows, cols = cells.shape
@@ -142,7 +152,7 @@ class TwinReader:
             else:
                 number = pairs % (rows * cols)
                 key = cells.key(purpose).of(pairs // (rows * cols))
-            drawn = words(number, event, 0, key)[0]
+            drawn = words(number, event, draw, key)[0]
             seen = seen + torch.sqrt(variance) * cells.law.normal(drawn)
         codes = positive_codes(self.config.adc_bits)
         if codes:

@@ -33,6 +33,6 @@ class Tally:
         return np.array([float(total[instance]) for total in self.totals.values()])
 
     def restore(self, instance: int, saved: np.ndarray) -> None:
-        """Take back the totals of one instance."""
-        for total, value in zip(self.totals.values(), saved, strict=True):
+        """Take back the totals of one instance; those that an older ledger did not have stay."""
+        for total, value in zip(self.totals.values(), saved, strict=False):
             total[instance] = float(value)

@@ -17,6 +17,7 @@ from neurosim.reference.twin.tally import Tally
 NO_LIMIT = 1 << 30
 MOST_AT_ONCE = 0.5
 SWOLLEN = 0.375
+HELD_FLUSHES = 8
 _NEVER = 2.0**-25
 """A change of fewer pulses than this cannot be rounded up by a 24-bit uniform."""
 _RAREST = 2.0**-24
@@ -142,8 +143,10 @@ class TwinWriter:
     ) -> None:
         cells = self.cells
         change, swept = self._change(pre, post, due, event)
-        counts = self._whole(change, swept) if accumulate else self._rounded(change, event)
-        self._give("pulse", event, counts, self.config.pulse_limit)
+        if accumulate:
+            self._flush(change, swept, event)
+        else:
+            self._give("pulse", event, self._rounded(change, event), self.config.pulse_limit)
         rows, cols = cells.shape
         if pre is not None:
             products = (pre != 0).sum(dim=(-2, -1)).double() * cols
@@ -170,6 +173,32 @@ class TwinWriter:
         counts.view(-1, 2)[places] = shared.reshape(-1, 2).to(torch.int32)
         return counts
 
+    def _flush(self, change: Tensor, swept: Tensor, event: int) -> None:
+        """Give what the accumulator has gathered, and put back what pulses missed where that is verified."""
+        whole = self._whole(change, swept)
+        size = whole.abs().to(torch.int32)
+        counts = self._share_out(whole > 0, size, size)
+        if not self.config.verify_reads:
+            self._give("pulse", event, counts, self.config.pulse_limit)
+            return
+        assert self.accumulator is not None
+        flushed = (counts != 0).any(dim=-1)
+        before = self._look_at(flushed, event, 0)
+        self._give("pulse", event, counts, self.config.pulse_limit)
+        given = self._look_at(flushed, event, 1) - before
+        most = HELD_FLUSHES * self.config.flush_pulses
+        held = (self.accumulator + whole - given * self.pulses_per_uS).clamp(-most, most)
+        self.accumulator = torch.where(flushed, held, self.accumulator)
+
+    def _look_at(self, flushed: Tensor, event: int, after: int) -> Tensor:
+        """Read pair differences (instances, rows, cols), averaged, and enter the reads of the flushed ones."""
+        cells, reads = self.cells, self.config.verify_reads
+        seen = sum(self.reader.read_pairs("verify", event, None, 2 * k + after) for k in range(reads)) / reads
+        each = cells.conductance_uS().reshape(*flushed.shape, 2).sum(dim=-1, dtype=torch.float64)
+        pairs, rows = flushed.sum(dim=(1, 2)).double(), flushed.any(dim=2).sum(dim=1).double()
+        self.reader.count_pair_reads(pairs, rows, torch.where(flushed, each, 0.0).sum(dim=(1, 2)), reads, after)
+        return torch.as_tensor(seen)
+
     def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
         """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
         if self.accumulator is None:
@@ -178,8 +207,7 @@ class TwinWriter:
         due = total.abs() >= self.config.flush_pulses
         whole = torch.where(due, torch.trunc(total.clamp(-self.most, self.most)), 0.0)
         self.accumulator = torch.where(swept, total - whole, self.accumulator)
-        n = torch.where(swept, whole, 0.0).to(torch.int32)
-        return self._share_out(n > 0, n.abs(), n.abs())
+        return torch.where(swept, whole, 0.0).to(change.dtype)
 
     def _share_out(self, up: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Put the pulses of changes up or down on the devices of the pairs: (..., 2) counts."""
