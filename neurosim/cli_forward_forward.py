@@ -21,7 +21,12 @@ def ff_command(
     json_file: Json = None,
 ) -> None:
     """Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout."""
-    from neurosim.report.forward_forward import epoch_curves, forward_forward_table, layers_table
+    from neurosim.report.forward_forward import (
+        energy_and_accuracy,
+        epoch_curves,
+        forward_forward_table,
+        layers_table,
+    )
     from neurosim.report.style import to_svg
     from neurosim.study.forward_forward import forward_forward
     from neurosim.study.forward_forward_spec import ForwardForwardExperiment
@@ -35,8 +40,10 @@ def ff_command(
     open_folder(out)
     results = forward_forward(spec, out, lambda line: print(line, flush=True))
     write_json(out / "ff.json", results)
-    with whole_file(out / "epochs.svg") as stream:
-        stream.write(to_svg(epoch_curves(results)))
+    for name, figure in {"epochs": epoch_curves(results), "energy": energy_and_accuracy(results)}.items():
+        if figure is not None:
+            with whole_file(out / f"{name}.svg") as stream:
+                stream.write(to_svg(figure))
     if json_file is not None:
         write_json(json_file, results)
     console().print(forward_forward_table(results))

@@ -141,6 +141,30 @@ def test_each_phase_has_one_sign(goodness):
         assert (found > 0).any()
 
 
+def test_phases_apart_pulse_one_device_of_a_pair_each():
+    """Section 8 of arXiv 2212.13345 on SET-only devices: positive data SET the plus devices, negative ones the minus."""
+    rule = rules.ForwardForward(learning_rate=500.0, temperature=1000.0, **PLAIN)
+    array = Crossbar((ROWS + 1, COLS), PCM, write=WritePath(refresh=None))
+    array.program(np.abs(start(rows=ROWS + 1)))
+    stack = ForwardForwardStack([Dense(array, rule, "mixed")])
+    seen = [array.conductance_uS().copy()]
+    learn = stack.layers[0].learn
+
+    def watched(x: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        found = learn(x, phase)
+        seen.append(array.conductance_uS().copy())
+        return found
+
+    stack.layers[0].learn = watched  # type: ignore[method-assign, assignment]
+    answers = stack.learn_apart(batch().astype(F), batch(2, 4).astype(F))
+    assert array.ledger.updates == 2
+    assert answers.goodness.shape == (BATCH + 4, 1)
+    assert [len(states) for states in answers.states] == [BATCH + 4]
+    for moved, arm in zip(np.diff(seen, axis=0), (0, 1), strict=True):
+        assert moved[:, arm::2].any()
+        assert not moved[:, 1 - arm :: 2].any()
+
+
 def test_both_phases_are_one_update_and_the_sum_of_two():
     rule = rules.ForwardForward(learning_rate=0.2, decay=0)
     x, positive = batch(), PHASE > 0

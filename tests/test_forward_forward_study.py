@@ -199,6 +199,25 @@ def test_a_killed_training_ends_in_the_same_bits(arm: ForwardForwardArm, supervi
         training(spec.changed(batch=25)).resume(tmp_path / "c.npz")
 
 
+def test_time_passes_between_updates_where_the_arm_says_so():
+    drifting = training(experiment(PCM.changed(seconds_per_update=2.0)))
+    still = training(experiment(PCM))
+    for one in (drifting, still):
+        one.run()
+    clocks = [one.stack.layers[0].array.snapshot()["clock"][0] for one in (drifting, still)]  # type: ignore[attr-defined]
+    assert clocks == [2.0 * drifting.total, 0.0]
+
+
+def test_phases_apart_are_two_updates_and_learn_too():
+    arms = [ForwardForwardArm(name="ideal", momentum=0.0, phases=phases) for phases in ("together", "apart")]
+    together, apart = (training(experiment(arm, epochs=4)) for arm in arms)
+    for one in (together, apart):
+        one.run()
+    counts = [int(one.stack.layers[0].state["updates"][0]) for one in (together, apart)]
+    assert counts[1] == 2 * counts[0]
+    assert apart.curve[-1]["goodness"] > apart.curve[0]["goodness"] - 0.1
+
+
 @pytest.mark.parametrize("arm", [ForwardForwardArm(name="ideal"), PCM], ids=lambda arm: arm.name)
 def test_the_bits_do_not_depend_on_threads(arm: ForwardForwardArm, monkeypatch: pytest.MonkeyPatch):
     found = []

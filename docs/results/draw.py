@@ -9,7 +9,7 @@ from typing import Any
 
 from neurosim.report.budget import budget_bars
 from neurosim.report.deep import deep_markdown, depth_curves
-from neurosim.report.forward_forward import epoch_curves, forward_forward_markdown
+from neurosim.report.forward_forward import energy_and_accuracy, epoch_curves, forward_forward_markdown
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
 from neurosim.report.rewired import rewired_curves
@@ -237,8 +237,10 @@ def draw_deep(name: str, values: dict[str, Any]) -> None:
 
 
 def draw_forward_forward(name: str, values: dict[str, Any]) -> None:
-    """Figure and tables of one study of Forward-Forward."""
+    """Figures and tables of one study of Forward-Forward."""
     (FOLDER / f"{name}-epochs.svg").write_bytes(to_svg(epoch_curves(values)))
+    if (figure := energy_and_accuracy(values)) is not None:
+        (FOLDER / f"{name}-energy.svg").write_bytes(to_svg(figure))
     (FOLDER / f"{name}.md").write_text(forward_forward_markdown(name, values), encoding="utf-8")
 
 

@@ -69,6 +69,56 @@ def epoch_curves(results: dict[str, Any]) -> Figure:
     return figure
 
 
+ENERGIES = {
+    "Devices alone": "update_J_per_synapse",
+    "With converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
+}
+
+
+def _energy_of_update(run: dict[str, Any], name: str) -> float:
+    """Energy of an update and synapse over all layers of a run, J."""
+    synapses = np.array([layer["rows"] * layer["neurons"] for layer in run["layers"]])
+    each = np.array([layer["energy"][name] for layer in run["layers"]])
+    return float((each * synapses).sum() / synapses.sum())
+
+
+@styled
+def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
+    """Accuracy of each arm on devices over the energy of its updates, mean and range over seeds; None without any.
+
+    Filled marks: the first readout; hollow ones: the other. Lines: ideal arithmetic.
+    """
+    arms = _arms(results)
+    on_devices = {arm: runs for arm, runs in arms.items() if "energy" in runs[0]["layers"][0]}
+    if not on_devices:
+        return None
+    readouts = _readouts(results)
+    figure = new_figure(4.8)
+    panels = figure.subplots(1, 2, sharey=True)
+    colour = colours(list(arms))
+    for axes, (heading, energy) in zip(panels, ENERGIES.items(), strict=True):
+        for arm, runs in on_devices.items():
+            joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
+            for readout, filled in zip(readouts, (True, False), strict=True):
+                scores = 100 * np.array([run["readouts"][readout] for run in runs])
+                mean = scores.mean()
+                axes.errorbar(
+                    joules, mean, [[mean - scores.min()], [scores.max() - mean]], fmt="o", ms=7, lw=1,
+                    color=colour[arm], mfc=colour[arm] if filled else "white",
+                    label=f"{label(arm, 40)}, {readout}" if filled else None,
+                )  # fmt: skip
+        for arm in arms.keys() - on_devices.keys():
+            for readout, style in zip(readouts, ("-", "--"), strict=True):
+                mean = 100 * float(np.mean([run["readouts"][readout] for run in arms[arm]]))
+                named = f"{label(arm, 40)}, {readout}"
+                axes.axhline(mean, color=colour[arm], ls=style, lw=1, label=named)
+        axes.set(title=heading, xlabel="Energy of an update and synapse (J)", xscale="log")
+    panels[0].set_ylabel(f"Accuracy, {results['data']['reported_on']} (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, title=f"hollow: {readouts[1]}")
+    return figure
+
+
 def forward_forward_table(results: dict[str, Any]) -> Table:
     """Return a table with a row an arm and a column a readout."""
     heads = _readouts(results)
@@ -119,6 +169,7 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
 def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
     """Tables of one study of Forward-Forward, for the documentation."""
     readouts = _readouts(results)
+    on_devices = any("energy" in run["layers"][0] for run in results["runs"])
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
@@ -126,5 +177,6 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),
             f"![accuracy by epoch]({name}-epochs.svg)\n",
+            *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
         ]
     )
