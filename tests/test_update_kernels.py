@@ -72,7 +72,7 @@ def test_stochastic_rounding_equals_the_oracle(drive):
         change = (rng.standard_normal(COLS) * 10.0 ** rng.integers(-2, 4)).astype(F)
         change[event % COLS] = 0
         counts = np.empty((2, COLS), np.int32)
-        stochastic_counts(event % ROWS, change, counts, NO_LIMIT, drive, event, stream)
+        stochastic_counts(event % ROWS, change, counts, F(1), NO_LIMIT, drive, event, stream)
         np.testing.assert_array_equal(counts, rounded(change, event % ROWS, drive, event, stream))
 
 
@@ -81,7 +81,7 @@ def test_stochastic_rounding_has_the_change_as_its_mean():
     for drive in (PUSH_PULL, ONE_SIDED):
         drawn = np.empty((4000, 2, 5), np.int32)
         for event in range(4000):
-            stochastic_counts(0, change, drawn[event], NO_LIMIT, drive, event, key(1, "round"))
+            stochastic_counts(0, change, drawn[event], F(1), NO_LIMIT, drive, event, key(1, "round"))
         net = drawn[:, 0] - drawn[:, 1]
         for col, wanted in enumerate(change):
             fraction = abs(wanted) % 1
@@ -89,6 +89,16 @@ def test_stochastic_rounding_has_the_change_as_its_mean():
             check_mean(net[:, col], wanted * (2 if drive == PUSH_PULL else 1), sigma)
         if drive == PUSH_PULL:
             helpers.check_uncorrelated(drawn[:, 0, 0], drawn[:, 1, 0])
+
+
+def test_rounding_to_several_pulses_at_once_keeps_the_mean():
+    change, counts = np.array([0.3, -1.5, 7.25, -0.01, 3.0], F), np.empty((4000, 2, 5), np.int32)
+    for event in range(4000):
+        stochastic_counts(0, change, counts[event], F(3), NO_LIMIT, PUSH_PULL, event, key(2, "round"))
+    assert not (counts % 3).any()
+    for col, wanted in enumerate(change):
+        fraction = abs(wanted) / 3 % 1
+        check_mean(counts[:, 0, col], wanted, 3 * np.sqrt(fraction * (1 - fraction)))
 
 
 @pytest.mark.parametrize("flush", [1, 3])

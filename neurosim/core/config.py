@@ -184,8 +184,8 @@ class WritePath(Frozen):
     """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
     stays in the accumulator, `accumulate` drops it."""
     flush_pulses: int = Field(1, ge=1)
-    """Nominal pulses that an accumulator of `mixed` gathers before it gives them, all at once: changes that cancel
-    each other within so many never reach the device."""
+    """Nominal pulses that are given at once. An accumulator of `mixed` gathers so many before it gives them: changes
+    that cancel each other within so many never reach the device. `accumulate` rounds to multiples of it at random."""
     verify_reads: int = Field(0, ge=0)
     """Reads of a pair, averaged, before and after an accumulator gives its pulses: what these missed, as read, goes
     back to it. It holds at most eight flushes. 0: what was asked for counts as given."""

@@ -230,16 +230,17 @@ def minus_count(up: Any, second: Any, drive: Any) -> Any:
 
 @jit
 def stochastic_counts(
-    row: int, change: Any, counts: Any, most: Scalar, drive: Any, event: int, key: Any
+    row: int, change: Any, counts: Any, flush: Scalar, most: Scalar, drive: Any, event: int, key: Any
 ) -> None:
-    """Round a row's change (in pulses, at most `most`) up or down at random so that the mean count equals it."""
+    """Round a row's change (in pulses, at most `most`) to multiples of `flush` at random, so that the mean equals it."""
+    several = np.int32(flush)
     cols = change.size
     for col in range(cols):
         x = change[col]
         size = min(abs(x), most)
         a, b, _, _ = philox(row * cols + col, event, 0, key)
-        first = np.int32(size + uniform(a))
-        second = np.int32(size + uniform(b)) if drive.minus_up > 0 else first
+        first = several * np.int32(size / flush + uniform(a))
+        second = several * np.int32(size / flush + uniform(b)) if drive.minus_up > 0 else first
         counts[0, col] = plus_count(x > _ZERO, first, drive)
         counts[1, col] = minus_count(x > _ZERO, second, drive)
 
@@ -363,8 +364,8 @@ def sweep_rows(
     `seen_grid` is the grid as a read sees it, past breaks and through the wires (the oracle: past breaks); without
     them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
-    accumulator, which gives pulses once it holds `flush`, and takes back what they missed if there is a `verifier`;
-    (0, 0) stochastic rounding.
+    accumulator, which gives pulses once it holds `flush` of them, and takes back what they missed if there is a `verifier`;
+    (0, 0) stochastic rounding to multiples of `flush`.
     """
     cols = change.shape[1]
     counts = np.empty((2, cols), np.int32)
@@ -385,7 +386,7 @@ def sweep_rows(
         if accumulator.size > 0:
             accumulator_counts(row, wanted, counts, accumulator, flush, most, drive)
         else:
-            stochastic_counts(row, wanted, counts, most, drive, event, keys[0])
+            stochastic_counts(row, wanted, counts, flush, most, drive, event, keys[0])
         if verify:
             read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)

@@ -113,6 +113,7 @@ OPERATIONS: dict[str, Operation] = {
     "update, online": Operation(_updates("online")),
     "decay, readback": Operation(_decays),
     "update, mixed in bursts": Operation(_bursts, {"flush_pulses": 3}),
+    "update, accumulate in bursts": Operation(_updates("accumulate"), {"flush_pulses": 2}),
     "update, mixed and verified": Operation(_bursts, {"flush_pulses": 3, "verify_reads": 2}),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "column norms, swollen": Operation(

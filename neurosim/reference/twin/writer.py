@@ -167,8 +167,9 @@ class TwinWriter:
             places, wanted = torch.arange(counts.numel() // 2, device=cells.on), change.reshape(-1, pairs)
             number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
         a, b, _, _ = words(number, event, 0, key)
-        size = wanted.abs().clamp(max=self.most)
-        first, second = ((size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
+        several = self.config.flush_pulses
+        size = wanted.abs().clamp(max=self.most) / several
+        first, second = (several * (size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
         shared = self._share_out(wanted > 0, first, second)
         counts.view(-1, 2)[places] = shared.reshape(-1, 2).to(torch.int32)
         return counts
