@@ -13,8 +13,14 @@ from update_helpers import COLS, ROWS, F, assert_consistent, assert_same_state, 
 
 from neurosim import Crossbar, WritePath, devices
 from neurosim.core.seeds import key
+from neurosim.kernels.counts import (
+    AGAINST_REFERENCE,
+    ONE_SIDED,
+    PUSH_PULL,
+    RESET_AGAINST_REFERENCE,
+    RESET_ONLY,
+)
 from neurosim.kernels.trains import _ones, line_trains, train_rows
-from neurosim.kernels.update import AGAINST_REFERENCE, ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE
 
 # Stochastic pulse trains
 
@@ -60,7 +66,13 @@ def test_trains_are_high_as_often_as_their_drive_says():
 
 @pytest.mark.parametrize(
     ("name", "drive"),
-    [(PCM, ONE_SIDED), (HFO2, PUSH_PULL), (PCM, RESET_AGAINST_REFERENCE), (HFO2, AGAINST_REFERENCE)],
+    [
+        (PCM, ONE_SIDED),
+        (HFO2, PUSH_PULL),
+        (PCM, RESET_AGAINST_REFERENCE),
+        (HFO2, AGAINST_REFERENCE),
+        (HFO2, RESET_ONLY),
+    ],
 )
 def test_coincident_trains_pulse_like_the_oracle(name, drive):
     one = bench(name)

@@ -25,19 +25,16 @@ from update_helpers import (
 from neurosim import Crossbar, Refresh, WritePath, devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
+from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
 from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import (
-    ONE_SIDED,
-    PUSH_PULL,
     Verifier,
-    accumulator_counts,
     depress_rows,
     pulse_row,
     read_pair,
     refresh_grid,
     squared_norms,
-    stochastic_counts,
     sweep_rows,
 )
 
@@ -257,7 +254,8 @@ def test_a_row_without_change_or_decay_is_left_alone():
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
-    assert tuple(sums) == (0.0, 0, 0, 0, 0.0) and tuple(verified) == (0, 0, 0.0)
+    assert tuple(sums) == (0.0, 0, 0, 0, 0.0)
+    assert tuple(verified) == (0, 0, 0.0)
     assert_same_state(one, twin)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import HFO2, PCM
 
-from neurosim import Crossbar, ReadPath, WritePath, Wires, devices
+from neurosim import Crossbar, ReadPath, Wires, WritePath, devices
 from neurosim.core.errors import CapabilityError
 from neurosim.kernels.jit import set_threads
 
@@ -108,7 +108,9 @@ def test_bits_depend_neither_on_threads_nor_on_a_checkpoint():
 
 def test_what_cannot_be_verified_is_refused():
     array = made(PCM, 1)
-    with pytest.raises(CapabilityError, match=r"write\.verify_reads verifies accumulators: not in mode 'accumulate'"):
+    with pytest.raises(
+        CapabilityError, match=r"write\.verify_reads verifies accumulators: not in mode 'accumulate'"
+    ):
         array.update(np.eye(ROWS, dtype=F), changes(1)[0], mode="accumulate")
     with pytest.raises(CapabilityError, match=r"without wires or faults"):
         Crossbar((4, 4), PCM, write=WritePath(verify_reads=1), wires=Wires(r_word_ohm=1.0, r_bit_ohm=1.0))

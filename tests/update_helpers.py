@@ -11,17 +11,17 @@ from helpers import fresh
 from neurosim import devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
-from neurosim.kernels.update import (
+from neurosim.kernels.counts import (
     AGAINST_REFERENCE,
     ONE_SIDED,
     PUSH_PULL,
     RESET_AGAINST_REFERENCE,
-    Grid,
-    refresh_grid,
+    RESET_ONLY,
 )
+from neurosim.kernels.update import Grid, refresh_grid
 
 ROWS, COLS = 6, 5
-DRIVES = (ONE_SIDED, PUSH_PULL, AGAINST_REFERENCE, RESET_AGAINST_REFERENCE)
+DRIVES = (ONE_SIDED, PUSH_PULL, AGAINST_REFERENCE, RESET_AGAINST_REFERENCE, RESET_ONLY)
 F = np.float32
 
 
@@ -32,6 +32,7 @@ def shared(first: np.ndarray, second: np.ndarray, drive: int) -> np.ndarray:
         ONE_SIDED: np.stack([np.maximum(first, 0), np.maximum(-first, 0)]),
         PUSH_PULL: np.stack([first, -second]),
         AGAINST_REFERENCE: np.stack([first, none]),
+        RESET_ONLY: np.stack([np.minimum(first, 0), np.minimum(-second, 0)]),
         RESET_AGAINST_REFERENCE: np.stack([np.maximum(first, -1), none]),
     }[drive]
 

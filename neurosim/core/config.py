@@ -121,19 +121,22 @@ class ReadPath(Frozen):
 
 
 class Refresh(Frozen):
-    """When and how saturated pairs of a SET-only device are RESET and their difference written anew."""
+    """When and how saturated pairs, whose devices are pulsed in one direction only, go back and are written anew.
+
+    The shares are of G_max, on bipolar cards of the window; where pulses are RESETs they count from its upper end down.
+    """
 
     every: int = Field(50, ge=1)
     """Updates between looks at all pairs."""
     high: float = Field(0.75, gt=0, le=1)
-    """Refresh a pair whose larger conductance exceeds this share of G_max ..."""
+    """Refresh a pair whose device that was pulsed further has gone beyond this share ..."""
     low: float = Field(0.25, ge=0, lt=1)
-    """... while the smaller exceeds this share ..."""
+    """... while the other has gone beyond this share ..."""
     most_difference: float | None = Field(None, gt=0, le=1)
     """... and they differ by less than this share; None asks nothing of the difference."""
     rewrite: Literal["verify", "pulses"] = "verify"
     """How the difference comes back: the law's program-and-verify, or SET pulses counted by the card's nominal
-    curve, and no look at the result."""
+    curve, and no look at the result (not where pulses are RESETs)."""
     look: Literal["exact", "read"] = "exact"
     """What the controller sees: the conductances, or one read of each device with its noise and the ADC."""
 
@@ -171,7 +174,12 @@ class WritePath(Frozen):
     """... of the whole array, or of each column for itself."""
     sides: Literal["card", "one", "two"] = "card"
     """How a pair is programmed: one device above rest and the other at rest; both, half each, around the middle;
-    or one for devices that can only be SET and two for others."""
+    or one for pairs that are pulsed in one direction only and two for others. Rest is where their pulses start: with
+    `pulses` "reset" the upper end of the window, below which the weight is written."""
+    pulses: Literal["card", "set", "reset"] = "card"
+    """Pulses that learning gives a pair: all that the device can; SET only, the plus device for a change up and the
+    minus device for a change down; or RESET only, the minus device for a change up and the plus device for a change
+    down (Renaudineau et al. 2026), where RESET is gradual. One direction ends in saturation, see `refresh`."""
     pair: Literal["interleaved", "separate"] = "interleaved"
     """One physical array of rows x 2 cols, the two currents subtracted before one ADC; or an array of plus and one
     of minus devices, each with an ADC, subtracted after."""
@@ -193,7 +201,7 @@ class WritePath(Frozen):
     """A digital filter before the pulses of `accumulate` and `mixed`, V = momentum V + (1 - momentum) change (Hinton:
     0.9): V is what is given. It is one more number a synapse, read and written in every update; decay passes it by."""
     refresh: Refresh | None = Refresh()
-    """How saturated pairs of a SET-only device are brought down again; None never does."""
+    """How saturated pairs that are pulsed in one direction only are brought back; None never does."""
     programming: Programming = Programming()
     """How `program` writes weights: by published statistics, open loop or closed loop."""
     mapping: Mapping = "pair"

@@ -182,17 +182,27 @@ class PairCells:
     def one_sided(self) -> bool:
         """Whether a weight moves one device of its pair only."""
         if self.write.sides == "card":
-            return self.device.polarity == "set_only"
+            return self.device.polarity == "set_only" or self.write.pulses != "card"
         return self.write.sides == "one"
+
+    @property
+    def direction(self) -> int:
+        """Where pulses take the devices of a pair that is pulsed in one direction only: 1 up, -1 down."""
+        return -1 if self.write.pulses == "reset" else 1
+
+    @property
+    def start_uS(self) -> float:
+        """Conductance from which they start: the end of the window that pulses lead away from."""
+        if self.direction < 0:
+            return self.window_uS[1]
+        return self.device.cell_rest_uS if self.device.polarity == "set_only" else self.window_uS[0]
 
     @property
     def rest_uS(self) -> float:
         """Conductance of both devices of a pair at weight zero."""
-        if self.write.sides == "card":
-            return self.device.cell_rest_uS
-        if self.write.sides == "two":
-            return self.middle_uS
-        return self.device.cell_rest_uS if self.device.polarity == "set_only" else self.window_uS[0]
+        if self.one_sided:
+            return self.start_uS
+        return self.middle_uS if self.write.sides == "two" else self.device.cell_rest_uS
 
     def targets(self, weights: Floats) -> Floats:
         """Return the conductances (rows, cols, arms) that stand for signed weights: of each pair, or without the
@@ -203,8 +213,9 @@ class PairCells:
         if self.reference:
             targets[..., 0] = self.middle_uS + difference
         elif self.one_sided:
-            targets[..., 0] = rest_uS + np.maximum(difference, 0)
-            targets[..., 1] = rest_uS + np.maximum(-difference, 0)
+            away = self.direction
+            targets[..., 0] = rest_uS + away * np.maximum(away * difference, 0)
+            targets[..., 1] = rest_uS + away * np.maximum(-away * difference, 0)
         else:
             targets[..., 0] = rest_uS + difference / 2
             targets[..., 1] = rest_uS - difference / 2

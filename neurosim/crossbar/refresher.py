@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from neurosim.core.config import Refresh
+from neurosim.core.errors import CapabilityError
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
@@ -13,21 +16,34 @@ from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Refreshed, Saturated, refresh_pairs
 
 
-def saturated(refresh: Refresh, g_max_uS: float) -> Saturated:
-    """Return the limits of saturated pairs in uS."""
-    most = float("inf") if refresh.most_difference is None else refresh.most_difference * g_max_uS
-    return Saturated(refresh.high * g_max_uS, refresh.low * g_max_uS, most)
+def saturated(refresh: Refresh, cells: PairCells) -> Saturated:
+    """Return the limits of saturated pairs in uS, as shares of G_max, on bipolar cards of the window.
+
+    Where pulses go down, they count from its upper end, times -1.
+    """
+    low_uS, high_uS = cells.window_uS
+    bottom_uS = 0.0 if cells.device.polarity == "set_only" else low_uS
+    span_uS = high_uS - bottom_uS
+    start_uS = bottom_uS if cells.direction > 0 else -high_uS
+    most = float("inf") if refresh.most_difference is None else refresh.most_difference * span_uS
+    return Saturated(start_uS + refresh.high * span_uS, start_uS + refresh.low * span_uS, most)
 
 
 class Refresher:
-    """The refresh policy of one array of SET-only pairs."""
+    """The refresh policy of one array of pairs that are pulsed in one direction only."""
 
     def __init__(
         self, cells: PairCells, reader: Reader, refresh: Refresh, ledger: Ledger, seed: int, name: str
     ):
         self.cells, self.reader, self.config, self.ledger = cells, reader, refresh, ledger
-        self.saturated = saturated(refresh, cells.window_uS[1])
+        self.saturated = saturated(refresh, cells)
         self.curve = NO_CURVE
+        self.rises = cells.direction > 0
+        if refresh.rewrite == "pulses" and not self.rises:
+            raise CapabilityError(
+                "refresh.rewrite = 'pulses' counts SET pulses after a RESET; with write.pulses = 'reset' devices start "
+                "from the top of their window: use 'verify'"
+            )
         if refresh.rewrite == "pulses":
             pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
             self.curve = nominal_curve(cells.device)
@@ -43,7 +59,7 @@ class Refresher:
         grid, kernels, real = cells.grid, cells.kernels, cells.real
         lsb_uS, range_uS = self.reader.device_converter()
         noisy = self.config.look == "read"
-        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.device.cell_rest_uS))
+        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.start_uS), np.float32(cells.direction))
 
         def refresh(block: tuple[int, int]) -> Refreshed:
             sums: Refreshed = refresh_pairs(
@@ -61,8 +77,9 @@ class Refresher:
         for sums in parts:
             ledger.refresh_J += sums.energy_J
             ledger.refreshed_pairs += sums.pairs
-            ledger.refresh_resets += 2 * sums.pairs
+            ledger.refresh_resets += 2 * sums.pairs if self.rises else 0
             ledger.refresh_pulses += sums.pulses
         if self.config.rewrite == "verify":
             each = getattr(cells.device, "program_pulses", 0.0)
-            ledger.refresh_pulses += round(each * sum(sums.pairs for sums in parts))
+            written = 1 if self.rises else 2
+            ledger.refresh_pulses += round(each * written * sum(sums.pairs for sums in parts))

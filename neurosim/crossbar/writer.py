@@ -17,22 +17,18 @@ from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
-from neurosim.kernels.jit import scratch, share
-from neurosim.kernels.read import single_threaded_blas
-from neurosim.kernels.trains import line_trains, train_rows
-from neurosim.kernels.update import (
+from neurosim.kernels.counts import (
     AGAINST_REFERENCE,
     ONE_SIDED,
     PUSH_PULL,
     RESET_AGAINST_REFERENCE,
+    RESET_ONLY,
     Drive,
-    Sums,
-    Verified,
-    Verifier,
-    depress_rows,
-    filter_rows,
-    sweep_rows,
 )
+from neurosim.kernels.jit import scratch, share
+from neurosim.kernels.read import single_threaded_blas
+from neurosim.kernels.trains import line_trains, train_rows
+from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, filter_rows, sweep_rows
 
 Columns = NDArray[np.int64]
 
@@ -52,11 +48,32 @@ _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress", "verify")
 
 
-def drive(device: Device, reference: bool) -> Drive:
-    """Return which devices of a pair a change pulses (see `kernels.update`)."""
-    if reference:
+def drive(device: Device, write: WritePath) -> Drive:
+    """Return which devices of a pair a change pulses (see `kernels.counts`)."""
+    if write.pulses != "card":
+        _refuse_one_direction(device, write)
+        return RESET_ONLY if write.pulses == "reset" else ONE_SIDED
+    if write.mapping != "pair":
         return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
+
+
+def _refuse_one_direction(device: Device, write: WritePath) -> None:
+    """Raise `CapabilityError` where pulses of one direction cannot carry changes up and down."""
+    if write.mapping != "pair":
+        raise CapabilityError(
+            f"write.pulses = '{write.pulses}' moves a weight either way by one of two learning devices; mapping "
+            f"'{write.mapping}' has one: use mapping 'pair'"
+        )
+    if write.pulses == "reset" and not device.steps_down:
+        raise CapabilityError(
+            f"write.pulses = 'reset' needs RESET pulses that lower a conductance step by step; {device.name} (law "
+            f"'{device.law}') is RESET at once: use 'set'"
+        )
+    if write.pulses == "set" and write.decay_mode == "device":
+        raise CapabilityError(
+            "decay_mode 'device' gives RESET pulses, write.pulses = 'set' none: use 'readback'"
+        )
 
 
 def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
@@ -105,10 +122,10 @@ class Writer:
             raise CapabilityError(
                 "write.verify_reads reads pairs one by one, without wires or faults between: set it to 0"
             )
-        self.drive = drive(device, cells.reference)
+        self.drive = drive(device, write)
         self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
-        if write.refresh and self.drive == ONE_SIDED:
+        if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
         for field in ("potentiate_every", "depress_every"):
             _every_device_has_its_turn(device, field, getattr(write, field))
@@ -132,7 +149,9 @@ class Writer:
                     f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
                 )
         if mode != "mixed" and self.config.verify_reads:
-            raise CapabilityError(f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'")
+            raise CapabilityError(
+                f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
+            )
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay

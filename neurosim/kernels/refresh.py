@@ -1,4 +1,8 @@
-"""Refresh of pairs: a look at all of them, RESET of the saturated, and their difference written anew."""
+"""Refresh of pairs: a look at all of them; the saturated go back to where pulses start, with their difference anew.
+
+Devices that are only SET start low and are RESET; those that are only RESET start high and are programmed there.
+Which pairs are saturated is decided on conductances times the direction of the pulses, so that both are one case.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,10 @@ _ZERO = np.float32(0.0)
 
 
 class Saturated(NamedTuple):
-    """Which pairs are refreshed."""
+    """Which pairs are refreshed; conductances and limits are times the direction of the pulses, 1 or -1."""
 
     high_uS: float
-    """The larger conductance exceeds this,"""
+    """The larger exceeds this,"""
     low_uS: float
     """the smaller this,"""
     most_difference_uS: float
@@ -32,8 +36,10 @@ class Look(NamedTuple):
     lsb_uS: Scalar
     """Step of the ADC; 0 is a perfect one."""
     range_uS: Scalar
-    rest_uS: Scalar
-    """Nominal conductance after RESET."""
+    start_uS: Scalar
+    """Nominal conductance of a device that is back where pulses start."""
+    direction: np.float32 = np.float32(1.0)
+    """Of the pulses: 1 up, -1 down."""
 
 
 class Refreshed(NamedTuple):
@@ -75,8 +81,9 @@ def refresh_pairs(
     read: Any,
     sigma: Any,
 ) -> Refreshed:
-    """RESET both devices of saturated pairs in rows [first, last) and write the difference onto one of them.
+    """Bring the devices of saturated pairs in rows [first, last) back and write the difference onto one of them.
 
+    The other one then stands where pulses start; the first is as far from it, in their direction, as the difference.
     With a `curve` the difference is written by counted pulses, without one by the law's program-and-verify.
     `keys` are the streams of writing and of looking; `event` must be even, the odd one after it serves the
     writing. A pair with a device that nothing reaches is not saturated: half of it reads as zero.
@@ -96,15 +103,21 @@ def refresh_pairs(
                 seen_plus = read_device(cell, plus, params, look, event, keys[1], sigma)
                 seen_minus = read_device(cell + 1, minus, params, look, event, keys[1], sigma)
             difference = abs(seen_plus - seen_minus)
+            seen_plus *= look.direction
+            seen_minus *= look.direction
             larger, smaller = max(seen_plus, seen_minus), min(seen_plus, seen_minus)
             if larger <= saturated.high_uS or smaller <= saturated.low_uS:
                 continue
             if difference >= saturated.most_difference_uS:
                 continue
-            energy += reset(cell, state, params, now_s, event, keys[0])
-            energy += reset(cell + 1, state, params, now_s, event, keys[0])
             target, other = (cell, cell + 1) if seen_plus > seen_minus else (cell + 1, cell)
-            wanted = difference + (look.rest_uS if look.noisy else state.conductance[other])
+            if look.direction > _ZERO:
+                energy += reset(cell, state, params, now_s, event, keys[0])
+                energy += reset(cell + 1, state, params, now_s, event, keys[0])
+            else:
+                energy += program(other, look.start_uS, state, params, now_s, event, keys[0])
+            start = look.start_uS if look.noisy else state.conductance[other]
+            wanted = max(start + look.direction * difference, _ZERO)
             if curve.pulses.size > 0:
                 count = pulses_to(wanted, curve)
                 if count > 0:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.kernels.counts import minus_count, plus_count
 from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
-from neurosim.kernels.update import Sums, minus_count, plus_count, pulse_row
+from neurosim.kernels.update import Sums, pulse_row
 
 _ZERO = np.float32(0.0)
 _RAREST = np.float32(2.0**-24)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
+from neurosim.kernels.counts import accumulator_counts, stochastic_counts
 from neurosim.kernels.jit import Scalar, inlined, jit
 from neurosim.kernels.prefetch import prefetch
 from neurosim.kernels.random import normal, philox, uniform
@@ -22,32 +23,6 @@ AHEAD = 8
 THINNING = (1 << 31) - 1
 """Number of the draw that thins pulses; laws number theirs from 0."""
 _ZERO = np.float32(0.0)
-
-
-class Drive(NamedTuple):
-    """Most pulses that a change gives the devices of a pair; a change up goes to the plus device in any case."""
-
-    plus_down: np.int32
-    """On the plus device for a change down,"""
-    minus_up: np.int32
-    """on the minus device for a change up,"""
-    minus_down: np.int32
-    """and for a change down."""
-    up: np.int32 = np.int32(1)
-    """Whether changes up have their turn in this update (1), or are withheld (0);"""
-    down: np.int32 = np.int32(1)
-    """the same of changes down."""
-
-
-_NONE, _ONE, _ALL = np.int32(0), np.int32(1), np.int32(2**31 - 1)
-ONE_SIDED = Drive(_NONE, _NONE, _ALL)
-"""The plus device up, or the minus device up."""
-PUSH_PULL = Drive(_ALL, _ALL, _ALL)
-"""Both, in opposite directions."""
-AGAINST_REFERENCE = Drive(_ALL, _NONE, _NONE)
-"""The plus device either way."""
-RESET_AGAINST_REFERENCE = Drive(_ONE, _NONE, _NONE)
-"""The plus device, with pulses up and a single RESET down."""
 
 
 class Grid(NamedTuple):
@@ -72,7 +47,7 @@ class Verifier(NamedTuple):
 
     reads: np.int32
     """Averaged each time; 0: what was asked for counts as given."""
-    key: np.uint64
+    key: NDArray[np.uint64]
     """Stream of their noise."""
     most: Any
     """Largest magnitude, in pulses, that an accumulator holds: a stuck device would fill it without end."""
@@ -210,61 +185,17 @@ def read_pair(
     return seen
 
 
-@inlined
-def turn(up: Any, drive: Any) -> Any:
-    """One if a change in that direction has its turn, else zero."""
-    return drive.up if up else drive.down
-
-
-@inlined
-def plus_count(up: Any, first: Any, drive: Any) -> Any:
-    """Pulses on the plus device of a pair for a change of so many."""
-    return turn(up, drive) * (first if up else -min(first, drive.plus_down))
-
-
-@inlined
-def minus_count(up: Any, second: Any, drive: Any) -> Any:
-    """Pulses on the minus device of a pair for a change of so many."""
-    return turn(up, drive) * (-min(second, drive.minus_up) if up else min(second, drive.minus_down))
-
-
-@jit
-def stochastic_counts(
-    row: int, change: Any, counts: Any, flush: Scalar, most: Scalar, drive: Any, event: int, key: Any
-) -> None:
-    """Round a row's change (in pulses, at most `most`) to multiples of `flush` at random, so that the mean equals it."""
-    several = np.int32(flush)
-    cols = change.size
-    for col in range(cols):
-        x = change[col]
-        size = min(abs(x), most)
-        a, b, _, _ = philox(row * cols + col, event, 0, key)
-        first = several * np.int32(size / flush + uniform(a))
-        second = several * np.int32(size / flush + uniform(b)) if drive.minus_up > 0 else first
-        counts[0, col] = plus_count(x > _ZERO, first, drive)
-        counts[1, col] = minus_count(x > _ZERO, second, drive)
-
-
-@jit
-def accumulator_counts(
-    row: int, change: Any, counts: Any, accumulator: Any, flush: Scalar, most: Scalar, drive: Any
-) -> None:
-    """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
-    (Nandakumar 2020); `change` is left with what was taken out."""
-    for col in range(change.size):
-        total = accumulator[row, col] + change[col]
-        due = turn(total > _ZERO, drive) if abs(total) >= flush else 0
-        whole = np.trunc(min(max(total, -most), most)) * due
-        accumulator[row, col] = total - whole
-        change[col] = whole
-        n = np.int32(abs(whole))
-        counts[0, col] = plus_count(whole > _ZERO, n, drive)
-        counts[1, col] = minus_count(whole > _ZERO, n, drive)
-
-
 @jit
 def read_flushed(
-    row: int, counts: Any, seen: Any, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, verifier: Any, after: int
+    row: int,
+    counts: Any,
+    seen: Any,
+    grid: Any,
+    lsb_uS: Scalar,
+    range_uS: Scalar,
+    event: int,
+    verifier: Any,
+    after: int,
 ) -> None:
     """Read each pair of a row that has pulses in `counts`, before (0) or after (1) them, into `seen` (cols,), uS."""
     for col in range(seen.size):

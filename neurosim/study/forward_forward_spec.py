@@ -58,7 +58,11 @@ class ForwardForwardArm(Frozen):
 
     def build_rule(self, updates: int) -> ForwardForward:
         """Return the rule for a training of so many mini-batches; raises `ConfigError`."""
-        given = {"rate_updates": updates * (2 if self.phases == "apart" else 1), "rate_held": HELD, **self.settings}
+        given = {
+            "rate_updates": updates * (2 if self.phases == "apart" else 1),
+            "rate_held": HELD,
+            **self.settings,
+        }
         return ForwardForward.parse(given, f"arm {self.name}, settings")
 
     def read_path(self) -> ReadPath:

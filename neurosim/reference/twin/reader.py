@@ -121,7 +121,9 @@ class TwinReader:
         per_row = columns * self.periphery.adc_J(self.config.adc_bits) + looked * line_J
         self.tally.add("write_periphery_J", rows * per_row)
 
-    def count_pair_reads(self, pairs: Tensor, rows: Tensor, conducting_uS: Tensor, reads: int, after: int) -> None:
+    def count_pair_reads(
+        self, pairs: Tensor, rows: Tensor, conducting_uS: Tensor, reads: int, after: int
+    ) -> None:
         """Enter reads of so many pairs (instances,) on so many rows, before (0) or after (1) pulses."""
         self.tally.add("pairs_verified", pairs * after)
         self.tally.add("readback_J", reads * self._array_J(conducting_uS))

@@ -197,7 +197,9 @@ class TwinWriter:
         seen = sum(self.reader.read_pairs("verify", event, None, 2 * k + after) for k in range(reads)) / reads
         each = cells.conductance_uS().reshape(*flushed.shape, 2).sum(dim=-1, dtype=torch.float64)
         pairs, rows = flushed.sum(dim=(1, 2)).double(), flushed.any(dim=2).sum(dim=1).double()
-        self.reader.count_pair_reads(pairs, rows, torch.where(flushed, each, 0.0).sum(dim=(1, 2)), reads, after)
+        self.reader.count_pair_reads(
+            pairs, rows, torch.where(flushed, each, 0.0).sum(dim=(1, 2)), reads, after
+        )
         return torch.as_tensor(seen)
 
     def _whole(self, change: Tensor, swept: Tensor) -> Tensor:

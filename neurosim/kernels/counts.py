@@ -1,0 +1,94 @@
+"""Which devices of a pair a change pulses, and how often: rounded at random, or out of a digital accumulator."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.random import philox, uniform
+
+_ZERO = np.float32(0.0)
+
+
+class Drive(NamedTuple):
+    """Most pulses that a change gives the devices of a pair: SET on a device that is to go up, RESET down."""
+
+    plus_up: np.int32
+    """On the plus device for a change up,"""
+    plus_down: np.int32
+    """and for a change down;"""
+    minus_up: np.int32
+    """on the minus device for a change up (which takes it down),"""
+    minus_down: np.int32
+    """and for a change down."""
+    up: np.int32 = np.int32(1)
+    """Whether changes up have their turn in this update (1), or are withheld (0);"""
+    down: np.int32 = np.int32(1)
+    """the same of changes down."""
+
+
+_NONE, _ONE, _ALL = np.int32(0), np.int32(1), np.int32(2**31 - 1)
+ONE_SIDED = Drive(_ALL, _NONE, _NONE, _ALL)
+"""SET only: the plus device for a change up, the minus device for a change down."""
+RESET_ONLY = Drive(_NONE, _ALL, _ALL, _NONE)
+"""RESET only: the minus device for a change up, the plus device for a change down."""
+PUSH_PULL = Drive(_ALL, _ALL, _ALL, _ALL)
+"""Both, in opposite directions."""
+AGAINST_REFERENCE = Drive(_ALL, _ALL, _NONE, _NONE)
+"""The plus device either way."""
+RESET_AGAINST_REFERENCE = Drive(_ALL, _ONE, _NONE, _NONE)
+"""The plus device, with pulses up and a single RESET down."""
+
+
+@inlined
+def turn(up: Any, drive: Any) -> Any:
+    """One if a change in that direction has its turn, else zero."""
+    return drive.up if up else drive.down
+
+
+@inlined
+def plus_count(up: Any, first: Any, drive: Any) -> Any:
+    """Pulses on the plus device of a pair for a change of so many."""
+    return turn(up, drive) * (min(first, drive.plus_up) if up else -min(first, drive.plus_down))
+
+
+@inlined
+def minus_count(up: Any, second: Any, drive: Any) -> Any:
+    """Pulses on the minus device of a pair for a change of so many."""
+    return turn(up, drive) * (-min(second, drive.minus_up) if up else min(second, drive.minus_down))
+
+
+@jit
+def stochastic_counts(
+    row: int, change: Any, counts: Any, flush: Scalar, most: Scalar, drive: Any, event: int, key: Any
+) -> None:
+    """Round a row's change (in pulses, at most `most`) to multiples of `flush` at random, so that the mean equals it."""
+    several = np.int32(flush)
+    cols = change.size
+    for col in range(cols):
+        x = change[col]
+        size = min(abs(x), most)
+        a, b, _, _ = philox(row * cols + col, event, 0, key)
+        first = several * np.int32(size / flush + uniform(a))
+        second = several * np.int32(size / flush + uniform(b)) if drive.minus_up > 0 else first
+        counts[0, col] = plus_count(x > _ZERO, first, drive)
+        counts[1, col] = minus_count(x > _ZERO, second, drive)
+
+
+@jit
+def accumulator_counts(
+    row: int, change: Any, counts: Any, accumulator: Any, flush: Scalar, most: Scalar, drive: Any
+) -> None:
+    """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
+    (Nandakumar 2020); `change` is left with what was taken out."""
+    for col in range(change.size):
+        total = accumulator[row, col] + change[col]
+        due = turn(total > _ZERO, drive) if abs(total) >= flush else 0
+        whole = np.trunc(min(max(total, -most), most)) * due
+        accumulator[row, col] = total - whole
+        change[col] = whole
+        n = np.int32(abs(whole))
+        counts[0, col] = plus_count(whole > _ZERO, n, drive)
+        counts[1, col] = minus_count(whole > _ZERO, n, drive)
