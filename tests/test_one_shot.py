@@ -83,6 +83,7 @@ def test_goodness_lands_and_the_direction_stays(goodness: str, phase: float, sta
 @pytest.mark.parametrize("goodness", GOODNESS)
 @pytest.mark.parametrize("phase", [1, -1])
 def test_all_layers_land_at_once_and_see_what_they_saw(goodness: str, phase: int):
+    """Equation 3: the change of one sample leaves the normalised output of its layer, so all may change at once."""
     net = stack(jumping(goodness), scale=0.7 if (phase > 0) == (goodness == "squares") else 3)
     x = np.random.default_rng(7).random((1, 30))
     before = net.learn(*((x, x[:0]) if phase > 0 else (x[:0], x)))
