@@ -159,13 +159,15 @@ class ForwardForward(Falling):
         """
         rate = float(self._rate(state)[0])
         y, goodness = self.activity(u)
-        signal = self.signal(goodness, u.shape[1], phase)
         positive = phase > 0
         ups = int(np.count_nonzero(positive))
-        share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
-        step: Floats = self.sign / self.temperature * signal * share
-        quiet = np.abs(signal) < (self.skip_quiet or QUIET)
-        if self.jump is not None:
+        step: Floats
+        if self.jump is None:
+            signal = self.signal(goodness, u.shape[1], phase)
+            share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
+            step = self.sign / self.temperature * signal * share
+            quiet = np.abs(signal) < (self.skip_quiet or QUIET)
+        else:
             step = self.jumps(x, goodness, u.shape[1], phase) * float(np.max(self._left(state)))
             quiet = step == 0
         state["samples"] += len(x)
