@@ -99,13 +99,13 @@ def figures() -> list[Figure]:
     found = []
     with torch.inference_mode():
         for arm, bar in ARMS:
-            stack = build_stack(spec, arm, ROWS, 1000, 0)
+            stack = build_stack(spec, arm, (28, 28, 1), 1000, 0)
             if arm.device is not None:
                 stack.calibrate(_batches(1, BATCH)[0][0])
             took = _in_turn({"own": stack.learn, "torch": TorchNet().learn}, _batches(ROUNDS + 1, BATCH))
             found.append(_line(f"Forward-Forward learns, {arm.name}", took, bar, BATCH))
         each = build_stack(
-            spec, ARMS[0][0].changed(settings={"peer": 0.0, "learning_rate": 1e-4}), ROWS, 1000, 0
+            spec, ARMS[0][0].changed(settings={"peer": 0.0, "learning_rate": 1e-4}), (28, 28, 1), 1000, 0
         )
         steps: dict[str, Step] = {"own": each.learn_online, "torch": TorchNet(1e-4).learn_online}
         took = _in_turn(steps, _batches(ROUNDS_ONLINE + 1, BATCH))

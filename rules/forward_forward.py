@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Floats, LocalUpdate, State
 from neurosim.rules.columns import column_sums
 from neurosim.rules.rates import Falling
@@ -34,6 +35,17 @@ class ForwardForward(Falling):
     neuron is on or off, so that a dead one revives. m_j is column state, ``0.9 m_j + 0.1 mean_b y_bj`` over positive
     data, from 0.5. Biases are the weights of an input that is always one; they decay with their column.
 
+    With `jump` one update of one sample is enough (equations 3 and 4): the sum of squares G of a sample that is not yet
+    S = (threshold + jump) neurons (the data whose activity is to rise) or has not yet fallen to its mirror S =
+    (threshold - jump) neurons (the other data) is put at S, in place of the signal and of `learning_rate`, by
+
+    ``dw_ij = (sqrt(S / G) - 1) x_i y_j / |x|^2``, the bias' input in |x|^2.
+
+    All active neurons change by the same factor, the direction of y not at all, so that the layers above see what they
+    saw. Samples on their own side of S change nothing. A neuron that is off stays off: where all are, no jump helps.
+    Decay and the peer term stay as they are; the landing is exact without them. Where `rate_updates` lets the rate
+    fall, the jump falls short in the same proportion.
+
     Notes
     -----
     The phase and the signal are what a synapse's own wires do not carry: the phase is broadcast to the layer, a scalar
@@ -55,6 +67,23 @@ class ForwardForward(Falling):
     """Strength of the pull of each neuron's mean activity to that of the layer; 0: none."""
     skip_quiet: float = Field(0.0, ge=0, lt=1)
     """Samples for which abs(t - p) is below this change nothing, and cost no product and no pulse."""
+
+    jump: float | None = Field(None, gt=0)
+    """How far beyond the threshold, in goodness of one neuron, an update brings its one sample; None: by the rate."""
+
+    @model_validator(mode="after")
+    def _can_jump(self) -> Self:
+        if self.jump is None:
+            return self
+        if not self.squares:
+            raise ValueError(
+                f"jump = {self.jump}: needs goodness 'squares' or 'minus-squares'; others would turn the direction"
+            )
+        if self.jump >= self.threshold:
+            raise ValueError(f"jump = {self.jump}: must be below threshold = {self.threshold}")
+        if self.skip_quiet:
+            raise ValueError("jump: samples that need none are skipped anyway; leave out skip_quiet")
+        return self
 
     @property
     def sign(self) -> float:
@@ -79,6 +108,27 @@ class ForwardForward(Falling):
         """Return t - p of each sample (batch,)."""
         z = (goodness - self.sign * self.threshold * cols) / self.temperature
         found: Floats = (phase > 0) - (0.5 + 0.5 * np.tanh(0.5 * z))
+        return found
+
+    def jumps(self, x: Floats, goodness: Floats, cols: int, phase: Floats) -> Floats:
+        """Return the factor of y in the change of each sample (batch,); 0 where it is on its own side of its goal.
+
+        Raises
+        ------
+        CapabilityError
+            If there are several samples: their jumps would add up and land nowhere.
+        """
+        if len(x) > 1:
+            raise CapabilityError(
+                f"jump is for updates of single samples, got {len(x)}: use learn_online, network.online.learn_each, or "
+                "online = true in an experiment"
+            )
+        jump, total = cast(float, self.jump), self.sign * goodness
+        way = self.sign * phase
+        goal = (self.threshold + way * jump) * cols
+        needed = (total > 0) & (way * (goal - total) > 0)
+        length = np.einsum("bi,bi->b", x, x, dtype=np.float64)
+        found: Floats = np.where(needed, np.sqrt(goal / np.where(needed, total, goal)) - 1, 0) / length
         return found
 
     def normalised(self, u: Floats, out: Floats | None = None) -> Floats:
@@ -109,11 +159,17 @@ class ForwardForward(Falling):
         """
         rate = float(self._rate(state)[0])
         y, goodness = self.activity(u)
-        signal = self.signal(goodness, u.shape[1], phase)
         positive = phase > 0
         ups = int(np.count_nonzero(positive))
-        share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
-        quiet = np.abs(signal) < (self.skip_quiet or QUIET)
+        step: Floats
+        if self.jump is None:
+            signal = self.signal(goodness, u.shape[1], phase)
+            share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
+            step = self.sign / self.temperature * signal * share
+            quiet = np.abs(signal) < (self.skip_quiet or QUIET)
+        else:
+            step = self.jumps(x, goodness, u.shape[1], phase) * float(np.max(self._left(state)))
+            quiet = step == 0
         state["samples"] += len(x)
         state["quiet"] += np.count_nonzero(quiet)
         means = state["mean_activity"]
@@ -122,12 +178,12 @@ class ForwardForward(Falling):
             means += (NEW / ups) * column_sums(y if ups == len(y) else y[positive])
         if not self.squares:
             np.sign(y, out=y)
-        y *= (self.sign / self.temperature * signal * share).astype(y.dtype)[:, None]
+        y *= step.astype(y.dtype)[:, None]
         if self.peer and ups:
             pull = (self.peer * rate / ups) * (means.mean(dtype=np.float64) - means)
             np.add(y, pull.astype(y.dtype), out=y, where=positive[:, None])
         self._count(state)
         decay = np.full_like(means, rate * self.decay) if self.decay else None
-        if self.skip_quiet and quiet.any():
+        if (self.skip_quiet or self.jump is not None) and quiet.any():
             return LocalUpdate(x[~quiet], y[~quiet], decay)
         return LocalUpdate(x, y, decay)

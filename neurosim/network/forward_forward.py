@@ -13,6 +13,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Floats, State
 from neurosim.kernels.read import small_product
 from neurosim.network.dense import Dense
+from neurosim.network.local_fields import locations
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label
 from neurosim.network.online import learn_each
 from neurosim.rules.forward_forward import ForwardForward
@@ -42,7 +43,8 @@ class ForwardForwardStack:
     Raises
     ------
     CapabilityError
-        If a layer learns by another rule.
+        If a layer learns by another rule, or jumps although its neurons see fields of the inputs only: then the change
+        would turn the direction of its activity.
     InputError
         If there is no layer, or one layer's outputs do not fit the next.
     """
@@ -56,6 +58,10 @@ class ForwardForwardStack:
             if not isinstance(layer.rule, ForwardForward):
                 raise CapabilityError(
                     f"layer {number} learns by '{layer.rule.name}': these layers need 'forward-forward'"
+                )
+            if layer.rule.jump is not None and len(locations(layer.array)) > 1:
+                raise CapabilityError(
+                    f"layer {number} has local receptive fields: jump needs full connectivity"
                 )
             self.rules.append(layer.rule)
         for number, (before, after) in enumerate(pairwise(self.layers), 1):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
-from neurosim.core.protocols import Floats
+from neurosim.core.protocols import Array, Floats
 from neurosim.kernels.read import single_threaded_blas, small_product
 from neurosim.network.dense import Dense
+from neurosim.network.local_fields import LocalFields
 
 BLOCK = 240
 """Samples between two changes of the stored weights."""
@@ -24,7 +28,8 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
     ``u_k = P_k (x_k w + sum_(m < k) (x_k x_m) post_m / P_(m+1))``,
 
     which is what reading after every update would give, but for rounding: two matrix products a block instead of two
-    passes over the weights a sample. Other arrays read and change their devices sample by sample.
+    passes over the weights a sample. With local receptive fields x_k x_m is that of each location. Other arrays read
+    and change their devices sample by sample.
 
     Parameters
     ----------
@@ -47,11 +52,19 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
     return out
 
 
+def _parts(array: Array) -> Iterable[tuple[Any, slice]]:
+    """Rows and columns of each array of a layer."""
+    if isinstance(array, LocalFields):
+        return zip(array.rows, array.cols, strict=True)
+    return [(slice(None), slice(None))]
+
+
 def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> int:
     """Learn from the first samples of a block, fill their currents, return how many they were."""
     array = layer.array
     u = array.forward(x)
-    overlap = small_product(x, np.ascontiguousarray(x.T))
+    parts = list(_parts(array))
+    overlaps = [small_product(x[:, rows], np.ascontiguousarray(x[:, rows].T)) for rows, _ in parts]
     changed = np.zeros_like(u)
     left: Floats = np.ones(u.shape[1], u.dtype)
     done, apart = 0, None
@@ -62,7 +75,8 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
                     break
                 layer.rule.observe_norms(array.column_norms(), layer.state)
             one = slice(done, done + 1)
-            out[one] = left * (u[one] + overlap[one, :done] @ changed[:done])
+            for overlap, (_, cols) in zip(overlaps, parts, strict=True):
+                out[one, cols] = left[cols] * (u[one, cols] + overlap[one, :done] @ changed[:done, cols])
             change = layer._change(x[one], out[one].copy(), None if phase is None else phase[one])
             layer.steps += 1
             after = left if change.decay is None else left * (1 - change.decay)

@@ -154,10 +154,11 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
     for arm, runs in _arms(results).items():
         for number, layer in enumerate(runs[0]["layers"], 1):
             energy = layer.get("energy")
-            synapses = layer["rows"] * layer["neurons"]
+            locations, shape = layer.get("locations", 1), f"{layer['rows']} x {layer['neurons']}"
+            synapses = locations * layer["rows"] * layer["neurons"]
             rows.append(
                 [
-                    arm, str(number), f"{layer['rows']} x {layer['neurons']}", significant(layer["weight_rms"]),
+                    arm, str(number), shape if locations == 1 else f"{locations} of {shape}", significant(layer["weight_rms"]),
                     percent(runs[0]["curve"][-1]["quiet"][number - 1]),
                     NOTHING if energy is None else significant(energy["pulses"] / synapses),
                     NOTHING if energy is None else si(energy["update_J_per_synapse"], "J"),

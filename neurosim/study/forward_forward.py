@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,7 +19,8 @@ from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack, SoftmaxHead
+from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
+from neurosim.network.local_fields import LocalFields, grid, locations, receptive_fields
 from neurosim.network.negatives import (
     Labels,
     hybrids,
@@ -48,28 +50,51 @@ def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
 
 
 def build_stack(
-    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, rows: int, updates: int, seed: int
+    experiment: ForwardForwardExperiment,
+    arm: ForwardForwardArm,
+    image_shape: tuple[int, int, int],
+    updates: int,
+    seed: int,
 ) -> ForwardForwardStack:
-    """Return the arm's layers for images of `rows` pixels, programmed with the start weights."""
+    """Return the arm's layers for images (height, width, channels), programmed with the start weights."""
     layers: list[Dense] = []
     for number, cols in enumerate(experiment.layers):
         array: Any
-        if arm.device is None:
-            array = IdealArray((rows + 1, cols), momentum=arm.momentum or None)
+        rows = math.prod(image_shape)
+        if experiment.receptive is None:
+            array = _array(arm, start_weights(rows, cols, number, seed), f"layer {number}", seed)
+            image_shape = (1, 1, cols)
         else:
-            array = Crossbar(
-                (rows + 1, cols),
-                load(arm.device).with_parameters(**arm.parameters),
-                seed=seed,
-                read=arm.read_path(),
-                write=arm.write_path(rows),
-                name=f"layer {number}",
-            )
-        array.program(start_weights(rows, cols, number, seed))
+            size, stride = experiment.receptive[number]
+            seen = receptive_fields(image_shape, size, stride)
+            start = start_weights(seen.shape[1], len(seen) * cols, number, seed)
+            each = [
+                _array(arm, own, f"layer {number}, location {place}", seed)
+                for place, own in enumerate(np.split(start, len(seen), axis=1))
+            ]
+            array = LocalFields(seen, each, rows + 1)
+            image_shape = (*grid(image_shape, size, stride), cols)
         rule: Any = arm.build_rule(updates)
         layers.append(Dense(array, rule, arm.mode))
-        rows = cols
     return ForwardForwardStack(layers)
+
+
+def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int) -> Any:
+    """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
+    array: Any
+    if arm.device is None:
+        array = IdealArray(weights.shape, momentum=arm.momentum or None)
+    else:
+        array = Crossbar(
+            weights.shape,
+            load(arm.device).with_parameters(**arm.parameters),
+            seed=seed,
+            read=arm.read_path(),
+            write=arm.write_path(len(weights) - 1),
+            name=name,
+        )
+    array.program(weights)
+    return array
 
 
 class ForwardForwardTraining(Resumable):
@@ -87,8 +112,9 @@ class ForwardForwardTraining(Resumable):
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
         self.batches = len(self.fit.images) // experiment.batch
-        self.stack = build_stack(experiment, arm, data.rows, self.total, seed)
-        features = sum(experiment.layers[self.stack.read_layers])
+        updates = self.total * (2 * experiment.batch if experiment.online else 1)
+        self.stack = build_stack(experiment, arm, data.image_shape, updates, seed)
+        features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
         self.head = SoftmaxHead(features, data.classes)
         self.curve: list[dict[str, Any]] = []
 
@@ -158,15 +184,22 @@ class ForwardForwardTraining(Resumable):
             negative = np.concatenate(made)
         if self.arm.device is not None and self.steps % spec.calibrate_every == 0:
             self.stack.calibrate(positive)
-        if self.arm.learns:
-            learn = self.stack.learn_apart if self.arm.phases == "apart" else self.stack.learn
-            answers = learn(positive, negative)
-            if self.arm.seconds_per_update:
-                self.stack.advance(self.arm.seconds_per_update)
-        else:
-            answers = self.stack.forward(positive)
+        states = self.stack.features(self._answers(positive, negative))
         if not spec.supervised:
-            self.head.learn(self.stack.features(answers)[: len(images)], labels, self._gain)
+            of_positive = states[::2] if spec.online and self.arm.learns else states[: len(images)]
+            self.head.learn(of_positive, labels, self._gain)
+
+    def _answers(self, positive: Floats, negative: Floats) -> Answers:
+        """Let the layers learn, if they do, and return what they made of the samples before."""
+        if not self.arm.learns:
+            return self.stack.forward(positive)
+        learn = self.stack.learn_apart if self.arm.phases == "apart" else self.stack.learn
+        if self.experiment.online:
+            learn = self.stack.learn_online
+        answers = learn(positive, negative)
+        if self.arm.seconds_per_update:
+            self.stack.advance(self.arm.seconds_per_update)
+        return answers
 
     @property
     def _gain(self) -> float:
@@ -246,13 +279,16 @@ class ForwardForwardTraining(Resumable):
         }
 
     def _layer(self, layer: Dense) -> dict[str, Any]:
-        weights = layer.array.weights()
+        arrays = locations(layer.array)
+        weights = np.stack([array.weights() for array in arrays])
         found: dict[str, Any] = {
-            "rows": layer.array.shape[0],
-            "neurons": layer.array.shape[1],
-            "weight_rms": float(np.sqrt(np.mean(np.square(weights[:-1])))),
-            "bias_rms": float(np.sqrt(np.mean(np.square(weights[-1])))),
+            "rows": weights.shape[1],
+            "neurons": weights.shape[2],
+            "weight_rms": float(np.sqrt(np.mean(np.square(weights[:, :-1])))),
+            "bias_rms": float(np.sqrt(np.mean(np.square(weights[:, -1])))),
         }
+        if len(arrays) > 1:
+            found["locations"] = len(arrays)
         devices = on_devices(layer.array)
         if devices is not None:
             found["energy"] = devices.ledger.energy(weights.size)

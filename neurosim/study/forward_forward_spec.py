@@ -17,8 +17,12 @@ PRESETS: dict[str, tuple[int, ...]] = {
     "hinton": (1000, 1000, 1000),
     "wide": (2000, 2000, 2000, 2000),
     "small": (500, 500),
+    "local": (128, 220, 512),
 }
-"""Neurons of each layer: those of Hinton's code, those of the paper's section 3, and a small one."""
+"""Neurons of each layer: those of Hinton's code, those of the paper's section 3, and a small one; or of each location
+of each layer, for the paper's local receptive fields."""
+FIELDS: dict[str, tuple[tuple[int, int], ...]] = {"local": ((10, 6), (2, 1), (2, 1))}
+"""Receptive fields of presets that have them."""
 HELD = 0.5
 """Share of a training for which rates stay as they are; then they fall in a straight line to zero."""
 
@@ -47,9 +51,11 @@ class ForwardForwardArm(Frozen):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        self.build_rule(1)
+        rule = self.build_rule(1)
         self.read_path()
         write = self.write_path(1)
+        if rule.jump is not None and self.momentum:
+            raise ValueError(f"momentum = {self.momentum}: a filtered jump does not land; set momentum = 0")
         if self.device is not None and self.mode == "online" and write.momentum:
             raise ValueError(
                 f"momentum = {write.momentum}: mode 'online' sums nothing that could be filtered; set momentum = 0"
@@ -85,7 +91,10 @@ class ForwardForwardExperiment(Frozen):
     """Leave the validation images out of the training and report on them instead of the test set."""
     preset: str = "hinton"
     widths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
-    """Neurons of each layer, instead of the preset's."""
+    """Neurons of each layer, or of each location where there are fields, instead of the preset's."""
+    fields: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] | None = None
+    """Local receptive fields without shared weights, instead of the preset's: for each layer the size of a field and
+    the stride to the next, in pixels or in locations of the layer before."""
     supervised: bool = True
     """Negatives are images with a wrong label; False: hybrids of two images, and labels only reach the readouts."""
     negatives: Literal["hard", "uniform"] = "hard"
@@ -98,6 +107,8 @@ class ForwardForwardExperiment(Frozen):
     """Images are shifted by up to so many pixels both ways, anew in every epoch."""
     epochs: int = Field(60, ge=1)
     batch: int = Field(100, ge=2)
+    online: bool = False
+    """Layers take an update a sample, a positive and a negative one in turn; the head learns by mini-batches."""
     curve_images: int = Field(1000, ge=1)
     """Images on which the accuracy is followed: of the validation split with `hold_out`, else of those learnt."""
     calibrate_every: int = Field(100, ge=1)
@@ -111,8 +122,23 @@ class ForwardForwardExperiment(Frozen):
     def _makes_sense(self) -> Self:
         if self.preset not in PRESETS:
             raise ValueError(f"preset = '{self.preset}': must be one of {', '.join(PRESETS)}")
+        if self.receptive and len(self.receptive) != len(self.layers):
+            raise ValueError(
+                f"fields of {len(self.receptive)} layers, widths of {len(self.layers)}: give as many of each"
+            )
         if not self.arm:
             raise ValueError("arm: give at least one")
+        if self.online and self.negatives_per_sample != 1:
+            raise ValueError(
+                "online: a positive and a negative sample in turn; leave out negatives_per_sample"
+            )
+        for arm in self.arm:
+            if self.online and arm.phases == "apart":
+                raise ValueError(
+                    f"arm {arm.name}, phases: online, each sample is an update anyway; leave it out"
+                )
+            if arm.build_rule(1).jump is not None and not self.online:
+                raise ValueError(f"arm {arm.name}, jump: for updates of single samples; set online = true")
         names = [arm.name for arm in self.arm]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
@@ -121,8 +147,13 @@ class ForwardForwardExperiment(Frozen):
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """Neurons of each layer that is built."""
+        """Neurons of each layer that is built, or of each of its locations."""
         return self.widths or PRESETS[self.preset]
+
+    @property
+    def receptive(self) -> tuple[tuple[int, int], ...] | None:
+        """Size and stride of each layer's receptive fields; None: layers are fully connected."""
+        return FIELDS.get(self.preset) if self.fields is None else self.fields
 
     @property
     def readouts(self) -> tuple[str, ...]:

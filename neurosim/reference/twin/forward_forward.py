@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import LocalUpdate
 from neurosim.reference.twin.local import LocalTwin, TensorState, update
 from neurosim.rules.forward_forward import NEW, OLD, QUIET, START
@@ -40,6 +41,8 @@ class ForwardForwardTwin(LocalTwin):
     def __call__(self, x: Tensor, u: Tensor, state: TensorState, phase: Tensor) -> LocalUpdate:  # type: ignore[override]
         """Return the update for inputs (..., batch, rows), currents (..., batch, cols) and phases (batch,)."""
         rule, rate = self.options, self._rate(state)
+        if rule.jump is not None:
+            raise CapabilityError(f"jump = {rule.jump}: not in the torch backend; use the numba backend")
         self._count(state)
         y = torch.relu(u)
         positive = (phase > 0).to(torch.float64)

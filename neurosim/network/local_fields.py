@@ -1,0 +1,223 @@
+"""Local receptive fields without shared weights: a layer of small arrays, each of which sees a field of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosim.core.checks import matrix, vector
+from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.protocols import Array, DeviceArray, Floats, State, UpdateMode
+from neurosim.crossbar.ledger import Ledger
+
+Indices = NDArray[np.int64]
+Shape = tuple[int, int, int]
+OF_THE_LAYER = {"updates", "reads"}
+"""Counts that all arrays of a layer share: a sample is read by all of them at once."""
+
+
+def grid(image_shape: Shape, size: int, stride: int) -> tuple[int, int]:
+    """Return how many locations, down and across, have a receptive field in an image (height, width, channels).
+
+    Raises
+    ------
+    InputError
+        If the fields leave pixels at the edge unseen, or are larger than the image.
+    """
+    for extent in image_shape[:2]:
+        if extent < size or (extent - size) % stride:
+            raise InputError(
+                f"receptive fields of {size} x {size}, {stride} apart, do not cover {image_shape[0]} x "
+                f"{image_shape[1]} locations evenly: size + n * stride must be {extent} for some n; "
+                "choose other fields"
+            )
+    return (image_shape[0] - size) // stride + 1, (image_shape[1] - size) // stride + 1
+
+
+def receptive_fields(image_shape: Shape, size: int, stride: int) -> Indices:
+    """Return the inputs (locations, size * size * channels) of flat images that each location sees, row by row.
+
+    A field has all channels of its pixels.
+
+    Parameters
+    ----------
+    image_shape : (int, int, int)
+        Height, width and channels.
+    size, stride : int
+        Of a field, and from one to the next, in pixels.
+    """
+    down, across = grid(image_shape, size, stride)
+    places = np.arange(int(np.prod(image_shape)), dtype=np.int64).reshape(image_shape)
+    return np.stack(
+        [
+            places[stride * y : stride * y + size, stride * x : stride * x + size].ravel()
+            for y in range(down)
+            for x in range(across)
+        ]
+    )
+
+
+def locations(array: Array) -> tuple[Array, ...]:
+    """Return the arrays of which one is made: those of `LocalFields`, or itself."""
+    return array.locations if isinstance(array, LocalFields) else (array,)
+
+
+@dataclass
+class LayerLedger(Ledger):
+    """Totals of the arrays of a layer together; updates and reads are counted once for all of them."""
+
+    each: tuple[Ledger, ...] = ()
+
+    @classmethod
+    def of(cls, each: Sequence[Ledger]) -> LayerLedger:
+        """Sum ledgers, of which copies are kept in `each`."""
+        names = [field.name for field in fields(Ledger)]
+        totals = {
+            name: getattr(each[0], name) if name in OF_THE_LAYER else sum(getattr(one, name) for one in each)
+            for name in names
+        }
+        return cls(**totals, each=tuple(replace(one) for one in each))
+
+
+class LocalFields:
+    """Arrays side by side that are one layer: each has a field of the inputs, columns of its own, and its bias' row.
+
+    To a rule they are one array, most of whose weights do not exist: it sees the inputs and all columns of the layer,
+    so what it makes of a whole layer (goodness, mean activity) is that of all locations together.
+
+    Parameters
+    ----------
+    seen : (locations, inputs) int array
+        Inputs that each location sees, as `receptive_fields` returns them.
+    arrays : sequence of Array
+        One a location, with one row more than it sees inputs: the biases.
+    rows : int
+        Inputs of the layer, and the last one, which drives the biases of all locations.
+
+    Raises
+    ------
+    InputError
+        If arrays do not fit their fields, or each other.
+    """
+
+    def __init__(self, seen: Indices, arrays: Sequence[Array], rows: int):
+        if not len(arrays) or len(arrays) != len(seen):
+            raise InputError(f"{len(arrays)} arrays for {len(seen)} receptive fields: give one for each")
+        if seen.min() < 0 or seen.max() >= rows - 1:
+            raise InputError(
+                f"receptive fields reach from input {seen.min()} to {seen.max()}: there are {rows - 1}"
+            )
+        for number, array in enumerate(arrays):
+            if array.shape[0] != seen.shape[1] + 1:
+                raise InputError(
+                    f"location {number}: the array has {array.shape[0]} rows, its field {seen.shape[1]} inputs and a bias"
+                )
+        if len({(array.ideal, array.precision) for array in arrays}) > 1:
+            raise InputError(
+                "arrays: expected one precision, and ideal arithmetic or devices in all locations"
+            )
+        self.locations = tuple(arrays)
+        bias = np.full((len(seen), 1), rows - 1)
+        self.rows: Indices = np.concatenate([seen, bias], axis=1)
+        """(locations, rows of each): the inputs of the layer on the rows of each array."""
+        ends = np.cumsum([0, *(array.shape[1] for array in arrays)]).tolist()
+        self.cols = [slice(first, last) for first, last in pairwise(ends)]
+        """Columns of the layer that each array has."""
+        self.shape = (rows, ends[-1])
+        self.precision, self.ideal = arrays[0].precision, arrays[0].ideal
+        self.gains_hold_norms = arrays[0].gains_hold_norms
+        self.momentum = getattr(arrays[0], "momentum", None)
+        """Of the filter, in ideal arithmetic."""
+
+    def _each(self) -> Iterator[tuple[Array, Indices, slice]]:
+        return zip(self.locations, self.rows, self.cols, strict=True)
+
+    def program(self, weights: ArrayLike) -> None:
+        """Write signed weights (rows, cols); those that no location has are left out."""
+        given = matrix("weights", weights, *self.shape, self.precision)
+        for array, rows, cols in self._each():
+            array.program(given[rows, cols])
+
+    def forward(self, x: ArrayLike) -> Floats:
+        """Return the currents (batch, cols) of all locations for inputs (batch, rows)."""
+        inputs = matrix("x", x, None, self.shape[0], self.precision)
+        found: Floats = np.empty((len(inputs), self.shape[1]), self.precision)
+        for array, rows, cols in self._each():
+            found[:, cols] = array.forward(inputs.take(rows, axis=1))
+        return found
+
+    def update(
+        self,
+        pre: ArrayLike,
+        post: ArrayLike,
+        decay: ArrayLike | None = None,
+        mode: UpdateMode = "accumulate",
+    ) -> int:
+        """Apply ``dw_ij = sum_b pre_bi post_bj - decay_j w_ij`` where there are weights; return the pulses given."""
+        pre = matrix("pre", pre, None, self.shape[0], self.precision)
+        post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
+        lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
+        pulses = 0
+        for array, rows, cols in self._each():
+            own = None if lost is None else lost[cols]
+            pulses += array.update(pre.take(rows, axis=1), np.ascontiguousarray(post[:, cols]), own, mode)
+        return pulses
+
+    def column_norms(self) -> Floats:
+        """Return the Euclidean norm (cols,) of each column, as a counted read."""
+        return np.concatenate([array.column_norms() for array in self.locations])
+
+    def scale_columns(self, factors: Floats) -> None:
+        """Multiply the weights of each column (cols,) by a factor."""
+        for array, _, cols in self._each():
+            array.scale_columns(factors[cols])
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass in all locations."""
+        for array in self.locations:
+            array.advance(seconds)
+
+    def calibrate(self, x: Floats) -> None:
+        """Set the converters of each location by typical inputs (batch, rows)."""
+        for array, rows, _ in self._each():
+            cast(DeviceArray, array).calibrate(x.take(rows, axis=1))
+
+    def weights(self) -> Floats:
+        """Return a copy of the weights (rows, cols), for inspection; zero where there is none."""
+        found: Floats = np.zeros(self.shape, self.precision)
+        for array, rows, cols in self._each():
+            found[rows, cols] = array.weights()
+        return found
+
+    @property
+    def ledger(self) -> LayerLedger:
+        """Counts and joules of all locations so far."""
+        return LayerLedger.of([cast(DeviceArray, array).ledger for array in self.locations])
+
+    def rewind(self, ledger: LayerLedger) -> None:
+        """Set the ledgers of all locations back to earlier totals."""
+        for array, own in zip(self.locations, ledger.each, strict=True):
+            cast(DeviceArray, array).rewind(own)
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        return {
+            f"{number}.{name}": values
+            for number, array in enumerate(self.locations)
+            for name, values in array.snapshot().items()
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        if {name.split(".")[0] for name in saved} != {str(number) for number in range(len(self.locations))}:
+            raise CheckpointError(f"checkpoint does not fit these {len(self.locations)} locations")
+        for number, array in enumerate(self.locations):
+            prefix = f"{number}."
+            array.restore(
+                {name.removeprefix(prefix): v for name, v in saved.items() if name.startswith(prefix)}
+            )
