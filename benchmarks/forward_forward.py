@@ -15,7 +15,7 @@ import torch
 from benchmarks.timing import Figure, figure
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
-from neurosim.study.forward_forward import build_stack, start_weights
+from neurosim.study.forward_forward_build import build_stack, start_weights
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 ROWS, WIDTHS, BATCH = 784, (2000, 2000, 2000, 2000), 100

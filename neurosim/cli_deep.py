@@ -21,7 +21,8 @@ def deep_command(
     json_file: Json = None,
 ) -> None:
     """Train deep networks layer by layer, resumable at any time, and show the accuracy at each depth."""
-    from neurosim.report.deep import deep_table, depth_curves, holding_table
+    from neurosim.report.deep import deep_table, depth_curves
+    from neurosim.report.holding import holding_table
     from neurosim.report.style import to_svg
     from neurosim.study.deep import deep
     from neurosim.study.deep_spec import DeepExperiment

@@ -27,6 +27,7 @@ def ff_command(
         forward_forward_table,
         layers_table,
     )
+    from neurosim.report.holding import holding_table
     from neurosim.report.style import to_svg
     from neurosim.study.forward_forward import forward_forward
     from neurosim.study.forward_forward_spec import ForwardForwardExperiment
@@ -47,4 +48,7 @@ def ff_command(
     if json_file is not None:
         write_json(json_file, results)
     console().print(forward_forward_table(results))
+    held = holding_table(results)
+    if held is not None:
+        console().print(held)
     console().print(layers_table(results))

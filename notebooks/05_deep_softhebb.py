@@ -41,9 +41,8 @@ from neurosim.crossbar.reader import ClippingWarning
 from neurosim.report.deep import depth_curves
 from neurosim.rules.softhebb import PEAK
 from neurosim.study.deep import deep
-from neurosim.study.deep_build import build_stack
+from neurosim.study.deep_build import build_stack, holding
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.holding import holding
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"

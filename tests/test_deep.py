@@ -18,9 +18,8 @@ from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
 from neurosim.network.readout import LinearReadout, _some, halvings
 from neurosim.report.deep import deep_markdown
 from neurosim.study.deep import DeepTraining, deep
-from neurosim.study.deep_build import build_stack, start_weights
+from neurosim.study.deep_build import build_stack, holding, start_weights
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.holding import holding
 
 PCM = DeepArm(
     name="PCM",

@@ -25,7 +25,8 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.report.forward_forward import forward_forward_markdown
-from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward, start_weights
+from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
+from neurosim.study.forward_forward_build import start_weights
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 F = np.float32

@@ -19,7 +19,8 @@ from neurosim.network.negatives import with_labels, with_neutral_label
 from neurosim.reference.ideal import IdealArray
 from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.study.evaluate import unmetered
-from neurosim.study.forward_forward import ForwardForwardTraining, build_stack, forward_forward
+from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
+from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 IDEAL = ForwardForwardArm(name="ideal")

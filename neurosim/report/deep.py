@@ -8,19 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
+from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
+from neurosim.report.text import NOTHING, markdown_table, si, significant, spread
 
 MARKERS = "osv^Dp<>*h"
-HELD = {
-    "window": "window / rms",
-    "step": "pulse / rms",
-    "programmed": "written off by / rms",
-    "followed": "changes followed, %",
-    "spread": "accumulated spread / rms",
-    "pulses": "pulses a weight",
-}
-"""What `study.holding` finds, with its heading."""
 
 
 def _cells(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
@@ -93,33 +85,6 @@ def _accuracy_rows(results: dict[str, Any], depths: list[int]) -> list[list[str]
     return rows
 
 
-def holding_table(results: dict[str, Any]) -> Table | None:
-    """Return a table with a row for each layer of each arm on devices; None without such arms."""
-    if not results.get("holding"):
-        return None
-    table = Table(
-        "arm", "layer", *HELD.values(), title="What devices make of the start weights of each layer"
-    )
-    for row in _holding_rows(results):
-        table.add_row(*row)
-    return table
-
-
-def _holding_rows(results: dict[str, Any]) -> list[list[str]]:
-    return [
-        [
-            arm,
-            str(layer["layer"]),
-            *(
-                percent(layer[key]) if key == "followed" else significant(layer[key])
-                for key in HELD
-            ),
-        ]
-        for arm, layers in results["holding"].items()
-        for layer in layers
-    ]  # fmt: skip
-
-
 def _learnt_rows(results: dict[str, Any]) -> list[list[str]]:
     """What each layer was after learning, first seed of each arm."""
     rows, seen = [], set()
@@ -164,12 +129,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
             ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
         )
     )
-    if results.get("holding"):
-        parts.append(
-            "Known before training: start weights written to a sample of cells, and 200 random changes of a tenth of "
-            "their rms asked for, 16 rms in all. Everything in units of the rms.\n"
-        )
-        parts.append(markdown_table(("arm", "layer", *HELD.values()), _holding_rows(results)))
+    parts += holding_markdown(results)
     parts.append("After learning (first seed):\n")
     parts.append(markdown_table(LEARNT, _learnt_rows(results)))
     parts.append(f"![accuracy against depth]({name}-depth.svg)\n")

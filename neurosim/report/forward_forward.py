@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
+from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
 
@@ -175,6 +176,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
+            *holding_markdown(results),
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),
             f"![accuracy by epoch]({name}-epochs.svg)\n",

@@ -19,9 +19,8 @@ from neurosim.kernels.jit import share
 from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout
 from neurosim.study.build import on_devices
-from neurosim.study.deep_build import build_stack
+from neurosim.study.deep_build import build_stack, holding
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.holding import holding
 from neurosim.study.resumable import Report, Resumable, finished
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import open_folder, pack_bits, versions

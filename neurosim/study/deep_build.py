@@ -16,6 +16,7 @@ from neurosim.network.images import Pool
 from neurosim.network.stack import Stack
 from neurosim.reference.ideal import IdealArray
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer, of_layer
+from neurosim.study.holding import SAMPLE, held
 
 
 def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int) -> Floats:
@@ -64,3 +65,25 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int,
         )  # fmt: skip
         shape = stack[-1].out_shape
     return Stack(stack)
+
+
+def holding(experiment: DeepExperiment, arm: DeepArm, channels: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Return what an arm's devices make of the start weights of each layer (`study.holding.held`).
+
+    Parameters
+    ----------
+    experiment : DeepExperiment
+    arm : DeepArm
+        One with a device.
+    channels : int
+        Of the images.
+    seed : int
+    """
+    found = []
+    for number, layer in enumerate(experiment.layers):
+        rows = layer.kernel**2 * channels
+        channels = layer.neurons
+        array = device_array(arm, number, layer, rows, SAMPLE, seed)
+        rms = of_layer(arm.start_radius or layer.start_radius, number) / float(np.sqrt(rows))
+        found.append(held(array, rms, arm.mode, number + 1, rows, seed))
+    return found

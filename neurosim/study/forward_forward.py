@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,12 +14,11 @@ import numpy as np
 import neurosim.data
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
-from neurosim.crossbar.array import Crossbar
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
-from neurosim.network.local_fields import LocalFields, grid, locations, receptive_fields
+from neurosim.network.forward_forward import Answers, SoftmaxHead
+from neurosim.network.local_fields import locations
 from neurosim.network.negatives import (
     Labels,
     hybrids,
@@ -30,9 +28,9 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.network.readout import LinearReadout
-from neurosim.reference.ideal import IdealArray
 from neurosim.study.build import on_devices
 from neurosim.study.evaluate import unmetered
+from neurosim.study.forward_forward_build import build_stack, holding
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.resumable import Report, Resumable, finished
 from neurosim.study.statistics import bootstrap, wilson
@@ -40,61 +38,6 @@ from neurosim.study.store import open_folder, pack_bits, versions
 
 CHUNK = 1000
 READOUT_FIELDS = {"readout_epochs"}
-
-
-def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
-    """Start weights (rows + 1, cols): normal with variance 1 / rows, and biases of zero, the same for every arm."""
-    draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, cols))
-    weights: Floats = np.concatenate([draws / np.sqrt(rows), np.zeros((1, cols))]).astype(np.float32)
-    return weights
-
-
-def build_stack(
-    experiment: ForwardForwardExperiment,
-    arm: ForwardForwardArm,
-    image_shape: tuple[int, int, int],
-    updates: int,
-    seed: int,
-) -> ForwardForwardStack:
-    """Return the arm's layers for images (height, width, channels), programmed with the start weights."""
-    layers: list[Dense] = []
-    for number, cols in enumerate(experiment.layers):
-        array: Any
-        rows = math.prod(image_shape)
-        if experiment.receptive is None:
-            array = _array(arm, start_weights(rows, cols, number, seed), f"layer {number}", seed)
-            image_shape = (1, 1, cols)
-        else:
-            size, stride = experiment.receptive[number]
-            seen = receptive_fields(image_shape, size, stride)
-            start = start_weights(seen.shape[1], len(seen) * cols, number, seed)
-            each = [
-                _array(arm, own, f"layer {number}, location {place}", seed)
-                for place, own in enumerate(np.split(start, len(seen), axis=1))
-            ]
-            array = LocalFields(seen, each, rows + 1)
-            image_shape = (*grid(image_shape, size, stride), cols)
-        rule: Any = arm.build_rule(updates)
-        layers.append(Dense(array, rule, arm.mode))
-    return ForwardForwardStack(layers)
-
-
-def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int) -> Any:
-    """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
-    array: Any
-    if arm.device is None:
-        array = IdealArray(weights.shape, momentum=arm.momentum or None)
-    else:
-        array = Crossbar(
-            weights.shape,
-            load(arm.device).with_parameters(**arm.parameters),
-            seed=seed,
-            read=arm.read_path(),
-            write=arm.write_path(len(weights) - 1),
-            name=name,
-        )
-    array.program(weights)
-    return array
 
 
 class ForwardForwardTraining(Resumable):
@@ -331,7 +274,8 @@ def forward_forward(
     Returns
     -------
     results : dict
-        ``runs``; ``summary`` with ``arm``, ``readout`` and ``accuracy_mean`` with its interval.
+        ``runs``; ``summary`` with ``arm``, ``readout`` and ``accuracy_mean`` with its interval; ``holding``, what each
+        arm's devices make of the weights of each layer, known before training.
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
@@ -346,6 +290,11 @@ def forward_forward(
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
+        "holding": {
+            arm.name: holding(experiment, arm, data.image_shape)
+            for arm in experiment.arm
+            if arm.device is not None
+        },
         "data": {"note": data.note, "reported_on": where, "followed_on": followed, "train_images": fit},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

@@ -1,0 +1,107 @@
+"""From an arm of a comparison of Forward-Forward to layers that learn: arrays, rules, start weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neurosim.core.protocols import Floats
+from neurosim.core.seeds import generator
+from neurosim.crossbar.array import Crossbar
+from neurosim.devices.card import load
+from neurosim.network.dense import Dense
+from neurosim.network.forward_forward import ForwardForwardStack
+from neurosim.network.local_fields import Indices, LocalFields, Shape, grid, receptive_fields
+from neurosim.reference.ideal import IdealArray
+from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.holding import SAMPLE, held
+
+
+def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
+    """Start weights (rows + 1, cols): normal with variance 1 / rows, and biases of zero, the same for every arm."""
+    draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, cols))
+    weights: Floats = np.concatenate([draws / np.sqrt(rows), np.zeros((1, cols))]).astype(np.float32)
+    return weights
+
+
+def device_array(arm: ForwardForwardArm, rows: int, shape: tuple[int, int], name: str, seed: int) -> Crossbar:
+    """Return an array (rows, columns) as the arm has it for neurons with so many inputs."""
+    return Crossbar(
+        shape,
+        load(arm.device or "ideal").with_parameters(**arm.parameters),
+        seed=seed,
+        read=arm.read_path(),
+        write=arm.write_path(rows),
+        name=name,
+    )
+
+
+def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int) -> Any:
+    """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
+    rows, cols = weights.shape
+    array: Any
+    if arm.device is None:
+        array = IdealArray((rows, cols), momentum=arm.momentum or None)
+    else:
+        array = device_array(arm, rows - 1, (rows, cols), name, seed)
+    array.program(weights)
+    return array
+
+
+def _inputs(experiment: ForwardForwardExperiment, image_shape: Shape) -> Iterator[tuple[int, Indices | None]]:
+    """Yield of each layer how many inputs there are, and which of them each location sees (None: all see all)."""
+    for number, cols in enumerate(experiment.layers):
+        rows, seen = math.prod(image_shape), None
+        image_shape = image_shape if experiment.receptive else (1, 1, cols)
+        if experiment.receptive is not None:
+            size, stride = experiment.receptive[number]
+            seen = receptive_fields(image_shape, size, stride)
+            image_shape = (*grid(image_shape, size, stride), cols)
+        yield rows, seen
+
+
+def build_stack(
+    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, updates: int, seed: int
+) -> ForwardForwardStack:
+    """Return the arm's layers for images (height, width, channels), programmed with the start weights."""
+    layers: list[Dense] = []
+    for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
+        cols = experiment.layers[number]
+        array: Any
+        if seen is None:
+            array = _array(arm, start_weights(rows, cols, number, seed), f"layer {number}", seed)
+        else:
+            start = start_weights(seen.shape[1], len(seen) * cols, number, seed)
+            each = [
+                _array(arm, own, f"layer {number}, location {place}", seed)
+                for place, own in enumerate(np.split(start, len(seen), axis=1))
+            ]
+            array = LocalFields(seen, each, rows + 1)
+        rule: Any = arm.build_rule(updates)
+        layers.append(Dense(array, rule, arm.mode))
+    return ForwardForwardStack(layers)
+
+
+def holding(
+    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return what an arm's devices make of the start weights of each layer (`study.holding.held`).
+
+    Parameters
+    ----------
+    experiment : ForwardForwardExperiment
+    arm : ForwardForwardArm
+        One with a device.
+    image_shape : (int, int, int)
+        Height, width and channels.
+    seed : int
+    """
+    found = []
+    for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
+        of_a_neuron = rows if seen is None else seen.shape[1]
+        array = device_array(arm, of_a_neuron, SAMPLE, f"layer {number}", seed)
+        found.append(held(array, of_a_neuron**-0.5, arm.mode, number + 1, of_a_neuron, seed))
+    return found
