@@ -143,7 +143,9 @@ for axes, found, title in zip(panels, (before, after), ("before", f"after {EPOCH
     axes.set(title=title, xlabel="goodness of a neuron, second layer")
 panels[0].set_ylabel("images")
 panels[1].legend()
-print({name: f"{training.curve[-1][name]:.3f}" for name in ("goodness", "softmax")}, "on the validation split")
+print(
+    {name: f"{training.curve[-1][name]:.3f}" for name in ("goodness", "softmax")}, "on the validation split"
+)
 
 # %% [markdown]
 # ## 3. How much cancels
@@ -197,7 +199,19 @@ arms = (
     IDEAL,
     ForwardForwardArm(name="PCM, stochastic rounding", mode="accumulate", **PCM),
     ForwardForwardArm(name="PCM, accumulator", mode="mixed", **PCM),
-    *(() if QUICK else (ForwardForwardArm(name="PCM, no filter", mode="accumulate", momentum=0.0, settings={"learning_rate": 1e-3}, **PCM),)),
+    *(
+        ()
+        if QUICK
+        else (
+            ForwardForwardArm(
+                name="PCM, no filter",
+                mode="accumulate",
+                momentum=0.0,
+                settings={"learning_rate": 1e-3},
+                **PCM,
+            ),
+        )
+    ),
 )
 spec = ForwardForwardExperiment(arm=arms, **SMALL)
 with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +219,9 @@ with tempfile.TemporaryDirectory() as folder:
 display(epoch_curves(results))
 for run in results["runs"]:
     quiet = np.mean(run["curve"][-1]["quiet"])
-    print(f"{run['arm']:28}{100 * quiet:5.0f} % of samples quiet in the last epoch, goodness {100 * run['readouts']['goodness']:.1f} %")
+    print(
+        f"{run['arm']:28}{100 * quiet:5.0f} % of samples quiet in the last epoch, goodness {100 * run['readouts']['goodness']:.1f} %"
+    )
 
 # %% [markdown]
 # ## 5. One update is enough
@@ -225,7 +241,9 @@ for phase, goal in ((1.0, 1.5), (-1.0, 0.5)):
     v = array.forward(x)
     y, z = np.maximum(u, 0)[0], np.maximum(v, 0)[0]
     cosine = y @ z / np.linalg.norm(y) / np.linalg.norm(z)
-    print(f"phase {phase:+.0f}: goodness a neuron {y @ y / 200:.3f} -> {z @ z / 200:.12f} (goal {goal}), cosine {cosine:.12f}")
+    print(
+        f"phase {phase:+.0f}: goodness a neuron {y @ y / 200:.3f} -> {z @ z / 200:.12f} (goal {goal}), cosine {cosine:.12f}"
+    )
 
 # %% [markdown]
 # ## 7. The kept results

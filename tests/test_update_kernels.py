@@ -41,7 +41,7 @@ from neurosim.kernels.update import (
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)
 NO_LIMIT = F(2**30)
-UNVERIFIED = Verifier(np.int32(0), key(0, "verify"), F(8))
+UNVERIFIED = Verifier(False, np.int32(0), key(0, "verify"), F(8))
 
 
 def rounded(change: np.ndarray, row: int, drive: int, event: int, stream: Any) -> np.ndarray:
@@ -108,7 +108,9 @@ def test_the_accumulator_loses_nothing(drive, flush):
     counts = np.empty((2, COLS), np.int32)
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
-        accumulator_counts(2, change.copy(), counts, accumulator, F(flush), NO_LIMIT, drive)
+        accumulator_counts(
+            2, change.copy(), counts, accumulator, F(flush), NO_LIMIT, drive, False, 0, key(0, "round")
+        )
         np.testing.assert_array_equal(counts, whole(change, twin, drive, flush))
         np.testing.assert_array_equal(accumulator[2], twin)
         assert (np.abs(accumulator) < flush).all()
@@ -116,6 +118,32 @@ def test_the_accumulator_loses_nothing(drive, flush):
         summed += change
         np.testing.assert_allclose(given + accumulator[2], summed, atol=2e-5)
     assert not accumulator[[0, 1, 3, 4, 5]].any()
+
+
+def test_a_prompt_accumulator_answers_at_once_and_loses_nothing():
+    """Small changes arrive in the mean at the first update; what was given and what is held add up to the changes."""
+    cols, change = 4000, np.full(4000, 0.1, F)
+    for prompt, first in ((True, 0.1), (False, 0.0)):
+        accumulator, given = np.zeros((1, cols), F), np.zeros(cols)
+        counts = np.empty((2, cols), np.int32)
+        for event in range(1, 31):
+            accumulator_counts(
+                0,
+                change.copy(),
+                counts,
+                accumulator,
+                F(1),
+                NO_LIMIT,
+                PUSH_PULL,
+                prompt,
+                event,
+                key(3, "round"),
+            )
+            given += counts[0]
+            if event == 1:
+                assert given.mean() == pytest.approx(first, abs=5 * np.sqrt(0.09 / cols))
+            np.testing.assert_allclose(given + accumulator[0], 0.1 * event, atol=1e-4)
+            assert np.abs(accumulator).max() < 2
 
 
 # Pulses and the grid

@@ -194,6 +194,10 @@ class WritePath(Frozen):
     flush_pulses: int = Field(1, ge=1)
     """Nominal pulses that are given at once. An accumulator of `mixed` gathers so many before it gives them: changes
     that cancel each other within so many never reach the device. `accumulate` rounds to multiples of it at random."""
+    prompt: bool = False
+    """An accumulator of `mixed` gives each change at once, rounded at random to multiples of `flush_pulses` as
+    `accumulate` does, and holds what that was off, to give it back once it is as much. Layers whose neurons steer
+    themselves by sums over many weights (Forward-Forward) overshoot where all of these wait for whole pulses."""
     verify_reads: int = Field(0, ge=0)
     """Reads of a pair, averaged, before and after an accumulator gives its pulses: what these missed, as read, goes
     back to it. It holds at most eight flushes. 0: what was asked for counts as given."""

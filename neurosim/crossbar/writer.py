@@ -133,7 +133,7 @@ class Writer:
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         self.most = write.pulse_limit or NO_LIMIT
         held = cells.real(HELD_FLUSHES * write.flush_pulses)
-        self.verifier = Verifier(np.int32(write.verify_reads), self.keys["verify"], held)
+        self.verifier = Verifier(write.prompt, np.int32(write.verify_reads), self.keys["verify"], held)
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)

@@ -79,14 +79,36 @@ def stochastic_counts(
 
 @jit
 def accumulator_counts(
-    row: int, change: Any, counts: Any, accumulator: Any, flush: Scalar, most: Scalar, drive: Any
+    row: int,
+    change: Any,
+    counts: Any,
+    accumulator: Any,
+    flush: Scalar,
+    most: Scalar,
+    drive: Any,
+    prompt: bool,
+    event: int,
+    key: Any,
 ) -> None:
     """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
-    (Nandakumar 2020); `change` is left with what was taken out."""
-    for col in range(change.size):
+    (Nandakumar 2020); `change` is left with what was taken out.
+
+    A prompt one gives the change at once, rounded at random to multiples of `flush`, and holds what that was off.
+    """
+    cols = change.size
+    for col in range(cols):
         total = accumulator[row, col] + change[col]
-        due = turn(total > _ZERO, drive) if abs(total) >= flush else 0
-        whole = np.trunc(min(max(total, -most), most)) * due
+        held, now = total, _ZERO
+        if prompt:
+            held = accumulator[row, col]
+            now = flush * np.trunc(
+                abs(change[col]) / flush + uniform(philox(row * cols + col, event, 0, key)[0])
+            )
+            now = now if change[col] > _ZERO else -now
+        if abs(held) >= flush:
+            now += np.trunc(held)
+        whole = min(max(now, -most), most)
+        whole *= turn(whole > _ZERO, drive)
         accumulator[row, col] = total - whole
         change[col] = whole
         n = np.int32(abs(whole))

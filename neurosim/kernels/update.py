@@ -43,7 +43,10 @@ class Grid(NamedTuple):
 
 
 class Verifier(NamedTuple):
-    """How the flushes of an accumulator are verified: by reads of the pair before and after."""
+    """How an accumulator gives its pulses, and how these are verified: by reads of the pair before and after."""
+
+    prompt: bool
+    """It gives each change at once, rounded at random, and holds what that was off."""
 
     reads: np.int32
     """Averaged each time; 0: what was asked for counts as given."""
@@ -315,7 +318,9 @@ def sweep_rows(
                 seen = read_pair(row, col, seen_grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
-            accumulator_counts(row, wanted, counts, accumulator, flush, most, drive)
+            accumulator_counts(
+                row, wanted, counts, accumulator, flush, most, drive, verifier.prompt, event, keys[0]
+            )
         else:
             stochastic_counts(row, wanted, counts, flush, most, drive, event, keys[0])
         if verify:

@@ -115,6 +115,7 @@ OPERATIONS: dict[str, Operation] = {
     "update, mixed in bursts": Operation(_bursts, {"flush_pulses": 3}),
     "update, accumulate in bursts": Operation(_updates("accumulate"), {"flush_pulses": 2}),
     "update, mixed and verified": Operation(_bursts, {"flush_pulses": 3, "verify_reads": 2}),
+    "update, mixed, prompt and verified": Operation(_bursts, {"prompt": True, "verify_reads": 1}),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "column norms, swollen": Operation(
         lambda array, task: array.column_norms(), {"decay_mode": "gain", "w_max": 0.2}

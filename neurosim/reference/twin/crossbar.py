@@ -39,7 +39,7 @@ _FOLLOWED = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift"},
     "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping",
-              "pulse_train_slots", "verify_reads"},
+              "pulse_train_slots", "verify_reads", "prompt"},
 }  # fmt: skip
 """Settings that the torch backend computes; of the others it takes the default only."""
 

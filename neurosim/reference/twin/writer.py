@@ -176,7 +176,7 @@ class TwinWriter:
 
     def _flush(self, change: Tensor, swept: Tensor, event: int) -> None:
         """Give what the accumulator has gathered, and put back what pulses missed where that is verified."""
-        whole = self._whole(change, swept)
+        whole = self._whole(change, swept, event)
         size = whole.abs().to(torch.int32)
         counts = self._share_out(whole > 0, size, size)
         if not self.config.verify_reads:
@@ -202,13 +202,19 @@ class TwinWriter:
         )
         return torch.as_tensor(seen)
 
-    def _whole(self, change: Tensor, swept: Tensor) -> Tensor:
+    def _whole(self, change: Tensor, swept: Tensor, event: int) -> Tensor:
         """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
         if self.accumulator is None:
             self.accumulator = torch.zeros_like(change)
-        total = self.accumulator + change
-        due = total.abs() >= self.config.flush_pulses
-        whole = torch.where(due, torch.trunc(total.clamp(-self.most, self.most)), 0.0)
+        flush, total = self.config.flush_pulses, self.accumulator + change
+        held, now = total, torch.zeros_like(total)
+        if self.config.prompt:
+            number = torch.arange(change[0].numel(), device=change.device)
+            drawn = uniform(words(number, event, 0, self.cells.key("round").spread(1))[0]).to(change.dtype)
+            size = flush * torch.trunc(change.abs() / flush + drawn.reshape(-1, *change.shape[1:]))
+            held, now = self.accumulator, torch.where(change > 0, size, -size)
+        now = now + torch.where(held.abs() >= flush, torch.trunc(held), 0.0)
+        whole = now.clamp(-self.most, self.most)
         self.accumulator = torch.where(swept, total - whole, self.accumulator)
         return torch.where(swept, whole, 0.0).to(change.dtype)
 
