@@ -40,7 +40,7 @@ class ForwardForwardArm(Frozen):
     phases: Literal["together", "apart"] = "together"
     """Positive and negative samples in one update, so that devices see the difference of the two; or an update each."""
     device: str | None = None
-    mode: UpdateMode = "mixed"
+    mode: UpdateMode = "accumulate"
     window: float = Field(4.0, gt=0)
     """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
     parameters: dict[str, float | None] = Field(default_factory=dict)
