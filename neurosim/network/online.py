@@ -62,7 +62,7 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
                     break
                 layer.rule.observe_norms(array.column_norms(), layer.state)
             one = slice(done, done + 1)
-            out[one] = left * (u[one] + overlap[one, :done] @ changed[:done])
+            out[one] = layer.passed(left * (u[one] + overlap[one, :done] @ changed[:done]))
             change = layer._change(x[one], out[one].copy(), None if phase is None else phase[one])
             layer.steps += 1
             after = left if change.decay is None else left * (1 - change.decay)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import neurosim.data
+from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -48,9 +49,16 @@ def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
 
 
 def build_stack(
-    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, rows: int, updates: int, seed: int
+    experiment: ForwardForwardExperiment,
+    arm: ForwardForwardArm,
+    rows: int,
+    updates: int,
+    seed: int,
+    draws: Draws | None = None,
+    weights: Sequence[Floats] | None = None,
 ) -> ForwardForwardStack:
-    """Return the arm's layers for images of `rows` pixels, programmed with the start weights."""
+    """Return the arm's layers for images of `rows` pixels, programmed with `weights` or the start weights."""
+    draws = draws or Draws()
     layers: list[Dense] = []
     for number, cols in enumerate(experiment.layers):
         array: Any
@@ -63,11 +71,16 @@ def build_stack(
                 seed=seed,
                 read=arm.read_path(),
                 write=arm.write_path(rows),
+                faults=arm.faults,
+                draws=draws,
                 name=f"layer {number}",
             )
-        array.program(start_weights(rows, cols, number, seed))
+        array.program(start_weights(rows, cols, number, seed) if weights is None else weights[number])
         rule: Any = arm.build_rule(updates)
-        layers.append(Dense(array, rule, arm.mode))
+        neurons = None
+        if arm.neurons is not None:
+            neurons = arm.neurons.draw(cols, draws.seed_of("neurons", seed), f"layer {number}")
+        layers.append(Dense(array, rule, arm.mode, neurons=neurons))
         rows = cols
     return ForwardForwardStack(layers)
 
@@ -80,17 +93,25 @@ class ForwardForwardTraining(Resumable):
     ):
         self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
         self.name = arm.name
-        self.fit = data.training(hold_out=experiment.hold_out)
+        self.fit = data.training(hold_out=self.holds_out)
         held = Labelled(data.x_validation, data.y_validation)
         self.test = held if experiment.hold_out else Labelled(data.x_test, data.y_test)
-        followed = held if experiment.hold_out else self.fit
+        followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
         self.batches = len(self.fit.images) // experiment.batch
-        self.stack = build_stack(experiment, arm, data.rows, self.total, seed)
+        self.stack = self._build()
         features = sum(experiment.layers[self.stack.read_layers])
         self.head = SoftmaxHead(features, data.classes)
         self.curve: list[dict[str, Any]] = []
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the validation images are left out of what is learnt, and followed."""
+        return self.experiment.hold_out
+
+    def _build(self) -> ForwardForwardStack:
+        return build_stack(self.experiment, self.arm, self.data.rows, self.total, self.seed)
 
     @property
     def identity(self) -> str:
@@ -127,12 +148,17 @@ class ForwardForwardTraining(Resumable):
             self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
             self.steps += 1
             self.seconds += time.perf_counter() - started
-            if self.steps % self.batches == 0:
+            if self._looks:
                 self.curve.append(self._point())
             if progress:
                 progress(self.steps, self.total)
             if save:
                 save()
+
+    @property
+    def _looks(self) -> bool:
+        """Whether the accuracy is followed at this mini-batch."""
+        return self.steps % self.batches == 0
 
     def _draws(self, purpose: str) -> np.random.Generator:
         """Random numbers of this mini-batch: nothing to keep in a checkpoint."""
@@ -167,15 +193,17 @@ class ForwardForwardTraining(Resumable):
         """What is left of the rate of the head, as of those of the layers."""
         return min(1.0, (1 - self.steps / self.total) / (1 - HELD))
 
-    def _point(self) -> dict[str, Any]:
-        """How far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
+    def _scores(self, some: Labelled) -> dict[str, float]:
+        """Accuracies on some images; the ledger does not see it."""
         with ExitStack() as looking:
             for layer in self.stack.layers:
                 looking.enter_context(unmetered(layer.array))
-            scores = {
-                name: float((found == self.followed.labels).mean())
-                for name, found in self._predictions(self.followed.images).items()
-            }
+            found = self._predictions(some.images)
+        return {name: float((classes == some.labels).mean()) for name, classes in found.items()}
+
+    def _point(self) -> dict[str, Any]:
+        """How far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
+        scores = self._scores(self.followed)
         done = [point["counts"] for point in self.curve[-1:]] or [[[0, 0, 0]] * len(self.stack.layers)]
         pulses = [
             0 if (a := on_devices(each.array)) is None else a.ledger.pulses for each in self.stack.layers

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen, ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.hardware import Faults
 from neurosim.core.protocols import UpdateMode
+from neurosim.network.neurons import Neurons
 from neurosim.rules.forward_forward import ForwardForward
 
 PRESETS: dict[str, tuple[int, ...]] = {
@@ -40,6 +42,10 @@ class ForwardForwardArm(Frozen):
     parameters: dict[str, float | None] = Field(default_factory=dict)
     read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
     write: dict[str, Any] = Field(default_factory=dict)
+    faults: Faults | None = None
+    """Broken lines and dead columns; stuck cells are `parameters` of the device (`p_stuck_between` ...)."""
+    neurons: Neurons | None = None
+    """Unknown transfer of each neuron, in ideal arithmetic as well; None: currents pass as they are."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
