@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import HFO2, PCM
 
-from neurosim import Crossbar, ReadPath, Wires, WritePath, devices
+from neurosim import Crossbar, ReadPath, WritePath, Wires, devices
 from neurosim.core.errors import CapabilityError
 from neurosim.kernels.jit import set_threads
 from neurosim.reference.twin.crossbar import TorchCrossbar

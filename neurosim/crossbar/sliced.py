@@ -92,9 +92,7 @@ class SlicedCrossbar:
         )
         return total * np.asarray(self._w_max, total.dtype)
 
-    def calibrate(
-        self, x: ArrayLike, percentile: float | None = None, margin: float | None = None
-    ) -> list[float]:
+    def calibrate(self, x: ArrayLike, percentile: float | None = None, margin: float | None = None) -> list[float]:
         """Set every slice's ADCs by typical inputs (batch, rows)."""
         return [part.calibrate(x, percentile, margin) for part in self.slices]
 

@@ -132,9 +132,7 @@ class Writer:
                     f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
                 )
         if mode != "mixed" and self.config.verify_reads:
-            raise CapabilityError(
-                f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
-            )
+            raise CapabilityError(f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'")
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay

@@ -263,15 +263,7 @@ def accumulator_counts(
 
 @jit
 def read_flushed(
-    row: int,
-    counts: Any,
-    seen: Any,
-    grid: Any,
-    lsb_uS: Scalar,
-    range_uS: Scalar,
-    event: int,
-    verifier: Any,
-    after: int,
+    row: int, counts: Any, seen: Any, grid: Any, lsb_uS: Scalar, range_uS: Scalar, event: int, verifier: Any, after: int
 ) -> None:
     """Read each pair of a row that has pulses in `counts`, before (0) or after (1) them, into `seen` (cols,), uS."""
     for col in range(seen.size):
