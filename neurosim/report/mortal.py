@@ -71,7 +71,7 @@ def _panels(results: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any
     return found
 
 
-def _grid(results: dict[str, Any], height_in: float) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+def _grid(results: dict[str, Any], height_in: float, of: str) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     """A figure with a row of axes an arm and a column a readout."""
     panels = list(_panels(results))
     arms, readouts = (list(dict.fromkeys(names)) for names in zip(*panels, strict=True))
@@ -82,6 +82,8 @@ def _grid(results: dict[str, Any], height_in: float) -> tuple[Figure, dict[tuple
     }
     for (arm, readout), each in placed.items():
         each.set_title(label(f"{arm}, {readout}", 50))
+    for each in axes[:, 0]:
+        each.set_ylabel(f"Accuracy, {of} (%)")
     figure.suptitle(label(title(results), 130), fontsize=8.5)
     return figure, placed
 
@@ -89,7 +91,7 @@ def _grid(results: dict[str, Any], height_in: float) -> tuple[Figure, dict[tuple
 @styled
 def loss_bars(results: dict[str, Any]) -> Figure:
     """Accuracy on the original, copied, learnt on and from scratch, by what the other chip has of its own."""
-    figure, placed = _grid(results, 2.8)
+    figure, placed = _grid(results, 2.8, results["data"]["reported_on"])
     colour = {"original": IDEAL_COLOUR, "copied": PALETTE[1], "relearnt": PALETTE[0], "scratch": "#999999"}
     width = 0.8 / len(BARS)
     for place, entries in _panels(results).items():
@@ -103,8 +105,7 @@ def loss_bars(results: dict[str, Any]) -> Figure:
             axes.errorbar(x, means, yerr=off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
         axes.set_xticks(np.arange(len(entries)), [SHORT[entry["kind"]] for entry in entries], fontsize=8)
         axes.grid(False, axis="x")
-        axes.set(xlabel="What the other chip has of its own", ylabel="Accuracy (%)", ylim=(0, 100))
-        axes.label_outer()
+        axes.set(xlabel="What the other chip has of its own", ylim=(0, 100))
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(BARS))
     return figure
@@ -113,7 +114,7 @@ def loss_bars(results: dict[str, Any]) -> Figure:
 @styled
 def recovery_curves(results: dict[str, Any]) -> Figure:
     """Accuracy against images learnt at the other chip, a colour a kind, mean and range; from scratch dashed."""
-    figure, placed = _grid(results, 3.2)
+    figure, placed = _grid(results, 3.2, results["data"]["followed_on"])
     colour = dict(zip(KINDS, ("#777777", *PALETTE[:4], IDEAL_COLOUR), strict=True))
     for (arm, readout), axes in placed.items():
         first = [run["curve"][-1][readout] for run in results["originals"] if run["arm"] == arm]
@@ -138,11 +139,7 @@ def recovery_curves(results: dict[str, Any]) -> Figure:
                 )
         axes.set_xscale("symlog", linthresh=results["config"]["batch"], linscale=0.4)
         axes.set_xlim(left=0)
-        axes.set(
-            xlabel="Images learnt at the other chip",
-            ylabel=f"Accuracy, {results['data']['followed_on']} (%)",
-        )
-        axes.label_outer()
+        axes.set_xlabel("Images learnt at the other chip")
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
@@ -192,13 +189,16 @@ def mortal_markdown(name: str, results: dict[str, Any]) -> str:
         f"{arm}, {readout}: {spread(entries[0]['on_ideal_mean'], entries[0]['on_ideal_ci95'])}"
         for (arm, readout), entries in _panels(results).items()
     )
+    recovery = (
+        f"Images to recover: fewest and most until the network was within {100 * config['recovered_within']:g} "
+        f"points of the original, on {config['curve_images']} images of the {results['data']['followed_on']}; "
+        f"{NOTHING}: it never was.\n"
+    )
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
             markdown_table(HEADS, _rows(results)),
-            f"Images to recover: fewest and most until the network was within {100 * config['recovered_within']:g} "
-            f"points of the original, on {config['curve_images']} images of the {results['data']['followed_on']}; "
-            f"{NOTHING}: it never was.\n",
+            recovery,
             f"The same weights in ideal arithmetic, without unknown neurons and without learning: {ideal}.\n",
             f"![accuracy on the original, copied, relearnt, from scratch]({name}-mortal.svg)\n",
             f"![accuracy while learning at the other chip]({name}-recovery.svg)\n",

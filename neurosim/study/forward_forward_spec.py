@@ -132,7 +132,7 @@ class ForwardForwardExperiment(Frozen):
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
 
-    def only(self, names: list[str]) -> ForwardForwardExperiment:
+    def only(self, names: list[str]) -> Self:
         """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
         known = {arm.name: arm for arm in self.arm}
         for name in names:

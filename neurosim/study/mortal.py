@@ -17,6 +17,7 @@ from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.negatives import with_labels
 from neurosim.reference.ideal import IdealArray
+from neurosim.study.build import on_devices
 from neurosim.study.forward_forward import CHUNK, ForwardForwardTraining, build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
@@ -130,7 +131,23 @@ class ChipTraining(ForwardForwardTraining):
         found = super().result(report)
         del found["correct"]
         first = self.copied is None and self.chip == Draws()
-        return {**found, "before": self.before, "on_ideal": self.on_ideal() if first else None}
+        return {
+            **found,
+            "before": self.before,
+            "clipped": self._clipped(),
+            "on_ideal": self.on_ideal() if first else None,
+        }
+
+    def _clipped(self) -> float | None:
+        """Share of the copied weights that lie beyond the window of the chip; None where nothing was copied."""
+        if self.copied is None:
+            return None
+        arrays = [on_devices(layer.array) for layer in self.stack.layers]
+        beyond = [
+            0 if array is None else int(np.count_nonzero(np.abs(weights) > array.write.w_max))
+            for array, weights in zip(arrays, self.copied.weights, strict=True)
+        ]
+        return sum(beyond) / sum(weights.size for weights in self.copied.weights)
 
     def notes(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside arrays."""
@@ -209,7 +226,8 @@ def _at_other_chips(
             way = "scratch" if copied is None else "copied"
             if report:
                 report(f"{arm.name}, seed {seed}, chip {number}: {way}, other draws: {kind}")
-            training = ChipTraining(again, arm, other, data, draws_of(kind, seed, other), copied)
+            learner = arm if copied is None else experiment.learning_on(arm)
+            training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied)
             run = finished(training, out, report)
             runs.append({**run, "seed": seed, "chip": number, "kind": kind, "way": way})
     return runs

@@ -50,6 +50,8 @@ class MortalExperiment(ForwardForwardExperiment):
     """Other chips of each kind and seed."""
     relearn_epochs: int = Field(1, ge=1)
     """Epochs of learning at another chip, from the copied weights and from scratch."""
+    relearn_rate: float = Field(1.0, gt=0)
+    """Share of the rule's rate with which copied weights learn on; from scratch layers have the whole."""
     recovered_within: float = Field(0.01, gt=0, lt=1)
     """Share of images that a recovered network may still be behind the original."""
 
@@ -77,6 +79,13 @@ class MortalExperiment(ForwardForwardExperiment):
         alone = len(own) == 1 and own[0] in self.kinds
         known = {"none", *own, *(("all",) if own and not alone else ())}
         return [kind for kind in self.kinds if kind in known]
+
+    def learning_on(self, arm: ForwardForwardArm) -> ForwardForwardArm:
+        """Return the arm with the rate of copied weights that learn on."""
+        rate = self.relearn_rate * arm.build_rule(1).learning_rate
+        return (
+            arm if self.relearn_rate == 1 else arm.changed(settings={**arm.settings, "learning_rate": rate})
+        )
 
     def for_epochs(self, epochs: int) -> ForwardForwardExperiment:
         """Return the training of a single chip: what the study sets beyond it does not belong to its checkpoint."""
