@@ -141,7 +141,7 @@ class ForwardForwardExperiment(Frozen):
         return self.model_copy(update={"arm": tuple(known[name] for name in names)})
 
     @classmethod
-    def from_toml(cls, path: Path) -> ForwardForwardExperiment:
+    def from_toml(cls, path: Path) -> Self:
         """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
