@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Crossbar": "neurosim.crossbar.array",
+    "Draws": "neurosim.core.hardware",
     "Faults": "neurosim.core.hardware",
     "Periphery": "neurosim.core.config",
     "Programming": "neurosim.core.config",
@@ -33,6 +34,7 @@ _MODULES = {
 
 __all__ = [
     "Crossbar",
+    "Draws",
     "Faults",
     "Periphery",
     "Programming",

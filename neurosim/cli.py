@@ -15,6 +15,7 @@ from neurosim import __version__
 from neurosim.cli_deep import deep_command
 from neurosim.cli_devices import Json, console, devices_app
 from neurosim.cli_forward_forward import ff_command
+from neurosim.cli_mortal import mortal_command
 from neurosim.cli_wires import wires_command
 from neurosim.core.errors import ConfigError, NeurosimError
 
@@ -34,6 +35,7 @@ app.add_typer(devices_app, name="devices")
 app.command("wires")(wires_command)
 app.command("deep")(deep_command)
 app.command("ff")(ff_command)
+app.command("mortal")(mortal_command)
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]

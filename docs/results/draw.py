@@ -10,6 +10,8 @@ from typing import Any
 from neurosim.report.budget import budget_bars
 from neurosim.report.deep import deep_markdown, depth_curves
 from neurosim.report.forward_forward import energy_and_accuracy, epoch_curves, forward_forward_markdown
+from neurosim.report.mortal import figures as mortal_figures
+from neurosim.report.mortal import mortal_markdown
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results, Vary
 from neurosim.report.rewired import rewired_curves
@@ -244,6 +246,13 @@ def draw_forward_forward(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text(forward_forward_markdown(name, values), encoding="utf-8")
 
 
+def draw_mortal(name: str, values: dict[str, Any]) -> None:
+    """Figures and table of one study of mortal chips."""
+    for kind, figure in mortal_figures(values).items():
+        (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(figure))
+    (FOLDER / f"{name}.md").write_text(mortal_markdown(name, values), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -258,6 +267,8 @@ def main() -> None:
             draw_aged(file.stem, values)
         elif "heads" in values.get("config", {}):
             draw_deep(file.stem, values)
+        elif "recovered_within" in values.get("config", {}):
+            draw_mortal(file.stem, values)
         elif "negatives" in values.get("config", {}):
             draw_forward_forward(file.stem, values)
         elif "summary" in values:

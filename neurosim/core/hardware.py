@@ -1,4 +1,4 @@
-"""What an array is built of beside its devices: wires, tiles and faults. None switches each off."""
+"""What an array is built of beside its devices: wires, tiles, faults, and which draws it is born with."""
 
 from __future__ import annotations
 
@@ -113,3 +113,24 @@ class Faults(Frozen):
         if self.spare_columns and self.placement == "plain":
             raise ValueError("spare_columns are only used with placement = 'aware'")
         return self
+
+
+class Draws(Frozen):
+    """Seeds of what a chip is born with, where they are not its own: chips that differ in one kind of draw alone.
+
+    The noise of pulses, programming and reads keeps the seed of the array.
+    """
+
+    devices: int | None = None
+    """What differs from device to device, of the law and of the effects around it; stuck cells apart."""
+    faults: int | None = None
+    """Stuck cells, broken lines and dead columns."""
+    converters: int | None = None
+    """Gains and offsets of converters and sense amplifiers."""
+    neurons: int | None = None
+    """Transfers of the neurons behind the columns: a layer's, no array has them."""
+
+    def seed_of(self, kind: str, own: int) -> int:
+        """Return the seed of one kind of draw; `own` is that of the chip."""
+        found = getattr(self, kind)
+        return own if found is None else int(found)

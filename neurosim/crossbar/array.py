@@ -11,7 +11,7 @@ from neurosim.core import registry
 from neurosim.core.checks import matrix, vector
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
-from neurosim.core.hardware import Faults, Tiles, Wires
+from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters
@@ -47,6 +47,8 @@ class Crossbar:
         Configuration of the read path, the update path and the energy model of the periphery.
     wires, tiles, faults : Wires, Tiles, Faults
         Resistance of the lines, the largest physical array, and what is broken; None is none.
+    draws : Draws
+        Seeds of what the array is born with, where they are not `seed`.
     name : str
         Tells the random numbers of several arrays with one seed apart.
     precision : {"float32", "float64"}
@@ -86,6 +88,7 @@ class Crossbar:
         wires: Wires | None = None,
         tiles: Tiles | None = None,
         faults: Faults | None = None,
+        draws: Draws | None = None,
         name: str = "array",
         precision: Precision = "float32",
     ):
@@ -97,7 +100,7 @@ class Crossbar:
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
-        self.wires, self.tiles, self.faults = wires, tiles, faults
+        self.wires, self.tiles, self.faults, self.draws = wires, tiles, faults, draws or Draws()
         self.precision, self.seed, self.name = precision, seed, name
         self.device = with_read_noise(_device(device), self.read.read_noise)
         self.ledger = Ledger()
@@ -105,16 +108,17 @@ class Crossbar:
         down, across = tile_grid(built, tiles, self.write)
         arrays = physical_arrays(built, tiles, self.write)
         shared = across if self.write.mapping == "offset" else None
-        self._cells = PairCells(built, self.device, seed, name, self.write, precision, shared)
+        self._cells = PairCells(built, self.device, seed, name, self.write, precision, shared, self.draws)
         self._placement: Placement | None = None
         if faults is not None:
-            broken = draw_faults(faults, arrays, built, seed, name)
+            broken = draw_faults(faults, arrays, built, self.draws.seed_of("faults", seed), name)
             connected = self._cells.as_shared(broken.connected)
             self._cells.connected = None if connected.all() else connected
             self._placement = Placement(self._cells, self.shape[1], faults, broken.dead)
         self._wired = None if wires is None or wires.perfect else Wired(wires, arrays)
         view = View(self._cells, self.read, self._wired)
-        converters = Converters(self._cells, self.read, down, across, seed, name)
+        born = self.draws.seed_of("converters", seed)
+        converters = Converters(self._cells, self.read, down, across, born, name)
         self._reader = Reader(
             self._cells, view, converters, self.read, self.periphery, self.ledger, seed, name
         )
@@ -244,7 +248,7 @@ class Crossbar:
         other = Crossbar(
             self.shape, self.device, seed=self.seed, name=self.name, precision=self.precision,
             read=self.read, write=self.write, periphery=self.periphery, wires=wires, tiles=tiles,
-            faults=self.faults,
+            faults=self.faults, draws=self.draws,
         )  # fmt: skip
         other._cells.restore(self._cells.snapshot())
         if self._placement is not None and other._placement is not None:

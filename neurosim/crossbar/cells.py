@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError
+from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Floats, Precision, State
-from neurosim.core.seeds import key
+from neurosim.core.seeds import Key, key
 from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, stored
 from neurosim.kernels.jit import share
 from neurosim.kernels.read import blocks
@@ -43,6 +44,7 @@ class PairCells:
         write: WritePath,
         precision: Precision,
         shared: list[slice] | None = None,
+        draws: Draws | None = None,
     ):
         self.shape = shape
         self.shared = shared
@@ -64,7 +66,9 @@ class PairCells:
         """The digital scale of each column."""
         self.now_s = 0.0
         self.programs = self.ages = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("construct", "age", "disturb")}
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("age", "disturb")}
+        draws = draws or Draws()
+        born, stuck = (key(draws.seed_of(kind, seed), name, "construct") for kind in ("devices", "faults"))
         rows, cols = shape
         self.state = device.allocate(2 * rows * cols, precision)
         self.connected: NDArray[np.bool_] | None = None
@@ -75,7 +79,9 @@ class PairCells:
         self.given = np.empty((0, 0), np.int32)
         self.fade = 0.0
         """What the grid has of the same names."""
-        share(self._construct, self.row_blocks())
+        self._construct(self.state, born)
+        if not np.array_equal(born, stuck):
+            self._take_stuck_cells(stuck)
         noise_shape = shape if device.has_read_noise else (0, 0)
         self._grid = Grid(_by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows))
         self._grid_time: float | None = None
@@ -91,10 +97,25 @@ class PairCells:
         many = self.shape[0] > MANY * self.block_rows
         return blocks(self.shape[0], self.block_rows * (TALLER if many else 1))
 
-    def _construct(self, block: tuple[int, int]) -> None:
+    def _construct(self, state: Any, born: Key) -> None:
         wide = 2 * self.shape[1]
-        first, last = block[0] * wide, block[1] * wide
-        construct_cells(first, last, self.state, self.params, self.keys["construct"], self.kernels.construct)
+
+        def construct(block: tuple[int, int]) -> None:
+            first, last = block[0] * wide, block[1] * wide
+            construct_cells(first, last, state, self.params, born, self.kernels.construct)
+
+        share(construct, self.row_blocks())
+
+    def _take_stuck_cells(self, stuck: Key) -> None:
+        """Have cells stuck that another key draws, where it draws them, instead of those of the own."""
+        other = self.device.allocate(self.state.conductance.size, self.precision)
+        self._construct(other, stuck)
+        own, drawn = flat(self.state), flat(other)
+        for each in ("", "each "):
+            fault = drawn.get(f"{each}fault")
+            if fault is not None and fault.size:
+                own[f"{each}fault"][:] = fault
+                np.copyto(own[f"{each}conductance"], drawn[f"{each}conductance"], where=fault != 0)
 
     @property
     def read(self) -> Any:

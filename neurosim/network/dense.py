@@ -21,6 +21,7 @@ from neurosim.core.protocols import (
     UpdateMode,
     needs_phase,
 )
+from neurosim.network.neurons import Transfer
 
 SMALLEST_NORM = 1e-6
 
@@ -38,6 +39,8 @@ class Dense:
         How updates become pulses.
     norm_every : int
         Updates between measurements of the column norms; a rule whose `needs_norms` is False has none.
+    neurons : Transfer, optional
+        What each neuron makes of its current before anyone sees it; the rule takes that for the current.
 
     Raises
     ------
@@ -46,17 +49,31 @@ class Dense:
     """
 
     def __init__(
-        self, array: Array, rule: Rule | PhasedRule, mode: UpdateMode = "accumulate", norm_every: int = 100
+        self,
+        array: Array,
+        rule: Rule | PhasedRule,
+        mode: UpdateMode = "accumulate",
+        norm_every: int = 100,
+        neurons: Transfer | None = None,
     ):
         if rule.ideal_only and not array.ideal:
             raise CapabilityError(
                 f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
             )
         self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
+        self.neurons = neurons
         self.state = _in_precision(rule.state(*array.shape), array.precision)
         self.steps = 0
         self.norm_errors: list[Any] = []
         """Mean relative error of the tracked norms at each measurement; numbers, or tensors not fetched yet."""
+
+    def forward(self, x: Floats) -> Floats:
+        """Read inputs (batch, rows) and return what the neurons pass on of their currents (batch, cols)."""
+        return self.passed(self.array.forward(x))
+
+    def passed(self, u: Floats) -> Floats:
+        """Return what the neurons pass on of currents (batch, cols): these themselves, unless they have a transfer."""
+        return u if self.neurons is None else self.neurons(u)
 
     def learn(self, x: Floats, phase: Floats | None = None) -> Floats:
         """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols).
@@ -78,7 +95,7 @@ class Dense:
         if self.steps % self.norm_every == 0 and getattr(self.rule, "needs_norms", True):
             self._measure_norms()
         x = self._inputs(x)
-        u = self.array.forward(x)
+        u = self.forward(x)
         if self.rule.ideal_only:
             ideal = cast(IdealArithmetic, self.array)
             ideal.apply(self._change(x, self._currents(ideal, x, u), factor))
@@ -123,7 +140,7 @@ class Dense:
     def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
         """What a rule of ideal arithmetic alone sees: what was read, unless it asks for other powers of weights."""
         if isinstance(self.rule, LebesgueRule) and self.rule.lebesgue_p != 2:
-            return ideal.forward_lebesgue(x, self.rule.lebesgue_p)
+            return self.passed(ideal.forward_lebesgue(x, self.rule.lebesgue_p))
         return u
 
     def _inputs(self, x: Floats) -> Floats:

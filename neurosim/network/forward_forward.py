@@ -122,7 +122,7 @@ class ForwardForwardStack:
 
     def forward(self, x: Floats) -> Answers:
         """Return the answers to samples (n, rows), learning nothing."""
-        return self._pass(x, None, lambda layer, inputs, phase: layer.array.forward(inputs))
+        return self._pass(x, None, lambda layer, inputs, phase: layer.forward(inputs))
 
     def calibrate(self, x: Floats) -> None:
         """Set the converters of arrays of devices by typical samples (n, rows)."""
@@ -131,7 +131,7 @@ class ForwardForwardStack:
             devices: Any = layer.array
             if not devices.ideal:
                 devices.calibrate(inputs)
-            return layer.array.forward(inputs)
+            return layer.forward(inputs)
 
         self._pass(x, None, set_range)
 

@@ -77,6 +77,7 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
             one = slice(done, done + 1)
             for overlap, (_, cols) in zip(overlaps, parts, strict=True):
                 out[one, cols] = left[cols] * (u[one, cols] + overlap[one, :done] @ changed[:done, cols])
+            out[one] = layer.passed(out[one])
             change = layer._change(x[one], out[one].copy(), None if phase is None else phase[one])
             layer.steps += 1
             after = left if change.decay is None else left * (1 - change.decay)

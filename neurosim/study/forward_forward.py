@@ -17,7 +17,7 @@ from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import Answers, SoftmaxHead
+from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
 from neurosim.network.local_fields import locations
 from neurosim.network.negatives import (
     Labels,
@@ -48,18 +48,30 @@ class ForwardForwardTraining(Resumable):
     ):
         self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
         self.name = arm.name
-        self.fit = data.training(hold_out=experiment.hold_out)
+        self.fit = data.training(hold_out=self.holds_out)
         held = Labelled(data.x_validation, data.y_validation)
         self.test = held if experiment.hold_out else Labelled(data.x_test, data.y_test)
-        followed = held if experiment.hold_out else self.fit
+        followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
         self.batches = len(self.fit.images) // experiment.batch
-        updates = self.total * (2 * experiment.batch if experiment.online else 1)
-        self.stack = build_stack(experiment, arm, data.image_shape, updates, seed)
+        self.stack = self._build()
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
         self.head = SoftmaxHead(features, data.classes)
         self.curve: list[dict[str, Any]] = []
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the validation images are left out of what is learnt, and followed."""
+        return self.experiment.hold_out
+
+    def _build(self) -> ForwardForwardStack:
+        return build_stack(self.experiment, self.arm, self.data.image_shape, self._updates, self.seed)
+
+    @property
+    def _updates(self) -> int:
+        """Updates that the layers take in the whole training."""
+        return self.total * (2 * self.experiment.batch if self.experiment.online else 1)
 
     @property
     def identity(self) -> str:
@@ -96,12 +108,17 @@ class ForwardForwardTraining(Resumable):
             self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
             self.steps += 1
             self.seconds += time.perf_counter() - started
-            if self.steps % self.batches == 0:
+            if self._looks:
                 self.curve.append(self._point())
             if progress:
                 progress(self.steps, self.total)
             if save:
                 save()
+
+    @property
+    def _looks(self) -> bool:
+        """Whether the accuracy is followed at this mini-batch."""
+        return self.steps % self.batches == 0
 
     def _draws(self, purpose: str) -> np.random.Generator:
         """Random numbers of this mini-batch: nothing to keep in a checkpoint."""
@@ -149,15 +166,17 @@ class ForwardForwardTraining(Resumable):
         """What is left of the rate of the head, as of those of the layers."""
         return min(1.0, (1 - self.steps / self.total) / (1 - HELD))
 
-    def _point(self) -> dict[str, Any]:
-        """How far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
+    def _scores(self, some: Labelled) -> dict[str, float]:
+        """Accuracies on some images; the ledger does not see it."""
         with ExitStack() as looking:
             for layer in self.stack.layers:
                 looking.enter_context(unmetered(layer.array))
-            scores = {
-                name: float((found == self.followed.labels).mean())
-                for name, found in self._predictions(self.followed.images).items()
-            }
+            found = self._predictions(some.images)
+        return {name: float((classes == some.labels).mean()) for name, classes in found.items()}
+
+    def _point(self) -> dict[str, Any]:
+        """How far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
+        scores = self._scores(self.followed)
         done = [point["counts"] for point in self.curve[-1:]] or [[[0, 0, 0]] * len(self.stack.layers)]
         pulses = [
             0 if (a := on_devices(each.array)) is None else a.ledger.pulses for each in self.stack.layers

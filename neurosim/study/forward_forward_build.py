@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -27,7 +28,14 @@ def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
     return weights
 
 
-def device_array(arm: ForwardForwardArm, rows: int, shape: tuple[int, int], name: str, seed: int) -> Crossbar:
+def device_array(
+    arm: ForwardForwardArm,
+    rows: int,
+    shape: tuple[int, int],
+    name: str,
+    seed: int,
+    draws: Draws | None = None,
+) -> Crossbar:
     """Return an array (rows, columns) as the arm has it for neurons with so many inputs."""
     return Crossbar(
         shape,
@@ -35,18 +43,20 @@ def device_array(arm: ForwardForwardArm, rows: int, shape: tuple[int, int], name
         seed=seed,
         read=arm.read_path(),
         write=arm.write_path(rows),
+        faults=arm.faults,
+        draws=draws,
         name=name,
     )
 
 
-def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int) -> Any:
+def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws) -> Any:
     """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
     rows, cols = weights.shape
     array: Any
     if arm.device is None:
         array = IdealArray((rows, cols), momentum=arm.momentum or None)
     else:
-        array = device_array(arm, rows - 1, (rows, cols), name, seed)
+        array = device_array(arm, rows - 1, (rows, cols), name, seed, draws)
     array.program(weights)
     return array
 
@@ -64,24 +74,38 @@ def _inputs(experiment: ForwardForwardExperiment, image_shape: Shape) -> Iterato
 
 
 def build_stack(
-    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, updates: int, seed: int
+    experiment: ForwardForwardExperiment,
+    arm: ForwardForwardArm,
+    image_shape: Shape,
+    updates: int,
+    seed: int,
+    draws: Draws | None = None,
+    weights: Sequence[Floats] | None = None,
 ) -> ForwardForwardStack:
-    """Return the arm's layers for images (height, width, channels), programmed with the start weights."""
+    """Return the arm's layers for images (height, width, channels), programmed with `weights` or the start weights.
+
+    `draws` are the seeds of what the chip is born with, where they are not its own.
+    """
+    draws = draws or Draws()
     layers: list[Dense] = []
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
-        cols = experiment.layers[number]
         array: Any
         if seen is None:
-            array = _array(arm, start_weights(rows, cols, number, seed), f"layer {number}", seed)
+            start = start_weights(rows, experiment.layers[number], number, seed)
+            programmed = start if weights is None else weights[number]
+            array = _array(arm, programmed, f"layer {number}", seed, draws)
         else:
-            start = start_weights(seen.shape[1], len(seen) * cols, number, seed)
+            start = start_weights(seen.shape[1], len(seen) * experiment.layers[number], number, seed)
             each = [
-                _array(arm, own, f"layer {number}, location {place}", seed)
+                _array(arm, own, f"layer {number}, location {place}", seed, draws)
                 for place, own in enumerate(np.split(start, len(seen), axis=1))
             ]
             array = LocalFields(seen, each, rows + 1)
         rule: Any = arm.build_rule(updates)
-        layers.append(Dense(array, rule, arm.mode))
+        neurons = None
+        if arm.neurons is not None:
+            neurons = arm.neurons.draw(array.shape[1], draws.seed_of("neurons", seed), f"layer {number}")
+        layers.append(Dense(array, rule, arm.mode, neurons=neurons))
     return ForwardForwardStack(layers)
 
 

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen, ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.hardware import Faults
 from neurosim.core.protocols import UpdateMode
+from neurosim.network.neurons import Neurons
 from neurosim.rules.forward_forward import ForwardForward
 
 PRESETS: dict[str, tuple[int, ...]] = {
@@ -48,6 +50,10 @@ class ForwardForwardArm(Frozen):
     write: dict[str, Any] = Field(default_factory=dict)
     seconds_per_update: float = Field(0.0, ge=0)
     """Time that passes between updates; where it is not zero, devices drift while they learn."""
+    faults: Faults | None = None
+    """Broken lines and dead columns; stuck cells are `parameters` of the device (`p_stuck_between` ...)."""
+    neurons: Neurons | None = None
+    """Unknown transfer of each neuron, in ideal arithmetic as well; None: currents pass as they are."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -165,7 +171,7 @@ class ForwardForwardExperiment(Frozen):
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
 
-    def only(self, names: list[str]) -> ForwardForwardExperiment:
+    def only(self, names: list[str]) -> Self:
         """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
         known = {arm.name: arm for arm in self.arm}
         for name in names:
@@ -174,7 +180,7 @@ class ForwardForwardExperiment(Frozen):
         return self.model_copy(update={"arm": tuple(known[name] for name in names)})
 
     @classmethod
-    def from_toml(cls, path: Path) -> ForwardForwardExperiment:
+    def from_toml(cls, path: Path) -> Self:
         """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -82,14 +82,18 @@ class Resumable:
         self.take_notes(notes)
 
 
+def checkpoint_of(training: Resumable, out: Path) -> Path:
+    """Return where `finished` keeps what was learnt."""
+    return out / "runs" / f"{text_digest(training.identity)}.npz"
+
+
 def finished(training: Resumable, out: Path, report: Report | None = None) -> dict[str, Any]:
     """Train to the end and evaluate; what is finished in `out` is not computed again.
 
     What was learnt stays there too: another evaluation does not train it again.
     """
-    name = text_digest(training.identity)
-    checkpoint = out / "runs" / f"{name}.npz"
-    kept = out / "runs" / f"{name}-{text_digest(training.evaluation)}.json"
+    checkpoint = checkpoint_of(training, out)
+    kept = out / "runs" / f"{checkpoint.stem}-{text_digest(training.evaluation)}.json"
     if kept.exists():
         found: dict[str, Any] = read_json(kept)
         return found

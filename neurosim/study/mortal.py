@@ -1,0 +1,277 @@
+"""A network learns on one chip, is copied to others, and goes on learning there: what the copy loses, what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import neurosim.data
+from neurosim.core.hardware import Draws
+from neurosim.core.protocols import Floats, State
+from neurosim.data.dataset import Dataset
+from neurosim.network.dense import Dense
+from neurosim.network.forward_forward import ForwardForwardStack
+from neurosim.network.negatives import with_labels
+from neurosim.reference.ideal import IdealArray
+from neurosim.study.build import on_devices
+from neurosim.study.forward_forward import CHUNK, ForwardForwardTraining
+from neurosim.study.forward_forward_build import build_stack
+from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
+from neurosim.study.resumable import Report, checkpoint_of, finished
+from neurosim.study.statistics import bootstrap, wilson
+from neurosim.study.store import open_folder, versions
+
+LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
+"""Mini-batches after which the accuracy is followed, beside the ends of epochs: 1, 2, 3, 4, 6, 8, 12 ..."""
+
+
+class Learnt(NamedTuple):
+    """What is read out of the chip that learnt, to be copied."""
+
+    identity: str
+    """Of its training."""
+    weights: list[Floats]
+    """Of each layer, as `weights()` gives them: read without noise, which no chip could."""
+    head: State
+
+
+class ChipTraining(ForwardForwardTraining):
+    """A network that learns at a chip: from start weights, or from what was copied.
+
+    Validation images are never learnt: the accuracy is followed on them, from before the first mini-batch on.
+
+    Parameters
+    ----------
+    experiment, arm, seed, data
+        As of `ForwardForwardTraining`.
+    draws : Draws
+        What the chip is born with.
+    copied : Learnt, optional
+        What is programmed onto it before it learns; its digital head gets the head.
+    """
+
+    def __init__(
+        self,
+        experiment: ForwardForwardExperiment,
+        arm: ForwardForwardArm,
+        seed: int,
+        data: Dataset,
+        draws: Draws | None = None,
+        copied: Learnt | None = None,
+    ):
+        self.chip, self.copied = draws or Draws(), copied
+        self.before: dict[str, float] | None = None
+        """Accuracy of what was copied before it learns here, on the images reported on."""
+        super().__init__(experiment, arm, seed, data)
+        if copied is not None:
+            self.head.restore({**self.head.snapshot(), "weights": copied.head["weights"]})
+
+    @property
+    def holds_out(self) -> bool:
+        """Validation images are left out, whatever is reported on."""
+        return True
+
+    def _build(self) -> ForwardForwardStack:
+        weights = None if self.copied is None else self.copied.weights
+        return build_stack(
+            self.experiment, self.arm, self.data.image_shape, self._updates, self.seed, self.chip, weights
+        )
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must agree with: the training, the chip, and what was copied to it."""
+        source = None if self.copied is None else self.copied.identity
+        return json.dumps([super().identity, "chip", self.chip.model_dump(mode="json"), source])
+
+    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
+        """Train to the end from wherever it stands, and look at what was copied before the first mini-batch."""
+        if self.steps == 0 and not self.curve:
+            self.calibrate()
+            if self.copied is not None:
+                self.before = self._scores(self.test)
+            self.curve.append(self._point())
+        super().run(progress, save)
+
+    def calibrate(self) -> None:
+        """Set the converters by training images with their labels."""
+        images = self.data.inputs(self.fit.images[:CHUNK])
+        self.stack.calibrate(with_labels(images, self.fit.labels[:CHUNK], self.data.classes))
+
+    @property
+    def _looks(self) -> bool:
+        return super()._looks or self.steps in LOOKS
+
+    def _point(self) -> dict[str, Any]:
+        return {**super()._point(), "images": self.steps * self.experiment.batch}
+
+    def learnt(self) -> Learnt:
+        """Return what can be copied."""
+        weights = [layer.array.weights() for layer in self.stack.layers]
+        return Learnt(self.identity, weights, self.head.snapshot())
+
+    def on_ideal(self) -> dict[str, float]:
+        """Return the accuracy of the weights in ideal arithmetic, without unknown neurons."""
+        own, layers = self.stack, []
+        for layer in own.layers:
+            array: Any = IdealArray(layer.array.shape)
+            array.program(layer.array.weights())
+            layers.append(Dense(array, layer.rule))
+        self.stack = ForwardForwardStack(layers)
+        scores = self._scores(self.test)
+        self.stack = own
+        return scores
+
+    def result(self, report: Report | None = None) -> dict[str, Any]:
+        """Ask for the classes of the images reported on, before and after learning here."""
+        self.calibrate()
+        found = super().result(report)
+        del found["correct"]
+        first = self.copied is None and self.chip == Draws()
+        return {
+            **found,
+            "before": self.before,
+            "clipped": self._clipped(),
+            "on_ideal": self.on_ideal() if first else None,
+        }
+
+    def _clipped(self) -> float | None:
+        """Share of the copied weights that lie beyond the window of the chip; None where nothing was copied."""
+        if self.copied is None:
+            return None
+        arrays = [on_devices(layer.array) for layer in self.stack.layers]
+        beyond = [
+            0 if array is None else int(np.count_nonzero(np.abs(weights) > array.write.w_max))
+            for array, weights in zip(arrays, self.copied.weights, strict=True)
+        ]
+        return sum(beyond) / sum(weights.size for weights in self.copied.weights)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside arrays."""
+        return {**super().notes(), "before": self.before}
+
+    def take_notes(self, notes: dict[str, Any]) -> None:
+        """Go back to notes of a checkpoint."""
+        super().take_notes(notes)
+        self.before = notes["before"]
+
+
+def mortal(experiment: MortalExperiment, out: Path, report: Report | None = None) -> dict[str, Any]:
+    """Let every arm learn on a chip, copy what it learnt to others, and let it go on learning there.
+
+    Parameters
+    ----------
+    experiment : MortalExperiment
+    out : Path
+        Folder of checkpoints and finished runs: a study that was killed goes on where it was.
+    report : callable, optional
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    results : dict
+        ``originals`` and ``runs`` at other chips, with their curves; ``summary``, an entry for each arm, kind and
+        readout with the accuracy on the original, copied, relearnt and from scratch, and what recovery took.
+    """
+    data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
+    open_folder(out / "runs")
+    originals, runs = [], []
+    for seed in experiment.seed_list:
+        for arm in experiment.arm:
+            first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
+            originals.append(finished(first, out, report))
+            if first.steps < first.total:
+                first.resume(checkpoint_of(first, out))
+            runs += _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report)
+    fit = len(data.training().labels)
+    return {
+        "originals": originals,
+        "runs": runs,
+        "summary": _summary(experiment, originals, runs),
+        "data": {
+            "note": data.note,
+            "reported_on": "validation split" if experiment.hold_out else "test set",
+            "followed_on": "validation split",
+            "train_images": fit,
+        },
+        "config": experiment.model_dump(mode="json"),
+        "versions": versions(),
+    }
+
+
+def _at_other_chips(
+    experiment: MortalExperiment,
+    arm: ForwardForwardArm,
+    seed: int,
+    data: Dataset,
+    learnt: Learnt,
+    out: Path,
+    report: Report | None,
+) -> list[dict[str, Any]]:
+    """Runs at the other chips of one arm and seed: from the copied weights for each kind, and from scratch.
+
+    What learns from scratch knows nothing of the first chip, whichever draws they share: it is run once for each
+    chip, with all draws its own.
+    """
+    again = experiment.for_epochs(experiment.relearn_epochs)
+    ways: list[tuple[Kind, Learnt | None]] = [(kind, learnt) for kind in experiment.kinds_of(arm)]
+    ways.append(("all", None))
+    runs = []
+    for number in range(1, experiment.chips + 1):
+        other = chip_seed(seed, number)
+        for kind, copied in ways:
+            way = "scratch" if copied is None else "copied"
+            if report:
+                report(f"{arm.name}, seed {seed}, chip {number}: {way}, other draws: {kind}")
+            learner = arm if copied is None else experiment.learning_on(arm)
+            training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied)
+            run = finished(training, out, report)
+            runs.append({**run, "seed": seed, "chip": number, "kind": kind, "way": way})
+    return runs
+
+
+def images_until(curve: list[dict[str, Any]], readout: str, wanted: float) -> int | None:
+    """Return after how many images a readout first reached an accuracy; None: it never did."""
+    return next((int(point["images"]) for point in curve if point[readout] >= wanted), None)
+
+
+def _summary(
+    experiment: MortalExperiment, originals: list[dict[str, Any]], runs: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    found = []
+    for arm in experiment.arm:
+        first = {run["seed"]: run for run in originals if run["arm"] == arm.name}
+        own = [run for run in runs if run["arm"] == arm.name]
+        scratch = [run for run in own if run["way"] == "scratch"]
+        for kind in experiment.kinds_of(arm):
+            copies = [run for run in own if run["way"] == "copied" and run["kind"] == kind]
+            for readout in experiment.readouts:
+                wanted = {
+                    seed: run["curve"][-1][readout] - experiment.recovered_within
+                    for seed, run in first.items()
+                }
+                entry = {"arm": arm.name, "kind": kind, "readout": readout, "chips": len(copies)}
+                for name, some, place in (
+                    ("original", list(first.values()), "readouts"),
+                    ("on_ideal", list(first.values()), "on_ideal"),
+                    ("copied", copies, "before"),
+                    ("relearnt", copies, "readouts"),
+                    ("scratch", scratch, "readouts"),
+                ):
+                    entry |= _mean(name, [run[place][readout] for run in some], some[0]["test_size"])
+                for name, some in (("relearnt", copies), ("scratch", scratch)):
+                    entry[f"{name}_images"] = [
+                        images_until(run["curve"], readout, wanted[run["seed"]]) for run in some
+                    ]
+                found.append(entry)
+    return found
+
+
+def _mean(name: str, scores: list[float], test_size: int) -> dict[str, Any]:
+    mean = float(np.mean(scores))
+    around = bootstrap(scores) if len(scores) > 1 else wilson(mean, test_size)
+    return {f"{name}_mean": mean, f"{name}_ci95": around}

@@ -1,0 +1,97 @@
+"""What a study of mortal chips is: chips as arms of Forward-Forward, and how the chips they are copied to differ."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from neurosim.core.hardware import Draws
+from neurosim.core.seeds import key
+from neurosim.devices.card import load
+from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+
+Kind = Literal["none", "devices", "faults", "converters", "neurons", "all"]
+"""What another chip has drawn anew: nothing, one kind of draw alone, or everything."""
+KINDS: tuple[Kind, ...] = ("none", "devices", "faults", "converters", "neurons", "all")
+
+
+def draws_of(kind: Kind, original: int, other: int) -> Draws:
+    """Return the draws of a chip that has those of `original` but for one kind, of which it has those of `other`."""
+    return Draws(**{name: other if kind in (name, "all") else original for name in Draws.model_fields})
+
+
+def chip_seed(seed: int, number: int) -> int:
+    """Return the seed of the chip of that number that the network with a seed is copied to."""
+    return int(key(seed, "chip", number)[0])
+
+
+def differences(arm: ForwardForwardArm) -> list[str]:
+    """Return the kinds of draws in which two chips of an arm differ."""
+    found = [] if arm.device is None else ["devices"]
+    if arm.device is not None:
+        device = load(arm.device).with_parameters(**arm.parameters)
+        read = arm.read_path()
+        if device.p_stuck_gmin or device.p_stuck_gmax or device.p_stuck_between or arm.faults:
+            found.append("faults")
+        if read.adc_gain_spread or read.adc_offset_lsb or read.amplifier_offset_V:
+            found.append("converters")
+    if arm.neurons is not None and arm.neurons.differ:
+        found.append("neurons")
+    return found
+
+
+class MortalExperiment(ForwardForwardExperiment):
+    """Networks that learn on one chip, are copied to others, and go on learning there; each arm is a make of chips."""
+
+    kinds: tuple[Kind, ...] = KINDS
+    """How the other chips differ from the first; kinds that chips of an arm do not have are left out."""
+    chips: int = Field(2, ge=1)
+    """Other chips of each kind and seed."""
+    relearn_epochs: int = Field(1, ge=1)
+    """Epochs of learning at another chip, from the copied weights and from scratch."""
+    relearn_rate: float = Field(1.0, gt=0)
+    """Share of the rule's rate with which copied weights learn on; from scratch layers have the whole."""
+    recovered_within: float = Field(0.01, gt=0, lt=1)
+    """Share of images that a recovered network may still be behind the original."""
+
+    @model_validator(mode="after")
+    def _chips_differ(self) -> Self:
+        if not self.supervised:
+            raise ValueError(
+                "supervised = false: copies are compared by goodness and head, which need labels"
+            )
+        if self.receptive is not None:
+            raise ValueError(
+                "local receptive fields: copies are made of fully connected layers; choose another preset"
+            )
+        if not self.kinds:
+            raise ValueError(f"kinds: give at least one of {', '.join(KINDS)}")
+        for arm in self.arm:
+            if not arm.learns:
+                raise ValueError(f"arm {arm.name}, learns = false: only what was learnt can be copied")
+            if not self.kinds_of(arm):
+                raise ValueError(
+                    f"arm {arm.name}: no two of its chips differ in any of {', '.join(self.kinds)}; give it a device, "
+                    "p_stuck_between, read.adc_gain_spread or neurons.power_spread, or the kind 'none'"
+                )
+        return self
+
+    def kinds_of(self, arm: ForwardForwardArm) -> list[Kind]:
+        """Return the kinds that the other chips of an arm are made of; where all is one of them, once."""
+        own = differences(arm)
+        alone = len(own) == 1 and own[0] in self.kinds
+        known = {"none", *own, *(("all",) if own and not alone else ())}
+        return [kind for kind in self.kinds if kind in known]
+
+    def learning_on(self, arm: ForwardForwardArm) -> ForwardForwardArm:
+        """Return the arm with the rate of copied weights that learn on."""
+        rate = self.relearn_rate * arm.build_rule(1).learning_rate
+        return (
+            arm if self.relearn_rate == 1 else arm.changed(settings={**arm.settings, "learning_rate": rate})
+        )
+
+    def for_epochs(self, epochs: int) -> ForwardForwardExperiment:
+        """Return the training of a single chip: what the study sets beyond it does not belong to its checkpoint."""
+        shared = self.model_dump(exclude_unset=True, include=set(ForwardForwardExperiment.model_fields))
+        return ForwardForwardExperiment.parse({**shared, "epochs": epochs}, "training at a chip")
