@@ -24,7 +24,7 @@ from neurosim.network.online import learn_each
 from neurosim.reference.ideal import IdealArray
 from neurosim.report.mortal import mortal_markdown
 from neurosim.rules import ForwardForward
-from neurosim.study.forward_forward import build_stack
+from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm
 from neurosim.study.mortal import ChipTraining, images_until, mortal
 from neurosim.study.mortal_spec import MortalExperiment, chip_seed, draws_of
@@ -191,8 +191,8 @@ def test_the_stack_of_a_chip_takes_neurons_and_arrays_of_its_draws():
     spec = experiment(CHIP)
     build = spec.for_epochs(1)
     for kind in ("neurons", "devices"):
-        found = build_stack(build, CHIP, 64, 10, 3, draws_of(kind, 1, 2))  # type: ignore[arg-type]
-        wanted = {seed: build_stack(build, CHIP, 64, 10, seed) for seed in (1, 2)}
+        found = build_stack(build, CHIP, (8, 8, 1), 10, 3, draws_of(kind, 1, 2))  # type: ignore[arg-type]
+        wanted = {seed: build_stack(build, CHIP, (8, 8, 1), 10, seed) for seed in (1, 2)}
         for number, layer in enumerate(found.layers):
             seed = 2 if kind == "neurons" else 1
             assert layer.neurons is not None
