@@ -42,11 +42,15 @@ from neurosim.core.errors import DataError
 from neurosim.crossbar.reader import ClippingWarning
 from neurosim.network.dense import Dense
 from neurosim.network.negatives import hybrids, with_labels, with_neutral_label
+from neurosim.network.neurons import Neurons
 from neurosim.reference.ideal import IdealArray
 from neurosim.report.forward_forward import energy_and_accuracy, epoch_curves
+from neurosim.report.mortal import loss_bars, recovery_curves
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.mortal import mortal
+from neurosim.study.mortal_spec import MortalExperiment
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
@@ -246,13 +250,42 @@ for phase, goal in ((1.0, 1.5), (-1.0, 0.5)):
     )
 
 # %% [markdown]
+# ## 6. Chips that cannot be copied
+#
+# What a chip is born with is in its weights after learning: steps of its devices, stuck cells, gains of its converters, and
+# here neurons that each pass their current through a curve of their own, which nobody knows. The weights are copied to
+# a chip that differs in one kind of draw, and in all; then learning goes on there.
+
+# %%
+ECRAM = ForwardForwardArm(
+    name="ECRAM",
+    device="ecram-li-tang-2018",
+    parameters={"p_stuck_between": 0.02},
+    read={"dac_bits": 8, "adc_bits": 8, "adc_gain_spread": 0.1},
+    write={"decay_mode": "gain"},
+    neurons=Neurons(power_spread=0.2, gain_spread=0.2, saturation=8.0),
+)
+chips = MortalExperiment(
+    arm=(ECRAM,), kinds=("devices", "neurons", "all"), chips=1, relearn_epochs=1, relearn_rate=0.1, **SMALL
+)
+with tempfile.TemporaryDirectory() as folder:
+    copies = mortal(chips, Path(folder))
+display(loss_bars(copies))
+display(recovery_curves(copies))
+
+# %% [markdown]
+# A demonstration of the machinery on few images; the kept study has more.
+#
 # ## 7. The kept results
 #
 # From the files in `docs/results`, which name the command of each.
 
 # %%
 KEPT = Path("../docs/results")
-for name in ("ff-policies", "mnist-forward-forward"):
+for name in ("ff-policies", "mnist-forward-forward", "mortal-chips"):
     if (KEPT / f"{name}.json").exists():
         kept = json.loads((KEPT / f"{name}.json").read_text())
-        display(energy_and_accuracy(kept) or epoch_curves(kept))
+        if "originals" in kept:
+            display(loss_bars(kept))
+        else:
+            display(energy_and_accuracy(kept) or epoch_curves(kept))

@@ -39,7 +39,7 @@ class ForwardForward(Falling):
     S = (threshold + jump) neurons (the data whose activity is to rise) or has not yet fallen to its mirror S =
     (threshold - jump) neurons (the other data) is put at S, in place of the signal and of `learning_rate`, by
 
-    ``dw_ij = (sqrt(S / G) - 1) x_i y_j / |x|^2``, the bias' input in |x|^2.
+    ``dw_ij = (sqrt(S / G) - 1) x_i y_j / |x|^2``, the bias' input among the x_i.
 
     All active neurons change by the same factor, the direction of y not at all, so that the layers above see what they
     saw. Samples on their own side of S change nothing. A neuron that is off stays off: where all are, no jump helps.
