@@ -117,9 +117,9 @@ def recovery_curves(results: dict[str, Any]) -> Figure:
     figure, placed = _grid(results, 3.2, results["data"]["followed_on"])
     colour = dict(zip(KINDS, ("#777777", *PALETTE[:4], IDEAL_COLOUR), strict=True))
     for (arm, readout), axes in placed.items():
-        first = [run["curve"][-1][readout] for run in results["originals"] if run["arm"] == arm]
+        aims = [run["curve"][-1][readout] for run in results["originals"] if run["arm"] == arm]
         axes.axhline(
-            100 * float(np.mean(first)), color="#555555", lw=1, ls=":", label="on the chip that learnt"
+            100 * float(np.mean(aims)), color="#555555", lw=1, ls=":", label="on the chip that learnt"
         )
         for kind, words in KINDS.items():
             for way, style in (("copied", "-"), ("scratch", "--")):
@@ -137,7 +137,9 @@ def recovery_curves(results: dict[str, Any]) -> Figure:
                 axes.fill_between(
                     images, curves.min(axis=0), curves.max(axis=0), color=colour[kind], alpha=0.12, lw=0
                 )
-        axes.set_xscale("symlog", linthresh=results["config"]["batch"], linscale=0.4)
+        first = results["config"]["batch"]
+        axes.set_xscale("symlog", linthresh=first, linscale=0.4)
+        axes.set_xticks([0, *(10**k for k in range(1, 8) if first <= 10**k <= images[-1])])
         axes.set_xlim(left=0)
         axes.set_xlabel("Images learnt at the other chip")
     handles, names = axes.get_legend_handles_labels()
@@ -190,9 +192,9 @@ def mortal_markdown(name: str, results: dict[str, Any]) -> str:
         for (arm, readout), entries in _panels(results).items()
     )
     recovery = (
-        f"Images to recover: fewest and most until the network was within {100 * config['recovered_within']:g} "
-        f"points of the original, on {config['curve_images']} images of the {results['data']['followed_on']}; "
-        f"{NOTHING}: it never was.\n"
+        "Images to recover: fewest and most after which the network stayed at most "
+        f"{100 * config['recovered_within']:g} % of the images behind the original, on {config['curve_images']} images "
+        f"of the {results['data']['followed_on']}; {NOTHING}: at the end it was not.\n"
     )
     return "\n".join(
         [

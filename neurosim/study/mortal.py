@@ -235,8 +235,10 @@ def _at_other_chips(
 
 
 def images_until(curve: list[dict[str, Any]], readout: str, wanted: float) -> int | None:
-    """Return after how many images a readout first reached an accuracy; None: it never did."""
-    return next((int(point["images"]) for point in curve if point[readout] >= wanted), None)
+    """Return after how many images a readout reached an accuracy for good; None: at the end it was below."""
+    below = [place for place, point in enumerate(curve) if point[readout] < wanted]
+    first = below[-1] + 1 if below else 0
+    return int(curve[first]["images"]) if first < len(curve) else None
 
 
 def _summary(
