@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen
-from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
+from neurosim.study.arms import Arms
 from neurosim.study.spec import phaseless
 
 HARD = 1e6
@@ -187,7 +186,7 @@ class DeepArm(Frozen):
         return rule
 
 
-class DeepExperiment(Frozen):
+class DeepExperiment(Arms):
     """Deep networks learnt without labels, compared by a linear head on each depth."""
 
     dataset: str = "cifar10"
@@ -208,17 +207,11 @@ class DeepExperiment(Frozen):
     head_batch: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
     calibrate_every: int = Field(100, ge=1)
-    seeds: int = Field(1, ge=1)
-    first_seed: int = 0
     arm: tuple[DeepArm, ...] = (DeepArm(name="ideal"),)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         preset_layers(self.preset, self.depth)
-        names = [arm.name for arm in self.arm]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
         most = len(self.layers)
         for arm in self.arm:
             for field in ("learning_rate", "start_radius", "window"):
@@ -244,25 +237,3 @@ class DeepExperiment(Frozen):
     def depths(self) -> tuple[int, ...]:
         """Depths that get a head."""
         return self.heads or tuple(range(1, len(self.layers) + 1))
-
-    @property
-    def seed_list(self) -> list[int]:
-        """The seeds, one run of every arm each."""
-        return list(range(self.first_seed, self.first_seed + self.seeds))
-
-    def only(self, names: list[str]) -> DeepExperiment:
-        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
-        known = {arm.name: arm for arm in self.arm}
-        for name in names:
-            if name not in known:
-                raise UnknownNameError("arm", name, known)
-        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
-
-    @classmethod
-    def from_toml(cls, path: Path) -> DeepExperiment:
-        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"experiment {path}: {error}") from None
-        return cls.parse(values, f"experiment {path.name}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen, ReadPath, WritePath
-from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.hardware import Faults
 from neurosim.core.protocols import UpdateMode
 from neurosim.network.neurons import Neurons
 from neurosim.rules.forward_forward import ForwardForward
+from neurosim.study.arms import Arms
 
 PRESETS: dict[str, tuple[int, ...]] = {
     "hinton": (1000, 1000, 1000),
@@ -87,7 +85,7 @@ class ForwardForwardArm(Frozen):
         return WritePath.parse(given, f"arm {self.name}, write")
 
 
-class ForwardForwardExperiment(Frozen):
+class ForwardForwardExperiment(Arms):
     """Networks learnt by Forward-Forward, each arm with the same images, negatives and start weights."""
 
     dataset: str = "mnist"
@@ -120,8 +118,6 @@ class ForwardForwardExperiment(Frozen):
     calibrate_every: int = Field(100, ge=1)
     readout_epochs: int = Field(10, ge=1)
     """Of the linear readout of the unsupervised variant."""
-    seeds: int = Field(1, ge=1)
-    first_seed: int = 0
     arm: tuple[ForwardForwardArm, ...] = (ForwardForwardArm(name="ideal"),)
 
     @model_validator(mode="after")
@@ -132,8 +128,6 @@ class ForwardForwardExperiment(Frozen):
             raise ValueError(
                 f"fields of {len(self.receptive)} layers, widths of {len(self.layers)}: give as many of each"
             )
-        if not self.arm:
-            raise ValueError("arm: give at least one")
         if self.online and self.negatives_per_sample != 1:
             raise ValueError(
                 "online: a positive and a negative sample in turn; leave out negatives_per_sample"
@@ -145,10 +139,6 @@ class ForwardForwardExperiment(Frozen):
                 )
             if arm.build_rule(1).jump is not None and not self.online:
                 raise ValueError(f"arm {arm.name}, jump: for updates of single samples; set online = true")
-        names = [arm.name for arm in self.arm]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
         return self
 
     @property
@@ -165,25 +155,3 @@ class ForwardForwardExperiment(Frozen):
     def readouts(self) -> tuple[str, ...]:
         """How the network is asked for a class; the first gives the accuracy of a run."""
         return ("goodness", "softmax") if self.supervised else ("linear", "softmax")
-
-    @property
-    def seed_list(self) -> list[int]:
-        """The seeds, one run of every arm each."""
-        return list(range(self.first_seed, self.first_seed + self.seeds))
-
-    def only(self, names: list[str]) -> Self:
-        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
-        known = {arm.name: arm for arm in self.arm}
-        for name in names:
-            if name not in known:
-                raise UnknownNameError("arm", name, known)
-        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
-
-    @classmethod
-    def from_toml(cls, path: Path) -> Self:
-        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"experiment {path}: {error}") from None
-        return cls.parse(values, f"experiment {path.name}")

@@ -1,0 +1,56 @@
+"""What experiments with arms share: names that differ, seeds, a part of the arms, and their file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from neurosim.core.config import Frozen
+from neurosim.core.errors import ConfigError, UnknownNameError
+
+
+class Arms(Frozen):
+    """An experiment whose field `arm` lists ways to do the same, each with a name."""
+
+    seeds: int = Field(1, ge=1)
+    first_seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        if not self._arms:
+            raise ValueError("arm: give at least one")
+        names = [arm.name for arm in self._arms]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        return self
+
+    @property
+    def _arms(self) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self.arm  # type: ignore[attr-defined]
+        return found
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one run of every arm each."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def only(self, names: list[str]) -> Self:
+        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
+        known = {arm.name: arm for arm in self._arms}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return self.model_copy(update={"arm": tuple(known[name] for name in names)})
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"experiment {path}: {error}") from None
+        return cls.parse(values, f"experiment {path.name}")
