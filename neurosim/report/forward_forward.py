@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, ScalarFormatter
 from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
-from neurosim.report.style import colours, label, new_figure, styled
+from neurosim.report.style import PALETTE, colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
 
+MARKS, LINES = "os^Dv", ("-", ":", "-.")
+"""Of arms that have the same colour, in turn."""
+CROWD = 6
+"""More arms than these are followed by their first readout only."""
 STYLES = {"goodness": "-", "linear": "-", "softmax": "--"}
 LAYERS = (
     "arm",
@@ -45,25 +49,29 @@ def _arms(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 @styled
 def epoch_curves(results: dict[str, Any]) -> Figure:
-    """Accuracy by epoch, a colour an arm: by goodness solid, by the head dashed; mean and range over seeds."""
+    """Accuracy by epoch, a colour an arm: by goodness solid, by the head dashed; mean and range over seeds.
+
+    Of many arms goodness (or the first readout) alone.
+    """
     arms = _arms(results)
     figure = new_figure(4.6)
     axes = figure.subplots()
     colour = colours(list(arms))
-    for arm, runs in arms.items():
-        for readout, style in STYLES.items():
-            if readout not in runs[0]["curve"][0]:
-                continue
+    followed = [readout for readout in STYLES if readout in results["runs"][0]["curve"][0]]
+    for number, (arm, runs) in enumerate(arms.items()):
+        for readout in followed if len(arms) <= CROWD else followed[:1]:
+            style = STYLES[readout] if len(arms) <= CROWD else LINES[number // len(PALETTE) % len(LINES)]
             curves = np.array([[100 * point[readout] for point in run["curve"]] for run in runs])
             epochs = [point["epoch"] for point in runs[0]["curve"]]
             mark = "o" if len(epochs) == 1 else ""
-            name = f"{label(arm, 36)}, {readout}"
+            name = f"{label(arm, 36)}, {readout}" if len(arms) <= CROWD else label(arm, 36)
             axes.plot(epochs, curves.mean(axis=0), style, marker=mark, color=colour[arm], lw=1.5, label=name)
             if len(runs) > 1:
                 axes.fill_between(
                     epochs, curves.min(axis=0), curves.max(axis=0), color=colour[arm], alpha=0.15, lw=0
                 )
-    axes.set(xlabel="Epoch", ylabel=f"Accuracy, {results['data']['followed_on']} (%)")
+    by = "" if len(arms) <= CROWD else f" by {followed[0]}"
+    axes.set(xlabel="Epoch", ylabel=f"Accuracy{by}, {results['data']['followed_on']} (%)")
     axes.set_title(label(title(results), 130), fontsize=8.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
@@ -85,7 +93,7 @@ def _energy_of_update(run: dict[str, Any], name: str) -> float:
 
 @styled
 def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
-    """Accuracy of each arm on devices over the energy of its updates, mean and range over seeds; None without any.
+    """Error of each arm on devices over the energy of its updates, mean and range over seeds; None without any.
 
     Filled marks: the first readout; hollow ones: the other. Lines: ideal arithmetic.
     """
@@ -98,25 +106,40 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
     panels = figure.subplots(1, 2, sharey=True)
     colour = colours(list(arms))
     for axes, (heading, energy) in zip(panels, ENERGIES.items(), strict=True):
-        for arm, runs in on_devices.items():
+        for number, (arm, runs) in enumerate(on_devices.items()):
             joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
             for readout, filled in zip(readouts, (True, False), strict=True):
-                scores = 100 * np.array([run["readouts"][readout] for run in runs])
+                scores = 100 * (1 - np.array([run["readouts"][readout] for run in runs]))
                 mean = scores.mean()
                 axes.errorbar(
-                    joules, mean, [[mean - scores.min()], [scores.max() - mean]], fmt="o", ms=7, lw=1,
+                    joules, mean, [[mean - scores.min()], [scores.max() - mean]], fmt=MARKS[number // (len(PALETTE) - 1) % len(MARKS)], ms=7, lw=1,
                     color=colour[arm], mfc=colour[arm] if filled else "white",
-                    label=f"{label(arm, 40)}, {readout}" if filled else None,
+                    label=label(arm, 40) if filled else None,
                 )  # fmt: skip
         for arm in arms.keys() - on_devices.keys():
             for readout, style in zip(readouts, ("-", "--"), strict=True):
-                mean = 100 * float(np.mean([run["readouts"][readout] for run in arms[arm]]))
+                mean = 100 * (1 - float(np.mean([run["readouts"][readout] for run in arms[arm]])))
                 named = f"{label(arm, 40)}, {readout}"
                 axes.axhline(mean, color=colour[arm], ls=style, lw=1, label=named)
-        axes.set(title=heading, xlabel="Energy of an update and synapse (J)", xscale="log")
-    panels[0].set_ylabel(f"Accuracy, {results['data']['reported_on']} (%)")
+        axes.set(title=heading, xlabel="Energy of an update and synapse", xscale="log")
+        axes.xaxis.set_major_formatter(EngFormatter("J"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        low, high = axes.get_xlim()
+        axes.set_xlim(
+            min(low, 10 ** np.floor(np.log10(low * 1.01))), max(high, 10 ** np.ceil(np.log10(high)))
+        )
+    panels[0].set(ylabel=f"Error, {results['data']['reported_on']} (%)", yscale="log")
+    panels[0].invert_yaxis()
+    panels[0].yaxis.set_major_formatter(ScalarFormatter())
+    panels[0].yaxis.set_minor_formatter(ScalarFormatter())
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, title=f"hollow: {readouts[1]}")
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=3,
+        title=f"filled: {readouts[0]}, hollow: {readouts[1]}",
+    )
     return figure
 
 
