@@ -17,6 +17,7 @@ from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
+from neurosim.kernels.change import filter_rows
 from neurosim.kernels.counts import (
     AGAINST_REFERENCE,
     ONE_SIDED,
@@ -28,7 +29,7 @@ from neurosim.kernels.counts import (
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
-from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, filter_rows, sweep_rows
+from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, sweep_rows
 
 Columns = NDArray[np.int64]
 

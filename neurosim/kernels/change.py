@@ -1,4 +1,4 @@
-"""What ideal arithmetic makes of a change of weights, one block of rows at a time, while it is in the cache."""
+"""What filters and ideal arithmetic make of a change of weights, one block of rows at a time, while it is in the cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.kernels.jit import jit
+from neurosim.kernels.jit import Scalar, jit
 
 _ZERO = np.float32(0.0)
 
@@ -35,3 +35,30 @@ def add_share(change: Any, divisor: Any, weights: Any) -> None:
     for row in range(change.shape[0]):
         for col in range(change.shape[1]):
             weights[row, col] += change[row, col] / divisor
+
+
+@jit
+def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar) -> None:
+    """Replace the change of rows from `first` on by its filtered value, which `velocity` (all rows, cols) holds."""
+    new = np.float32(1.0) - momentum
+    for k in range(change.shape[0]):
+        for col in range(change.shape[1]):
+            filtered = momentum * velocity[first + k, col] + new * change[k, col]
+            velocity[first + k, col] = filtered
+            change[k, col] = filtered
+
+
+@jit
+def learn_rows(first: int, change: Any, decay: Any, velocity: Any, momentum: Scalar, weights: Any) -> None:
+    """Change rows of ideal weights from `first` on: ``w += change - decay w``, filtered first if there is a `velocity`.
+
+    `decay` (cols,) and `velocity` (all rows, cols) may be empty: there is none.
+    """
+    if velocity.size > 0:
+        filter_rows(first, change, velocity, momentum)
+    for k in range(change.shape[0]):
+        for col in range(change.shape[1]):
+            wanted = change[k, col]
+            if decay.size > 0:
+                wanted -= decay[col] * weights[first + k, col]
+            weights[first + k, col] += wanted

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.kernels.jit import Scalar, inlined, jit
-from neurosim.kernels.random import philox, uniform
+from neurosim.kernels.random import fill_two_uniforms
 
 _ZERO = np.float32(0.0)
 
@@ -43,21 +43,19 @@ RESET_AGAINST_REFERENCE = Drive(_ALL, _ONE, _NONE, _NONE)
 
 
 @inlined
-def turn(up: Any, drive: Any) -> Any:
-    """One if a change in that direction has its turn, else zero."""
-    return drive.up if up else drive.down
+def plus_count(x: Any, size: Any, drive: Any) -> Any:
+    """Pulses on the plus device of a pair for a change x of so many (whole numbers in floating point)."""
+    up = min(size, np.float32(drive.plus_up)) * np.float32(drive.up)
+    down = min(size, np.float32(drive.plus_down)) * np.float32(drive.down)
+    return np.int32(up if x > _ZERO else -down)
 
 
 @inlined
-def plus_count(up: Any, first: Any, drive: Any) -> Any:
-    """Pulses on the plus device of a pair for a change of so many."""
-    return turn(up, drive) * (min(first, drive.plus_up) if up else -min(first, drive.plus_down))
-
-
-@inlined
-def minus_count(up: Any, second: Any, drive: Any) -> Any:
-    """Pulses on the minus device of a pair for a change of so many."""
-    return turn(up, drive) * (-min(second, drive.minus_up) if up else min(second, drive.minus_down))
+def minus_count(x: Any, size: Any, drive: Any) -> Any:
+    """Pulses on the minus device of a pair for a change x of so many."""
+    up = min(size, np.float32(drive.minus_up)) * np.float32(drive.up)
+    down = min(size, np.float32(drive.minus_down)) * np.float32(drive.down)
+    return np.int32(-up if x > _ZERO else down)
 
 
 @jit
@@ -65,16 +63,15 @@ def stochastic_counts(
     row: int, change: Any, counts: Any, flush: Scalar, most: Scalar, drive: Any, event: int, key: Any
 ) -> None:
     """Round a row's change (in pulses, at most `most`) to multiples of `flush` at random, so that the mean equals it."""
-    several = np.int32(flush)
-    cols = change.size
-    for col in range(cols):
+    one, other = np.empty(change.size, np.float32), np.empty(change.size, np.float32)
+    fill_two_uniforms(one, other, row * change.size, event, key)
+    if drive.minus_up == 0:
+        other = one
+    for col in range(change.size):
         x = change[col]
-        size = min(abs(x), most)
-        a, b, _, _ = philox(row * cols + col, event, 0, key)
-        first = several * np.int32(size / flush + uniform(a))
-        second = several * np.int32(size / flush + uniform(b)) if drive.minus_up > 0 else first
-        counts[0, col] = plus_count(x > _ZERO, first, drive)
-        counts[1, col] = minus_count(x > _ZERO, second, drive)
+        size = min(abs(x), most) / flush
+        counts[0, col] = plus_count(x, np.trunc(size + one[col]) * flush, drive)
+        counts[1, col] = minus_count(x, np.trunc(size + other[col]) * flush, drive)
 
 
 @jit
@@ -95,22 +92,20 @@ def accumulator_counts(
 
     A prompt one gives the change at once, rounded at random to multiples of `flush`, and holds what that was off.
     """
-    cols = change.size
-    for col in range(cols):
+    drawn = np.empty(change.size if prompt else 0, np.float32)
+    fill_two_uniforms(drawn, np.empty_like(drawn), row * change.size, event, key)
+    for col in range(change.size):
         total = accumulator[row, col] + change[col]
         held, now = total, _ZERO
         if prompt:
             held = accumulator[row, col]
-            now = flush * np.trunc(
-                abs(change[col]) / flush + uniform(philox(row * cols + col, event, 0, key)[0])
-            )
+            now = flush * np.trunc(abs(change[col]) / flush + drawn[col])
             now = now if change[col] > _ZERO else -now
         if abs(held) >= flush:
             now += np.trunc(held)
         whole = min(max(now, -most), most)
-        whole *= turn(whole > _ZERO, drive)
+        whole *= np.float32(drive.up if whole > _ZERO else drive.down)
         accumulator[row, col] = total - whole
         change[col] = whole
-        n = np.int32(abs(whole))
-        counts[0, col] = plus_count(whole > _ZERO, n, drive)
-        counts[1, col] = minus_count(whole > _ZERO, n, drive)
+        counts[0, col] = plus_count(whole, abs(whole), drive)
+        counts[1, col] = minus_count(whole, abs(whole), drive)

@@ -76,6 +76,16 @@ def uniform(word: Any) -> Any:
     return np.float32(word >> _EIGHT) * np.float32(5.9604645e-08)
 
 
+@jit
+def fill_two_uniforms(one: Any, other: Any, first: int, event: int, key: Any) -> None:
+    """Fill two flat float32 arrays with the first two uniforms of each cell from `first` on, several cells at a time."""
+    words = (key[0], key[1])
+    for k in range(one.size):
+        a, b, _, _ = philox(np.uint64(first) + np.uint64(k), event, 0, words)
+        one[k] = uniform(a)
+        other[k] = uniform(b)
+
+
 @inlined
 def normal(word: Any) -> Any:
     """Standard normal float32 from all 32 bits of a word; the largest magnitude is about 6.3."""

@@ -123,48 +123,51 @@ def pulse_row(
     sigma: Any,
 ) -> Sums:
     """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device."""
-    difference, variance, conductance = grid.difference, grid.variance, state.conductance
+    difference, variance = grid.difference, grid.variance
     cols = difference.shape[1]
     noisy = variance.size > 0
-    first_cell = 2 * row * cols
-    struck = np.empty(2 * cols, np.int32)
+    struck = np.empty(cols, np.int32)
     strikes = 0
     for col in range(cols):
-        for arm in range(2):
-            struck[strikes] = 2 * col + arm
-            strikes += counts[arm, col] != 0
+        struck[strikes] = col
+        strikes += (counts[0, col] | counts[1, col]) != 0
     energy, pulses, moved_uS = 0.0, 0, 0.0
     weak, counted = grid.strength.size > 0, grid.given.size > 0
-    cells, lost, lost_uS = strikes, 0, 0.0
+    cells, lost, lost_uS = 0, 0, 0.0
     for k in range(strikes):
         if k + AHEAD < strikes:
-            prefetch(conductance, first_cell + struck[k + AHEAD])
-        place = struck[k]
-        cell = first_cell + place
-        count = counts[place & 1, place >> 1]
-        given = abs(count)
-        if weak:
-            strength = grid.strength[row, place]
-            if strength == _ZERO:
-                cells -= 1
+            prefetch(state, 2 * (row * cols + struck[k + AHEAD]))
+        col = struck[k]
+        for arm in range(2):
+            count = counts[arm, col]
+            if count == 0:
                 continue
-            count = taken(count, strength, cell, event, key)
-            if abs(count) < given:
-                left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
-                lost += given - abs(count)
-                lost_uS += (given - abs(count)) * left * left * np.float64(read(cell, state, params, now_s))
-        if counted:
-            grid.given[row, place] += given if counts[place & 1, place >> 1] > 0 else -given
-        pulses += given
-        if count == 0:
-            continue
-        moved_uS -= np.float64(read(cell, state, params, now_s))
-        energy += pulse(cell, count, state, params, now_s, event, key)
-        moved_uS += np.float64(read(cell, state, params, now_s))
+            place = 2 * col + arm
+            cell = 2 * row * cols + place
+            given = abs(count)
+            if weak:
+                strength = grid.strength[row, place]
+                if strength == _ZERO:
+                    continue
+                count = taken(count, strength, cell, event, key)
+                if abs(count) < given:
+                    left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
+                    lost += given - abs(count)
+                    lost_uS += (
+                        (given - abs(count)) * left * left * np.float64(read(cell, state, params, now_s))
+                    )
+            if counted:
+                grid.given[row, place] += given if counts[arm, col] > 0 else -given
+            cells += 1
+            pulses += given
+            if count == 0:
+                continue
+            moved_uS -= np.float64(read(cell, state, params, now_s))
+            energy += pulse(cell, count, state, params, now_s, event, key)
+            moved_uS += np.float64(read(cell, state, params, now_s))
     grid.row_sum[row] += moved_uS
-    for place in struck[:strikes]:
-        col = place >> 1
-        cell = first_cell + 2 * col
+    for col in struck[:strikes]:
+        cell = 2 * (row * cols + col)
         plus = read(cell, state, params, now_s)
         minus = read(cell + 1, state, params, now_s)
         difference[row, col] = plus - minus
@@ -236,33 +239,6 @@ def return_shortfall(
         accumulator[row, col] = min(max(held, -most), most)
         pairs += 1
     return pairs
-
-
-@jit
-def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar) -> None:
-    """Replace the change of rows from `first` on by its filtered value, which `velocity` (all rows, cols) holds."""
-    new = np.float32(1.0) - momentum
-    for k in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            filtered = momentum * velocity[first + k, col] + new * change[k, col]
-            velocity[first + k, col] = filtered
-            change[k, col] = filtered
-
-
-@jit
-def learn_rows(first: int, change: Any, decay: Any, velocity: Any, momentum: Scalar, weights: Any) -> None:
-    """Change rows of ideal weights from `first` on: ``w += change - decay w``, filtered first if there is a `velocity`.
-
-    `decay` (cols,) and `velocity` (all rows, cols) may be empty: there is none.
-    """
-    if velocity.size > 0:
-        filter_rows(first, change, velocity, momentum)
-    for k in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            wanted = change[k, col]
-            if decay.size > 0:
-                wanted -= decay[col] * weights[first + k, col]
-            weights[first + k, col] += wanted
 
 
 @jit

@@ -8,10 +8,9 @@ from numpy.typing import ArrayLike
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
-from neurosim.kernels.change import add_share, forget, largest
+from neurosim.kernels.change import add_share, forget, largest, learn_rows
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.read import matmul, product_of_updates, single_threaded_blas, updated_rows
-from neurosim.kernels.update import learn_rows
 
 
 class IdealArray:
