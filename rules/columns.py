@@ -25,14 +25,18 @@ def columnwise(a: Floats, b: Floats) -> Floats:
         total: Floats = np.einsum("bj,bj->j", a[some], b[some])
         return total
 
-    totals = share(add, parts(*a.shape))
+    return summed(share(add, parts(*a.shape)))
+
+
+def summed(totals: list[Floats]) -> Floats:
+    """Add up the sums of blocks, in their order."""
     if len(totals) == 1:
         return totals[0]
-    summed: Floats = np.stack(totals).sum(axis=0, dtype=np.float64).astype(a.dtype)
-    return summed
+    found: Floats = np.stack(totals).sum(axis=0, dtype=np.float64).astype(totals[0].dtype)
+    return found
 
 
 def column_sums(a: Floats) -> Floats:
     """Sum over the batch (cols,), in double precision."""
-    summed: Floats = a.sum(axis=0, dtype=np.float64).astype(a.dtype)
-    return summed
+    found: Floats = a.sum(axis=0, dtype=np.float64).astype(a.dtype)
+    return found

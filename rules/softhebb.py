@@ -8,8 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from neurosim.core.protocols import Floats, LocalUpdate, State
+from neurosim.kernels.compete import compete
 from neurosim.kernels.jit import share
-from neurosim.rules.columns import column_sums, columnwise, parts
+from neurosim.kernels.rows import EXPONENTIAL
+from neurosim.rules.columns import column_sums, parts, summed
 from neurosim.rules.local import LocalRule
 from neurosim.rules.norms import LARGEST_NORM_SQUARED, squared_sums
 
@@ -17,22 +19,6 @@ PEAK = 3.4
 """A column's largest change is so many times the rms of its changes (inputs of images, measured: docs)."""
 SMALLEST_PRIOR = 1e-6
 """No neuron is believed to answer more rarely, in multiples of the mean: one that never won can still come to win."""
-
-
-def softmax(u: Floats, inverse_temperature: float) -> Floats:
-    """Softmax over columns of ``inverse_temperature * u`` (batch, cols)."""
-    out = np.empty_like(u)
-
-    def fill(block: tuple[int, int]) -> None:
-        some = slice(*block)
-        z = out[some]
-        np.subtract(u[some], u[some].max(axis=1, keepdims=True), out=z)
-        z *= inverse_temperature
-        np.exp(z, out=z)
-        z /= z.sum(axis=1, keepdims=True)
-
-    share(fill, parts(*u.shape))
-    return out
 
 
 class SoftHebb(LocalRule):
@@ -73,25 +59,21 @@ class SoftHebb(LocalRule):
             found["prior"] = np.ones(cols, np.float32)
         return found
 
-    def _response(self, u: Floats, rate: Floats) -> Floats:
-        y = softmax(u, self.inverse_temperature)
+    def _compete(self, u: Floats, rate: Floats, state: State) -> tuple[Floats, Floats]:
+        """Return rate times response (batch, cols), and the sums over the batch of that times the current (cols,)."""
+        post, real = np.empty_like(u), u.dtype.type
+        bias = np.log(state["prior"]) / self.inverse_temperature if self.bias else np.empty(0)
+        bias, rate = bias.astype(u.dtype, copy=False), rate.astype(u.dtype, copy=False)
 
-        def weigh(block: tuple[int, int]) -> None:
-            some = y[slice(*block)]
-            if not self.anti_hebbian:
-                some *= rate
-                return
-            lines, winner = np.arange(len(some)), u[slice(*block)].argmax(axis=1)
-            won = some[lines, winner]
-            some *= -rate
-            some[lines, winner] = won * rate[winner]
+        def fill(block: tuple[int, int]) -> Floats:
+            some, along = slice(*block), np.zeros(u.shape[1], u.dtype)
+            compete(
+                u[some], bias, real(self.inverse_temperature), self.anti_hebbian, rate, EXPONENTIAL[u.dtype.name],
+                post[some], along,
+            )  # fmt: skip
+            return along
 
-        share(weigh, parts(*u.shape))
-        return y
-
-    def _biased(self, u: Floats, state: State) -> Floats:
-        """Currents with the biases, but for tau ln(1 / cols), which all neurons share."""
-        return u + np.log(state["prior"]) / self.inverse_temperature if self.bias else u
+        return post, summed(share(fill, parts(*u.shape)))
 
     def _learn_bias(self, post: Floats, rate: Floats, state: State) -> None:
         """Let the priors follow the mean answers; `rate` is what `post` contains, but for the sign."""
@@ -107,8 +89,7 @@ class SoftHebb(LocalRule):
         rate = self._rate(state)
         if not self.adaptive_gain:
             rate /= x.shape[0]
-        post = self._response(self._biased(u, state), rate)
-        decay = columnwise(post, u)
+        post, decay = self._compete(u, rate, state)
         self._learn_bias(post, rate, state)
         self._count(state)
         squared = self._squared_length(x, post, decay, state)
@@ -150,10 +131,10 @@ class SoftHebbPaper(SoftHebb):
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update together with the rate inside it, for the normalisation."""
         rate = self._rate(state)
-        post = self._response(self._biased(u, state), rate)
+        post, decay = self._compete(u, rate, state)
         self._learn_bias(post, rate, state)
         self._count(state)
-        return LocalUpdate(x, post, columnwise(post, u), rate)
+        return LocalUpdate(x, post, decay, rate)
 
     def _learn_bias(self, post: Floats, rate: Floats, state: State) -> None:
         """Change the biases as the published code does."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.rows import total
 
 _ZERO = np.float32(0.0)
-_LOWEST = np.float32(-np.inf)
 
 
 @inlined
@@ -51,14 +51,11 @@ def take_patches(image: Any, kernel: int, pad: int, first: int, last: int, out: 
 @jit
 def subtract_mean(currents: Any) -> None:
     """Make currents (n, cols) relu(u - mean of their row), in place: Triangle (Coates et al. 2011) of power one."""
-    cols = currents.shape[1]
-    for n in range(currents.shape[0]):
-        total = _ZERO
-        for j in range(cols):
-            total += currents[n, j]
-        mean = total / np.float32(cols)
-        for j in range(cols):
-            currents[n, j] = max(currents[n, j] - mean, _ZERO)
+    share = np.float32(1.0) / np.float32(currents.shape[1])
+    for row in currents:
+        mean = total(row) * share
+        for j in range(row.size):
+            row[j] = max(row[j] - mean, _ZERO)
 
 
 @jit
@@ -70,19 +67,17 @@ def rectify(currents: Any) -> None:
 
 
 @jit
-def soften(currents: Any, gain: Scalar) -> None:
-    """Make currents (n, cols) the softmax of gain times their row, in place."""
-    cols = currents.shape[1]
-    for n in range(currents.shape[0]):
-        largest = currents[n, 0]
-        for j in range(1, cols):
-            largest = max(largest, currents[n, j])
-        total = _ZERO
-        for j in range(cols):
-            currents[n, j] = np.exp(gain * (currents[n, j] - largest))
-            total += currents[n, j]
-        for j in range(cols):
-            currents[n, j] /= total
+def soften(currents: Any, gain: Scalar, exp: Any) -> None:
+    """Make currents (n, cols) the softmax of gain times their row, in place; `exp` is the exponential of the precision."""
+    for row in currents:
+        largest = row[0]
+        for j in range(row.size):
+            largest = max(largest, row[j])
+        for j in range(row.size):
+            row[j] = exp(gain * (row[j] - largest))
+        scale = np.float32(1.0) / total(row)
+        for j in range(row.size):
+            row[j] *= scale
 
 
 @jit
@@ -95,17 +90,27 @@ def saturate(currents: Any) -> None:
 
 @jit
 def pool_max(image: Any, kernel: int, stride: int, pad: int, out: Any) -> None:
-    """Fill `out` (height, width, channels) with the largest of each window of an image; padding never is."""
+    """Fill `out` (height, width, channels) with the largest of each window of an image; padding never is.
+
+    The largest of the columns of a window first, then the largest of these, which windows side by side share.
+    """
     height, width, channels = image.shape
+    line = np.empty((width, channels), image.dtype)
     for row in range(out.shape[0]):
-        for col in range(out.shape[1]):
-            pooled = out[row, col]
+        top, bottom = max(row * stride - pad, 0), min(row * stride - pad + kernel, height)
+        for x in range(width):
             for c in range(channels):
-                pooled[c] = _LOWEST
-            for y in range(max(row * stride - pad, 0), min(row * stride - pad + kernel, height)):
-                for x in range(max(col * stride - pad, 0), min(col * stride - pad + kernel, width)):
-                    for c in range(channels):
-                        pooled[c] = max(pooled[c], image[y, x, c])
+                line[x, c] = image[top, x, c]
+            for y in range(top + 1, bottom):
+                for c in range(channels):
+                    line[x, c] = max(line[x, c], image[y, x, c])
+        for col in range(out.shape[1]):
+            left, right = max(col * stride - pad, 0), min(col * stride - pad + kernel, width)
+            for c in range(channels):
+                out[row, col, c] = line[left, c]
+            for x in range(left + 1, right):
+                for c in range(channels):
+                    out[row, col, c] = max(out[row, col, c], line[x, c])
 
 
 @jit

@@ -20,6 +20,7 @@ from neurosim.kernels.images import (
     subtract_mean,
 )
 from neurosim.kernels.jit import share
+from neurosim.kernels.rows import EXPONENTIAL
 
 Statistics = Literal["batch", "running", "first"]
 Activation = Literal["triangle", "repu", "relu", "tanh", "softmax"]
@@ -162,7 +163,7 @@ def activate(currents: Floats, power: float, pool: Pool, activation: Activation 
         if activation == "triangle":
             subtract_mean(rows)
         elif activation == "softmax":
-            soften(rows, currents.dtype.type(power))
+            soften(rows, currents.dtype.type(power), EXPONENTIAL[currents.dtype.name])
         elif activation == "tanh":
             saturate(rows)
         else:
