@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.timing import Figure, figure
+from benchmarks.timing import Figure, figure, race
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
+from neurosim.network.images import Pool, activate
+from neurosim.rules import SoftHebb
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
 
@@ -64,6 +66,34 @@ class TorchLayer:
         return pool(a, spec.pool_kernel, spec.pool_stride, spec.pool_pad)
 
 
+def passes() -> list[Figure]:
+    """Between the products, a mini-batch of the first layer: competition with its sums, and activation with pooling."""
+    cols, side = 384, 16
+    u = np.random.default_rng(0).standard_normal((BATCH * side * side, cols)).astype(np.float32)
+    rule, rate = SoftHebb(anti_hebbian=True, inverse_temperature=1), np.full(cols, 0.01, np.float32)
+    state, t = rule.state(1, cols), torch.from_numpy(u)
+    images = t.reshape(BATCH, side, side, cols).permute(0, 3, 1, 2).contiguous()
+
+    def compete() -> object:
+        y = torch.softmax(t, dim=1)
+        y *= torch.full_like(y, -1.0).scatter_(1, t.argmax(dim=1, keepdim=True), 1.0)
+        y *= 0.01
+        return y, (y * t).sum(dim=0)
+
+    def pool() -> object:
+        a = torch.relu(images - images.mean(dim=1, keepdim=True))
+        return functional.max_pool2d(a, 4, 2, 1)
+
+    return [
+        race("competition of SoftHebb, 2,560 x 384", lambda: rule._compete(u, rate, state), "torch", compete, 1.0),
+        race(
+            "Triangle and largest of 4 x 4, ten images of 16 x 16 x 384",
+            lambda: activate(u.copy().reshape(BATCH, side, side, cols), 1.0, Pool("max", 4, 2, 1)),
+            "torch", pool, 1.0,
+        ),
+    ]  # fmt: skip
+
+
 def _torch_net() -> list[TorchLayer]:
     channels, found = SHAPE[2], []
     for layer in DeepExperiment().layers:
@@ -97,8 +127,8 @@ def figures() -> list[Figure]:
         for layer in net:
             t = layer.learn(t)
 
-    found = []
     with torch.inference_mode():
+        found = passes()
         for arm, bar in ARMS:
             stack = build_stack(DeepExperiment(arm=(arm,)), arm, SHAPE, 0)
             mine = _seconds(stack.learn, images)

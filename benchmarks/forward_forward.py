@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
-from benchmarks.timing import Figure, figure
+from benchmarks.timing import Figure, figure, race
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
 from neurosim.study.forward_forward_build import build_stack, start_weights
@@ -91,8 +92,30 @@ def _batches(count: int, size: int) -> list[tuple[Floats, Floats]]:
     ]
 
 
+def local_fields() -> list[Figure]:
+    """The first layer of the preset `local`, 16 fields of 10 x 10 pixels with 128 neurons each, 200 samples."""
+    spec = ForwardForwardExperiment(preset="local")
+    layer = build_stack(spec, ForwardForwardArm(name="ideal", momentum=0.0), (28, 28, 1), 1000, 0).layers[0]
+    rows, cols = layer.array.shape
+    rng = np.random.default_rng(0)
+    x, post = rng.random((200, rows), np.float32), rng.random((200, cols), np.float32) * np.float32(1e-6)
+    images = torch.from_numpy(x[:, :-1]).reshape(-1, 1, 28, 28)
+    w, errors = torch.zeros(16, 100, 128), torch.from_numpy(post).reshape(-1, 16, 128).transpose(0, 1)
+
+    def own() -> object:
+        layer.array.forward(x)
+        return layer.array.update(x, post)
+
+    def in_torch() -> object:
+        seen = functional.unfold(images, 10, stride=6).permute(2, 0, 1)
+        torch.bmm(seen, w)
+        return w.baddbmm_(seen.transpose(1, 2), errors)
+
+    return [race("local fields, a read and an update, ideal", own, "torch unfold and bmm", in_torch, None)]
+
+
 def figures() -> list[Figure]:
-    """One line an arm, each in turn with the reference in this process; then an update a sample."""
+    """One line an arm, each in turn with the reference in this process; then an update a sample, and local fields."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads())
     spec = ForwardForwardExperiment(widths=WIDTHS)
@@ -110,6 +133,7 @@ def figures() -> list[Figure]:
         steps: dict[str, Step] = {"own": each.learn_online, "torch": TorchNet(1e-4).learn_online}
         took = _in_turn(steps, _batches(ROUNDS_ONLINE + 1, BATCH))
         found.append(_line("Forward-Forward learns, an update a sample", took, 0.2, BATCH))
+        found += local_fields()
     torch.set_num_threads(before)
     return found
 

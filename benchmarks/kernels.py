@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,35 @@ def update() -> list[Figure]:
                 )
             )
     return races
+
+
+def accumulators() -> list[Figure]:
+    """512 x 512, batch 128: what verifying flushes and answering at once add to an accumulator."""
+    rng = generator(0, "bench accumulators")
+    pre = (rng.random((128, 512), np.float32) * (rng.random((128, 512)) < 0.2)).astype(np.float32)
+    post = competition(rng.standard_normal((128, 512), np.float32))
+    start = rng.random((512, 512), np.float32) * 0.15
+
+    def array(**write: Any) -> ns.Crossbar:
+        made = ns.Crossbar((512, 512), "ecram-li-tang-2018", write=ns.WritePath(w_max=0.3, **write))
+        made.program(start)
+        return made
+
+    plain = array(flush_pulses=12)
+    kinds = {
+        "verified": array(flush_pulses=12, verify_reads=1),
+        "prompt and verified": array(prompt=True, verify_reads=1),
+    }
+    return [
+        race(
+            f"update mixed, ECRAM, {name}",
+            lambda other=other: other.update(pre, post, mode="mixed"),
+            "flushes of 12, plain",
+            lambda: plain.update(pre, post, mode="mixed"),
+            None,
+        )
+        for name, other in kinds.items()
+    ]
 
 
 def verify_in_numpy(targets: Floats, tolerance_uS: float, budget: int, rng: np.random.Generator) -> Floats:
@@ -186,4 +216,4 @@ def training_memory() -> list[Figure]:
 
 def figures() -> list[Figure]:
     """Every figure of this module."""
-    return [*forward(), *update(), *programming(), *normals(), *online(), *training_memory()]
+    return [*forward(), *update(), *accumulators(), *programming(), *normals(), *online(), *training_memory()]

@@ -140,7 +140,7 @@ training.run()
 after = {name: goodness(images) for name, images in trial.items()}
 figure, panels = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", sharey=True)
 for axes, found, title in zip(panels, (before, after), ("before", f"after {EPOCHS} epochs"), strict=True):
-    edges = np.linspace(0, max(3.0, float(np.quantile(np.concatenate(list(found.values())), 0.99))), 40)
+    edges = np.linspace(0, max(1.5, float(np.quantile(np.concatenate(list(found.values())), 0.99))), 60)
     for (name, values), colour in zip(found.items(), (GREEN, RED), strict=True):
         axes.hist(values, edges, color=colour, alpha=0.6, label=name)
     axes.axvline(1.0, color="black", lw=1, ls="--", label="threshold")

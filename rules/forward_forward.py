@@ -149,7 +149,8 @@ class ForwardForward(Falling):
 
     def _rate(self, state: State) -> Floats:
         """Return the rate at this update (1,): all columns have the same."""
-        rate: Floats = self.learning_rate * np.atleast_1d(self._left(state))[:1]
+        first = {name: state[name][:1] for name in ("updates",) if name in state}
+        rate: Floats = self.learning_rate * np.atleast_1d(self._left(first))
         return rate
 
     def __call__(self, x: Floats, u: Floats, state: State, phase: Floats) -> LocalUpdate:

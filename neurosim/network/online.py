@@ -78,10 +78,12 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
             for overlap, (_, cols) in zip(overlaps, parts, strict=True):
                 out[one, cols] = left[cols] * (u[one, cols] + overlap[one, :done] @ changed[:done, cols])
             out[one] = layer.passed(out[one])
-            change = layer._change(x[one], out[one].copy(), None if phase is None else phase[one])
+            sample = x[one]
+            change = layer._change(sample, out[one].copy(), None if phase is None else phase[one])
             layer.steps += 1
             after = left if change.decay is None else left * (1 - change.decay)
-            if after.min() < SMALLEST or (len(change.post) and not np.array_equal(change.pre, x[one])):
+            other = len(change.post) and change.pre is not sample and not np.array_equal(change.pre, sample)
+            if after.min() < SMALLEST or other:
                 apart = change
                 break
             if len(change.post):

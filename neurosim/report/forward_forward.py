@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
@@ -29,14 +29,16 @@ LAYERS = (
 )
 
 
-def title(results: dict[str, Any]) -> str:
-    """What was learnt and what the figures are, in one line."""
+def learnt(results: dict[str, Any]) -> str:
+    """What was learnt, in one line."""
     data, config = results["data"], results["config"]
     kind = "labels on images" if config["supervised"] else "hybrids, no labels"
-    return (
-        f"{data['note']}, {data['train_images']} training images, {config['epochs']} epochs, {kind}, "
-        f"{data['reported_on']}"
-    )
+    return f"{data['note']}, {data['train_images']} training images, {config['epochs']} epochs, {kind}"
+
+
+def title(results: dict[str, Any]) -> str:
+    """What was learnt and what the figures are of, in one line."""
+    return f"{learnt(results)}, {results['data']['reported_on']}"
 
 
 def _arms(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -72,7 +74,7 @@ def epoch_curves(results: dict[str, Any]) -> Figure:
                 )
     by = "" if len(arms) <= CROWD else f" by {followed[0]}"
     axes.set(xlabel="Epoch", ylabel=f"Accuracy{by}, {results['data']['followed_on']} (%)")
-    axes.set_title(label(title(results), 130), fontsize=8.5)
+    axes.set_title(label(learnt(results), 130), fontsize=8.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside right upper")
     return figure
@@ -130,8 +132,9 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
         )
     panels[0].set(ylabel=f"Error, {results['data']['reported_on']} (%)", yscale="log")
     panels[0].invert_yaxis()
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panels[0].yaxis.set_major_formatter(ScalarFormatter())
-    panels[0].yaxis.set_minor_formatter(ScalarFormatter())
+    panels[0].yaxis.set_minor_formatter(NullFormatter())
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles,
