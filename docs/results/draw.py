@@ -253,6 +253,27 @@ def draw_mortal(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text(mortal_markdown(name, values), encoding="utf-8")
 
 
+def draw_races(name: str, values: dict[str, Any]) -> None:
+    """Table of races against references in one run."""
+    lines = [
+        (
+            f"# {name}\n\nRatios of median times, both sides in turn in one process, {values['threads']} threads, "
+            f"{values['machine']}: `python -m benchmarks {' '.join(values['modules'])}`. A bar is the most that was asked for.\n\n"
+            "| race | ratio | to | bar | own, ms | other, ms |\n| --- | --- | --- | --- | --- | --- |\n"
+        )
+    ]
+    for race in values["races"]:
+        bar = "–" if race["at_most"] is None else f"{race['at_most']:g}{'' if race['holds'] else ', missed'}"
+        times = [
+            significant(1e3 * race[side], 3) if side in race else "–"
+            for side in ("contender_s", "reference_s")
+        ]
+        lines.append(
+            f"| {race['name']} | {race['value']:.2f} | {race['unit']} | {bar} | {' | '.join(times)} |\n"
+        )
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
@@ -271,6 +292,8 @@ def main() -> None:
             draw_mortal(file.stem, values)
         elif "negatives" in values.get("config", {}):
             draw_forward_forward(file.stem, values)
+        elif "modules" in values:
+            draw_races(file.stem, values)
         elif "summary" in values:
             draw_results(file.stem, values)
         elif "machines" in values:
