@@ -212,7 +212,7 @@ PUBLISHED = [
     for file in sorted((ROOT / "docs/results").glob("*.json"))
     if STUDIES & (keys := set(values := json.loads(file.read_text(encoding="utf-8"))))
     and "points" not in keys
-    and "heads" not in values.get("config", {})
+    and not {"heads", "negatives"} & set(values.get("config", {}))
 ]
 """Studies of one layer; those of several have tables of their own."""
 

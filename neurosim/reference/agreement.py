@@ -82,10 +82,14 @@ def _updates(mode: str) -> Callable[[Any, Task], Any]:
     return lambda array, task: array.update(task.pre, task.post, None, mode)
 
 
-def _bursts(array: Any, task: Task) -> Any:
-    """Updates that sum to several pulses, given at once."""
-    for _ in range(12):
-        array.update(task.pre, task.post, None, "mixed")
+def _mixed(updates: int) -> Callable[[Any, Task], Any]:
+    """Updates that, where there are several, sum to pulses given at once."""
+
+    def do(array: Any, task: Task) -> None:
+        for _ in range(updates):
+            array.update(task.pre, task.post, None, "mixed")
+
+    return do
 
 
 def _decays(array: Any, task: Task) -> Any:
@@ -112,10 +116,10 @@ OPERATIONS: dict[str, Operation] = {
     "update, mixed": Operation(_updates("mixed")),
     "update, online": Operation(_updates("online")),
     "decay, readback": Operation(_decays),
-    "update, mixed in bursts": Operation(_bursts, {"flush_pulses": 3}),
+    "update, mixed in bursts": Operation(_mixed(12), {"flush_pulses": 3}),
     "update, accumulate in bursts": Operation(_updates("accumulate"), {"flush_pulses": 2}),
-    "update, mixed and verified": Operation(_bursts, {"flush_pulses": 3, "verify_reads": 2}),
-    "update, mixed, prompt and verified": Operation(_bursts, {"prompt": True, "verify_reads": 1}),
+    "update, mixed and verified": Operation(_mixed(12), {"flush_pulses": 3, "verify_reads": 2}),
+    "update, mixed, prompt and verified": Operation(_mixed(3), {"prompt": True, "verify_reads": 1}),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "column norms, swollen": Operation(
         lambda array, task: array.column_norms(), {"decay_mode": "gain", "w_max": 0.2}
