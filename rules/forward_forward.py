@@ -149,7 +149,7 @@ class ForwardForward(Falling):
 
     def _rate(self, state: State) -> Floats:
         """Return the rate at this update (1,): all columns have the same."""
-        first = {name: state[name][:1] for name in ("updates",) if name in state}
+        first = {name: values[:1] for name, values in state.items()}
         rate: Floats = self.learning_rate * np.atleast_1d(self._left(first))
         return rate
 

@@ -28,8 +28,8 @@ def _prefetch(typing_context: Any, state: Any, cell: Any) -> Any:
             arrays = [fields.index("conductance")]
         byte = ir.IntType(8).as_pointer()
         number = ir.IntType(32)
-        signature_of_call = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        call = _tools.get_or_insert_function(builder.module, signature_of_call, "llvm.prefetch.p0")
+        prefetching = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        call = _tools.get_or_insert_function(builder.module, prefetching, "llvm.prefetch.p0")
         options = [ir.Constant(number, value) for value in (_WRITE, _KEEP, _DATA)]
         for place in arrays:
             held = builder.extract_value(arguments[0], place)
