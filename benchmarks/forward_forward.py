@@ -51,9 +51,9 @@ class TorchNet:
             y = torch.addmm(w[-1], h, w[:-1]).relu_()
             g = y.square().sum(dim=1)
             post = y * ((t - torch.sigmoid(g - y.shape[1])) * (self.rate / len(positive))).unsqueeze(1)
-            w *= 1 - self.rate * self.decay
-            w[:-1].addmm_(h.T, post)
-            w[-1] += post.sum(dim=0)
+            keep = 1 - self.rate * self.decay
+            w[:-1].addmm_(h.T, post, beta=keep)
+            w[-1].mul_(keep).add_(post.sum(dim=0))
             h = y.div_((g / y.shape[1]).sqrt_().add_(1e-8).unsqueeze(1))
 
     def learn_online(self, positive: Floats, negative: Floats) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import share
-from neurosim.kernels.read import SAMPLES, blocks
+from neurosim.kernels.products import SAMPLES, blocks
 
 ELEMENTS = 1 << 17
 """Numbers in one block of samples."""

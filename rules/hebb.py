@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from neurosim.core.protocols import Floats, LocalUpdate, State
-from neurosim.kernels.read import product_of_updates
+from neurosim.kernels.products import product_of_updates
 from neurosim.rules.columns import column_sums
 from neurosim.rules.local import LocalRule
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
-from neurosim.kernels.read import matmul, small_product
+from neurosim.kernels.products import matmul, small_product
 from neurosim.rules.columns import columnwise
 
 OVERLAPS = 512

@@ -39,7 +39,7 @@ class Falling(Frozen):
         if self.rate_updates is None:
             return 1.0
         line = (1 - state["updates"] / self.rate_updates) / (1 - self.rate_held)
-        return np.clip(line, SMALLEST, 1)
+        return np.minimum(np.maximum(line, SMALLEST), 1)
 
     def _count(self, state: State) -> None:
         """Take note that an update has been made."""

@@ -7,7 +7,7 @@ import pytest
 
 from neurosim.core.protocols import LocalUpdate, Precision
 from neurosim.kernels.jit import set_threads, threads
-from neurosim.kernels.read import UPDATED_ROWS
+from neurosim.kernels.products import UPDATED_ROWS, add_product, single_threaded_blas, updated_rows
 from neurosim.reference.ideal import IdealArray
 
 ROWS, COLS = 2 * UPDATED_ROWS + 5, 37
@@ -34,12 +34,36 @@ def test_a_change_is_divided_by_its_largest_magnitude_before_the_rate(precision,
     np.testing.assert_allclose(array.column_norms(), np.linalg.norm(array.weights(), axis=0), rtol=close)
 
 
-def test_an_update_is_applied_as_it_is():
+@pytest.mark.parametrize("decay", [None, np.full(COLS, 0.3), np.linspace(0, 0.5, COLS)])
+def test_an_update_is_applied_as_it_is(decay):
     array, weights, change = task("float64")
-    array.update(change.pre, change.post, change.decay)
-    np.testing.assert_allclose(
-        array.weights(), weights + change.pre.T @ change.post - change.decay * weights, atol=1e-13
-    )
+    array.update(change.pre, change.post, decay)
+    lost = 0 if decay is None else decay * weights
+    np.testing.assert_allclose(array.weights(), weights + change.pre.T @ change.post - lost, atol=1e-13)
+
+
+def test_an_update_of_no_samples_only_forgets():
+    array, weights, change = task("float64")
+    array.update(change.pre[:0], change.post[:0], np.full(COLS, 0.3))
+    np.testing.assert_allclose(array.weights(), 0.7 * weights, atol=1e-13)
+
+
+@pytest.mark.parametrize(("precision", "close"), [("float32", 2e-5), ("float64", 1e-13)])
+def test_a_product_is_added_to_a_part_of_an_array(precision, close):
+    _, weights, change = task(precision)
+    wanted = weights.copy()
+    wanted[7:, 3:9] = 0.25 * wanted[7:, 3:9] - 2 * change.pre[:, 7:].T @ change.post[:, 1:7]
+    with single_threaded_blas():
+        add_product(change.pre[:, 7:], change.post[:, 1:7], weights[7:, 3:9], keep=0.25, gain=-2)
+    np.testing.assert_allclose(weights, wanted, atol=close)
+
+
+@pytest.mark.parametrize("rows", [1, 511, 512, 513, 1024, 1025, 2001])
+def test_updated_rows_are_shared_evenly_by_two(rows):
+    found = updated_rows(rows)
+    sizes = [last - first for first, last in found]
+    assert sum(sizes) == rows and max(sizes) <= UPDATED_ROWS
+    assert len(found) == 1 or (len(found) % 2 == 0 and min(sizes) > max(sizes) - len(found))
 
 
 def test_bits_do_not_depend_on_threads():
@@ -49,6 +73,7 @@ def test_bits_do_not_depend_on_threads():
             set_threads(count)
             array, _, change = task("float32")
             array.apply(change)
+            array.update(change.pre, change.post)
             found.append((array.weights(), array.column_norms()))
     finally:
         set_threads(before)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info
 from neurosim import Crossbar, ReadPath, Refresh, WritePath, set_threads
 from neurosim.crossbar import cells
 from neurosim.kernels import jit
-from neurosim.kernels.read import blocks, even_blocks, matmul
+from neurosim.kernels.products import blocks, even_blocks, matmul
 from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb
@@ -179,7 +179,7 @@ def test_learning_ends_in_the_same_bits_for_one_thread_and_two(name):
 CORE_PROGRAM = """
 import json, numpy as np
 from threadpoolctl import threadpool_info
-from neurosim.kernels.read import matmul
+from neurosim.kernels.products import matmul
 rng = np.random.default_rng(0)
 a, b = rng.standard_normal((130, 300)).astype('f'), rng.standard_normal((300, 500)).astype('f')
 whole = matmul(a, b)

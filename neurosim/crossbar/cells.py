@@ -14,13 +14,13 @@ from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import Key, key
 from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, stored
 from neurosim.kernels.jit import share
-from neurosim.kernels.read import blocks
+from neurosim.kernels.products import blocks
 from neurosim.kernels.update import Grid, refresh_grid
 
 BLOCK_PAIRS = 1 << 16
+"""Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 MANY, TALLER = 32, 6
 """Beyond so many blocks, a product takes so many of them at once: BLAS packs its other factor each time."""
-"""Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 
 
 def _by_column(shape: tuple[int, int], dtype: np.dtype[Any]) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import share
-from neurosim.kernels.read import blocks
+from neurosim.kernels.products import blocks
 from neurosim.kernels.wires import line_shares
 
 Ends = Literal["single", "double"]

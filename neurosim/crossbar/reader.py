@@ -18,19 +18,8 @@ from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.view import Plane, View, shot_variance_per_uS, thermal_variance
 from neurosim.kernels.jit import scratch, share
-from neurosim.kernels.read import (
-    COLUMNS,
-    SAMPLES,
-    add_noise,
-    bits_of_inputs,
-    blocks,
-    convert,
-    distort,
-    even_blocks,
-    placed,
-    quantise_inputs,
-    single_threaded_blas,
-)
+from neurosim.kernels.products import COLUMNS, SAMPLES, blocks, even_blocks, placed, single_threaded_blas
+from neurosim.kernels.read import add_noise, bits_of_inputs, convert, distort, quantise_inputs
 from neurosim.kernels.update import Verified, squared_norms
 
 CLIPPED_SHARE = 0.01

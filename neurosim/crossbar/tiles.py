@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from neurosim.core.config import WritePath
 from neurosim.core.hardware import Tiles
-from neurosim.kernels.read import even_blocks
+from neurosim.kernels.products import even_blocks
 
 
 class Tile(NamedTuple):

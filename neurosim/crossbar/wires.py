@@ -23,7 +23,7 @@ from neurosim.crossbar.circuit import Solution, netlist, solve
 from neurosim.crossbar.ladders import Doubles, Line, checked, ladder, mirrored
 from neurosim.crossbar.lines import Ends, estimated_error, followed, line_by_line
 from neurosim.kernels.jit import share
-from neurosim.kernels.read import blocks
+from neurosim.kernels.products import blocks
 
 __all__ = [
     "Solution", "effective_conductance", "estimated_error", "followed", "line_by_line", "netlist", "solve",

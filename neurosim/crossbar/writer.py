@@ -27,7 +27,7 @@ from neurosim.kernels.counts import (
     Drive,
 )
 from neurosim.kernels.jit import scratch, share
-from neurosim.kernels.read import single_threaded_blas
+from neurosim.kernels.products import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, sweep_rows
 

@@ -49,16 +49,11 @@ def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar) -> Non
 
 
 @jit
-def learn_rows(first: int, change: Any, decay: Any, velocity: Any, momentum: Scalar, weights: Any) -> None:
-    """Change rows of ideal weights from `first` on: ``w += change - decay w``, filtered first if there is a `velocity`.
-
-    `decay` (cols,) and `velocity` (all rows, cols) may be empty: there is none.
-    """
-    if velocity.size > 0:
-        filter_rows(first, change, velocity, momentum)
-    for k in range(change.shape[0]):
+def forget_and_add(decay: Any, change: Any, weights: Any) -> None:
+    """Take decay (cols,) times the weights (rows, cols) off them, if there is any, and add a change, in place."""
+    for row in range(change.shape[0]):
         for col in range(change.shape[1]):
-            wanted = change[k, col]
+            wanted = change[row, col]
             if decay.size > 0:
-                wanted -= decay[col] * weights[first + k, col]
-            weights[first + k, col] += wanted
+                wanted -= decay[col] * weights[row, col]
+            weights[row, col] += wanted

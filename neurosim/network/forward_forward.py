@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Floats, State
-from neurosim.kernels.read import small_product
+from neurosim.kernels.products import small_product
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import locations
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from neurosim.core.protocols import Array, Floats
-from neurosim.kernels.read import single_threaded_blas, small_product
+from neurosim.kernels.products import add_product, single_threaded_blas, small_product
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import LocalFields
 
 BLOCK = 240
 """Samples between two changes of the stored weights."""
+PANEL = 32
+"""Samples after which the currents of all later ones of the block take in what these have changed, by one product."""
 SMALLEST = 0.5
 """What may be left of a column within a block: a sample that takes more ends it, and is applied by itself."""
 
@@ -74,9 +76,13 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
                 if done:
                     break
                 layer.rule.observe_norms(array.column_norms(), layer.state)
-            one = slice(done, done + 1)
+            one, start = slice(done, done + 1), done - done % PANEL
             for overlap, (_, cols) in zip(overlaps, parts, strict=True):
-                out[one, cols] = left[cols] * (u[one, cols] + overlap[one, :done] @ changed[:done, cols])
+                if done and done == start:
+                    panel = slice(done - PANEL, done)
+                    add_product(overlap[panel, done:], changed[panel, cols], u[done:, cols])
+                recent = overlap[one, start:done] @ changed[start:done, cols]
+                out[one, cols] = left[cols] * (u[one, cols] + recent)
             out[one] = layer.passed(out[one])
             sample = x[one]
             change = layer._change(sample, out[one].copy(), None if phase is None else phase[one])

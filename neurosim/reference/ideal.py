@@ -8,9 +8,15 @@ from numpy.typing import ArrayLike
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
-from neurosim.kernels.change import add_share, forget, largest, learn_rows
-from neurosim.kernels.jit import scratch, share
-from neurosim.kernels.read import matmul, product_of_updates, single_threaded_blas, updated_rows
+from neurosim.kernels.change import add_share, forget, forget_and_add, largest
+from neurosim.kernels.jit import share
+from neurosim.kernels.products import (
+    add_product,
+    matmul,
+    product_of_updates,
+    single_threaded_blas,
+    updated_rows,
+)
 
 
 class IdealArray:
@@ -69,13 +75,20 @@ class IdealArray:
         lost: Floats = np.empty(0, self.precision)
         if decay is not None:
             lost = vector("decay", decay, self.shape[1], self.precision)
-        momentum = self._weights.dtype.type(self.momentum or 0)
+        keep = 1 - lost
+        evenly = keep.size == 0 or bool((keep == keep[0]).all())
 
         def learn(block: tuple[int, int]) -> None:
-            first, last = block
-            change = scratch("change", last - first, self.shape[1], self.precision)
-            np.matmul(pre[:, first:last].T, post, out=change)
-            learn_rows(first, change, lost, self._velocity, momentum, self._weights)
+            some = slice(*block)
+            weights = self._weights[some]
+            if self.momentum:
+                filtered = self._velocity[some]
+                add_product(pre[:, some], post, filtered, self.momentum, 1 - self.momentum)
+                forget_and_add(lost, filtered, weights)
+                return
+            if not evenly:
+                weights *= keep
+            add_product(pre[:, some], post, weights, float(keep[0]) if evenly and keep.size else 1.0)
 
         with single_threaded_blas():
             share(learn, updated_rows(self.shape[0]))

@@ -1,0 +1,158 @@
+"""Matrix products whose bits do not depend on threads or chunks, and the one that adds to its result in place."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 (its BLAS must be loaded before `_controller` looks for all of them)
+from numba.extending import get_cython_function_address
+from threadpoolctl import ThreadpoolController
+
+from neurosim.core.protocols import Floats
+from neurosim.kernels.jit import Scalar, scratch, share
+
+PERIOD = 12
+"""A sample's bits depend on its place in the block modulo this, on some processors (OpenBLAS, AVX2)."""
+SAMPLES = 240
+"""Samples of one block, a multiple of the period; padded with zeros before and behind."""
+TALL = SAMPLES + PERIOD
+"""Height of every block against few cells; against many, its bits do not depend on its height."""
+LARGE = 1 << 17
+COLUMNS = 1024
+"""Columns of one block."""
+UPDATED_ROWS = 512
+"""Rows of one block of a product of updates, at most."""
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS to one thread, so that the blocks shared among our threads fix the order of every sum."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+def blocks(count: int, size: int) -> list[tuple[int, int]]:
+    """Split range(count) into blocks (first, last) of at most `size`."""
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def even_blocks(count: int, most: int) -> list[tuple[int, int]]:
+    """Split range(count) into the fewest blocks of at most `most`, as even as can be."""
+    return blocks(count, -(-count // max(1, -(-count // most))))
+
+
+def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
+    """Place samples (n, rows) in a block of zeros as their count since the first read demands.
+
+    Parameters
+    ----------
+    samples : (n, rows) array
+        At most `SAMPLES` of them.
+    first : int
+        Number of the first sample among all reads; it decides the place, so that chunking does not.
+    cells : int
+        Size of the block of cells that they will be multiplied by.
+
+    Returns
+    -------
+    block : (height, rows) array
+    inside : slice
+        Where the samples lie in it.
+    """
+    lead = first % PERIOD
+    inside = slice(lead, lead + samples.shape[0])
+    height = -(-inside.stop // PERIOD) * PERIOD if cells >= LARGE else TALL
+    if height == samples.shape[0]:
+        return samples, inside
+    block = np.zeros((height, samples.shape[1]), samples.dtype)
+    block[inside] = samples
+    return block, inside
+
+
+def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
+    """Return a (n, rows) @ b (rows, cols), identical for any number of threads and any split of n.
+
+    `first` is the number of a's first row among all rows, where a is one part of a split.
+    """
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    columns = even_blocks(b.shape[1], COLUMNS)
+    work = [(rows, cols) for rows in blocks(a.shape[0], SAMPLES) for cols in columns]
+    cells = a.shape[1] * min(right - left for left, right in columns)
+
+    def multiply(block: tuple[tuple[int, int], tuple[int, int]]) -> None:
+        (top, bottom), (left, right) = block
+        tall, inside = placed(a[top:bottom], first + top, cells)
+        product = scratch("product", len(tall), right - left, a.dtype)
+        np.matmul(tall, b[:, left:right], out=product)
+        out[top:bottom, left:right] = product[inside]
+
+    with single_threaded_blas():
+        share(multiply, work)
+    return out
+
+
+def updated_rows(rows: int) -> list[tuple[int, int]]:
+    """Blocks of rows that threads share where ideal arithmetic changes weights: an even number, so that two end together."""
+    many = -(-rows // UPDATED_ROWS)
+    return blocks(rows, -(-rows // (many + many % 2)) if many > 1 else rows)
+
+
+def product_of_updates(pre: Floats, post: Floats) -> Floats:
+    """Return pre' post (rows, cols) for pre (n, rows) and post (n, cols), identical for any number of threads."""
+    out = np.empty((pre.shape[1], post.shape[1]), pre.dtype)
+
+    def multiply(block: tuple[int, int]) -> None:
+        first, last = block
+        np.matmul(pre[:, first:last].T, post, out=out[first:last])
+
+    with single_threaded_blas():
+        share(multiply, updated_rows(pre.shape[1]))
+    return out
+
+
+def small_product(a: Floats, b: Floats) -> Floats:
+    """Return a @ b on one BLAS thread: the same bits for any number of threads, not for any split."""
+    with single_threaded_blas():
+        product: Floats = a @ b
+    return product
+
+
+_NUMBER, _PLACE = ctypes.POINTER(ctypes.c_int), ctypes.c_void_p
+_GEMM = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_char_p, _NUMBER, _NUMBER, _NUMBER, _PLACE, _PLACE, _NUMBER, _PLACE, _NUMBER,
+    _PLACE, _PLACE, _NUMBER,
+)  # fmt: skip
+
+
+@cache
+def _gemm(dtype: str) -> Any:
+    """Product of BLAS itself: scipy's own wrapper of it keeps Python's lock, so that no two threads multiply at once."""
+    name = {"float32": "sgemm", "float64": "dgemm"}[dtype]
+    return _GEMM(get_cython_function_address("scipy.linalg.cython_blas", name))
+
+
+def add_product(pre: Floats, post: Floats, weights: Floats, keep: Scalar = 1.0, gain: Scalar = 1.0) -> None:
+    """Set weights (rows, cols) to ``keep weights + gain pre' post`` in place, in one pass over them, on this thread.
+
+    For pre (n, rows), post (n, cols), each with its last axis contiguous; BLAS takes the transposed problem, whose
+    columns are our rows. Call inside `single_threaded_blas`.
+    """
+    size, kind = weights.itemsize, weights.dtype
+    samples, rows, cols = pre.shape[0], pre.shape[1], post.shape[1]
+    numbers = [ctypes.c_int(value) for value in (cols, rows, samples)]
+    steps = [ctypes.c_int(max(1, array.strides[0] // size)) for array in (post, pre, weights)]
+    factors = np.array([gain, keep], kind)
+    _gemm(kind.name)(
+        b"N", b"T", *numbers, factors[:1].ctypes.data, post.ctypes.data, steps[0], pre.ctypes.data, steps[1],
+        factors[1:].ctypes.data, weights.ctypes.data, steps[2],
+    )  # fmt: skip
