@@ -274,32 +274,31 @@ def draw_races(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
+DRAWN_BY = {
+    "parameter": draw_vary,
+    "points": draw_rewired,
+    "ablation": draw_budget,
+    "ideal": draw_aged,
+    "heads": draw_deep,
+    "recovered_within": draw_mortal,
+    "negatives": draw_forward_forward,
+    "modules": draw_races,
+    "summary": draw_results,
+    "machines": draw_validation,
+    "bar": draw_coverage,
+}
+"""What draws a study, by something that only its results or settings name; the first that fits."""
+
+
 def main() -> None:
     """Draw everything."""
     for file in sorted(FOLDER.glob("*.json")):
         values = json.loads(file.read_text(encoding="utf-8"))
-        if "parameter" in values:
-            draw_vary(file.stem, values)
-        elif "points" in values:
-            draw_rewired(file.stem, values)
-        elif "ablation" in values:
-            draw_budget(file.stem, values)
-        elif "ideal" in values:
-            draw_aged(file.stem, values)
-        elif "heads" in values.get("config", {}):
-            draw_deep(file.stem, values)
-        elif "recovered_within" in values.get("config", {}):
-            draw_mortal(file.stem, values)
-        elif "negatives" in values.get("config", {}):
-            draw_forward_forward(file.stem, values)
-        elif "modules" in values:
-            draw_races(file.stem, values)
-        elif "summary" in values:
-            draw_results(file.stem, values)
-        elif "machines" in values:
-            draw_validation(file.stem, values)
-        elif "bar" in values:
-            draw_coverage(file.stem, values)
+        named = values.keys() | values.get("config", {}).keys()
+        for name, draw in DRAWN_BY.items():
+            if name in named:
+                draw(file.stem, values)
+                break
 
 
 if __name__ == "__main__":
