@@ -56,10 +56,10 @@ def depth_curves(results: dict[str, Any]) -> Figure:
         }
         axes.errorbar(shifted, means, yerr=off, capsize=3, elinewidth=1, label=label(arm, 44), **line)
     axes.set(xlabel="Layers below the linear head", ylabel="Accuracy (%)")
-    axes.set_title(label(title(results), 130), fontsize=8.5)
+    figure.suptitle(label(title(results), 130), fontsize=8.5, fontweight="bold")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.08)
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside right center")
     return figure
 
 

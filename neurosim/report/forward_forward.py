@@ -74,9 +74,9 @@ def epoch_curves(results: dict[str, Any]) -> Figure:
                 )
     by = "" if len(arms) <= CROWD else f" by {followed[0]}"
     axes.set(xlabel="Epoch", ylabel=f"Accuracy{by}, {results['data']['followed_on']} (%)")
-    axes.set_title(label(learnt(results), 130), fontsize=8.5)
+    figure.suptitle(label(learnt(results), 130), fontsize=8.5, fontweight="bold")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside right center")
     return figure
 
 
