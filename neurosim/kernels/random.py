@@ -51,7 +51,10 @@ NORMAL_TABLE = inverse_normal_table()
 
 @inlined
 def philox(cell: Any, event: Any, draw: Any, key: Any) -> Any:
-    """Four 32-bit words (as uint64) of Philox4x32-7 for one (key, event, cell, draw)."""
+    """Four 32-bit words (as uint64) of Philox4x32-7 for one (key, event, cell, draw).
+
+    Between the rounds the upper halves are left as they come: only products would mind, and they mask their factors.
+    """
     c0 = np.uint64(cell)
     c1 = np.uint64(event) & _LOW
     c2 = np.uint64(draw)
@@ -59,15 +62,15 @@ def philox(cell: Any, event: Any, draw: Any, key: Any) -> Any:
     k0 = key[0]
     k1 = key[1]
     for _ in range(ROUNDS):
-        p0 = _M0 * c0
-        p1 = _M1 * c2
-        c0 = ((p1 >> _SHIFT) ^ c1 ^ k0) & _LOW
-        c2 = ((p0 >> _SHIFT) ^ c3 ^ k1) & _LOW
-        c1 = p1 & _LOW
-        c3 = p0 & _LOW
+        p0 = _M0 * (c0 & _LOW)
+        p1 = _M1 * (c2 & _LOW)
+        c0 = (p1 >> _SHIFT) ^ c1 ^ k0
+        c2 = (p0 >> _SHIFT) ^ c3 ^ k1
+        c1 = p1
+        c3 = p0
         k0 = (k0 + _W0) & _LOW
         k1 = (k1 + _W1) & _LOW
-    return c0, c1, c2, c3
+    return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
 
 
 @inlined
@@ -84,6 +87,14 @@ def fill_two_uniforms(one: Any, other: Any, first: int, event: int, key: Any) ->
         a, b, _, _ = philox(np.uint64(first) + np.uint64(k), event, 0, words)
         one[k] = uniform(a)
         other[k] = uniform(b)
+
+
+@jit
+def fill_words(out: Any, cells: Any, event: int, draw: int, key: Any) -> None:
+    """Fill a flat uint32 array with the first word of each of `cells`, several cells at a time."""
+    words = (key[0], key[1])
+    for k in range(out.size):
+        out[k] = np.uint32(philox(cells[k], event, draw, words)[0])
 
 
 @inlined

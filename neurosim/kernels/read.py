@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.kernels.jit import Scalar, jit
-from neurosim.kernels.random import normal, philox
+from neurosim.kernels.random import fill_words, normal
 
 _ZERO = np.float32(0.0)
 
@@ -58,10 +58,11 @@ def add_noise(current: Any, variance: Any, first_read: int, number: Any, lane: i
     Drawn by the number of the read, of the converter (`number`, (cols,)), and of the conversion among those of one
     read (`lane`).
     """
+    words = np.empty(current.shape[1], np.uint32)
     for n in range(current.shape[0]):
+        fill_words(words, number, first_read + n, lane, key)
         for j in range(current.shape[1]):
-            z = normal(philox(number[j], first_read + n, lane, key)[0])
-            current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * z
+            current[n, j] += np.sqrt(max(variance[n, j], _ZERO)) * normal(np.uint64(words[j]))
 
 
 @jit
