@@ -13,7 +13,7 @@ from benchmarks.timing import Figure, figure, race
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
 from neurosim.network.images import Pool, activate
-from neurosim.rules import SoftHebb
+from neurosim.rules import SoftHebbPaper
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
 
@@ -70,7 +70,7 @@ def passes() -> list[Figure]:
     """Between the products, a mini-batch of the first layer: competition with its sums, and activation with pooling."""
     cols, side = 384, 16
     u = np.random.default_rng(0).standard_normal((BATCH * side * side, cols)).astype(np.float32)
-    rule, rate = SoftHebb(anti_hebbian=True, inverse_temperature=1), np.full(cols, 0.01, np.float32)
+    rule, x = SoftHebbPaper(anti_hebbian=True, inverse_temperature=1), np.zeros((len(u), 1), np.float32)
     state, t = rule.state(1, cols), torch.from_numpy(u)
     images = t.reshape(BATCH, side, side, cols).permute(0, 3, 1, 2).contiguous()
 
@@ -85,7 +85,7 @@ def passes() -> list[Figure]:
         return functional.max_pool2d(a, 4, 2, 1)
 
     return [
-        race("competition of SoftHebb, 2,560 x 384", lambda: rule._compete(u, rate, state), "torch", compete, 1.0),
+        race("competition of SoftHebb, 2,560 x 384", lambda: rule(x, u, state), "torch", compete, 1.0),
         race(
             "Triangle and largest of 4 x 4, ten images of 16 x 16 x 384",
             lambda: activate(u.copy().reshape(BATCH, side, side, cols), 1.0, Pool("max", 4, 2, 1)),

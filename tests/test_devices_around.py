@@ -49,8 +49,9 @@ def test_an_effect_that_is_off_leaves_the_laws_own_kernels(name):
     assert around(PCM, "all").kernels.pulse is not around(HFO2, "all").kernels.pulse
 
 
-@pytest.mark.parametrize("effect", [*EFFECTS, "all"])
-@pytest.mark.parametrize("name", [PCM, HFO2])
+@pytest.mark.parametrize(
+    ("name", "effect"), [*((PCM, effect) for effect in EFFECTS), (PCM, "all"), (HFO2, "all")]
+)
 def test_the_torch_twin_has_the_same_effects(name, effect):
     for line in compare_operations(around(name, effect), "float32", True):
         assert line.holds, line
