@@ -62,7 +62,8 @@ def test_a_product_is_added_to_a_part_of_an_array(precision, close):
 def test_updated_rows_are_shared_evenly_by_two(rows):
     found = updated_rows(rows)
     sizes = [last - first for first, last in found]
-    assert sum(sizes) == rows and max(sizes) <= UPDATED_ROWS
+    assert sum(sizes) == rows
+    assert max(sizes) <= UPDATED_ROWS
     assert len(found) == 1 or (len(found) % 2 == 0 and min(sizes) > max(sizes) - len(found))
 
 
