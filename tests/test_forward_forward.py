@@ -20,7 +20,6 @@ from neurosim.network.forward_forward import ForwardForwardStack, SoftmaxHead
 from neurosim.network.online import learn_each
 from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.reference.twin.dense import TorchDense
 
 ROWS, COLS, BATCH = 20, 7, 9
@@ -276,8 +275,6 @@ def test_the_filter_costs_memory_accesses_and_is_refused_where_nothing_is_summed
         array.update(np.ones((1, ROWS)), np.ones((1, COLS)), mode="online")
     with pytest.raises(InputError, match=r"momentum = 1\.5: must lie between 0 and 1"):
         IdealArray((2, 2), momentum=1.5)
-    with pytest.raises(CapabilityError, match=r"write\.momentum = 0\.9: not in the torch backend"):
-        TorchCrossbar((ROWS, COLS), "ideal", write=WritePath(momentum=0.9))
     ideal = IdealArray((ROWS, COLS), momentum=0.9)
     with pytest.raises(CheckpointError, match="velocity"):
         ideal.restore(IdealArray((ROWS, COLS)).snapshot())

@@ -250,5 +250,24 @@ def test_what_one_direction_cannot_do_is_refused():
         Crossbar((4, 3), HFO2, write=WritePath(pulses="set", decay_mode="device"))
     with pytest.raises(CapabilityError, match="the top of their window: use 'verify'"):
         Crossbar((4, 3), HFO2, write=WritePath(pulses="reset", refresh=Refresh(rewrite="pulses")))
-    with pytest.raises(CapabilityError, match=r"write\.pulses = 'reset': not in the torch backend"):
-        TorchCrossbar((4, 3), HFO2, write=WritePath(pulses="reset"))
+    with pytest.raises(CapabilityError, match="the top of their window: use 'verify'"):
+        TorchCrossbar((4, 3), HFO2, write=WritePath(pulses="reset", refresh=Refresh(rewrite="pulses")))
+    with pytest.raises(CapabilityError, match=r"pcm-nandakumar-2018 .* is RESET at once: use 'set'"):
+        TorchCrossbar((4, 3), PCM, write=WritePath(pulses="reset"))
+
+
+@pytest.mark.parametrize("look", ["exact", "read"])
+@ONE_WAY
+def test_the_torch_twin_programs_pulses_and_refreshes_in_the_same_direction(pulses, look):
+    """Both start from their own programming and look after each of twenty updates."""
+    write = WritePath(pulses=pulses, refresh=Refresh(every=1, high=0.3, low=0.1, look=look))
+    weights = np.random.default_rng(3).uniform(-0.6, 0.6, (ROWS, COLS))
+    arrays = [kind((ROWS, COLS), HFO2, write=write, seed=2) for kind in (Crossbar, TorchCrossbar)]
+    for array in arrays:
+        array.program(weights)
+        for change in changes(20, 0.05):
+            array.update(EYE, change)
+    one, other = (array.snapshot() for array in arrays)
+    np.testing.assert_allclose(other["state.conductance"], one["state.conductance"], rtol=1e-5)
+    assert arrays[0].ledger.refreshed_pairs == arrays[1].ledger.refreshed_pairs > 20
+    np.testing.assert_allclose(other["ledger"], one["ledger"], rtol=1e-6)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from neurosim.core.config import Refresh
 from neurosim.core.errors import CapabilityError
+from neurosim.core.protocols import Device
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
@@ -16,7 +19,35 @@ from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Refreshed, Saturated, refresh_pairs
 
 
-def saturated(refresh: Refresh, cells: PairCells) -> Saturated:
+class OneWay(Protocol):
+    """What pairs that are pulsed in one direction only tell of themselves."""
+
+    @property
+    def device(self) -> Device:
+        """The card."""
+        ...
+
+    @property
+    def window_uS(self) -> tuple[float, float]:
+        """Lower and upper end of one device's window."""
+        ...
+
+    @property
+    def direction(self) -> int:
+        """Where pulses take the devices: 1 up, -1 down."""
+        ...
+
+
+def refuse_to_count_from_the_top(refresh: Refresh, direction: int) -> None:
+    """Raise `CapabilityError` where pulses of a rewriting would have to be counted downwards."""
+    if refresh.rewrite == "pulses" and direction < 0:
+        raise CapabilityError(
+            "refresh.rewrite = 'pulses' counts SET pulses after a RESET; with write.pulses = 'reset' devices start "
+            "from the top of their window: use 'verify'"
+        )
+
+
+def saturated(refresh: Refresh, cells: OneWay) -> Saturated:
     """Return the limits of saturated pairs in uS, as shares of G_max, on bipolar cards of the window.
 
     Where pulses go down, they count from its upper end, times -1.
@@ -39,11 +70,7 @@ class Refresher:
         self.saturated = saturated(refresh, cells)
         self.curve = NO_CURVE
         self.rises = cells.direction > 0
-        if refresh.rewrite == "pulses" and not self.rises:
-            raise CapabilityError(
-                "refresh.rewrite = 'pulses' counts SET pulses after a RESET; with write.pulses = 'reset' devices start "
-                "from the top of their window: use 'verify'"
-            )
+        refuse_to_count_from_the_top(refresh, cells.direction)
         if refresh.rewrite == "pulses":
             pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
             self.curve = nominal_curve(cells.device)

@@ -59,6 +59,19 @@ def drive(device: Device, write: WritePath) -> Drive:
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
+def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
+    """Raise `CapabilityError` where a mode does not do what a setting asks for."""
+    for field in ("half_select", "momentum"):
+        if mode == "online" and getattr(write, field):
+            raise CapabilityError(
+                f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
+            )
+    if mode != "mixed" and write.verify_reads:
+        raise CapabilityError(
+            f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
+        )
+
+
 def _refuse_one_direction(device: Device, write: WritePath) -> None:
     """Raise `CapabilityError` where pulses of one direction cannot carry changes up and down."""
     if write.mapping != "pair":
@@ -144,15 +157,7 @@ class Writer:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
         event = self.updates + 1
-        for field in ("half_select", "momentum"):
-            if mode == "online" and getattr(self.config, field):
-                raise CapabilityError(
-                    f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
-                )
-        if mode != "mixed" and self.config.verify_reads:
-            raise CapabilityError(
-                f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
-            )
+        refuse_in_mode(mode, self.config)
         self.reach.before(self.ledger.updates)
         if decay is not None:
             self.pending_decay += decay

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 (its BLAS must be loaded before `_controller` looks for all of them)
 from numba.extending import get_cython_function_address
 from threadpoolctl import ThreadpoolController
 
@@ -31,6 +30,7 @@ UPDATED_ROWS = 512
 
 @cache
 def _controller() -> ThreadpoolController:
+    _gemm("float32")  # its library must be loaded before all are looked for
     return ThreadpoolController()
 
 

@@ -92,6 +92,12 @@ def _mixed(updates: int) -> Callable[[Any, Task], Any]:
     return do
 
 
+def _filtered(array: Any, task: Task) -> None:
+    """Two updates, the second with what the first has left in the filter."""
+    for _ in range(2):
+        array.update(task.pre, task.post, None, "accumulate")
+
+
 def _decays(array: Any, task: Task) -> Any:
     return array.update(task.pre, task.post, task.decay, "accumulate")
 
@@ -120,6 +126,11 @@ OPERATIONS: dict[str, Operation] = {
     "update, accumulate in bursts": Operation(_updates("accumulate"), {"flush_pulses": 2}),
     "update, mixed and verified": Operation(_mixed(12), {"flush_pulses": 3, "verify_reads": 2}),
     "update, mixed, prompt and verified": Operation(_mixed(3), {"prompt": True, "verify_reads": 1}),
+    "update, filtered": Operation(_filtered, {"momentum": 0.5}),
+    "update, SET only": Operation(
+        _updates("accumulate"), {"pulses": "set"}, lambda device: device.polarity == "bipolar"
+    ),
+    "update, RESET only": Operation(_updates("mixed"), {"pulses": "reset"}, lambda device: device.steps_down),
     "decay, gain": Operation(_decays, {"decay_mode": "gain"}),
     "column norms, swollen": Operation(
         lambda array, task: array.column_norms(), {"decay_mode": "gain", "w_max": 0.2}

@@ -53,6 +53,9 @@ class TwinCells:
         self.reference = write.mapping == "reference"
         self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
         self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
+        self.window_uS = device.cell_window_uS
+        self.one_sided = device.polarity == "set_only" or write.pulses != "card"
+        self.direction = -1 if write.pulses == "reset" else 1
         self.w_max = write.w_max
         self.uS_per_weight = torch.full(
             (len(seeds), shape[1]), self.span_uS / write.w_max, dtype=torch.float64, device=on
@@ -66,6 +69,13 @@ class TwinCells:
         self._grid_time = 0.0
         self.numbers = torch.arange(self.cells, device=on).reshape(1, -1)
         self.state = self.law.construct(self._draws("construct", 0))
+
+    @property
+    def start_uS(self) -> float:
+        """Conductance from which pulses of one direction start, as `PairCells` has it."""
+        if self.direction < 0:
+            return self.window_uS[1]
+        return self.device.cell_rest_uS if self.device.polarity == "set_only" else self.window_uS[0]
 
     def key(self, purpose: str) -> Key:
         """Return the keys of one stream."""
@@ -144,11 +154,12 @@ class TwinCells:
             targets = (self.middle_uS + difference).clamp(device.g_min_uS, device.g_max_uS)
             self.programs += 1
             return targets - self.middle_uS, self._write(targets.unsqueeze(-1), arm=0)
-        if device.polarity == "set_only":
-            plus, minus = torch.clamp(difference, min=0), torch.clamp(-difference, min=0)
+        away, rest_uS = self.direction, self.start_uS if self.one_sided else device.cell_rest_uS
+        if self.one_sided:
+            plus, minus = (away * torch.clamp(way * difference, min=0) for way in (away, -away))
         else:
             plus, minus = difference / 2, -difference / 2
-        targets = torch.stack([device.cell_rest_uS + plus, device.cell_rest_uS + minus], dim=-1)
+        targets = torch.stack([rest_uS + plus, rest_uS + minus], dim=-1)
         targets = targets.clamp(device.g_min_uS, device.g_max_uS)
         self.programs += 1
         return targets[..., 0] - targets[..., 1], self._write(targets, arm=0)

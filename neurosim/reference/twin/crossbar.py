@@ -39,7 +39,7 @@ _FOLLOWED = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift"},
     "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping",
-              "pulse_train_slots", "verify_reads", "prompt"},
+              "pulse_train_slots", "verify_reads", "prompt", "momentum", "pulses"},
 }  # fmt: skip
 """Settings that the torch backend computes; of the others it takes the default only."""
 
@@ -276,6 +276,7 @@ class TorchCrossbar:
             "adc_range_uS": reader.adc_range_uS[instance : instance + 1].cpu().numpy().copy(),
             "pending_decay": writer.pending_decay[instance].cpu().numpy().copy(),
             "accumulator": accumulator,
+            **({"velocity": writer.velocity[instance].cpu().numpy().copy()} if self.write.momentum else {}),
         }
 
     def restore(self, snapshot: State, instance: int | None = None) -> None:
@@ -300,6 +301,8 @@ class TorchCrossbar:
                     writer.accumulator[k] = accumulator
                 elif writer.accumulator is not None:
                     writer.accumulator[k] = 0
+                if self.write.momentum:
+                    writer.velocity[k] = self._kept(snapshot["velocity"])
                 self._tally.restore(k, snapshot["ledger"])
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from neurosim.core.config import Refresh
 from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
+from neurosim.crossbar.refresher import refuse_to_count_from_the_top, saturated
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
@@ -17,6 +18,8 @@ class TwinRefresher:
 
     def __init__(self, cells: TwinCells, reader: TwinReader, refresh: Refresh, tally: Tally):
         self.cells, self.reader, self.config, self.tally = cells, reader, refresh, tally
+        refuse_to_count_from_the_top(refresh, cells.direction)
+        self.saturated = saturated(refresh, cells)
         if refresh.rewrite == "pulses":
             pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
             curve = nominal_curve(cells.device)
@@ -39,23 +42,20 @@ class TwinRefresher:
         self.reader.count_row_reads(2 * conversions if read else conversions)
         if read:
             seen = self.reader.read_devices("look", 2 * event, seen)
-        seen = seen.reshape(cells.instances, -1, 2)
-        size = (seen[..., 0] - seen[..., 1]).abs()
-        g_max_uS = cells.device.g_max_uS
-        saturated = (seen.amax(dim=-1) > config.high * g_max_uS) & (seen.amin(dim=-1) > config.low * g_max_uS)
-        if config.most_difference is not None:
-            saturated = saturated & (size < config.most_difference * g_max_uS)
+        seen = cells.direction * seen.reshape(cells.instances, -1, 2)
+        size, limits = (seen[..., 0] - seen[..., 1]).abs(), self.saturated
+        tired = (seen.amax(dim=-1) > limits.high_uS) & (seen.amin(dim=-1) > limits.low_uS)
+        tired = tired & (size < limits.most_difference_uS)
         plus_larger = seen[..., 0] > seen[..., 1]
-        target = torch.stack([plus_larger, ~plus_larger], dim=-1) & saturated.unsqueeze(-1)
+        target = torch.stack([plus_larger, ~plus_larger], dim=-1) & tired.unsqueeze(-1)
+        both = tired.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
         target = target.reshape(cells.instances, -1)
-        both = saturated.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
-        energy = cells.act(
-            "refresh", 2 * event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
-        )
+        energy = self._bring_back(both, target, 2 * event)
         other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
-        low = torch.full_like(other, cells.device.cell_rest_uS) if read else other
-        wanted = (size.unsqueeze(-1) + low).reshape(cells.instances, -1)
-        pairs = saturated.sum(dim=1).double()
+        start = torch.full_like(other, cells.start_uS) if read else other
+        wanted = (start + cells.direction * size.unsqueeze(-1)).clamp(min=0).reshape(cells.instances, -1)
+        rises = cells.direction > 0
+        pairs = tired.sum(dim=1).double()
         if config.rewrite == "pulses":
             counts = torch.where(target, self._pulses_to(wanted), 0)
             energy = energy + cells.pulse("refresh", 2 * event + 1, counts, self.most)
@@ -65,11 +65,25 @@ class TwinRefresher:
                 "refresh", 2 * event + 1, target, wanted,
                 lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
             )  # fmt: skip
-            pulses = torch.round(pairs * getattr(cells.device, "program_pulses", 0.0))
+            each = getattr(cells.device, "program_pulses", 0.0) * (1 if rises else 2)
+            pulses = torch.round(pairs * each)
         tally.add("refresh_J", energy)
         tally.add("refreshed_pairs", pairs)
-        tally.add("refresh_resets", 2 * pairs)
+        tally.add("refresh_resets", 2 * pairs if rises else 0 * pairs)
         tally.add("refresh_pulses", pulses)
+
+    def _bring_back(self, both: Tensor, target: Tensor, event: int) -> Tensor:
+        """RESET both devices; where pulses go down, write the other one to the top. Returns the energy."""
+        cells = self.cells
+        if cells.direction > 0:
+            return cells.act(
+                "refresh", event, both, both, lambda state, draw, _: cells.law.reset(state, cells.now_s, draw)
+            )
+        top = torch.full(both.shape, cells.start_uS, dtype=cells.dtype, device=cells.on)
+        return cells.act(
+            "refresh", event, both & ~target, top,
+            lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
+        )  # fmt: skip
 
     def _pulses_to(self, target_uS: Tensor) -> Tensor:
         """Pulses from RESET by the nominal curve, between its points by line, to the nearest."""

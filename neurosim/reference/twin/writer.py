@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
+from neurosim.crossbar.writer import HELD_FLUSHES, MOST_AT_ONCE, NO_LIMIT, SWOLLEN, drive, refuse_in_mode
+from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import uniform, words
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.refresher import TwinRefresher
 from neurosim.reference.twin.tally import Tally
 
-NO_LIMIT = 1 << 30
-MOST_AT_ONCE = 0.5
-SWOLLEN = 0.375
-HELD_FLUSHES = 8
 _NEVER = 2.0**-25
 """A change of fewer pulses than this cannot be rounded up by a 24-bit uniform."""
 _RAREST = 2.0**-24
@@ -38,20 +37,22 @@ class TwinWriter:
             )
         if write.decay_mode == "device" and cells.reference:
             raise CapabilityError("decay_mode 'device' cannot go with mapping 'reference'; use 'readback'")
-        bipolar = device.polarity == "bipolar"
-        self.push_pull = bipolar and not cells.reference
-        self.one_reset = cells.reference and not device.steps_down
-        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.push_pull else 1))
+        self.drive = drive(device, write)
+        self.one_reset = self.drive == RESET_AGAINST_REFERENCE
+        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: TwinRefresher | None = None
-        if write.refresh and not bipolar and not cells.reference:
+        if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = TwinRefresher(cells, reader, write.refresh, tally)
         self.most = write.pulse_limit or NO_LIMIT
         self.updates = self.times = 0
         self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
         self.accumulator: Tensor | None = None
+        filtered = (cells.instances, *cells.shape) if write.momentum else (cells.instances, 0, 0)
+        self.velocity = torch.zeros(filtered, dtype=cells.dtype, device=cells.on)
 
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
+        refuse_in_mode(mode, self.config)
         before = self.tally.totals["pulses"]
         event = self.updates + 1
         due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
@@ -79,7 +80,7 @@ class TwinWriter:
 
     def _lower_gains(self) -> None:
         """Shrink the weights of the columns by the gain behind their converters."""
-        taken = self.pending_decay.clamp(max=MOST_AT_ONCE)
+        taken = self.pending_decay.clamp(max=float(MOST_AT_ONCE))
         self.cells.uS_per_weight = self.cells.uS_per_weight / (1 - taken)
         self.pending_decay = self.pending_decay - taken
         self.tally.add(
@@ -122,6 +123,9 @@ class TwinWriter:
             change = torch.zeros(cells.instances, rows, cols, dtype=cells.dtype, device=cells.on)
         else:
             change = pre.transpose(-1, -2) @ post
+            if self.config.momentum:
+                old = torch.tensor(self.config.momentum, dtype=cells.dtype, device=cells.on)
+                self.velocity = change = old * self.velocity + (1 - old) * change
             change = change * (cells.uS_per_weight * self.pulses_per_uS).to(cells.dtype).unsqueeze(1)
             change = change.expand(cells.instances, rows, cols)
         swept = (change != 0).any(dim=2, keepdim=True) | due.any(dim=1).reshape(-1, 1, 1)
@@ -151,6 +155,9 @@ class TwinWriter:
         if pre is not None:
             products = (pre != 0).sum(dim=(-2, -1)).double() * cols
             self.tally.add("write_periphery_J", products * (self.periphery.mac_pJ * 1e-12))
+        if pre is not None and self.config.momentum:
+            per_synapse = 2 * self.periphery.memory_access_pJ + self.periphery.mac_pJ
+            self.tally.add("write_periphery_J", rows * cols * per_synapse * 1e-12)
         if accumulate:
             self.tally.add("write_periphery_J", 2 * rows * cols * self.periphery.memory_access_pJ * 1e-12)
 
@@ -220,14 +227,15 @@ class TwinWriter:
 
     def _share_out(self, up: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Put the pulses of changes up or down on the devices of the pairs: (..., 2) counts."""
-        if self.push_pull:
-            arms = [torch.where(up, first, -first), torch.where(up, -second, second)]
-        elif self.cells.reference:
-            down = first.clamp(max=1) if self.one_reset else first
-            arms = [torch.where(up, first, -down), torch.zeros_like(first)]
-        else:
-            arms = [torch.where(up, first, 0), torch.where(up, 0, first)]
-        return torch.stack(arms, dim=-1)
+        drive = self.drive
+        second = second if drive.minus_up else first
+
+        def most(size: Tensor, limit: np.int32) -> Tensor:
+            return size.clamp(max=int(limit))
+
+        plus = torch.where(up, most(first, drive.plus_up), -most(first, drive.plus_down))
+        minus = torch.where(up, -most(second, drive.minus_up), most(second, drive.minus_down))
+        return torch.stack([plus, minus], dim=-1)
 
     def _give(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> None:
         """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them."""
