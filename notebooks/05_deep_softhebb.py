@@ -267,7 +267,7 @@ for run in results["runs"]:
 
 # %%
 KEPT = Path("../docs/results")
-for name in ("cifar-deep", "cifar-deep-width-1"):
+for name in ("cifar-deep", "cifar-deep-width-1", "cifar-deep-hardware"):
     if (KEPT / f"{name}.json").exists():
         kept = json.loads((KEPT / f"{name}.json").read_text())
         display(depth_curves(kept))
