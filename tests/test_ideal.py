@@ -42,9 +42,11 @@ def test_an_update_is_applied_as_it_is(decay):
     np.testing.assert_allclose(array.weights(), weights + change.pre.T @ change.post - lost, atol=1e-13)
 
 
-def test_an_update_of_no_samples_only_forgets():
+@pytest.mark.parametrize("none", [slice(0), np.zeros(20, bool)], ids=["slice", "mask"])
+def test_an_update_of_no_samples_only_forgets(none):
+    """What a mask leaves of all samples has no strides."""
     array, weights, change = task("float64")
-    array.update(change.pre[:0], change.post[:0], np.full(COLS, 0.3))
+    array.update(change.pre[none], change.post[none], np.full(COLS, 0.3))
     np.testing.assert_allclose(array.weights(), 0.7 * weights, atol=1e-13)
 
 

@@ -150,7 +150,7 @@ def add_product(pre: Floats, post: Floats, weights: Floats, keep: Scalar = 1.0, 
     size, kind = weights.itemsize, weights.dtype
     samples, rows, cols = pre.shape[0], pre.shape[1], post.shape[1]
     numbers = [ctypes.c_int(value) for value in (cols, rows, samples)]
-    steps = [ctypes.c_int(max(1, array.strides[0] // size)) for array in (post, pre, weights)]
+    steps = [ctypes.c_int(max(1, each.shape[1], each.strides[0] // size)) for each in (post, pre, weights)]
     factors = np.array([gain, keep], kind)
     _gemm(kind.name)(
         b"N", b"T", *numbers, factors[:1].ctypes.data, post.ctypes.data, steps[0], pre.ctypes.data, steps[1],
