@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from neurosim.core.config import Refresh
@@ -19,25 +17,6 @@ from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Refreshed, Saturated, refresh_pairs
 
 
-class OneWay(Protocol):
-    """What pairs that are pulsed in one direction only tell of themselves."""
-
-    @property
-    def device(self) -> Device:
-        """The card."""
-        ...
-
-    @property
-    def window_uS(self) -> tuple[float, float]:
-        """Lower and upper end of one device's window."""
-        ...
-
-    @property
-    def direction(self) -> int:
-        """Where pulses take the devices: 1 up, -1 down."""
-        ...
-
-
 def refuse_to_count_from_the_top(refresh: Refresh, direction: int) -> None:
     """Raise `CapabilityError` where pulses of a rewriting would have to be counted downwards."""
     if refresh.rewrite == "pulses" and direction < 0:
@@ -47,15 +26,15 @@ def refuse_to_count_from_the_top(refresh: Refresh, direction: int) -> None:
         )
 
 
-def saturated(refresh: Refresh, cells: OneWay) -> Saturated:
+def saturated(refresh: Refresh, device: Device, window_uS: tuple[float, float], direction: int) -> Saturated:
     """Return the limits of saturated pairs in uS, as shares of G_max, on bipolar cards of the window.
 
     Where pulses go down, they count from its upper end, times -1.
     """
-    low_uS, high_uS = cells.window_uS
-    bottom_uS = 0.0 if cells.device.polarity == "set_only" else low_uS
+    low_uS, high_uS = window_uS
+    bottom_uS = 0.0 if device.polarity == "set_only" else low_uS
     span_uS = high_uS - bottom_uS
-    start_uS = bottom_uS if cells.direction > 0 else -high_uS
+    start_uS = bottom_uS if direction > 0 else -high_uS
     most = float("inf") if refresh.most_difference is None else refresh.most_difference * span_uS
     return Saturated(start_uS + refresh.high * span_uS, start_uS + refresh.low * span_uS, most)
 
@@ -67,7 +46,7 @@ class Refresher:
         self, cells: PairCells, reader: Reader, refresh: Refresh, ledger: Ledger, seed: int, name: str
     ):
         self.cells, self.reader, self.config, self.ledger = cells, reader, refresh, ledger
-        self.saturated = saturated(refresh, cells)
+        self.saturated = saturated(refresh, cells.device, cells.window_uS, cells.direction)
         self.curve = NO_CURVE
         self.rises = cells.direction > 0
         refuse_to_count_from_the_top(refresh, cells.direction)

@@ -19,7 +19,7 @@ class TwinRefresher:
     def __init__(self, cells: TwinCells, reader: TwinReader, refresh: Refresh, tally: Tally):
         self.cells, self.reader, self.config, self.tally = cells, reader, refresh, tally
         refuse_to_count_from_the_top(refresh, cells.direction)
-        self.saturated = saturated(refresh, cells)
+        self.saturated = saturated(refresh, cells.device, cells.window_uS, cells.direction)
         if refresh.rewrite == "pulses":
             pulse_by_pulse(cells.device, "refresh.rewrite = 'pulses'", "'verify'")
             curve = nominal_curve(cells.device)
