@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.timing import Figure, figure, race
+from benchmarks.timing import PAUSE_S, Figure, figure, race
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
 from neurosim.study.forward_forward_build import build_stack, start_weights
@@ -75,10 +75,14 @@ def _directed(x: torch.Tensor) -> torch.Tensor:
 
 
 def _in_turn(steps: dict[str, Step], batches: list[tuple[Floats, Floats]]) -> dict[str, float]:
-    """Median seconds of a step of each, taking turns; the first turn warms up."""
+    """Median seconds of a step of each, taking turns; the first turn warms up.
+
+    Each starts once the other's threads are asleep: those of OpenMP look for work for some 20 ms after it is done.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for positive, negative in batches:
         for name, step in steps.items():
+            time.sleep(PAUSE_S)
             started = time.perf_counter()
             step(positive, negative)
             times[name].append(time.perf_counter() - started)

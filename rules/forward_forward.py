@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Floats, LocalUpdate, State
-from neurosim.rules.columns import column_sums
+from neurosim.kernels.goodness import activities, answers, directions
+from neurosim.kernels.jit import share
+from neurosim.kernels.products import blocks
+from neurosim.rules.columns import ELEMENTS
 from neurosim.rules.rates import Falling
 
 Goodness = Literal["squares", "minus-squares", "sum", "minus-sum"]
@@ -97,12 +101,20 @@ class ForwardForward(Falling):
 
     def activity(self, u: Floats) -> tuple[Floats, Floats]:
         """Return y = relu(u) (batch, cols) and the goodness of each sample (batch,), in double precision."""
-        y: Floats = np.maximum(u, 0)
-        if self.squares:
-            total = np.einsum("bj,bj->b", y, y).astype(np.float64)
-        else:
-            total = y.sum(axis=1, dtype=np.float64)
-        return y, self.sign * total
+        y, goodness, _ = self._activity(u, np.zeros(len(u), np.bool_))
+        return y, goodness
+
+    def _activity(self, u: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+        """The same, and the sums of y (cols,) over the samples that are counted (batch,)."""
+        y, goodness = np.empty_like(u), np.empty(len(u))
+
+        def fill(block: tuple[int, int]) -> Floats:
+            some, along = slice(*block), np.zeros(u.shape[1])
+            activities(u[some], self.squares, counted[some], y[some], goodness[some], along)
+            return along
+
+        along = sum(share(fill, _blocks(u)), np.zeros(u.shape[1]))
+        return y, self.sign * goodness, along
 
     def signal(self, goodness: Floats, cols: int, phase: Floats) -> Floats:
         """Return t - p of each sample (batch,)."""
@@ -131,12 +143,16 @@ class ForwardForward(Falling):
         found: Floats = np.where(needed, np.sqrt(goal / np.where(needed, total, goal)) - 1, 0) / length
         return found
 
-    def normalised(self, u: Floats, out: Floats | None = None) -> Floats:
-        """Return relu(u) of which only the direction is left: rms one, or for sums mean one (batch, cols)."""
-        y: Floats = np.maximum(u, 0, out=out)
-        length = np.sqrt(np.einsum("bj,bj->b", y, y) / y.shape[1]) if self.squares else y.mean(axis=1)
-        y /= (length + y.dtype.type(1e-8))[:, None]
-        return y
+    def normalised(self, u: Floats, out: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return relu(u) of which only the direction is left, rms one or for sums mean one (batch, cols), and the goodness."""
+        y, goodness = np.empty_like(u) if out is None else out, np.empty(len(u))
+
+        def fill(block: tuple[int, int]) -> None:
+            some = slice(*block)
+            directions(u[some], self.squares, y[some], goodness[some])
+
+        share(fill, _blocks(u))
+        return y, self.sign * goodness
 
     def state(self, rows: int, cols: int) -> State:
         """Mean activities, samples seen and quiet ones among them; updates, if counted."""
@@ -159,14 +175,14 @@ class ForwardForward(Falling):
         Quiet samples that are to be skipped are left out of the update.
         """
         rate = float(self._rate(state)[0])
-        y, goodness = self.activity(u)
         positive = phase > 0
         ups = int(np.count_nonzero(positive))
+        y, goodness, sums = self._activity(u, positive)
         step: Floats
         if self.jump is None:
             signal = self.signal(goodness, u.shape[1], phase)
-            share = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
-            step = self.sign / self.temperature * signal * share
+            part = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
+            step = self.sign / self.temperature * signal * part
             quiet = np.abs(signal) < (self.skip_quiet or QUIET)
         else:
             step = self.jumps(x, goodness, u.shape[1], phase) * float(np.max(self._left(state)))
@@ -176,15 +192,27 @@ class ForwardForward(Falling):
         means = state["mean_activity"]
         if ups:
             means *= OLD
-            means += (NEW / ups) * column_sums(y if ups == len(y) else y[positive])
-        if not self.squares:
-            np.sign(y, out=y)
-        y *= step.astype(y.dtype)[:, None]
+            means += (NEW / ups) * sums
+        pull = np.empty(0)
         if self.peer and ups:
             pull = (self.peer * rate / ups) * (means.mean(dtype=np.float64) - means)
-            np.add(y, pull.astype(y.dtype), out=y, where=positive[:, None])
+        self._answer(y, step.astype(y.dtype), pull.astype(y.dtype), positive)
         self._count(state)
         decay = np.full_like(means, rate * self.decay) if self.decay else None
         if (self.skip_quiet or self.jump is not None) and quiet.any():
             return LocalUpdate(x[~quiet], y[~quiet], decay)
         return LocalUpdate(x, y, decay)
+
+    def _answer(self, y: Floats, step: Floats, pull: Floats, pulled: NDArray[np.bool_]) -> None:
+        """Make of activities y (batch, cols), in place, what the columns answer."""
+
+        def fill(block: tuple[int, int]) -> None:
+            some = slice(*block)
+            answers(step[some], pull, pulled[some], self.squares, y[some])
+
+        share(fill, _blocks(y))
+
+
+def _blocks(u: Floats) -> list[tuple[int, int]]:
+    """Blocks of samples (batch, cols) that threads share, of a size that fits their caches."""
+    return blocks(len(u), max(1, ELEMENTS // u.shape[1]))

@@ -319,7 +319,7 @@ def test_layers_learn_all_at_once_from_directions(goodness):
             net.layers[number].array.weights() - w, inputs.T @ post, rtol=1e-9, atol=1e-14
         )
         h = directed(y)
-        np.testing.assert_allclose(answers.states[number], h, rtol=1e-12)
+        np.testing.assert_allclose(answers.states[number], h, rtol=1e-12, atol=1e-14)
 
 
 def test_one_sample_is_learnt_in_one_step_by_all_layers_at_once():

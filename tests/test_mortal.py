@@ -104,14 +104,14 @@ def test_rule_next_layer_and_readouts_see_what_neurons_pass_on(device: str | Non
         array.program(np.random.default_rng(number).normal(0, 0.5, shape))
         layers.append(Dense(array, Spy(), neurons=NEURONS.draw(shape[1], 0, f"layer {number}")))
     stack = ForwardForwardStack(layers)
-    rule, inputs, bare = stack.rules[0], stack.rules[0].normalised(x.copy()), []
+    rule, inputs, bare = stack.rules[0], stack.rules[0].normalised(x)[0], []
     for layer in layers:
         bare.append(layer.array.forward(np.concatenate([inputs, np.ones((6, 1), F)], axis=1)))
-        inputs = rule.normalised(layer.neurons(bare[-1]))
+        inputs = rule.normalised(layer.neurons(bare[-1]))[0]
     for answers in (stack.forward(x), stack.learn(x[:3], x[3:])):
         for number, layer in enumerate(layers):
             wanted = layer.neurons(bare[number])
-            np.testing.assert_allclose(answers.states[number], rule.normalised(wanted), rtol=1e-5)
+            np.testing.assert_allclose(answers.states[number], rule.normalised(wanted)[0], rtol=1e-5)
             np.testing.assert_allclose(answers.goodness[:, number], rule.activity(wanted)[1], rtol=1e-5)
     for shown, layer, own in zip(SEEN, layers, bare, strict=True):
         np.testing.assert_allclose(shown, layer.neurons(own), rtol=1e-5)

@@ -52,7 +52,7 @@ def _finite(name: str, value: ArrayLike, shape: tuple[int | None, ...], precisio
     if not fits:
         wanted = " x ".join("any" if extent is None else str(extent) for extent in shape)
         raise InputError(f"{name}: expected shape ({wanted}), got {array.shape}")
-    if not np.isfinite(array).all():
+    if not np.isfinite(array.sum()) and not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
         raise InputError(f"{name}: {bad} of {array.size} elements are NaN or infinite; clean them first")
     return array

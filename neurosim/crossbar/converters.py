@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,7 +77,7 @@ class Converters:
             numbers[1, columns] = columns.start
         return numbers
 
-    @property
+    @cached_property
     def in_a_row(self) -> int:
         """Conversions of one row of tiles."""
         return sum(len(np.unique(row)) for row in self.number)

@@ -23,6 +23,8 @@ from neurosim.kernels.read import add_noise, bits_of_inputs, convert, distort, q
 from neurosim.kernels.update import Verified, squared_norms
 
 CLIPPED_SHARE = 0.01
+CONVERTED = 1 << 17
+"""Inputs that one thread converts at a time."""
 
 
 class ClippingWarning(UserWarning):
@@ -99,7 +101,7 @@ class Reader:
         if self.converters.adapts:
             seen: dict[tuple[int, int], list[Floats]] = {}
             for top, bottom in blocks(x.shape[0], SAMPLES):
-                volts, _, _ = self._convert_inputs(x[top:bottom])
+                volts, _, _ = self._convert_inputs(x[top:bottom], share)
                 for part in self._parts(volts, self.reads + top):
                     seen.setdefault((part.plane, part.k), []).append(self._bare(part))
             for (plane, k), found in seen.items():
@@ -159,14 +161,19 @@ class Reader:
         bits = self.config.dac_bits
         return bits - 1 if bits and self.config.encoding == "bit-serial" else 1
 
-    def _convert_inputs(self, x: Floats) -> tuple[Floats, Floats, int]:
-        """Return the DAC's outputs (n, rows) in [-1, 1], each sample's full scale, and how many were clipped."""
+    def _convert_inputs(self, x: Floats, over: Any) -> tuple[Floats, Floats, int]:
+        """Return the DAC's outputs (n, rows) in [-1, 1], each sample's full scale, and how many were clipped; `over` as below."""
         codes = positive_codes(self.config.dac_bits)
         fixed = 0.0 if self.config.input_range == "vector" else self.config.input_range
         real = self.cells.real
         volts, scale = np.empty_like(x), np.empty(len(x), x.dtype)
-        clipped = quantise_inputs(x, scale, real(codes), real(fixed), volts)
-        return volts, scale, clipped
+
+        def quantise(block: tuple[int, int]) -> int:
+            some = slice(*block)
+            clipped: int = quantise_inputs(x[some], scale[some], real(codes), real(fixed), volts[some])
+            return clipped
+
+        return volts, scale, sum(over(quantise, even_blocks(len(x), max(1, CONVERTED // x.shape[1]))))
 
     def _bare(self, part: Part) -> Floats:
         """Currents (n, cols) in uS of one part, without noise."""
@@ -243,7 +250,7 @@ class Reader:
     def _read_block(self, x: Floats, first_read: int, out: Floats, over: Any) -> Counts:
         """Read at most `SAMPLES` inputs; `over` takes the blocks of columns, shared among threads or in turn."""
         converters, real = self.converters, self.cells.real
-        volts, scale, dac_clipped = self._convert_inputs(x)
+        volts, scale, dac_clipped = self._convert_inputs(x, over)
         parts = self._parts(volts, first_read)
         weight_per_uS = (1.0 / self.cells.uS_per_weight).astype(x.dtype)
 

@@ -38,14 +38,14 @@ def add_share(change: Any, divisor: Any, weights: Any) -> None:
 
 
 @jit
-def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar) -> None:
-    """Replace the change of rows from `first` on by its filtered value, which `velocity` (all rows, cols) holds."""
+def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar, scale: Any) -> None:
+    """Replace the change of rows from `first` on by its filtered value, which `velocity` (all rows, cols) holds, times `scale` (cols,)."""
     new = np.float32(1.0) - momentum
     for k in range(change.shape[0]):
         for col in range(change.shape[1]):
             filtered = momentum * velocity[first + k, col] + new * change[k, col]
             velocity[first + k, col] = filtered
-            change[k, col] = filtered
+            change[k, col] = filtered * scale[col]
 
 
 @jit

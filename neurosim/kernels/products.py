@@ -24,8 +24,10 @@ TALL = SAMPLES + PERIOD
 LARGE = 1 << 17
 COLUMNS = 1024
 """Columns of one block."""
-UPDATED_ROWS = 512
-"""Rows of one block of a product of updates, at most."""
+UPDATED_ROWS = 1024
+"""Rows of one block of a product of updates, at most: BLAS packs the other factor anew for each."""
+FEW = UPDATED_ROWS // 2
+"""So many rows are one block."""
 
 
 @cache
@@ -103,8 +105,7 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
 
 def updated_rows(rows: int) -> list[tuple[int, int]]:
     """Blocks of rows that threads share where ideal arithmetic changes weights: an even number, so that two end together."""
-    many = -(-rows // UPDATED_ROWS)
-    return blocks(rows, -(-rows // (many + many % 2)) if many > 1 else rows)
+    return [(0, rows)] if rows <= FEW else blocks(rows, -(-rows // (2 * -(-rows // (2 * UPDATED_ROWS)))))
 
 
 def product_of_updates(pre: Floats, post: Floats) -> Floats:
@@ -141,17 +142,18 @@ def _gemm(dtype: str) -> Any:
     return _GEMM(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
-def add_product(pre: Floats, post: Floats, weights: Floats, keep: Scalar = 1.0, gain: Scalar = 1.0) -> None:
-    """Set weights (rows, cols) to ``keep weights + gain pre' post`` in place, in one pass over them, on this thread.
+def add_product(pre: Floats, post: Floats, weights: Floats, gain: Scalar = 1.0) -> None:
+    """Add ``gain pre' post`` to weights (rows, cols) in place, in one pass over them, on this thread.
 
     For pre (n, rows), post (n, cols), each with its last axis contiguous; BLAS takes the transposed problem, whose
-    columns are our rows. Call inside `single_threaded_blas`.
+    columns are our rows. Call inside `single_threaded_blas`. What is to be left of the weights, take before: BLAS would
+    do it as well, in a slower pass.
     """
     size, kind = weights.itemsize, weights.dtype
     samples, rows, cols = pre.shape[0], pre.shape[1], post.shape[1]
     numbers = [ctypes.c_int(value) for value in (cols, rows, samples)]
     steps = [ctypes.c_int(max(1, each.shape[1], each.strides[0] // size)) for each in (post, pre, weights)]
-    factors = np.array([gain, keep], kind)
+    factors = np.array([gain, 1], kind)
     _gemm(kind.name)(
         b"N", b"T", *numbers, factors[:1].ctypes.data, post.ctypes.data, steps[0], pre.ctypes.data, steps[1],
         factors[1:].ctypes.data, weights.ctypes.data, steps[2],

@@ -55,5 +55,24 @@ def total(values: Any) -> Any:
     return ((a + e) + (c + g)) + ((b + f) + (d + h))
 
 
+@inlined
+def squared_length(values: Any) -> Any:
+    """Sum of the squares of a row, in the same way."""
+    a = b = c = d = e = f = g = h = values.dtype.type(0)
+    whole = values.size - values.size % 8
+    for j in range(0, whole, 8):
+        a += values[j] * values[j]
+        b += values[j + 1] * values[j + 1]
+        c += values[j + 2] * values[j + 2]
+        d += values[j + 3] * values[j + 3]
+        e += values[j + 4] * values[j + 4]
+        f += values[j + 5] * values[j + 5]
+        g += values[j + 6] * values[j + 6]
+        h += values[j + 7] * values[j + 7]
+    for j in range(whole, values.size):
+        a += values[j] * values[j]
+    return ((a + e) + (c + g)) + ((b + f) + (d + h))
+
+
 EXPONENTIAL: dict[str, Any] = {"float32": exponential, "float64": exponential_double}
 """By precision."""

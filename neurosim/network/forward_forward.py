@@ -142,23 +142,21 @@ class ForwardForwardStack:
     def _pass(self, x: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
         """Pass samples through all layers, each of which `read` asks for its currents."""
         states, goodness = [], np.empty((len(x), len(self.layers)))
-        inputs = self._with_bias(x, 0)
+        inputs = self._with_bias(x)
         self.rules[0].normalised(inputs[:, :-1], out=inputs[:, :-1])
         for number, (layer, rule) in enumerate(zip(self.layers, self.rules, strict=True)):
             u = read(layer, inputs, phase)
-            goodness[:, number] = rule.activity(u)[1]
-            states.append(rule.normalised(u))
-            if number + 1 < len(self.layers):
-                inputs = self._with_bias(states[-1], number + 1)
+            inputs = np.empty((len(u), u.shape[1] + 1), u.dtype)
+            inputs[:, -1] = 1
+            goodness[:, number] = rule.normalised(u, out=inputs[:, :-1])[1]
+            states.append(inputs[:, :-1])
         return Answers(states, goodness)
 
-    def _with_bias(self, x: Floats, number: int) -> Floats:
-        """Samples (n, rows) with the bias' input beside them."""
-        array = self.layers[number].array
+    def _with_bias(self, x: Floats) -> Floats:
+        """Samples (n, rows) with the bias' input beside them, one."""
+        array = self.layers[0].array
         if x.ndim != 2 or x.shape[1] + 1 != array.shape[0]:
-            raise InputError(
-                f"samples of shape {x.shape}: layer {number + 1} takes (n, {array.shape[0] - 1})"
-            )
+            raise InputError(f"samples of shape {x.shape}: layer 1 takes (n, {array.shape[0] - 1})")
         out = np.empty((len(x), array.shape[0]), array.precision)
         out[:, :-1] = x
         out[:, -1] = 1

@@ -66,7 +66,8 @@ def _learn_block(layer: Dense, x: Floats, phase: Floats | None, out: Floats) -> 
     array = layer.array
     u = array.forward(x)
     parts = list(_parts(array))
-    overlaps = [small_product(x[:, rows], np.ascontiguousarray(x[:, rows].T)) for rows, _ in parts]
+    seen = [np.ascontiguousarray(x[:, rows]) for rows, _ in parts]
+    overlaps = [small_product(some, np.ascontiguousarray(some.T)) for some in seen]
     changed = np.zeros_like(u)
     left: Floats = np.ones(u.shape[1], u.dtype)
     done, apart = 0, None

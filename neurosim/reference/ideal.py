@@ -76,19 +76,19 @@ class IdealArray:
         if decay is not None:
             lost = vector("decay", decay, self.shape[1], self.precision)
         keep = 1 - lost
-        evenly = keep.size == 0 or bool((keep == keep[0]).all())
 
         def learn(block: tuple[int, int]) -> None:
             some = slice(*block)
             weights = self._weights[some]
             if self.momentum:
                 filtered = self._velocity[some]
-                add_product(pre[:, some], post, filtered, self.momentum, 1 - self.momentum)
+                filtered *= self.momentum
+                add_product(pre[:, some], post, filtered, 1 - self.momentum)
                 forget_and_add(lost, filtered, weights)
                 return
-            if not evenly:
+            if keep.size:
                 weights *= keep
-            add_product(pre[:, some], post, weights, float(keep[0]) if evenly and keep.size else 1.0)
+            add_product(pre[:, some], post, weights)
 
         with single_threaded_blas():
             share(learn, updated_rows(self.shape[0]))
