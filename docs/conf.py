@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from latex2mathml.converter import convert
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.writers.html5 import HTML5Translator
 
 import neurosim
 from neurosim.devices.card import CARDS, Card, read
@@ -28,7 +31,7 @@ project = "neurosim"
 author = "The neurosim authors"
 version = release = neurosim.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["_build", "_generated", "README.md"]
 default_role = "code"
 nitpicky = False
@@ -36,6 +39,10 @@ nitpicky = False
 html_theme = "furo"
 html_title = f"neurosim {release}"
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ["style"]
+html_css_files = ["wide.css"]
+html_math_renderer = "mathml"
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -189,8 +196,21 @@ def _meaning(model: type[BaseModel], field: str) -> list[str]:
     return []
 
 
+def formula_in_line(page: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula as MathML, which browsers set by themselves: pages need no network."""
+    page.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def formula_by_itself(page: HTML5Translator, node: nodes.math_block) -> None:
+    """The same on a line of its own."""
+    page.body.append(convert(node.astext(), display="block"))
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
     """Prepare what is generated before the pages are read."""
+    app.add_html_math_renderer("mathml", (formula_in_line, None), (formula_by_itself, None))
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", add_fields, priority=900)

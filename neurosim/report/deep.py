@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, markdown_table, si, significant, spread
+from neurosim.report.text import NOTHING, markdown_table, si, significant, spread, under_one_head
 
 MARKERS = "osv^Dp<>*h"
 
@@ -106,7 +106,7 @@ def _learnt_rows(results: dict[str, Any]) -> list[list[str]]:
                     significant(layer["weight_rms"]), pulses, per_update,
                 ]
             )  # fmt: skip
-    return rows
+    return under_one_head(rows)
 
 
 LEARNT = (
@@ -124,6 +124,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
     """Tables of one study of deep networks, for the documentation."""
     depths = sorted({entry["depth"] for entry in results["summary"]})
     parts = [f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n"]
+    parts.append(f"![accuracy against depth]({name}-depth.svg)\n")
     parts.append(
         markdown_table(
             ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
@@ -132,5 +133,4 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
     parts += holding_markdown(results)
     parts.append("After learning (first seed):\n")
     parts.append(markdown_table(LEARNT, _learnt_rows(results)))
-    parts.append(f"![accuracy against depth]({name}-depth.svg)\n")
     return "\n".join(parts)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.style import PALETTE, colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread
+from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread, under_one_head
 
 MARKS, LINES = "os^Dv", ("-", ":", "-.")
 """Of arms that have the same colour, in turn."""
@@ -191,7 +191,7 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
                     NOTHING if energy is None else si(energy["update_J_per_synapse"], "J"),
                 ]
             )  # fmt: skip
-    return rows
+    return under_one_head(rows)
 
 
 def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
@@ -201,11 +201,11 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
+            *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
+            f"![accuracy by epoch]({name}-epochs.svg)\n",
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
             *holding_markdown(results),
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),
-            f"![accuracy by epoch]({name}-epochs.svg)\n",
-            *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
         ]
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from neurosim.report.text import markdown_table, percent, significant
+from neurosim.report.text import markdown_table, percent, significant, under_one_head
 
 HELD = {
     "window": "window / rms",
@@ -33,18 +33,12 @@ def holding_table(results: dict[str, Any]) -> Table | None:
 
 def holding_rows(results: dict[str, Any]) -> list[list[str]]:
     """Rows of that table."""
-    return [
-        [
-            arm,
-            str(layer["layer"]),
-            *(
-                percent(layer[key]) if key == "followed" else significant(layer[key])
-                for key in HELD
-            ),
-        ]
-        for arm, layers in results["holding"].items()
-        for layer in layers
-    ]  # fmt: skip
+    rows = []
+    for arm, layers in results["holding"].items():
+        for layer in layers:
+            found = (percent(layer[k]) if k == "followed" else significant(layer[k]) for k in HELD)
+            rows.append([arm, str(layer["layer"]), *found])
+    return under_one_head(rows)
 
 
 def holding_markdown(results: dict[str, Any]) -> list[str]:

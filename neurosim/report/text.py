@@ -71,6 +71,15 @@ def one_line(name: str, longest: int = 46) -> str:
     return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
+def under_one_head(rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows of a table with the first cell left empty where it is that of the row above."""
+    heads = [row[0] for row in rows]
+    return [
+        ["" if k and head == heads[k - 1] else head, *row[1:]]
+        for k, (head, row) in enumerate(zip(heads, rows, strict=True))
+    ]
+
+
 def markdown_table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
     """Return a table in Markdown."""
     lines = [heads, ("---",) * len(heads), *rows]
