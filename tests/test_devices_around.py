@@ -49,11 +49,19 @@ def test_an_effect_that_is_off_leaves_the_laws_own_kernels(name):
     assert around(PCM, "all").kernels.pulse is not around(HFO2, "all").kernels.pulse
 
 
-@pytest.mark.parametrize(
-    ("name", "effect"), [*((PCM, effect) for effect in EFFECTS), (PCM, "all"), (HFO2, "all")]
-)
-def test_the_torch_twin_has_the_same_effects(name, effect):
-    for line in compare_operations(around(name, effect), "float32", True):
+TOUCHED = ("construct", "program", "drift, forward", "update, accumulate", "update, mixed")
+"""What an effect reaches; the others call the same functions of a cell, from kernels that take a while to compile."""
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_the_torch_twin_has_each_effect(effect):
+    for line in compare_operations(around(PCM, effect), "float32", True, operations=TOUCHED):
+        assert line.holds, line
+
+
+@pytest.mark.parametrize("name", [PCM, HFO2])
+def test_the_torch_twin_has_all_effects_together(name):
+    for line in compare_operations(around(name, "all"), "float32", True):
         assert line.holds, line
 
 

@@ -7,7 +7,7 @@ mean square of all results (a weight is a difference of conductances: its own si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,9 +171,14 @@ def task(device: Device, seed: int, precision: Precision) -> Task:
 
 
 def compare_operations(
-    device: Device, precision: Precision, noise: bool, seed: int = 0, torch_device: str = "cpu"
+    device: Device,
+    precision: Precision,
+    noise: bool,
+    seed: int = 0,
+    torch_device: str = "cpu",
+    operations: Collection[str] = OPERATIONS.keys(),
 ) -> Iterator[Line]:
-    """Try every operation that the device can do on both machines.
+    """Try every operation that the device can do on both machines, or those that are named.
 
     Parameters
     ----------
@@ -183,12 +188,13 @@ def compare_operations(
         Keep the device's random effects; then both machines draw the same numbers.
     seed : int
     torch_device : str
+    operations : collection of str
     """
     law = device if noise else device.without_noise()  # type: ignore[attr-defined]
     given = task(law, seed, precision)
     read = ReadPath(dac_bits=8, adc_bits=8, read_noise="card" if noise else None)
     for name, operation in OPERATIONS.items():
-        if not operation.needs(law):
+        if name not in operations or not operation.needs(law):
             continue
         write = WritePath(**operation.write)
         settings: Any = {"seed": seed, "read": read, "write": write, "precision": precision}
