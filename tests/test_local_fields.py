@@ -316,7 +316,7 @@ def test_results_are_summed_over_locations(tmp_path: Path):
         assert layer["energy"]["updates"] == 2 * 5
     page = forward_forward_markdown("digits", results)
     assert "| PCM | 1 | 9 of 17 x 6 |" in page
-    assert "| PCM | 3 | 21 x 7 |" in page
+    assert "|  | 3 | 21 x 7 |" in page
 
 
 def test_local_fields_learn_what_whole_images_look_like():
