@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurosim.core.errors import InputError
 from neurosim.core.protocols import LocalUpdate, Precision
 from neurosim.kernels.jit import set_threads, threads
 from neurosim.kernels.products import UPDATED_ROWS, add_product, single_threaded_blas, updated_rows
@@ -83,3 +84,11 @@ def test_bits_do_not_depend_on_threads():
     for weights, norms in found[1:]:
         np.testing.assert_array_equal(weights, found[0][0])
         np.testing.assert_array_equal(norms, found[0][1])
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_inputs_pass_the_door_and_infinite_ones_do_not_without_a_warning():
+    array, weights, _ = task("float32")
+    array.program(np.full_like(weights, 3e38))
+    with pytest.raises(InputError, match="NaN or infinite"):
+        array.program(np.where(weights > 0, np.inf, -np.inf))

@@ -52,7 +52,9 @@ def _finite(name: str, value: ArrayLike, shape: tuple[int | None, ...], precisio
     if not fits:
         wanted = " x ".join("any" if extent is None else str(extent) for extent in shape)
         raise InputError(f"{name}: expected shape ({wanted}), got {array.shape}")
-    if not np.isfinite(array.sum()) and not np.isfinite(array).all():
+    with np.errstate(invalid="ignore", over="ignore"):
+        surely_finite = np.isfinite(array.sum())
+    if not surely_finite and not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
         raise InputError(f"{name}: {bad} of {array.size} elements are NaN or infinite; clean them first")
     return array

@@ -245,15 +245,16 @@ class Writer:
         step, cell_range = self.reader.cell_converter()
         real = cells.real
         pulses_per_weight = (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)
-        in_pulses = post if post is None or self.velocity.size else post * pulses_per_weight
+        if post is not None and not self.velocity.size:
+            post = post * pulses_per_weight  # else filtered first, in weights
 
         def sweep(block: tuple[int, int]) -> tuple[Sums, Verified]:
             first, last = block
             change = scratch("change", last - first, cells.shape[1], cells.dtype)
-            if pre is None or in_pulses is None:
+            if pre is None or post is None:
                 change[:] = 0
             else:
-                np.matmul(pre[:, first:last].T, in_pulses, out=change)
+                np.matmul(pre[:, first:last].T, post, out=change)
                 if self.velocity.size:
                     filter_rows(
                         first, change, self.velocity, real(self.config.momentum or 0), pulses_per_weight
