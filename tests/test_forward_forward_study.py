@@ -255,6 +255,21 @@ def test_arms_are_run_once_and_summarised_by_readout(tmp_path: Path):
     assert "digits-epochs.svg" in page
 
 
+def test_an_arm_may_run_more_often_and_make_its_samples_differently(tmp_path: Path):
+    """Neither the number of seeds nor where a setting of the samples is given changes a bit of a run."""
+    given = {"negatives_per_sample": 3, "jitter": 1}
+    own = ForwardForwardArm(name="own", seeds=2, samples=given)
+    mixed = forward_forward(experiment(ForwardForwardArm(name="ideal"), own), tmp_path / "mixed")
+    assert [(run["seed"], run["arm"]) for run in mixed["runs"]] == [(0, "ideal"), (0, "own"), (1, "own")]
+    assert [entry["seeds"] for entry in mixed["summary"]] == [1, 1, 2, 2]
+    plain = ForwardForwardArm(name="ideal")
+    shared = forward_forward(experiment(plain, seeds=2, **given), tmp_path / "shared")
+    for run, other in zip(mixed["runs"][1:], shared["runs"], strict=True):
+        assert run["correct"] == other["correct"]
+        assert run["curve"] == other["curve"]
+    assert mixed["runs"][0]["curve"] != mixed["runs"][1]["curve"]
+
+
 def test_hybrids_teach_without_labels_and_a_linear_readout_has_the_last_word(tmp_path: Path):
     spec = experiment(supervised=False)
     results = forward_forward(spec, tmp_path)
@@ -308,6 +323,7 @@ def test_the_rate_stays_for_half_of_the_training_and_then_falls():
         ({"arm": [{"name": "a", "write": {"w_macks": 1}}]}, "did you mean 'w_max'"),
         ({"arm": [{"name": "a", "momentum": 1.0}]}, "momentum"),
         ({"negatives": "soft"}, "negatives"),
+        ({"arm": [{"name": "a", "samples": {"jiter": 1}}]}, "did you mean 'jitter'"),
         ({"widths": [1]}, "widths"),
         ({"epoch": 3}, "did you mean 'epochs'"),
     ],

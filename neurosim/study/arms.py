@@ -12,6 +12,19 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
 
 
+class Arm(Frozen):
+    """One of the ways that an experiment compares."""
+
+    name: str = Field(pattern=r"^[^/\\]+$")
+    seeds: int | None = Field(None, ge=1)
+    """Runs of this arm, where it has not as many as the experiment."""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What it sets, but for what leaves the bits of a run as they are."""
+        return self.model_dump(mode="json", exclude={"name", "seeds"}, exclude_defaults=True)
+
+
 class Arms(Frozen):
     """An experiment whose field `arm` lists ways to do the same, each with a name."""
 
@@ -34,9 +47,15 @@ class Arms(Frozen):
         return found
 
     @property
-    def seed_list(self) -> list[int]:
-        """The seeds, one run of every arm each."""
-        return list(range(self.first_seed, self.first_seed + self.seeds))
+    def planned(self) -> list[tuple[int, Any]]:
+        """Seed and arm of each run, the first seed of every arm first."""
+        most = max(arm.seeds or self.seeds for arm in self._arms)
+        return [
+            (self.first_seed + k, arm)
+            for k in range(most)
+            for arm in self._arms
+            if k < (arm.seeds or self.seeds)
+        ]
 
     def only(self, names: list[str]) -> Self:
         """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""

@@ -52,8 +52,9 @@ class DeepTraining(Resumable):
         layers = [layer.model_dump(mode="json", exclude_defaults=True) for layer in self.experiment.layers]
         device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
-        arm = self.arm.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-        return json.dumps([settings, layers, arm, device, self.seed, data, versions()], sort_keys=True)
+        return json.dumps(
+            [settings, layers, self.arm.own, device, self.seed, data, versions()], sort_keys=True
+        )
 
     @property
     def evaluation(self) -> str:
@@ -209,11 +210,7 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
-    runs = [
-        run_arm(experiment, arm, seed, data, out, report)
-        for seed in experiment.seed_list
-        for arm in experiment.arm
-    ]
+    runs = [run_arm(experiment, arm, seed, data, out, report) for seed, arm in experiment.planned]
     where = "validation split" if experiment.hold_out else "test set"
     return {
         "runs": runs,

@@ -11,7 +11,7 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
-from neurosim.study.arms import Arms
+from neurosim.study.arms import Arm, Arms
 from neurosim.study.spec import phaseless
 
 HARD = 1e6
@@ -108,10 +108,9 @@ class Backpropagation(Frozen):
     """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
 
 
-class DeepArm(Frozen):
+class DeepArm(Arm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
-    name: str = Field(pattern=r"^[^/\\]+$")
     learns: bool = True
     """False: random weights, with the normalisation calibrated."""
     rule: str = "softhebb-paper"
@@ -143,7 +142,7 @@ class DeepArm(Frozen):
 
     @model_validator(mode="after")
     def _backpropagation_takes_no_rule(self) -> Self:
-        others = self.model_dump(exclude={"name", "backpropagation"}, exclude_defaults=True)
+        others = self.model_dump(exclude={"name", "seeds", "backpropagation"}, exclude_defaults=True)
         if self.backpropagation is not None and others:
             raise ValueError(
                 f"backpropagation trains whole nets with labels in ideal arithmetic: leave out {', '.join(others)}"

@@ -48,6 +48,7 @@ class ForwardForwardTraining(Resumable):
     ):
         self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
         self.name = arm.name
+        self.samples = experiment.samples_of(arm)
         self.fit = data.training(hold_out=self.holds_out)
         held = Labelled(data.x_validation, data.y_validation)
         self.test = held if experiment.hold_out else Labelled(data.x_test, data.y_test)
@@ -78,11 +79,12 @@ class ForwardForwardTraining(Resumable):
         """What a checkpoint must agree with: everything that determines the trained bits."""
         aside = {"seeds", "first_seed", "arm", *READOUT_FIELDS}
         settings = self.experiment.model_dump(mode="json", exclude=aside, exclude_defaults=True)
-        arm = self.arm.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
         device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
         layers = list(self.experiment.layers)
-        return json.dumps([settings, layers, arm, device, self.seed, data, versions()], sort_keys=True)
+        return json.dumps(
+            [settings, layers, self.arm.own, device, self.seed, data, versions()], sort_keys=True
+        )
 
     @property
     def evaluation(self) -> str:
@@ -126,22 +128,23 @@ class ForwardForwardTraining(Resumable):
 
     def _step(self, images: Floats, labels: Labels) -> None:
         spec, classes = self.experiment, self.data.classes
-        if spec.jitter:
-            images = jittered(images, self.data.image_shape, spec.jitter, self._draws("jitter"))
+        made = self.samples
+        if made.jitter:
+            images = jittered(images, self.data.image_shape, made.jitter, self._draws("jitter"))
         if spec.supervised:
             positive = with_labels(images, labels, classes)
             neutral = with_neutral_label(images, classes)
             scores = self.head.learn(self.stack.features(self.stack.forward(neutral)), labels, self._gain)
-            hard = scores if spec.negatives == "hard" else np.zeros_like(scores)
-            wrong = wrong_labels(hard, labels, spec.negatives_per_sample, self._draws("negatives"))
+            hard = scores if made.negatives == "hard" else np.zeros_like(scores)
+            wrong = wrong_labels(hard, labels, made.negatives_per_sample, self._draws("negatives"))
             negative = np.concatenate([with_labels(images, some, classes) for some in wrong])
         else:
             positive, draws = images, self._draws("hybrids")
-            made = [
+            several = [
                 hybrids(images, self.data.image_shape, spec.blurs, draws)
-                for _ in range(spec.negatives_per_sample)
+                for _ in range(made.negatives_per_sample)
             ]
-            negative = np.concatenate(made)
+            negative = np.concatenate(several)
         if self.arm.device is not None and self.steps % spec.calibrate_every == 0:
             self.stack.calibrate(positive)
         states = self.stack.features(self._answers(positive, negative))
@@ -300,8 +303,7 @@ def forward_forward(
     open_folder(out / "runs")
     runs = [
         finished(ForwardForwardTraining(experiment, arm, seed, data), out, report)
-        for seed in experiment.seed_list
-        for arm in experiment.arm
+        for seed, arm in experiment.planned
     ]
     fit = len(data.training(experiment.hold_out).labels)
     where = "validation split" if experiment.hold_out else "test set"

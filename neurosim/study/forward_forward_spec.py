@@ -11,7 +11,7 @@ from neurosim.core.hardware import Faults
 from neurosim.core.protocols import UpdateMode
 from neurosim.network.neurons import Neurons
 from neurosim.rules.forward_forward import ForwardForward
-from neurosim.study.arms import Arms
+from neurosim.study.arms import Arm, Arms
 
 PRESETS: dict[str, tuple[int, ...]] = {
     "hinton": (1000, 1000, 1000),
@@ -27,10 +27,22 @@ HELD = 0.5
 """Share of a training for which rates stay as they are; then they fall in a straight line to zero."""
 
 
-class ForwardForwardArm(Frozen):
+class Samples(Frozen):
+    """How positive and negative samples are made of images."""
+
+    negatives: Literal["hard", "uniform"] = "hard"
+    """Wrong labels as often as the head takes them for right, or all alike."""
+    negatives_per_sample: int = Field(1, ge=1)
+    """All together weigh as much as the positive samples."""
+    jitter: int = Field(0, ge=0)
+    """Images are shifted by up to so many pixels both ways, anew in every epoch."""
+
+
+class ForwardForwardArm(Arm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
-    name: str = Field(pattern=r"^[^/\\]+$")
+    samples: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `Samples` that are not the experiment's."""
     learns: bool = True
     """False: the layers stay as they start; the head learns."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -85,7 +97,7 @@ class ForwardForwardArm(Frozen):
         return WritePath.parse(given, f"arm {self.name}, write")
 
 
-class ForwardForwardExperiment(Arms):
+class ForwardForwardExperiment(Samples, Arms):
     """Networks learnt by Forward-Forward, each arm with the same images, negatives and start weights."""
 
     dataset: str = "mnist"
@@ -101,14 +113,8 @@ class ForwardForwardExperiment(Arms):
     the stride to the next, in pixels or in locations of the layer before."""
     supervised: bool = True
     """Negatives are images with a wrong label; False: hybrids of two images, and labels only reach the readouts."""
-    negatives: Literal["hard", "uniform"] = "hard"
-    """Wrong labels as often as the head takes them for right, or all alike."""
-    negatives_per_sample: int = Field(1, ge=1)
-    """All together weigh as much as the positive samples."""
     blurs: int = Field(6, ge=0)
     """Of the masks of hybrids: how large their areas are."""
-    jitter: int = Field(0, ge=0)
-    """Images are shifted by up to so many pixels both ways, anew in every epoch."""
     epochs: int = Field(60, ge=1)
     batch: int = Field(100, ge=2)
     online: bool = False
@@ -128,11 +134,11 @@ class ForwardForwardExperiment(Arms):
             raise ValueError(
                 f"fields of {len(self.receptive)} layers, widths of {len(self.layers)}: give as many of each"
             )
-        if self.online and self.negatives_per_sample != 1:
-            raise ValueError(
-                "online: a positive and a negative sample in turn; leave out negatives_per_sample"
-            )
         for arm in self.arm:
+            if self.samples_of(arm).negatives_per_sample != 1 and self.online:
+                raise ValueError(
+                    "online: a positive and a negative sample in turn; leave out negatives_per_sample"
+                )
             if self.online and arm.phases == "apart":
                 raise ValueError(
                     f"arm {arm.name}, phases: online, each sample is an update anyway; leave it out"
@@ -140,6 +146,11 @@ class ForwardForwardExperiment(Arms):
             if arm.build_rule(1).jump is not None and not self.online:
                 raise ValueError(f"arm {arm.name}, jump: for updates of single samples; set online = true")
         return self
+
+    def samples_of(self, arm: ForwardForwardArm) -> Samples:
+        """Return how an arm's samples are made: as the experiment says, but for what the arm does; raises `ConfigError`."""
+        shared = {name: getattr(self, name) for name in Samples.model_fields}
+        return Samples.parse({**shared, **arm.samples}, f"arm {arm.name}, samples")
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -180,13 +180,12 @@ def mortal(experiment: MortalExperiment, out: Path, report: Report | None = None
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
     originals, runs = [], []
-    for seed in experiment.seed_list:
-        for arm in experiment.arm:
-            first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
-            originals.append(finished(first, out, report))
-            if first.steps < first.total:
-                first.resume(checkpoint_of(first, out))
-            runs += _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report)
+    for seed, arm in experiment.planned:
+        first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
+        originals.append(finished(first, out, report))
+        if first.steps < first.total:
+            first.resume(checkpoint_of(first, out))
+        runs += _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report)
     fit = len(data.training().labels)
     return {
         "originals": originals,
