@@ -21,12 +21,8 @@ def ff_command(
     json_file: Json = None,
 ) -> None:
     """Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout."""
-    from neurosim.report.forward_forward import (
-        energy_and_accuracy,
-        epoch_curves,
-        forward_forward_table,
-        layers_table,
-    )
+    from neurosim.report.forward_forward import forward_forward_table, layers_table
+    from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
     from neurosim.report.holding import holding_table
     from neurosim.report.style import to_svg
     from neurosim.study.forward_forward import forward_forward

@@ -44,7 +44,7 @@ from neurosim.network.dense import Dense
 from neurosim.network.negatives import hybrids, with_labels, with_neutral_label
 from neurosim.network.neurons import Neurons
 from neurosim.reference.ideal import IdealArray
-from neurosim.report.forward_forward import energy_and_accuracy, epoch_curves
+from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
 from neurosim.report.mortal import loss_bars, recovery_curves
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights

@@ -25,6 +25,7 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.report.forward_forward import forward_forward_markdown
+from neurosim.report.forward_forward_figures import CROWD, energy_and_accuracy, epoch_curves
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
@@ -253,6 +254,24 @@ def test_arms_are_run_once_and_summarised_by_readout(tmp_path: Path):
     page = forward_forward_markdown("digits", results)
     assert "| ideal | 2 |" in page
     assert "digits-epochs.svg" in page
+
+
+def test_many_arms_are_drawn_by_device(tmp_path: Path):
+    """A panel for each device, ideal arithmetic in all; no two arms of a device look alike."""
+    others = [PCM.changed(name=f"PCM {k}", seeds=1) for k in range(CROWD - 2)]
+    ecram = PCM.changed(name="ECRAM", device="ecram-li-tang-2018")
+    spec = experiment(ForwardForwardArm(name="ideal"), PCM, *others, ecram, seeds=2)
+    assert len(spec.arm) == CROWD + 1
+    results = forward_forward(spec, tmp_path)
+    curves, energy = epoch_curves(results), energy_and_accuracy(results)
+    assert energy is not None
+    ideal, one, *rest = (arm.name for arm in spec.arm)
+    shown = [[line.get_label() for line in axes.get_lines()] for axes in curves.axes]
+    assert shown == [[ideal, one, *rest[:-1]], [ideal, rest[-1]]]
+    keys = energy.legends[0].legend_handles
+    looks = {(key.get_color(), str(key.get_marker())) for key in keys[3:]}  # type: ignore[union-attr]
+    assert [text.get_text() for text in energy.legends[0].get_texts()][2:] == [ideal, one, *rest]
+    assert len(looks) == CROWD
 
 
 def test_an_arm_may_run_more_often_and_make_its_samples_differently(tmp_path: Path):

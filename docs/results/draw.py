@@ -9,7 +9,8 @@ from typing import Any
 
 from neurosim.report.budget import budget_bars
 from neurosim.report.deep import deep_markdown, depth_curves
-from neurosim.report.forward_forward import energy_and_accuracy, epoch_curves, forward_forward_markdown
+from neurosim.report.forward_forward import forward_forward_markdown
+from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
 from neurosim.report.mortal import figures as mortal_figures
 from neurosim.report.mortal import mortal_markdown
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves

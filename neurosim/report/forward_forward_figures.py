@@ -1,0 +1,187 @@
+"""Forward-Forward as figures: accuracy by epoch, and error over the energy of updates; many arms are told by device."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+from neurosim.report.forward_forward import arms_of, learnt, readouts_of
+from neurosim.report.style import IDEAL_COLOUR, PALETTE, colours, label, new_figure, styled
+
+CROWD = 6
+"""More arms than these share the colour of their device, and their curves are followed by the first readout only."""
+GREY = "#8a8a8a"
+"""Of arms in ideal arithmetic after the first."""
+MARKS: tuple[Any, ...] = (*"os^DvPX<>phd*", (4, 1, 45))
+LINES = ("-", ":", "-.")
+STYLES = {"goodness": "-", "linear": "-", "softmax": "--"}
+ENERGIES = {
+    "Devices alone": "update_J_per_synapse",
+    "With converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
+}
+Runs = list[dict[str, Any]]
+
+
+class Look(NamedTuple):
+    """How an arm is drawn."""
+
+    colour: str
+    mark: Any
+
+
+def _by_device(results: dict[str, Any]) -> dict[str, list[str]]:
+    """Names of the arms of each device; "" for ideal arithmetic, which is always there and first."""
+    found: dict[str, list[str]] = {"": []}
+    for arm in results["config"]["arm"]:
+        found.setdefault(PurePath(arm["device"] or "").name.removesuffix(".toml"), []).append(arm["name"])
+    return found
+
+
+def _looks(results: dict[str, Any]) -> dict[str, Look]:
+    """A colour for every arm, or where they are many a colour for every device and a mark for each of its arms."""
+    names = list(arms_of(results))
+    if len(names) <= CROWD:
+        return {arm: Look(colour, "o") for arm, colour in colours(names).items()}
+    ideal, *devices = _by_device(results).values()
+    found = {arm: Look(GREY if k else IDEAL_COLOUR, "") for k, arm in enumerate(ideal)}
+    for number, arms in enumerate(devices):
+        for k, arm in enumerate(arms):
+            found[arm] = Look(PALETTE[number % len(PALETTE)], MARKS[k % len(MARKS)])
+    return found
+
+
+@styled
+def epoch_curves(results: dict[str, Any]) -> Figure:
+    """Accuracy by epoch, mean and range over seeds: a colour an arm, by goodness solid, by the head dashed.
+
+    Of many arms goodness (or the first readout) alone, with a panel for each device.
+    """
+    arms = arms_of(results)
+    followed = [readout for readout in STYLES if readout in results["runs"][0]["curve"][0]]
+    by = "" if len(arms) <= CROWD else f" by {followed[0]}"
+    ylabel = f"Accuracy{by}, {results['data']['followed_on']} (%)"
+    if len(arms) <= CROWD:
+        figure = new_figure(4.6)
+        axes = figure.subplots()
+        for arm, look in _looks(results).items():
+            for readout in followed:
+                _curve(axes, arms[arm], readout, look.colour, STYLES[readout], f"{label(arm, 36)}, {readout}")
+        axes.set(xlabel="Epoch", ylabel=ylabel)
+        figure.legend(loc="outside right center")
+    else:
+        figure = _curves_by_device(results, followed[0])
+        figure.supylabel(ylabel, fontsize=9)
+    figure.suptitle(label(learnt(results), 130), fontsize=8.5, fontweight="bold")
+    return figure
+
+
+def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
+    """A panel for each device with the curves of its arms, ideal arithmetic in all of them."""
+    arms = arms_of(results)
+    ideal, *devices = _by_device(results).items()
+    heights = [2.0 + 0.2 * len(names) for _, names in devices]
+    figure = new_figure(0.4 + sum(heights))
+    panels = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, (device, names) in zip(panels[:, 0], devices, strict=True):
+        for k, arm in enumerate(ideal[1]):
+            _curve(axes, arms[arm], readout, GREY if k else IDEAL_COLOUR, "-", label(arm, 60))
+        for k, arm in enumerate(names):
+            line = LINES[k // len(PALETTE) % len(LINES)]
+            _curve(axes, arms[arm], readout, PALETTE[k % len(PALETTE)], line, label(arm, 60))
+        axes.set_title(label(device, 60))
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    panels[-1, 0].set_xlabel("Epoch")
+    return figure
+
+
+def _curve(axes: Axes, runs: Runs, readout: str, colour: str, line: str, name: str) -> None:
+    curves = np.array([[100 * point[readout] for point in run["curve"]] for run in runs])
+    epochs = [point["epoch"] for point in runs[0]["curve"]]
+    mark = "o" if len(epochs) == 1 else ""
+    axes.plot(epochs, curves.mean(axis=0), line, marker=mark, color=colour, lw=1.5, label=name)
+    if len(runs) > 1:
+        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+@styled
+def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
+    """Error of each arm on devices over the energy of its updates, mean and range over seeds; None without any.
+
+    Filled marks: the first readout; hollow ones: the other. Lines: ideal arithmetic.
+    """
+    arms = arms_of(results)
+    looks, readouts = _looks(results), readouts_of(results)
+    on_devices = {arm: runs for arm, runs in arms.items() if "energy" in runs[0]["layers"][0]}
+    if not on_devices:
+        return None
+    figure = new_figure(4.8 if len(arms) <= CROWD else 3.4 + 0.13 * len(arms))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (heading, energy) in zip(panels, ENERGIES.items(), strict=True):
+        for arm, runs in on_devices.items():
+            joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
+            for readout, filled in zip(readouts, (True, False), strict=True):
+                _error(axes, joules, runs, readout, looks[arm], filled)
+        for arm in arms.keys() - on_devices.keys():
+            for readout, style in zip(readouts, ("-", "--"), strict=True):
+                axes.axhline(_errors(arms[arm], readout).mean(), color=looks[arm].colour, ls=style, lw=1)
+        axes.set(title=heading, xlabel="Energy of an update and synapse", xscale="log")
+        axes.xaxis.set_major_formatter(EngFormatter("J"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        low, high = axes.get_xlim()
+        axes.set_xlim(
+            min(low, 10 ** np.floor(np.log10(low * 1.01))), max(high, 10 ** np.ceil(np.log10(high)))
+        )
+    panels[0].set(ylabel=f"Error, {results['data']['reported_on']} (%)", yscale="log")
+    panels[0].invert_yaxis()
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[0].yaxis.set_major_formatter(ScalarFormatter())
+    panels[0].yaxis.set_minor_formatter(NullFormatter())
+    figure.legend(
+        handles=_keys(results, looks), loc="outside lower center", ncols=2 if len(arms) > CROWD else 3
+    )
+    return figure
+
+
+def _energy_of_update(run: dict[str, Any], name: str) -> float:
+    """Energy of an update and synapse over all layers of a run, J."""
+    synapses = np.array([layer["rows"] * layer["neurons"] for layer in run["layers"]])
+    each = np.array([layer["energy"][name] for layer in run["layers"]])
+    return float((each * synapses).sum() / synapses.sum())
+
+
+def _errors(runs: Runs, readout: str) -> Any:
+    """Error of each run, per cent."""
+    return 100 * (1 - np.array([run["readouts"][readout] for run in runs]))
+
+
+def _error(axes: Axes, joules: float, runs: Runs, readout: str, look: Look, filled: bool) -> None:
+    errors = _errors(runs, readout)
+    mean = errors.mean()
+    axes.errorbar(
+        joules, mean, [[mean - errors.min()], [errors.max() - mean]], marker=look.mark, ls="", ms=7, elinewidth=1,
+        color=look.colour, mfc=look.colour if filled else "white",
+    )  # fmt: skip
+
+
+def _keys(results: dict[str, Any], looks: dict[str, Look]) -> list[Line2D]:
+    """What the legend explains: the two readouts, then the arms, those of a device together."""
+    first, second = readouts_of(results)
+    keys = [
+        Line2D([], [], color=IDEAL_COLOUR, marker="o", lw=1, label=f"filled, solid: {first}"),
+        Line2D([], [], color=IDEAL_COLOUR, marker="o", mfc="white", ls="--", lw=1, label=f"hollow, dashed: {second}"),
+    ]  # fmt: skip
+    ideal, *devices = _by_device(results).values()
+    keys += [Line2D([], [], color=looks[arm].colour, lw=1, label=label(arm, 60)) for arm in ideal]
+    for arms in devices:
+        keys += [
+            Line2D([], [], color=looks[arm].colour, marker=looks[arm].mark, ms=7, ls="", label=label(arm, 60))
+            for arm in arms
+        ]
+    return keys
