@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.kernels.jit import inlined
+from neurosim.kernels.jit import inlined, inlined_as
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _FAINT = np.float32(-64.0)
@@ -36,43 +36,42 @@ def exponential_double(x: Any) -> Any:
     return np.exp(x)
 
 
-@inlined
-def total(values: Any) -> Any:
-    """Sum of a row, by eight partial sums that a processor adds side by side."""
-    a = b = c = d = e = f = g = h = values.dtype.type(0)
-    whole = values.size - values.size % 8
-    for j in range(0, whole, 8):
-        a += values[j]
-        b += values[j + 1]
-        c += values[j + 2]
-        d += values[j + 3]
-        e += values[j + 4]
-        f += values[j + 5]
-        g += values[j + 6]
-        h += values[j + 7]
-    for j in range(whole, values.size):
-        a += values[j]
-    return ((a + e) + (c + g)) + ((b + f) + (d + h))
+def _summed(term: Any, name: str) -> Any:
+    """Return the kernel that sums a term of each number of a row, by eight partial sums that a processor adds side by side."""
+
+    def along(values: Any) -> Any:
+        a = b = c = d = e = f = g = h = values.dtype.type(0)
+        whole = values.size - values.size % 8
+        for j in range(0, whole, 8):
+            a += term(values[j])
+            b += term(values[j + 1])
+            c += term(values[j + 2])
+            d += term(values[j + 3])
+            e += term(values[j + 4])
+            f += term(values[j + 5])
+            g += term(values[j + 6])
+            h += term(values[j + 7])
+        for j in range(whole, values.size):
+            a += term(values[j])
+        return ((a + e) + (c + g)) + ((b + f) + (d + h))
+
+    return inlined_as(along, f"rows.{name}")
 
 
 @inlined
-def squared_length(values: Any) -> Any:
-    """Sum of the squares of a row, in the same way."""
-    a = b = c = d = e = f = g = h = values.dtype.type(0)
-    whole = values.size - values.size % 8
-    for j in range(0, whole, 8):
-        a += values[j] * values[j]
-        b += values[j + 1] * values[j + 1]
-        c += values[j + 2] * values[j + 2]
-        d += values[j + 3] * values[j + 3]
-        e += values[j + 4] * values[j + 4]
-        f += values[j + 5] * values[j + 5]
-        g += values[j + 6] * values[j + 6]
-        h += values[j + 7] * values[j + 7]
-    for j in range(whole, values.size):
-        a += values[j] * values[j]
-    return ((a + e) + (c + g)) + ((b + f) + (d + h))
+def _itself(x: Any) -> Any:
+    return x
 
+
+@inlined
+def _squared(x: Any) -> Any:
+    return x * x
+
+
+total = _summed(_itself, "total")
+"""Sum of a row."""
+squared_length = _summed(_squared, "squared_length")
+"""Sum of the squares of a row."""
 
 EXPONENTIAL: dict[str, Any] = {"float32": exponential, "float64": exponential_double}
 """By precision."""
