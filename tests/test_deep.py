@@ -15,7 +15,7 @@ from neurosim import rules
 from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
-from neurosim.network.readout import LinearReadout, _some, halvings
+from neurosim.network.readout import LinearReadout, _bytes, _some, halvings
 from neurosim.report.deep import deep_markdown
 from neurosim.study.deep import DeepTraining, deep
 from neurosim.study.deep_build import build_stack, holding, start_weights
@@ -242,6 +242,13 @@ def test_a_head_learns_with_dropout_the_same_every_time():
         head.fit(x, y, epochs=40, batch=20, dropout=0.5, halve=True)
         assert head.accuracy(x, y) > 0.9
     assert (heads[0].weight == heads[1].weight).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 16), (3, 20)])
+def test_what_is_left_out_follows_the_bytes_of_the_generator(shape: tuple[int, int]):
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(2):
+        assert _bytes(shape, one).tobytes() == other.bytes(shape[0] * shape[1])
 
 
 def test_rows_in_half_precision_are_taken_as_numpy_takes_them():
