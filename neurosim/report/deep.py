@@ -10,7 +10,16 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, markdown_table, si, significant, spread, under_one_head
+from neurosim.report.text import (
+    NOTHING,
+    UPDATE_ENERGIES,
+    markdown_table,
+    significant,
+    spread,
+    under_one_head,
+    update_energies,
+    what_intervals_are,
+)  # fmt: skip
 
 MARKERS = "osv^Dp<>*h"
 
@@ -94,7 +103,6 @@ def _learnt_rows(results: dict[str, Any]) -> list[list[str]]:
         seen.add(run["arm"])
         for number, layer in enumerate(run.get("layers", []), 1):
             energy = layer.get("energy")
-            per_update = NOTHING if energy is None else si(energy["update_J_per_synapse"], "J")
             pulses = (
                 NOTHING
                 if energy is None
@@ -103,7 +111,7 @@ def _learnt_rows(results: dict[str, Any]) -> list[list[str]]:
             rows.append(
                 [
                     run["arm"], str(number), f"{layer['rows']} x {layer['neurons']}", f"{layer['norm_mean']:.2f}",
-                    significant(layer["weight_rms"]), pulses, per_update,
+                    significant(layer["weight_rms"]), pulses, *update_energies(energy),
                 ]
             )  # fmt: skip
     return under_one_head(rows)
@@ -116,7 +124,7 @@ LEARNT = (
     "mean norm",
     "rms of weights",
     "pulses a weight",
-    "devices' energy, update and synapse",
+    *(f"an update and synapse, {name}" for name in UPDATE_ENERGIES),
 )
 
 
@@ -130,6 +138,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
             ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
         )
     )
+    parts.append(what_intervals_are([entry["seeds"] for entry in results["summary"]]) + "\n")
     parts += holding_markdown(results)
     parts.append("After learning (first seed):\n")
     parts.append(markdown_table(LEARNT, _learnt_rows(results)))

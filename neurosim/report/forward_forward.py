@@ -7,7 +7,17 @@ from typing import Any
 from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
-from neurosim.report.text import NOTHING, markdown_table, percent, si, significant, spread, under_one_head
+from neurosim.report.text import (
+    NOTHING,
+    UPDATE_ENERGIES,
+    markdown_table,
+    percent,
+    significant,
+    spread,
+    under_one_head,
+    update_energies,
+    what_intervals_are,
+)  # fmt: skip
 
 LAYERS = (
     "arm",
@@ -16,7 +26,7 @@ LAYERS = (
     "rms of weights",
     "quiet samples, last epoch",
     "pulses a weight",
-    "devices' energy, update and synapse",
+    *(f"an update and synapse, {name}" for name in UPDATE_ENERGIES),
 )
 
 
@@ -83,7 +93,7 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
                     arm, str(number), shape if locations == 1 else f"{locations} of {shape}", significant(layer["weight_rms"]),
                     percent(runs[0]["curve"][-1]["quiet"][number - 1]),
                     NOTHING if energy is None else significant(energy["pulses"] / synapses),
-                    NOTHING if energy is None else si(energy["update_J_per_synapse"], "J"),
+                    *update_energies(energy),
                 ]
             )  # fmt: skip
     return under_one_head(rows)
@@ -99,6 +109,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
             f"![accuracy by epoch]({name}-epochs.svg)\n",
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
+            what_intervals_are([entry["seeds"] for entry in results["summary"]]) + "\n",
             *holding_markdown(results),
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),

@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from neurosim.report.forward_forward import arms_of, learnt, readouts_of
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, colours, label, new_figure, styled
+from neurosim.report.text import UPDATE_ENERGIES
 
 CROWD = 6
 """More arms than these share the colour of their device, and their curves are followed by the first readout only."""
@@ -21,10 +22,6 @@ GREY = "#8a8a8a"
 MARKS: tuple[Any, ...] = (*"os^DvPX<>phd*", (4, 1, 45))
 LINES = ("-", ":", "-.")
 STYLES = {"goodness": "-", "linear": "-", "softmax": "--"}
-ENERGIES = {
-    "Devices alone": "update_J_per_synapse",
-    "With converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
-}
 Runs = list[dict[str, Any]]
 
 
@@ -123,7 +120,7 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
         return None
     figure = new_figure(4.8 if len(arms) <= CROWD else 3.4 + 0.13 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, (heading, energy) in zip(panels, ENERGIES.items(), strict=True):
+    for axes, (heading, energy) in zip(panels, UPDATE_ENERGIES.items(), strict=True):
         for arm, runs in on_devices.items():
             joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
             for readout, filled in zip(readouts, (True, False), strict=True):
@@ -131,7 +128,9 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
         for arm in arms.keys() - on_devices.keys():
             for readout, style in zip(readouts, ("-", "--"), strict=True):
                 axes.axhline(_errors(arms[arm], readout).mean(), color=looks[arm].colour, ls=style, lw=1)
-        axes.set(title=heading, xlabel="Energy of an update and synapse", xscale="log")
+        axes.set(
+            title=heading[0].upper() + heading[1:], xlabel="Energy of an update and synapse", xscale="log"
+        )
         axes.xaxis.set_major_formatter(EngFormatter("J"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         low, high = axes.get_xlim()
