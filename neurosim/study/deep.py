@@ -215,13 +215,21 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        "holding": {
-            arm.name: holding(experiment, arm, data.image_shape[2]) for arm in experiment.arm if arm.device is not None
-        },
+        **_holding(experiment, data),
         "data": {"note": data.note, "reported_on": where, "train_images": len(data.training(experiment.hold_out).labels)},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),
     }  # fmt: skip
+
+
+def in_advance(experiment: DeepExperiment) -> dict[str, Any]:
+    """Return the ``holding`` of `deep` alone, without training anything."""
+    return _holding(experiment, neurosim.data.load(experiment.dataset))
+
+
+def _holding(experiment: DeepExperiment, data: Dataset) -> dict[str, Any]:
+    on_devices = (arm for arm in experiment.arm if arm.device is not None)
+    return {"holding": {arm.name: holding(experiment, arm, data.image_shape[2]) for arm in on_devices}}
 
 
 def _summary(experiment: DeepExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -311,15 +311,21 @@ def forward_forward(
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        "holding": {
-            arm.name: holding(experiment, arm, data.image_shape)
-            for arm in experiment.arm
-            if arm.device is not None
-        },
+        **_holding(experiment, data),
         "data": {"note": data.note, "reported_on": where, "followed_on": followed, "train_images": fit},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),
     }
+
+
+def in_advance(experiment: ForwardForwardExperiment) -> dict[str, Any]:
+    """Return the ``holding`` of `forward_forward` alone, without training anything."""
+    return _holding(experiment, neurosim.data.load(experiment.dataset))
+
+
+def _holding(experiment: ForwardForwardExperiment, data: Dataset) -> dict[str, Any]:
+    on_devices = (arm for arm in experiment.arm if arm.device is not None)
+    return {"holding": {arm.name: holding(experiment, arm, data.image_shape) for arm in on_devices}}
 
 
 def _summary(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
