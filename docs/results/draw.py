@@ -259,7 +259,8 @@ def draw_races(name: str, values: dict[str, Any]) -> None:
     lines = [
         (
             f"# {name}\n\nRatios of median times, both sides in turn in one process, {values['threads']} threads, "
-            f"{values['machine']}: `python -m benchmarks {' '.join(values['modules'])}`. A bar is the most that was asked for.\n\n"
+            f"{values['machine']}: `python -m benchmarks {' '.join(values['modules'])}`. A bar is the most that was asked for. Times of "
+            "what learns are of an image (deep SoftHebb) or a pair of samples (Forward-Forward), the others of a call.\n\n"
             "| race | ratio | to | bar | own, ms | other, ms |\n| --- | --- | --- | --- | --- | --- |\n"
         )
     ]
