@@ -107,7 +107,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
-            f"![accuracy by epoch]({name}-epochs.svg)\n",
+            f"![error by epoch]({name}-epochs.svg)\n",
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
             what_intervals_are([entry["seeds"] for entry in results["summary"]]) + "\n",
             *holding_markdown(results),

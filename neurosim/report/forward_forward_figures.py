@@ -1,4 +1,4 @@
-"""Forward-Forward as figures: accuracy by epoch, and error over the energy of updates; many arms are told by device."""
+"""Forward-Forward as figures: error by epoch, and over the energy of updates; many arms are told by device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from neurosim.report.forward_forward import arms_of, learnt, readouts_of
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, colours, label, new_figure, styled
@@ -55,21 +55,23 @@ def _looks(results: dict[str, Any]) -> dict[str, Look]:
 
 @styled
 def epoch_curves(results: dict[str, Any]) -> Figure:
-    """Accuracy by epoch, mean and range over seeds: a colour an arm, by goodness solid, by the head dashed.
+    """Error by epoch, mean and range over seeds: a colour an arm, by goodness solid, by the head dashed.
 
-    Of many arms goodness (or the first readout) alone, with a panel for each device.
+    No error at all stands at half an image. Of many arms goodness (or the first readout) alone, with a panel for each device.
     """
     arms = arms_of(results)
     followed = [readout for readout in STYLES if readout in results["runs"][0]["curve"][0]]
     by = "" if len(arms) <= CROWD else f" by {followed[0]}"
-    ylabel = f"Accuracy{by}, {results['data']['followed_on']} (%)"
+    ylabel = f"Error{by}, {results['data']['followed_on']} (%)"
     if len(arms) <= CROWD:
         figure = new_figure(4.6)
         axes = figure.subplots()
         for arm, look in _looks(results).items():
             for readout in followed:
-                _curve(axes, arms[arm], readout, look.colour, STYLES[readout], f"{label(arm, 36)}, {readout}")
+                name = f"{label(arm, 36)}, {readout}"
+                _curve(axes, _courses(results, arm, readout), look.colour, STYLES[readout], name)
         axes.set(xlabel="Epoch", ylabel=ylabel)
+        _best_on_top(axes)
         figure.legend(loc="outside right center")
     else:
         figure = _curves_by_device(results, followed[0])
@@ -80,30 +82,39 @@ def epoch_curves(results: dict[str, Any]) -> Figure:
 
 def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
     """A panel for each device with the curves of its arms, ideal arithmetic in all of them."""
-    arms = arms_of(results)
     ideal, *devices = _by_device(results).items()
     heights = [2.0 + 0.2 * len(names) for _, names in devices]
     figure = new_figure(0.4 + sum(heights))
     panels = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
     for axes, (device, names) in zip(panels[:, 0], devices, strict=True):
         for k, arm in enumerate(ideal[1]):
-            _curve(axes, arms[arm], readout, GREY if k else IDEAL_COLOUR, "-", label(arm, 60))
+            colour = GREY if k else IDEAL_COLOUR
+            _curve(axes, _courses(results, arm, readout), colour, "-", label(arm, 60))
         for k, arm in enumerate(names):
             line = LINES[k // len(PALETTE) % len(LINES)]
-            _curve(axes, arms[arm], readout, PALETTE[k % len(PALETTE)], line, label(arm, 60))
+            colour = PALETTE[k % len(PALETTE)]
+            _curve(axes, _courses(results, arm, readout), colour, line, label(arm, 60))
         axes.set_title(label(device, 60))
+        _best_on_top(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     panels[-1, 0].set_xlabel("Epoch")
     return figure
 
 
-def _curve(axes: Axes, runs: Runs, readout: str, colour: str, line: str, name: str) -> None:
-    curves = np.array([[100 * point[readout] for point in run["curve"]] for run in runs])
-    epochs = [point["epoch"] for point in runs[0]["curve"]]
+def _courses(results: dict[str, Any], arm: str, readout: str) -> tuple[list[int], Any]:
+    """Epochs, and the error of each run of an arm at each of them, per cent."""
+    runs = arms_of(results)[arm]
+    errors = 100 * (1 - np.array([[point[readout] for point in run["curve"]] for run in runs]))
+    least = 50 / results["config"]["curve_images"]
+    return [point["epoch"] for point in runs[0]["curve"]], np.maximum(errors, least)
+
+
+def _curve(axes: Axes, courses: tuple[list[int], Any], colour: str, line: str, name: str) -> None:
+    epochs, errors = courses
     mark = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs, curves.mean(axis=0), line, marker=mark, color=colour, lw=1.5, label=name)
-    if len(runs) > 1:
-        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
+    axes.plot(epochs, errors.mean(axis=0), line, marker=mark, color=colour, lw=1.5, label=name)
+    if len(errors) > 1:
+        axes.fill_between(epochs, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.15, lw=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -137,15 +148,21 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
         axes.set_xlim(
             min(low, 10 ** np.floor(np.log10(low * 1.01))), max(high, 10 ** np.ceil(np.log10(high)))
         )
-    panels[0].set(ylabel=f"Error, {results['data']['reported_on']} (%)", yscale="log")
-    panels[0].invert_yaxis()
-    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panels[0].yaxis.set_major_formatter(ScalarFormatter())
-    panels[0].yaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_ylabel(f"Error, {results['data']['reported_on']} (%)")
+    _best_on_top(panels[0])
     figure.legend(
         handles=_keys(results, looks), loc="outside lower center", ncols=2 if len(arms) > CROWD else 3
     )
     return figure
+
+
+def _best_on_top(axes: Axes) -> None:
+    """Show errors on a logarithmic axis, small ones on top."""
+    axes.set_yscale("log")
+    axes.invert_yaxis()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _energy_of_update(run: dict[str, Any], name: str) -> float:
