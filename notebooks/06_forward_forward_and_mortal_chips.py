@@ -195,7 +195,8 @@ print(f"left: {net:.5f}, one part in {sum(gross) / net:.0f}; rms of the weights 
 # that waits for a whole pulse (`mixed`) seems made for that; but the goodness of a layer is a sum over all its weights,
 # and while every one of them waits, the layer overshoots: it learns that it is too good only when the pulses come,
 # all at once. Stochastic rounding (`accumulate`) gives a pulse to one weight in ten where a tenth is asked for: the layer
-# answers at once, in the mean, and the noise is spread over thousands of weights.
+# answers at once, in the mean, and the noise is spread over thousands of weights. (An accumulator may answer at once as well,
+# `prompt = true`: worth it where pulses are small, as section 7 shows for RRAM and ECRAM.)
 
 # %%
 PCM = {"device": "pcm-nandakumar-2018", "write": {"decay_mode": "gain"}}
@@ -282,7 +283,7 @@ display(recovery_curves(copies))
 
 # %%
 KEPT = Path("../docs/results")
-for name in ("ff-policies", "mnist-forward-forward", "mortal-chips"):
+for name in ("ff-policies", "ff-larger", "ff-samples", "mnist-forward-forward", "mortal-chips"):
     if (KEPT / f"{name}.json").exists():
         kept = json.loads((KEPT / f"{name}.json").read_text())
         if "originals" in kept:

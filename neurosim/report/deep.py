@@ -11,6 +11,7 @@ from rich.table import Table
 from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
 from neurosim.report.text import (
+    INTERVALS,
     NOTHING,
     UPDATE_ENERGIES,
     markdown_table,
@@ -18,7 +19,6 @@ from neurosim.report.text import (
     spread,
     under_one_head,
     update_energies,
-    what_intervals_are,
 )  # fmt: skip
 
 MARKERS = "osv^Dp<>*h"
@@ -138,7 +138,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
             ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
         )
     )
-    parts.append(what_intervals_are([entry["seeds"] for entry in results["summary"]]) + "\n")
+    parts.append(INTERVALS)
     parts += holding_markdown(results)
     parts.append("After learning (first seed):\n")
     parts.append(markdown_table(LEARNT, _learnt_rows(results)))

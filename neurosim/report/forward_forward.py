@@ -8,6 +8,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.text import (
+    INTERVALS,
     NOTHING,
     UPDATE_ENERGIES,
     markdown_table,
@@ -16,7 +17,6 @@ from neurosim.report.text import (
     spread,
     under_one_head,
     update_energies,
-    what_intervals_are,
 )  # fmt: skip
 
 LAYERS = (
@@ -109,7 +109,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
             f"![error by epoch]({name}-epochs.svg)\n",
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
-            what_intervals_are([entry["seeds"] for entry in results["summary"]]) + "\n",
+            INTERVALS,
             *holding_markdown(results),
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),

@@ -11,8 +11,11 @@ PREFIXES = {
 NOTHING = "–"
 """Stands where there is no number."""
 MINUS = "−"
-FEW = 10
-"""Number of seeds below which the percentile bootstrap covers less than nine means in ten."""
+INTERVALS = (
+    "Intervals are those of the test images (Wilson), or of the seeds (bootstrap) where these are wider: over so few "
+    "seeds a bootstrap alone is too narrow, with three it covers the mean in about 75 % of cases.\n"
+)
+"""What stands beside accuracies of deep and Forward-Forward networks."""
 UPDATE_ENERGIES = {
     "devices alone": "update_J_per_synapse",
     "with converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
@@ -61,16 +64,6 @@ def spread(mean: float, interval: tuple[float, float] | None) -> str:
     if abs((low + high) / 2 - mean) < 1e-9:
         return f"{percent(mean)} ± {percent((high - low) / 2)}"
     return f"{percent(mean)} ({percent(low)}–{percent(high)})"
-
-
-def what_intervals_are(runs: list[int]) -> str:
-    """Return what the 95 % intervals of arms with so many runs each are, in words."""
-    of_one = "Intervals of one run are Wilson's, of its test images." if 1 in runs else ""
-    most = max(runs)
-    of_more = "" if most == 1 else "Intervals over seeds are bootstrapped."
-    if 1 < most < FEW:
-        of_more = "Intervals over so few seeds are bootstrapped and too narrow: three cover the mean in about 75 % of cases."
-    return " ".join(part for part in (of_more, of_one) if part)
 
 
 def update_energies(energy: dict[str, float] | None) -> list[str]:

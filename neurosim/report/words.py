@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from neurosim.report.results import ArmSummary, Budget, Cause, Interval, Results, VariedArm, Vary
-from neurosim.report.text import FEW, NOTHING, number, percent, si, significant, spread
+from neurosim.report.text import NOTHING, number, percent, si, significant, spread
 
 NAMED = 4
 """So many device arms get a sentence each; of more, only the best ones do."""
+FEW = 10
+"""Number of seeds below which the percentile bootstrap covers less than nine means in ten."""
 SURE = 0.05
 """p-values below this are counted as differences."""
 LITTLE = 0.02

@@ -22,7 +22,7 @@ from neurosim.study.build import on_devices
 from neurosim.study.deep_build import build_stack, holding
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.resumable import Report, Resumable, finished
-from neurosim.study.statistics import bootstrap, wilson
+from neurosim.study.statistics import of_runs
 from neurosim.study.store import open_folder, pack_bits, versions
 
 NORM_BATCHES = 500
@@ -239,7 +239,7 @@ def _summary(experiment: DeepExperiment, runs: list[dict[str, Any]]) -> list[dic
         for place, depth in enumerate(experiment.depths):
             scores = [float(run["heads"][place]["accuracy"]) for run in own]
             mean = float(np.mean(scores))
-            around = bootstrap(scores) if len(own) > 1 else wilson(mean, own[0]["test_size"])
+            around = of_runs(scores, own[0]["test_size"])
             found.append(
                 {"arm": arm.name, "depth": depth, "seeds": len(own), "accuracy_mean": mean, "accuracy_ci95": around}
             )  # fmt: skip

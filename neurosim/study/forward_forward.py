@@ -33,7 +33,7 @@ from neurosim.study.evaluate import unmetered
 from neurosim.study.forward_forward_build import build_stack, holding
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.resumable import Report, Resumable, finished
-from neurosim.study.statistics import bootstrap, wilson
+from neurosim.study.statistics import of_runs
 from neurosim.study.store import open_folder, pack_bits, versions
 
 CHUNK = 1000
@@ -335,7 +335,7 @@ def _summary(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) -
         for readout in experiment.readouts:
             scores = [float(run["readouts"][readout]) for run in own]
             mean = float(np.mean(scores))
-            around = bootstrap(scores) if len(own) > 1 else wilson(mean, own[0]["test_size"])
+            around = of_runs(scores, own[0]["test_size"])
             found.append(
                 {"arm": arm.name, "readout": readout, "seeds": len(own), "accuracy_mean": mean, "accuracy_ci95": around}
             )  # fmt: skip
