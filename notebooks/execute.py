@@ -1,4 +1,4 @@
-"""Execute every notebook of this folder.
+"""Execute every notebook of this folder, or those whose names begin as given: ``execute.py 05 06``.
 
 Each ``NN_*.py`` (jupytext, py:percent) is run by the interpreter that runs this script, and the executed
 ``.ipynb`` is written beside it, free of timings, paths and random cell names. With NEUROSIM_QUICK=1 (as in
@@ -88,10 +88,17 @@ def fault(notebook: nbformat.NotebookNode) -> str | None:
     return None
 
 
-def main() -> int:
-    """Execute all notebooks; 1 if one fails."""
+def main(wanted: list[str]) -> int:
+    """Execute the notebooks wanted, all if none is named; 1 if one fails, 2 if a name fits none."""
     quick = os.environ.get("NEUROSIM_QUICK") == "1"
-    for source in sorted(HERE.glob("[0-9][0-9]_*.py")):
+    sources = sorted(HERE.glob("[0-9][0-9]_*.py"))
+    for name in wanted:
+        if not any(source.name.startswith(name) for source in sources):
+            print(f"{name}: no notebook begins so", file=sys.stderr)
+            return 2
+    for source in sources:
+        if wanted and not source.name.startswith(tuple(wanted)):
+            continue
         started = time.perf_counter()
         try:
             notebook = executed(source)
@@ -110,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -272,6 +272,11 @@ def test_many_arms_are_drawn_by_device(tmp_path: Path):
     looks = {(key.get_color(), str(key.get_marker())) for key in keys[3:]}  # type: ignore[union-attr]
     assert [text.get_text() for text in energy.legends[0].get_texts()][2:] == [ideal, one, *rest]
     assert len(looks) == CROWD
+    without = [ForwardForwardArm(name=f"ideal {k}", learns=k > 0) for k in range(CROWD + 1)]
+    results = forward_forward(experiment(*without), tmp_path)
+    (axes,) = epoch_curves(results).axes
+    assert [line.get_label() for line in axes.get_lines()] == [arm.name for arm in without]
+    assert energy_and_accuracy(results) is None
 
 
 def test_an_arm_may_run_more_often_and_make_its_samples_differently(tmp_path: Path):

@@ -241,9 +241,9 @@ def draw_deep(name: str, values: dict[str, Any]) -> None:
 
 def draw_forward_forward(name: str, values: dict[str, Any]) -> None:
     """Figures and tables of one study of Forward-Forward."""
-    (FOLDER / f"{name}-epochs.svg").write_bytes(to_svg(epoch_curves(values)))
-    if (figure := energy_and_accuracy(values)) is not None:
-        (FOLDER / f"{name}-energy.svg").write_bytes(to_svg(figure))
+    for kind, figure in {"epochs": epoch_curves(values), "energy": energy_and_accuracy(values)}.items():
+        if figure is not None:
+            (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(figure))
     (FOLDER / f"{name}.md").write_text(forward_forward_markdown(name, values), encoding="utf-8")
 
 

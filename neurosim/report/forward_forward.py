@@ -33,8 +33,9 @@ LAYERS = (
 def learnt(results: dict[str, Any]) -> str:
     """What was learnt, in one line."""
     data, config = results["data"], results["config"]
+    epochs = f"{config['epochs']} epoch{'s' if config['epochs'] > 1 else ''}"
     kind = "labels on images" if config["supervised"] else "hybrids, no labels"
-    return f"{data['note']}, {data['train_images']} training images, {config['epochs']} epochs, {kind}"
+    return f"{data['note']}, {data['train_images']} training images, {epochs}, {kind}"
 
 
 def title(results: dict[str, Any]) -> str:
@@ -45,6 +46,11 @@ def title(results: dict[str, Any]) -> str:
 def readouts_of(results: dict[str, Any]) -> list[str]:
     """How the networks were asked for classes, in the order of the tables."""
     return list(dict.fromkeys(entry["readout"] for entry in results["summary"]))
+
+
+def has_curves(results: dict[str, Any]) -> bool:
+    """Whether more than one epoch was followed."""
+    return len(results["runs"][0]["curve"]) > 1
 
 
 def arms_of(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -107,7 +113,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
-            f"![error by epoch]({name}-epochs.svg)\n",
+            *([f"![error by epoch]({name}-epochs.svg)\n"] if has_curves(results) else []),
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
             INTERVALS,
             *holding_markdown(results),

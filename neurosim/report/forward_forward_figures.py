@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from neurosim.report.forward_forward import arms_of, learnt, readouts_of
+from neurosim.report.forward_forward import arms_of, has_curves, learnt, readouts_of
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, colours, label, new_figure, styled
 from neurosim.report.text import UPDATE_ENERGIES
 
@@ -32,12 +32,12 @@ class Look(NamedTuple):
     mark: Any
 
 
-def _by_device(results: dict[str, Any]) -> dict[str, list[str]]:
-    """Names of the arms of each device; "" for ideal arithmetic, which is always there and first."""
+def _by_device(results: dict[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the arms in ideal arithmetic, and of those of each device; where there is none, "" stands for one."""
     found: dict[str, list[str]] = {"": []}
     for arm in results["config"]["arm"]:
         found.setdefault(PurePath(arm["device"] or "").name.removesuffix(".toml"), []).append(arm["name"])
-    return found
+    return ([], found) if len(found) == 1 else (found.pop(""), found)
 
 
 def _looks(results: dict[str, Any]) -> dict[str, Look]:
@@ -45,20 +45,22 @@ def _looks(results: dict[str, Any]) -> dict[str, Look]:
     names = list(arms_of(results))
     if len(names) <= CROWD:
         return {arm: Look(colour, "o") for arm, colour in colours(names).items()}
-    ideal, *devices = _by_device(results).values()
+    ideal, devices = _by_device(results)
     found = {arm: Look(GREY if k else IDEAL_COLOUR, "") for k, arm in enumerate(ideal)}
-    for number, arms in enumerate(devices):
+    for number, arms in enumerate(devices.values()):
         for k, arm in enumerate(arms):
             found[arm] = Look(PALETTE[number % len(PALETTE)], MARKS[k % len(MARKS)])
     return found
 
 
 @styled
-def epoch_curves(results: dict[str, Any]) -> Figure:
+def epoch_curves(results: dict[str, Any]) -> Figure | None:
     """Error by epoch, mean and range over seeds: a colour an arm, by goodness solid, by the head dashed.
 
-    No error at all stands at half an image. Of many arms goodness (or the first readout) alone, with a panel for each device.
+    No error at all stands at half an image. Of many arms goodness (or the first readout) alone, with a panel for each device. None of a single epoch.
     """
+    if not has_curves(results):
+        return None
     arms = arms_of(results)
     followed = [readout for readout in STYLES if readout in results["runs"][0]["curve"][0]]
     by = "" if len(arms) <= CROWD else f" by {followed[0]}"
@@ -82,12 +84,12 @@ def epoch_curves(results: dict[str, Any]) -> Figure:
 
 def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
     """A panel for each device with the curves of its arms, ideal arithmetic in all of them."""
-    ideal, *devices = _by_device(results).items()
-    heights = [2.0 + 0.2 * len(names) for _, names in devices]
+    ideal, devices = _by_device(results)
+    heights = [2.0 + 0.2 * len(names) for names in devices.values()]
     figure = new_figure(0.4 + sum(heights))
     panels = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
-    for axes, (device, names) in zip(panels[:, 0], devices, strict=True):
-        for k, arm in enumerate(ideal[1]):
+    for axes, (device, names) in zip(panels[:, 0], devices.items(), strict=True):
+        for k, arm in enumerate(ideal):
             colour = GREY if k else IDEAL_COLOUR
             _curve(axes, _courses(results, arm, readout), colour, "-", label(arm, 60))
         for k, arm in enumerate(names):
@@ -111,8 +113,7 @@ def _courses(results: dict[str, Any], arm: str, readout: str) -> tuple[list[int]
 
 def _curve(axes: Axes, courses: tuple[list[int], Any], colour: str, line: str, name: str) -> None:
     epochs, errors = courses
-    mark = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs, errors.mean(axis=0), line, marker=mark, color=colour, lw=1.5, label=name)
+    axes.plot(epochs, errors.mean(axis=0), line, color=colour, lw=1.5, label=name)
     if len(errors) > 1:
         axes.fill_between(epochs, errors.min(axis=0), errors.max(axis=0), color=colour, alpha=0.15, lw=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -193,9 +194,9 @@ def _keys(results: dict[str, Any], looks: dict[str, Look]) -> list[Line2D]:
         Line2D([], [], color=IDEAL_COLOUR, marker="o", lw=1, label=f"filled, solid: {first}"),
         Line2D([], [], color=IDEAL_COLOUR, marker="o", mfc="white", ls="--", lw=1, label=f"hollow, dashed: {second}"),
     ]  # fmt: skip
-    ideal, *devices = _by_device(results).values()
+    ideal, devices = _by_device(results)
     keys += [Line2D([], [], color=looks[arm].colour, lw=1, label=label(arm, 60)) for arm in ideal]
-    for arms in devices:
+    for arms in devices.values():
         keys += [
             Line2D([], [], color=looks[arm].colour, marker=looks[arm].mark, ms=7, ls="", label=label(arm, 60))
             for arm in arms
