@@ -137,7 +137,7 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
             joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
             for readout, filled in zip(readouts, (True, False), strict=True):
                 _error(axes, joules, runs, readout, looks[arm], filled)
-        for arm in arms.keys() - on_devices.keys():
+        for arm in (arm for arm in arms if arm not in on_devices):
             for readout, style in zip(readouts, ("-", "--"), strict=True):
                 axes.axhline(_errors(arms[arm], readout).mean(), color=looks[arm].colour, ls=style, lw=1)
         axes.set(
