@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from neurosim.cli_arms import (
-    ExperimentFile,
-    FirstSeed,
-    Folder,
-    InAdvance,
-    OnlyArms,
-    chosen,
-    keep,
-    opened,
-    show_holding,
-)
+from neurosim import cli_arms as arms
 from neurosim.cli_devices import Json, console
 
 
 def deep_command(
-    experiment: ExperimentFile,
-    out: Folder = None,
-    arm: OnlyArms = None,
-    seed: FirstSeed = None,
-    holding: InAdvance = False,
+    experiment: arms.ExperimentFile,
+    out: arms.Folder = None,
+    arm: arms.OnlyArms = None,
+    seed: arms.FirstSeed = None,
+    holding: arms.InAdvance = False,
     json_file: Json = None,
 ) -> None:
     """Train deep networks layer by layer, resumable at any time, and show the accuracy at each depth."""
@@ -29,13 +19,13 @@ def deep_command(
     from neurosim.study.deep import deep, in_advance
     from neurosim.study.deep_spec import DeepExperiment
 
-    spec = chosen(DeepExperiment, experiment, seed, arm)
+    spec = arms.chosen(DeepExperiment, experiment, seed, arm)
     if holding:
-        show_holding(in_advance(spec), json_file)
+        arms.show_holding(in_advance(spec), json_file)
         return
-    out = opened(out)
+    out = arms.opened(out)
     results = deep(spec, out, lambda line: print(line, flush=True))
-    keep(results, out, "deep", {"depth": depth_curves(results)}, json_file)
+    arms.keep(results, out, "deep", {"depth": depth_curves(results)}, json_file)
     console().print(deep_table(results))
     if results["holding"]:
-        show_holding(results)
+        arms.show_holding(results)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from neurosim.cli_arms import (
-    ExperimentFile,
-    FirstSeed,
-    Folder,
-    InAdvance,
-    OnlyArms,
-    chosen,
-    keep,
-    opened,
-    show_holding,
-)
+from neurosim import cli_arms as arms
 from neurosim.cli_devices import Json, console
 
 
 def ff_command(
-    experiment: ExperimentFile,
-    out: Folder = None,
-    arm: OnlyArms = None,
-    seed: FirstSeed = None,
-    holding: InAdvance = False,
+    experiment: arms.ExperimentFile,
+    out: arms.Folder = None,
+    arm: arms.OnlyArms = None,
+    seed: arms.FirstSeed = None,
+    holding: arms.InAdvance = False,
     json_file: Json = None,
 ) -> None:
     """Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout."""
@@ -30,15 +20,15 @@ def ff_command(
     from neurosim.study.forward_forward import forward_forward, in_advance
     from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 
-    spec = chosen(ForwardForwardExperiment, experiment, seed, arm)
+    spec = arms.chosen(ForwardForwardExperiment, experiment, seed, arm)
     if holding:
-        show_holding(in_advance(spec), json_file)
+        arms.show_holding(in_advance(spec), json_file)
         return
-    out = opened(out)
+    out = arms.opened(out)
     results = forward_forward(spec, out, lambda line: print(line, flush=True))
     figures = {"epochs": epoch_curves(results), "energy": energy_and_accuracy(results)}
-    keep(results, out, "ff", figures, json_file)
+    arms.keep(results, out, "ff", figures, json_file)
     console().print(forward_forward_table(results))
     if results["holding"]:
-        show_holding(results)
+        arms.show_holding(results)
     console().print(layers_table(results))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from neurosim.cli_arms import ExperimentFile, FirstSeed, Folder, OnlyArms, chosen, keep, opened
+from neurosim import cli_arms as arms
 from neurosim.cli_devices import Json, console
 
 
 def mortal_command(
-    experiment: ExperimentFile,
-    out: Folder = None,
-    arm: OnlyArms = None,
-    seed: FirstSeed = None,
+    experiment: arms.ExperimentFile,
+    out: arms.Folder = None,
+    arm: arms.OnlyArms = None,
+    seed: arms.FirstSeed = None,
     json_file: Json = None,
 ) -> None:
     """Learn on one chip, copy to others, learn on there; resumable at any time."""
@@ -18,8 +18,8 @@ def mortal_command(
     from neurosim.study.mortal import mortal
     from neurosim.study.mortal_spec import MortalExperiment
 
-    spec = chosen(MortalExperiment, experiment, seed, arm)
-    out = opened(out)
+    spec = arms.chosen(MortalExperiment, experiment, seed, arm)
+    out = arms.opened(out)
     results = mortal(spec, out, lambda line: print(line, flush=True))
-    keep(results, out, "mortal", figures(results), json_file)
+    arms.keep(results, out, "mortal", figures(results), json_file)
     console().print(mortal_table(results))

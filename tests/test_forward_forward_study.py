@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from typer.testing import CliRunner
 
 import neurosim.data
@@ -268,8 +269,8 @@ def test_many_arms_are_drawn_by_device(tmp_path: Path):
     ideal, one, *rest = (arm.name for arm in spec.arm)
     shown = [[line.get_label() for line in axes.get_lines()] for axes in curves.axes]
     assert shown == [[ideal, one, *rest[:-1]], [ideal, rest[-1]]]
-    keys = energy.legends[0].legend_handles
-    looks = {(key.get_color(), str(key.get_marker())) for key in keys[3:]}  # type: ignore[union-attr]
+    keys = [key for key in energy.legends[0].legend_handles if isinstance(key, Line2D)]
+    looks = {(key.get_color(), str(key.get_marker())) for key in keys[3:]}
     assert [text.get_text() for text in energy.legends[0].get_texts()][2:] == [ideal, one, *rest]
     assert len(looks) == CROWD
     without = [ForwardForwardArm(name=f"ideal {k}", learns=k > 0) for k in range(CROWD + 1)]

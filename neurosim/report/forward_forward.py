@@ -109,11 +109,15 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
     """Tables of one study of Forward-Forward, for the documentation."""
     readouts = readouts_of(results)
     on_devices = any("energy" in run["layers"][0] for run in results["runs"])
+    followed = results["config"]["curve_images"]
+    none_at_all = (
+        f"Followed on {followed} images; where none of them is wrong, the curve stands at half a one.\n"
+    )
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
-            *([f"![error by epoch]({name}-epochs.svg)\n"] if has_curves(results) else []),
+            *([f"![error by epoch]({name}-epochs.svg)\n", none_at_all] if has_curves(results) else []),
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
             INTERVALS,
             *holding_markdown(results),
