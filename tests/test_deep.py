@@ -79,6 +79,17 @@ def test_start_weights_have_the_norm_asked_for():
     np.testing.assert_allclose(start_weights(layer, 2.5, 3456, 2, 0) * 10, weights, rtol=1e-5)
 
 
+def test_an_arm_may_have_a_schedule_of_its_own():
+    arm = DeepArm(name="ideal")
+    one = training(experiment(arm, schedule="greedy"), arm)
+    other = training(experiment(arm), arm.changed(schedule="greedy"))
+    for each in (one, other):
+        each.run()
+    assert one.total == other.total == 2 * training(experiment(arm), arm).total
+    for a, b in zip(one.stack.layers, other.stack.layers, strict=True):
+        np.testing.assert_array_equal(a.array.weights(), b.array.weights())
+
+
 @pytest.mark.parametrize("schedule", ["all", "greedy"])
 @pytest.mark.parametrize("arm", [DeepArm(name="ideal"), PCM], ids=lambda arm: arm.name)
 def test_a_killed_training_ends_in_the_same_bits(arm: DeepArm, schedule: str, tmp_path: Path):

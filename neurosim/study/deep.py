@@ -64,11 +64,16 @@ class DeepTraining(Resumable):
         )
 
     @property
+    def greedy(self) -> bool:
+        """Whether one layer learns after the other, each in passes of its own."""
+        return (self.arm.schedule or self.experiment.schedule) == "greedy"
+
+    @property
     def total(self) -> int:
         """Mini-batches of the whole training."""
         if not self.arm.learns:
             return min(NORM_BATCHES, self.batches)
-        passes = len(self.stack.layers) if self.experiment.schedule == "greedy" else 1
+        passes = len(self.stack.layers) if self.greedy else 1
         return passes * self.experiment.epochs * self.batches
 
     def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
@@ -100,7 +105,7 @@ class DeepTraining(Resumable):
             for layer in self.stack.layers:
                 x = layer.calibrate(x)
         passes = self.experiment.epochs * self.batches
-        self.stack.learn(images, self.steps // passes if self.experiment.schedule == "greedy" else None)
+        self.stack.learn(images, self.steps // passes if self.greedy else None)
 
     def _images(self, flat: Any) -> Floats:
         found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)

@@ -18,6 +18,8 @@ HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
 Positive = Annotated[float, Field(gt=0)]
+Schedule = Literal["all", "greedy"]
+"""All layers learn in one pass, or one after the other in a pass each."""
 
 
 def of_layer(values: float | tuple[float, ...], number: int) -> float:
@@ -129,6 +131,8 @@ class DeepArm(Arm):
     """Norm of the start weights, of all layers or of each; None: the preset's."""
     norm_every: int | None = Field(None, ge=1)
     statistics: Statistics = "batch"
+    schedule: Schedule | None = None
+    """None: the experiment's."""
     device: str | None = None
     mode: UpdateMode = "accumulate"
     window: Positive | tuple[Positive, ...] = 4.0
@@ -196,8 +200,7 @@ class DeepExperiment(Arms):
     width: float = Field(4.0, gt=0)
     """Each layer has so many times the neurons of the one before, the first as the preset has it."""
     depth: int | None = Field(None, ge=1)
-    schedule: Literal["all", "greedy"] = "all"
-    """All layers learn in one pass, or one after the other in a pass each."""
+    schedule: Schedule = "all"
     epochs: int = Field(1, ge=1)
     batch: int = Field(10, ge=2)
     heads: tuple[int, ...] | None = None
