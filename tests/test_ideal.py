@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurosim.core.errors import InputError
+from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision
 from neurosim.kernels.jit import set_threads, threads
-from neurosim.kernels.products import UPDATED_ROWS, add_product, single_threaded_blas, updated_rows
+from neurosim.kernels.products import UPDATED_COLUMNS, add_product, single_threaded_blas, updated_columns
 from neurosim.reference.ideal import IdealArray
+from neurosim.reference.twin.arithmetic import TorchIdeal
 
-ROWS, COLS = 2 * UPDATED_ROWS + 5, 37
+ROWS, COLS = 37, 2 * UPDATED_COLUMNS + 5
 
 
 def task(precision: Precision) -> tuple[IdealArray, np.ndarray, LocalUpdate]:
@@ -43,6 +44,45 @@ def test_an_update_is_applied_as_it_is(decay):
     np.testing.assert_allclose(array.weights(), weights + change.pre.T @ change.post - lost, atol=1e-13)
 
 
+@pytest.mark.parametrize("momentum", [None, 0.5])
+@pytest.mark.parametrize("lost", [0.3, -0.3, 1.0, 2.5])
+def test_gains_that_take_the_decay_never_run_away(momentum, lost):
+    """After 40 updates a gain would be 6e-7, 4e4, 0 or 1e7."""
+    _, weights, change = task("float64")
+    array, decay = IdealArray((ROWS, COLS), "float64", momentum), np.full(COLS, lost)
+    array.program(weights)
+    wanted, filtered = weights.copy(), np.zeros_like(weights)
+    for _ in range(40):
+        array.update(change.pre, change.post, decay)
+        asked = change.pre.T @ change.post
+        filtered = asked if momentum is None else momentum * filtered + (1 - momentum) * asked
+        wanted += filtered - decay * wanted
+    close = {"rtol": 1e-10, "atol": 1e-12 * np.abs(wanted).max()}
+    np.testing.assert_allclose(array.weights(), wanted, **close)
+    np.testing.assert_allclose(array.forward(change.pre), change.pre @ wanted, rtol=1e-9)
+    np.testing.assert_allclose(array.column_norms(), np.linalg.norm(wanted, axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.5])
+def test_an_array_goes_on_from_a_snapshot_with_the_same_bits(momentum):
+    _, weights, change = task("float32")
+    array, decay = IdealArray((ROWS, COLS), momentum=momentum), np.linspace(0, 0.5, COLS)
+    array.program(weights)
+    array.update(change.pre, change.post, decay)
+    other = IdealArray((ROWS, COLS), momentum=momentum)
+    other.restore(array.snapshot())
+    for each in (array, other):
+        for _ in range(20):
+            each.update(change.pre, change.post, decay)
+    np.testing.assert_array_equal(array.weights(), other.weights())
+    np.testing.assert_array_equal(array.forward(change.pre), other.forward(change.pre))
+    in_torch = TorchIdeal((ROWS, COLS))
+    in_torch.restore(array.snapshot())
+    np.testing.assert_array_equal(np.asarray(in_torch.weights()), array.weights())
+    with pytest.raises(CheckpointError, match="gains"):
+        other.restore({**array.snapshot(), "gains": np.ones(3)})
+
+
 @pytest.mark.parametrize("none", [slice(0), np.zeros(20, bool)], ids=["slice", "mask"])
 def test_an_update_of_no_samples_only_forgets(none):
     """What a mask leaves of all samples has no strides."""
@@ -61,12 +101,12 @@ def test_a_product_is_added_to_a_part_of_an_array(precision, close):
     np.testing.assert_allclose(weights, wanted, atol=close)
 
 
-@pytest.mark.parametrize("rows", [1, 511, 512, 513, 1024, 1025, 2001])
-def test_updated_rows_are_shared_evenly_by_two(rows):
-    found = updated_rows(rows)
+@pytest.mark.parametrize("cols", [1, 255, 256, 257, 513, 1024, 1025, 2001])
+def test_updated_columns_are_shared_evenly_by_two(cols):
+    found = updated_columns(cols)
     sizes = [last - first for first, last in found]
-    assert sum(sizes) == rows
-    assert max(sizes) <= UPDATED_ROWS
+    assert sum(sizes) == cols
+    assert max(sizes) <= UPDATED_COLUMNS
     assert len(found) == 1 or (len(found) % 2 == 0 and min(sizes) > max(sizes) - len(found))
 
 

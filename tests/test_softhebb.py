@@ -62,10 +62,10 @@ def test_the_rule_equals_the_formula_sample_by_sample(options):
     array.program(start())
     layer = Dense(array, rule, norm_every=1)
     for step in range(5):
-        before = array._weights.copy()
+        before = array.weights()
         expected = by_sample(rule, before, batch(step))
         layer.learn(batch(step))
-        change = array._weights - before
+        change = array.weights() - before
         np.testing.assert_allclose(change, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
@@ -146,10 +146,10 @@ def test_the_paper_preset_divides_by_the_largest_change_of_the_layer():
     array.program(start(reach=9.0))
     layer = Dense(array, rule, norm_every=1)
     for step in range(4):
-        before = array._weights.copy()
+        before = array.weights()
         layer.learn(batch(step))
         eta = 0.045 * np.abs(np.linalg.norm(before, axis=0) - 1) ** 0.2
-        relative = (array._weights - before) / eta
+        relative = (array.weights() - before) / eta
         assert np.abs(relative).max() == pytest.approx(1, rel=1e-5)
         plain = by_sample(SoftHebb(learning_rate=0.045), before, batch(step)) / eta
         np.testing.assert_allclose(relative, plain / np.abs(plain).max(), atol=1e-4)

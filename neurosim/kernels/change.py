@@ -1,4 +1,4 @@
-"""What filters and ideal arithmetic make of a change of weights, one block of rows at a time, while it is in the cache."""
+"""What ideal arithmetic makes of a change of columns, and filters of one of rows, a block at a time while it is in the cache."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ _ZERO = np.float32(0.0)
 
 
 @jit
-def forget(change: Any, decay: Any, weights: Any) -> None:
-    """Take decay (cols,) times the weights (rows, cols) off their change, in place."""
-    for row in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            change[row, col] -= decay[col] * weights[row, col]
+def forget(change: Any, decay: Any, columns: Any) -> None:
+    """Take decay (cols,) times the weights of columns (cols, rows) off their change, in place."""
+    for col in range(change.shape[0]):
+        share = decay[col]
+        for row in range(change.shape[1]):
+            change[col, row] -= share * columns[col, row]
 
 
 @jit
 def largest(change: Any, rate: Any) -> Any:
-    """Return the largest magnitude of a change (rows, cols) before its rate (cols,)."""
+    """Return the largest magnitude of a change of columns (cols, rows) before its rate (cols,)."""
     found = rate[0] * _ZERO
-    for row in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            found = max(found, abs(change[row, col] / rate[col]))
+    for col in range(change.shape[0]):
+        most = rate[0] * _ZERO
+        for row in range(change.shape[1]):
+            most = max(most, abs(change[col, row]))
+        found = max(found, most / abs(rate[col]))
     return found
 
 
 @jit
-def add_share(change: Any, divisor: Any, weights: Any) -> None:
-    """Add a change divided by `divisor` to the weights (rows, cols), in place."""
-    for row in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            weights[row, col] += change[row, col] / divisor
+def add_scaled(change: Any, scale: Any, columns: Any) -> None:
+    """Add a change times `scale` (cols,) to columns (cols, rows), in place."""
+    for col in range(change.shape[0]):
+        factor = scale[col]
+        for row in range(change.shape[1]):
+            columns[col, row] += factor * change[col, row]
 
 
 @jit
@@ -46,14 +50,3 @@ def filter_rows(first: int, change: Any, velocity: Any, momentum: Scalar, scale:
             filtered = momentum * velocity[first + k, col] + new * change[k, col]
             velocity[first + k, col] = filtered
             change[k, col] = filtered * scale[col]
-
-
-@jit
-def forget_and_add(decay: Any, change: Any, weights: Any) -> None:
-    """Take decay (cols,) times the weights (rows, cols) off them, if there is any, and add a change, in place."""
-    for row in range(change.shape[0]):
-        for col in range(change.shape[1]):
-            wanted = change[row, col]
-            if decay.size > 0:
-                wanted -= decay[col] * weights[row, col]
-            weights[row, col] += wanted

@@ -14,8 +14,8 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -163,8 +163,21 @@ def threads() -> int:
 
 
 def share(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Call `work` on every item, spread over the threads, and return the results in the items' order."""
-    listed: Sequence[Item] = list(items)
-    if _threads == 1 or len(listed) == 1:
-        return [work(item) for item in listed]
-    return list(_pool(_threads).map(work, listed))
+    """Call `work` on every item, spread over the threads, this one among them, and return the results in the items' order."""
+    listed = list(items)
+    found: list[Any] = [None] * len(listed)
+    left = iter(range(len(listed)))
+
+    def take() -> None:
+        for k in left:
+            found[k] = work(listed[k])
+
+    helpers = min(_threads, len(listed)) - 1
+    asked = [_pool(_threads).submit(take) for _ in range(helpers)]
+    try:
+        take()
+    finally:
+        wait(asked)
+    for helper in asked:
+        helper.result()
+    return found

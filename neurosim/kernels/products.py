@@ -24,10 +24,10 @@ TALL = SAMPLES + PERIOD
 LARGE = 1 << 17
 COLUMNS = 1024
 """Columns of one block."""
-UPDATED_ROWS = 1024
-"""Rows of one block of a product of updates, at most: BLAS packs the other factor anew for each."""
-FEW = UPDATED_ROWS // 2
-"""So many rows are one block."""
+UPDATED_COLUMNS = 1024
+"""Columns of one block of a product of updates, at most: BLAS packs the other factor anew for each."""
+FEW = UPDATED_COLUMNS // 4
+"""So many columns are one block."""
 
 
 @cache
@@ -81,10 +81,11 @@ def placed(samples: Floats, first: int, cells: int) -> tuple[Floats, slice]:
     return block, inside
 
 
-def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
+def matmul(a: Floats, b: Floats, first: int = 0, gains: Floats | None = None) -> Floats:
     """Return a (n, rows) @ b (rows, cols), identical for any number of threads and any split of n.
 
-    `first` is the number of a's first row among all rows, where a is one part of a split.
+    `first` is the number of a's first row among all rows, where a is one part of a split; `gains` (cols,) multiply
+    the columns of the result.
     """
     out = np.empty((a.shape[0], b.shape[1]), a.dtype)
     columns = even_blocks(b.shape[1], COLUMNS)
@@ -96,28 +97,31 @@ def matmul(a: Floats, b: Floats, first: int = 0) -> Floats:
         tall, inside = placed(a[top:bottom], first + top, cells)
         product = scratch("product", len(tall), right - left, a.dtype)
         np.matmul(tall, b[:, left:right], out=product)
-        out[top:bottom, left:right] = product[inside]
+        if gains is None:
+            out[top:bottom, left:right] = product[inside]
+        else:
+            np.multiply(product[inside], gains[left:right], out=out[top:bottom, left:right])
 
     with single_threaded_blas():
         share(multiply, work)
     return out
 
 
-def updated_rows(rows: int) -> list[tuple[int, int]]:
-    """Blocks of rows that threads share where ideal arithmetic changes weights: an even number, so that two end together."""
-    return [(0, rows)] if rows <= FEW else blocks(rows, -(-rows // (2 * -(-rows // (2 * UPDATED_ROWS)))))
+def updated_columns(cols: int) -> list[tuple[int, int]]:
+    """Blocks of columns that threads share where ideal arithmetic changes weights: an even number, so that two end together."""
+    return [(0, cols)] if cols <= FEW else blocks(cols, -(-cols // (2 * -(-cols // (2 * UPDATED_COLUMNS)))))
 
 
-def product_of_updates(pre: Floats, post: Floats) -> Floats:
-    """Return pre' post (rows, cols) for pre (n, rows) and post (n, cols), identical for any number of threads."""
-    out = np.empty((pre.shape[1], post.shape[1]), pre.dtype)
+def product_of_updates(post: Floats, pre: Floats) -> Floats:
+    """Return post' pre (cols, rows) for post (n, cols) and pre (n, rows), identical for any number of threads."""
+    out = np.empty((post.shape[1], pre.shape[1]), pre.dtype)
 
     def multiply(block: tuple[int, int]) -> None:
         first, last = block
-        np.matmul(pre[:, first:last].T, post, out=out[first:last])
+        np.matmul(post[:, first:last].T, pre, out=out[first:last])
 
     with single_threaded_blas():
-        share(multiply, updated_rows(pre.shape[1]))
+        share(multiply, updated_columns(post.shape[1]))
     return out
 
 
@@ -142,19 +146,19 @@ def _gemm(dtype: str) -> Any:
     return _GEMM(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
-def add_product(pre: Floats, post: Floats, weights: Floats, gain: Scalar = 1.0) -> None:
-    """Add ``gain pre' post`` to weights (rows, cols) in place, in one pass over them, on this thread.
+def add_product(a: Floats, b: Floats, out: Floats, gain: Scalar = 1.0) -> None:
+    """Add ``gain a' b`` to `out` (rows, cols) in place, in one pass over it, on this thread.
 
-    For pre (n, rows), post (n, cols), each with its last axis contiguous; BLAS takes the transposed problem, whose
-    columns are our rows. Call inside `single_threaded_blas`. What is to be left of the weights, take before: BLAS would
-    do it as well, in a slower pass.
+    For a (n, rows), b (n, cols), each with its last axis contiguous; BLAS takes the transposed problem, whose columns
+    are our rows. Call inside `single_threaded_blas`. What is to be left of `out`, take before: BLAS would do it as
+    well, in a slower pass.
     """
-    size, kind = weights.itemsize, weights.dtype
-    samples, rows, cols = pre.shape[0], pre.shape[1], post.shape[1]
+    size, kind = out.itemsize, out.dtype
+    samples, rows, cols = a.shape[0], a.shape[1], b.shape[1]
     numbers = [ctypes.c_int(value) for value in (cols, rows, samples)]
-    steps = [ctypes.c_int(max(1, each.shape[1], each.strides[0] // size)) for each in (post, pre, weights)]
+    steps = [ctypes.c_int(max(1, each.shape[1], each.strides[0] // size)) for each in (b, a, out)]
     factors = np.array([gain, 1], kind)
     _gemm(kind.name)(
-        b"N", b"T", *numbers, factors[:1].ctypes.data, post.ctypes.data, steps[0], pre.ctypes.data, steps[1],
-        factors[1:].ctypes.data, weights.ctypes.data, steps[2],
+        b"N", b"T", *numbers, factors[:1].ctypes.data, b.ctypes.data, steps[0], a.ctypes.data, steps[1],
+        factors[1:].ctypes.data, out.ctypes.data, steps[2],
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.kernels.jit import inlined, inlined_as
+from neurosim.kernels.jit import inlined, inlined_as, jit
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _FAINT = np.float32(-64.0)
@@ -72,6 +72,14 @@ total = _summed(_itself, "total")
 """Sum of a row."""
 squared_length = _summed(_squared, "squared_length")
 """Sum of the squares of a row."""
+
+
+@jit
+def squared_lengths(rows: Any, out: Any) -> None:
+    """Fill `out` (n,) with the sum of the squares of each row (n, size)."""
+    for n in range(rows.shape[0]):
+        out[n] = squared_length(rows[n])
+
 
 EXPONENTIAL: dict[str, Any] = {"float32": exponential, "float64": exponential_double}
 """By precision."""

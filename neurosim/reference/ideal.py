@@ -8,19 +8,25 @@ from numpy.typing import ArrayLike
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
-from neurosim.kernels.change import add_share, forget, forget_and_add, largest
+from neurosim.kernels.change import add_scaled, forget, largest
 from neurosim.kernels.jit import share
 from neurosim.kernels.products import (
     add_product,
     matmul,
     product_of_updates,
     single_threaded_blas,
-    updated_rows,
+    updated_columns,
 )
+from neurosim.kernels.rows import squared_lengths
+
+FAR_GAIN = 256.0
+"""Gains that differ from one by this factor are brought back to one."""
 
 
 class IdealArray:
     """Weights in floating point that take the same local updates as a `Crossbar`.
+
+    Each column lies in one piece, and has a gain that takes its decay: forgetting then needs no pass over the weights.
 
     Parameters
     ----------
@@ -47,18 +53,20 @@ class IdealArray:
             raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
         self.shape = (int(shape[0]), int(shape[1]))
         self.precision, self.momentum = precision, momentum
-        self._velocity: Floats = np.zeros(self.shape if momentum else (0, 0), precision)
-        self._weights: Floats = np.zeros(self.shape, precision)
+        self._columns: Floats = np.zeros(self.shape[::-1], precision)
+        self._gains = np.ones(self.shape[1])
+        self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)
         self._reads = 0
 
     def program(self, weights: ArrayLike) -> None:
         """Set the weights (rows, cols)."""
-        self._weights[...] = matrix("weights", weights, *self.shape, self.precision)
+        self._columns.T[...] = matrix("weights", weights, *self.shape, self.precision)
+        self._gains[...] = 1
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return x (batch, rows) @ weights."""
         x = matrix("x", x, None, self.shape[0], self.precision)
-        product = matmul(x, self._weights, self._reads)
+        product = matmul(x, self._columns.T, self._reads, self._gains.astype(self.precision))
         self._reads += x.shape[0]
         return product
 
@@ -72,32 +80,39 @@ class IdealArray:
         """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
         pre = matrix("pre", pre, None, self.shape[0], self.precision)
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
-        lost: Floats = np.empty(0, self.precision)
         if decay is not None:
-            lost = vector("decay", decay, self.shape[1], self.precision)
-        keep = 1 - lost
+            self._gains *= 1 - vector("decay", decay, self.shape[1], "float64")
+            size = np.abs(self._gains)
+            if size.min() < 1 / FAR_GAIN or size.max() > FAR_GAIN:
+                self._settle()
+        scale = (1 / self._gains).astype(self.precision)
 
         def learn(block: tuple[int, int]) -> None:
             some = slice(*block)
-            weights = self._weights[some]
+            columns = self._columns[some]
             if self.momentum:
                 filtered = self._velocity[some]
                 filtered *= self.momentum
-                add_product(pre[:, some], post, filtered, 1 - self.momentum)
-                forget_and_add(lost, filtered, weights)
-                return
-            if keep.size:
-                weights *= keep
-            add_product(pre[:, some], post, weights)
+                add_product(post[:, some], pre, filtered, 1 - self.momentum)
+                add_scaled(filtered, scale[some], columns)
+            else:
+                add_product(post[:, some] * scale[some], pre, columns)
 
         with single_threaded_blas():
-            share(learn, updated_rows(self.shape[0]))
+            share(learn, self._blocks)
         return 0
 
     def forward_lebesgue(self, x: ArrayLike, p: float) -> Floats:
         """Return ``x @ (sign(w) |w|**(p - 1))`` (batch, cols), which no array of devices reads."""
         x = matrix("x", x, None, self.shape[0], self.precision)
-        return matmul(x, np.sign(self._weights) * np.abs(self._weights) ** (p - 1))
+        weights = self.weights()
+        return matmul(x, np.sign(weights) * np.abs(weights) ** (p - 1))
+
+    def _settle(self) -> None:
+        """Bring all gains to one; the weights stay what they are."""
+        if (self._gains != 1).any():
+            self._columns *= self._gains.astype(self.precision)[:, None]
+            self._gains[...] = 1
 
     def apply(self, change: LocalUpdate) -> None:
         """Apply a change of a rule that needs more than a wire carries.
@@ -105,64 +120,83 @@ class IdealArray:
         Its decay may be a matrix (cols, cols), ``w += pre' post - w decay``. If it has a rate, the part before the
         rate is divided by its largest magnitude over the layer.
         """
+        self._settle()
         wanted = self._change(change.pre, change.post, change.decay)
-        blocks, divisor = updated_rows(self.shape[0]), self._weights.dtype.type(1)
+        divisor = self._columns.dtype.type(1)
         if change.rate is not None:
             rate = vector("rate", change.rate, self.shape[1], self.precision)
-            divisor = max(share(lambda rows: largest(wanted[slice(*rows)], rate), blocks)) + divisor * 1e-30
-        share(lambda rows: add_share(wanted[slice(*rows)], divisor, self._weights[slice(*rows)]), blocks)
+            found = share(lambda some: largest(wanted[slice(*some)], rate[slice(*some)]), self._blocks)
+            divisor = max(found) + divisor * 1e-30
+        scale = np.full(self.shape[1], 1 / divisor, self.precision)
+        share(
+            lambda some: add_scaled(wanted[slice(*some)], scale[slice(*some)], self._columns[slice(*some)]),
+            self._blocks,
+        )
+
+    @property
+    def _blocks(self) -> list[tuple[int, int]]:
+        """Blocks of columns that threads share."""
+        return updated_columns(self.shape[1])
 
     def _change(self, pre: ArrayLike, post: ArrayLike, decay: ArrayLike | None) -> Floats:
+        """Return the change of each column (cols, rows)."""
         pre = matrix("pre", pre, None, self.shape[0], self.precision)
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
-        change = product_of_updates(pre, post)
+        change = product_of_updates(post, pre)
         if decay is None:
             return change
         if np.ndim(decay) == 2:
             between = matrix("decay", decay, self.shape[1], self.shape[1], self.precision)
-            change -= matmul(self._weights, between)
+            change -= matmul(np.ascontiguousarray(between.T), self._columns)
         else:
             each = vector("decay", decay, self.shape[1], self.precision)
             share(
-                lambda rows: forget(change[slice(*rows)], each, self._weights[slice(*rows)]),
-                updated_rows(self.shape[0]),
+                lambda some: forget(change[slice(*some)], each[slice(*some)], self._columns[slice(*some)]),
+                self._blocks,
             )
         return change
 
     def column_norms(self) -> Floats:
         """Return the exact norm of each column."""
-        squares = share(
-            lambda rows: np.einsum("ij,ij->j", self._weights[slice(*rows)], self._weights[slice(*rows)]),
-            updated_rows(self.shape[0]),
-        )
-        norms: Floats = np.sqrt(np.sum(squares, axis=0, dtype=np.float64)).astype(self.precision)
+        squares = np.empty(self.shape[1], self.precision)
+        share(lambda some: squared_lengths(self._columns[slice(*some)], squares[slice(*some)]), self._blocks)
+        norms: Floats = np.sqrt(squares) * np.abs(self._gains).astype(self.precision)
         return norms
 
     def scale_columns(self, factors: ArrayLike) -> None:
         """Multiply the weights of each column by a factor."""
-        self._weights *= vector("factors", factors, self.shape[1], self.precision)
+        self._columns *= vector("factors", factors, self.shape[1], self.precision)[:, None]
 
     def advance(self, seconds: float) -> None:
         """Nothing ages."""
 
     def weights(self) -> Floats:
         """Return a copy of the weights, for inspection and plots."""
-        return self._weights.copy()
+        weights: Floats = self._columns * self._gains.astype(self.precision)[:, None]
+        return weights.T.copy()
 
     def snapshot(self) -> State:
-        """Return a copy of the weights, the number of reads and what is filtered as named arrays."""
-        filtered = {"velocity": self._velocity.copy()} if self.momentum else {}
-        return {"weights": self._weights.copy(), "reads": np.array([self._reads], np.int64), **filtered}
+        """Return a copy of the weights before their gains, these, the number of reads and what is filtered as named arrays."""
+        filtered = {"velocity": self._velocity.T.copy()} if self.momentum else {}
+        return {
+            "weights": self._columns.T.copy(),
+            "gains": self._gains.copy(),
+            "reads": np.array([self._reads], np.int64),
+            **filtered,
+        }
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         found = snapshot.get("weights")
         if found is None or found.shape != self.shape or "reads" not in snapshot:
             raise CheckpointError("checkpoint does not fit this array: weights")
+        gains = snapshot.get("gains", np.ones(self.shape[1]))
+        if gains.shape != self._gains.shape:
+            raise CheckpointError("checkpoint does not fit this array: gains")
         if self.momentum:
             velocity = snapshot.get("velocity")
             if velocity is None or velocity.shape != self.shape:
                 raise CheckpointError("checkpoint does not fit this array: velocity")
-            self._velocity[...] = velocity
-        self._weights[...] = found
+            self._velocity.T[...] = velocity
+        self._columns.T[...], self._gains[...] = found, gains
         self._reads = int(snapshot["reads"][0])

@@ -94,4 +94,5 @@ class TorchIdeal:
         found = snapshot.get("weights")
         if found is None or found.shape != self.shape:
             raise CheckpointError("checkpoint does not fit this array: weights")
-        self._weights = self._tensor(found).clone()
+        gains = snapshot.get("gains", np.ones(self.shape[1]))
+        self._weights = self._tensor(found * gains.astype(found.dtype)).clone()
