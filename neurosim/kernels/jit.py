@@ -177,7 +177,8 @@ def share(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]
     try:
         take()
     finally:
-        wait(asked)
-    for helper in asked:
+        began = [helper for helper in asked if not helper.cancel()]
+        wait(began)
+    for helper in began:
         helper.result()
     return found
