@@ -332,7 +332,8 @@ def test_a_study_goes_on_where_it_was_and_says_what_each_difference_cost(tmp_pat
         file.unlink()
     assert mortal(spec, tmp_path)["summary"] == results["summary"], "from checkpoints alone, the same"
     page = mortal_markdown("digits", results)
-    assert "| chip | softmax | other stuck cells | 2 |" in page
+    assert "## chip, softmax" in page
+    assert "| other stuck cells | 2 |" in page
     assert "digits-mortal.svg" in page
     assert "digits-recovery.svg" in page
 

@@ -73,7 +73,7 @@ def epoch_curves(results: dict[str, Any]) -> Figure | None:
                 name = f"{label(arm, 36)}, {readout}"
                 _curve(axes, _courses(results, arm, readout), look.colour, STYLES[readout], name)
         axes.set(xlabel="Epoch", ylabel=ylabel)
-        _best_on_top(axes)
+        _on_a_logarithmic_axis(axes)
         figure.legend(loc="outside right center")
     else:
         figure = _curves_by_device(results, followed[0])
@@ -97,7 +97,7 @@ def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
             colour = PALETTE[k % len(PALETTE)]
             _curve(axes, _courses(results, arm, readout), colour, line, label(arm, 60))
         axes.set_title(label(device, 60))
-        _best_on_top(axes)
+        _on_a_logarithmic_axis(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     panels[-1, 0].set_xlabel("Epoch")
     return figure
@@ -150,17 +150,16 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
             min(low, 10 ** np.floor(np.log10(low * 1.01))), max(high, 10 ** np.ceil(np.log10(high)))
         )
     panels[0].set_ylabel(f"Error, {results['data']['reported_on']} (%)")
-    _best_on_top(panels[0])
+    _on_a_logarithmic_axis(panels[0])
     figure.legend(
         handles=_keys(results, looks), loc="outside lower center", ncols=2 if len(arms) > CROWD else 3
     )
     return figure
 
 
-def _best_on_top(axes: Axes) -> None:
-    """Show errors on a logarithmic axis, small ones on top."""
+def _on_a_logarithmic_axis(axes: Axes) -> None:
+    """Show errors on a logarithmic axis."""
     axes.set_yscale("log")
-    axes.invert_yaxis()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -45,8 +45,9 @@ HEADS = (
     "learnt on",
     "from scratch",
     "images to recover",
-    "from scratch",
+    "images from scratch",
 )
+COPIES = ("other draws", "runs", "copied", "learnt on", "images to recover")
 
 
 def title(results: dict[str, Any]) -> str:
@@ -179,18 +180,40 @@ def _rows(results: dict[str, Any]) -> list[list[str]]:
 def _images(found: list[int | None]) -> str:
     """Fewest and most images of several runs; those that did not recover have no number."""
     texts = [
-        NOTHING if count is None else str(count) for count in sorted(found, key=lambda n: (n is None, n))
+        NOTHING if count is None else f"{count:,}" for count in sorted(found, key=lambda n: (n is None, n))
     ]
-    return texts[0] if len(set(texts)) == 1 else f"{texts[0]} to {texts[-1]}"
+    return texts[0] if len(set(texts)) == 1 else f"{texts[0]} to {texts[-1].replace(NOTHING, 'not')}"
+
+
+def _section(arm: str, readout: str, entries: list[dict[str, Any]]) -> str:
+    """What copies of one make of chips are worth to one readout: what all share in words, the rest as a table."""
+    first = entries[0]
+    shared = {
+        name: spread(first[f"{name}_mean"], first[f"{name}_ci95"])
+        for name in ("original", "on_ideal", "scratch")
+    }
+    rows = [
+        [
+            KINDS[entry["kind"]],
+            str(entry["chips"]),
+            *(spread(entry[f"{name}_mean"], entry[f"{name}_ci95"]) for name in ("copied", "relearnt")),
+            _images(entry["relearnt_images"]),
+        ]
+        for entry in entries
+    ]
+    text = (
+        f"The chip that learnt has {shared['original']}, its weights in ideal arithmetic without unknown neurons "
+        f"{shared['on_ideal']}; another chip that learns from scratch ends at {shared['scratch']}"
+    )
+    images = _images(first["scratch_images"])
+    if images != NOTHING:
+        text += f" and is as good as the original after {images} images"
+    return f"## {arm}, {readout}\n\n{text}.\n\n{markdown_table(COPIES, rows)}"
 
 
 def mortal_markdown(name: str, results: dict[str, Any]) -> str:
-    """Table and figures of one study of mortal chips, for the documentation."""
+    """Figures and tables of one study of mortal chips, for the documentation."""
     config = results["config"]
-    ideal = "; ".join(
-        f"{arm}, {readout}: {spread(entries[0]['on_ideal_mean'], entries[0]['on_ideal_ci95'])}"
-        for (arm, readout), entries in _panels(results).items()
-    )
     recovery = (
         "Images to recover: fewest and most after which the network stayed at most "
         f"{100 * config['recovered_within']:g} % of the images behind the original, on {config['curve_images']} images "
@@ -199,10 +222,9 @@ def mortal_markdown(name: str, results: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",
-            markdown_table(HEADS, _rows(results)),
-            recovery,
-            f"The same weights in ideal arithmetic, without unknown neurons and without learning: {ideal}.\n",
             f"![accuracy on the original, copied, relearnt, from scratch]({name}-mortal.svg)\n",
             f"![accuracy while learning at the other chip]({name}-recovery.svg)\n",
+            recovery,
+            *(_section(arm, readout, entries) for (arm, readout), entries in _panels(results).items()),
         ]
     )

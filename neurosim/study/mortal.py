@@ -23,7 +23,7 @@ from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
 from neurosim.study.resumable import Report, checkpoint_of, finished
-from neurosim.study.statistics import bootstrap, wilson
+from neurosim.study.statistics import of_runs
 from neurosim.study.store import open_folder, versions
 
 LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
@@ -273,6 +273,4 @@ def _summary(
 
 
 def _mean(name: str, scores: list[float], test_size: int) -> dict[str, Any]:
-    mean = float(np.mean(scores))
-    around = bootstrap(scores) if len(scores) > 1 else wilson(mean, test_size)
-    return {f"{name}_mean": mean, f"{name}_ci95": around}
+    return {f"{name}_mean": float(np.mean(scores)), f"{name}_ci95": of_runs(scores, test_size)}
