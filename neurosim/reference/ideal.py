@@ -66,7 +66,8 @@ class IdealArray:
     def forward(self, x: ArrayLike) -> Floats:
         """Return x (batch, rows) @ weights."""
         x = matrix("x", x, None, self.shape[0], self.precision)
-        product = matmul(x, self._columns.T, self._reads, self._gains.astype(self.precision))
+        gains = self._gains.astype(self.precision) if self._faded else None
+        product = matmul(x, self._columns.T, self._reads, gains)
         self._reads += x.shape[0]
         return product
 
@@ -86,6 +87,7 @@ class IdealArray:
             if size.min() < 1 / FAR_GAIN or size.max() > FAR_GAIN:
                 self._settle()
         scale = (1 / self._gains).astype(self.precision)
+        faded = self._faded
 
         def learn(block: tuple[int, int]) -> None:
             some = slice(*block)
@@ -96,7 +98,7 @@ class IdealArray:
                 add_product(post[:, some], pre, filtered, 1 - self.momentum)
                 add_scaled(filtered, scale[some], columns)
             else:
-                add_product(post[:, some] * scale[some], pre, columns)
+                add_product(post[:, some] * scale[some] if faded else post[:, some], pre, columns)
 
         with single_threaded_blas():
             share(learn, self._blocks)
@@ -110,9 +112,14 @@ class IdealArray:
 
     def _settle(self) -> None:
         """Bring all gains to one; the weights stay what they are."""
-        if (self._gains != 1).any():
+        if self._faded:
             self._columns *= self._gains.astype(self.precision)[:, None]
             self._gains[...] = 1
+
+    @property
+    def _faded(self) -> bool:
+        """Whether a column has lost or gained by decay since gains were one."""
+        return bool((self._gains != 1).any())
 
     def apply(self, change: LocalUpdate) -> None:
         """Apply a change of a rule that needs more than a wire carries.
