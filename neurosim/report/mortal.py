@@ -217,7 +217,7 @@ def mortal_markdown(name: str, results: dict[str, Any]) -> str:
     recovery = (
         "Images to recover: fewest and most after which the network stayed at most "
         f"{100 * config['recovered_within']:g} % of the images behind the original, on {config['curve_images']} images "
-        f"of the {results['data']['followed_on']}; {NOTHING}: at the end it was not.\n"
+        f"of the {results['data']['followed_on']}; {NOTHING}: at the end no run was; *to not*: some were not.\n"
     )
     return "\n".join(
         [
