@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision
-from neurosim.kernels.jit import set_threads, share, threads
+from neurosim.kernels.jit import set_threads, threads
 from neurosim.kernels.products import UPDATED_COLUMNS, add_product, single_threaded_blas, updated_columns
 from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
@@ -126,31 +124,6 @@ def test_bits_do_not_depend_on_threads():
     for weights, norms in found[1:]:
         np.testing.assert_array_equal(weights, found[0][0])
         np.testing.assert_array_equal(norms, found[0][1])
-
-
-@pytest.mark.parametrize("failing", range(4))
-def test_an_error_in_any_thread_is_raised_after_all_have_ended(failing):
-    before, ended = threads(), []
-
-    def work(k: int) -> int:
-        time.sleep(0.01)
-        if k == failing:
-            raise InputError(f"item {k}")
-        ended.append(k)
-        return k
-
-    try:
-        set_threads(2)
-        with pytest.raises(InputError, match=f"item {failing}"):
-            share(work, range(4))
-        now = len(ended)
-        time.sleep(0.05)
-        assert len(ended) == now
-        assert share(lambda k: share(lambda j: 10 * k + j, range(3)), range(3)) == [
-            [10 * k + j for j in range(3)] for k in range(3)
-        ]
-    finally:
-        set_threads(before)
 
 
 @pytest.mark.filterwarnings("error")

@@ -166,7 +166,7 @@ def share(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]
     """Call `work` on every item, spread over the threads, this one among them, and return the results in the items' order."""
     listed = list(items)
     found: list[Any] = [None] * len(listed)
-    left = iter(range(len(listed)))
+    left = iter(range(len(listed)))  # threads take from it one at a time: Python's lock is held
 
     def take() -> None:
         for k in left:

@@ -162,53 +162,64 @@ def mortal_table(results: dict[str, Any]) -> Table:
 
 
 def _rows(results: dict[str, Any]) -> list[list[str]]:
+    found = []
+    for (arm, readout), entries in _panels(results).items():
+        for entry in entries:
+            kind, chips, *copies = _copies(entry)
+            original, scratch = (_accuracy(entry, name) for name in ("original", "scratch"))
+            found.append(
+                [
+                    arm,
+                    readout,
+                    kind,
+                    chips,
+                    original,
+                    *copies[:2],
+                    scratch,
+                    copies[2],
+                    _images(entry["scratch_images"]),
+                ]
+            )
+    return found
+
+
+def _copies(entry: dict[str, Any]) -> list[str]:
+    """What copies to chips that differ in one way are worth, in the order of `COPIES`."""
     return [
-        [
-            arm,
-            readout,
-            KINDS[entry["kind"]],
-            str(entry["chips"]),
-            *(spread(entry[f"{name}_mean"], entry[f"{name}_ci95"]) for name in BARS),
-            _images(entry["relearnt_images"]),
-            _images(entry["scratch_images"]),
-        ]
-        for (arm, readout), entries in _panels(results).items()
-        for entry in entries
+        KINDS[entry["kind"]],
+        str(entry["chips"]),
+        _accuracy(entry, "copied"),
+        _accuracy(entry, "relearnt"),
+        _images(entry["relearnt_images"]),
     ]
+
+
+def _accuracy(entry: dict[str, Any], name: str) -> str:
+    return spread(entry[f"{name}_mean"], entry[f"{name}_ci95"])
 
 
 def _images(found: list[int | None]) -> str:
-    """Fewest and most images of several runs; those that did not recover have no number."""
-    texts = [
-        NOTHING if count is None else f"{count:,}" for count in sorted(found, key=lambda n: (n is None, n))
-    ]
-    return texts[0] if len(set(texts)) == 1 else f"{texts[0]} to {texts[-1].replace(NOTHING, 'not')}"
+    """Fewest and most images of several runs; not, if some did not recover, and a dash if none did."""
+    counts = sorted(count for count in found if count is not None)
+    if not counts:
+        return NOTHING
+    most = f"{counts[-1]:,}" if len(counts) == len(found) else "not"
+    return most if most == f"{counts[0]:,}" else f"{counts[0]:,} to {most}"
 
 
 def _section(arm: str, readout: str, entries: list[dict[str, Any]]) -> str:
     """What copies of one make of chips are worth to one readout: what all share in words, the rest as a table."""
     first = entries[0]
-    shared = {
-        name: spread(first[f"{name}_mean"], first[f"{name}_ci95"])
-        for name in ("original", "on_ideal", "scratch")
-    }
-    rows = [
-        [
-            KINDS[entry["kind"]],
-            str(entry["chips"]),
-            *(spread(entry[f"{name}_mean"], entry[f"{name}_ci95"]) for name in ("copied", "relearnt")),
-            _images(entry["relearnt_images"]),
-        ]
-        for entry in entries
-    ]
     text = (
-        f"The chip that learnt has {shared['original']}, its weights in ideal arithmetic without unknown neurons "
-        f"{shared['on_ideal']}; another chip that learns from scratch ends at {shared['scratch']}"
+        f"The chip that learnt has {_accuracy(first, 'original')}, its weights in ideal arithmetic without unknown "
+        f"neurons {_accuracy(first, 'on_ideal')}; another chip that learns from scratch ends at "
+        f"{_accuracy(first, 'scratch')}"
     )
     images = _images(first["scratch_images"])
     if images != NOTHING:
         text += f" and is as good as the original after {images} images"
-    return f"## {arm}, {readout}\n\n{text}.\n\n{markdown_table(COPIES, rows)}"
+    table = markdown_table(COPIES, [_copies(entry) for entry in entries])
+    return f"## {arm}, {readout}\n\n{text}.\n\n{table}"
 
 
 def mortal_markdown(name: str, results: dict[str, Any]) -> str:
