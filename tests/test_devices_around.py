@@ -69,14 +69,14 @@ def test_the_torch_twin_has_all_effects_together(name):
 def test_each_effect_changes_what_is_read_after_an_hour(effect):
     arrays = [Crossbar((30, 20), device, seed=4) for device in (PCM, around(PCM, effect))]
     for array in arrays:
-        array.program(np.full((30, 20), 0.4))
+        array.program(np.full((30, 20), 0.4), w_max=array.w_max)
         for _ in range(4):
             array.update(np.ones((1, 30)), np.full((1, 20), 0.1))
         array.advance(3600.0)
     one, other = (array.conductance_uS() for array in arrays)
     assert (one != other).mean() > 0.05
     again = Crossbar((30, 20), around(PCM, effect), seed=4)
-    again.program(np.full((30, 20), 0.4))
+    again.program(np.full((30, 20), 0.4), w_max=again.w_max)
     for _ in range(4):
         again.update(np.ones((1, 30)), np.full((1, 20), 0.1))
     again.advance(3600.0)
@@ -217,7 +217,7 @@ def test_a_warm_array_is_read_warm_before_time_has_passed():
         for kelvin in (300.0, 350.0)
     )
     for array in (cold, warm):
-        array.program(np.full((5, 3), 0.5))
+        array.program(np.full((5, 3), 0.5), w_max=array.w_max)
     assert (warm.conductance_uS() > cold.conductance_uS()).all()
     assert (np.abs(warm.forward(np.ones((1, 5)))) > np.abs(cold.forward(np.ones((1, 5))))).all()
 

@@ -305,7 +305,7 @@ def test_flicker_of_cmo_hfox_meets_the_published_form_at_both_ends(name):
 def test_an_update_programs_the_device_anew():
     law = devices.load("rram-neurram-wan-2022").without_noise()
     array = Crossbar((4, 3), law)
-    array.program(np.full((4, 3), 0.2))
+    array.program(np.full((4, 3), 0.2), w_max=array.w_max)
     before = array.conductance_uS()
     step = law.nominal_step_uS / (law.g_max_uS - law.g_min_uS)
     assert array.update(np.ones((1, 4)), np.full((1, 3), 3 * step), mode="mixed") == 3 * 12

@@ -169,7 +169,7 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
 @pytest.mark.parametrize("clock", [0.0, 50.0], ids=["fresh", "drifted"])
 def test_a_grid_updated_in_place_equals_a_rebuilt_one_bit_for_bit(name, clock):
     array = Crossbar((37, 11), name, seed=4, write=WritePath(refresh=Refresh(every=2)))
-    array.program(helpers.small_weights(37, 11))
+    array.program(helpers.small_weights(37, 11), w_max=array.w_max)
     array.advance(clock)
     for step, mode in enumerate(MODES * 3):
         array.update(*helpers.local_update(37, 11, 4, seed=step, scale=0.2), mode)

@@ -103,7 +103,11 @@ class ReadPath(Frozen):
     read_noise: float | Literal["card"] | None = "card"
     """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
     drift: bool = True
-    """Evaluate the drift law once the clock has been advanced."""
+    """Let time pass for the devices when the clock is advanced."""
+    reading_delay_s: float | None = Field(None, gt=0)
+    """Age of a device just written when it is read: at least so old it is to drift, relaxation and 1/f noise, while it
+    learns and while it ages. Targets, nominal steps and verifying reads refer to it. None: the age at which each
+    card states its conductances (PCM: 20 to 300 s)."""
 
     @field_validator("input_range")
     @classmethod
@@ -164,10 +168,11 @@ class Programming(Frozen):
 class WritePath(Frozen):
     """How signed weights become conductances and updates become pulses."""
 
-    w_max: float = Field(1.0, gt=0)
-    """Weight at which a pair stands at its full difference, G_max - G_min."""
-    scale: Literal["fixed", "max", "percentile"] = "fixed"
-    """What that weight is: `w_max`, or, each time weights are programmed, their largest magnitude or ..."""
+    w_max: float | None = Field(None, gt=0)
+    """Weight at which a pair stands at its full difference, G_max - G_min; None leaves it to `scale`."""
+    scale: Literal["auto", "fixed", "max", "percentile"] = "auto"
+    """What that weight is: `w_max` (1 where it is None), or, each time weights are programmed, their largest magnitude
+    or ... "auto" is `w_max` where it is given, here or to `program`, and the largest magnitude where it is not."""
     scale_percentile: float = Field(99.5, gt=0, le=100)
     """... this percentile of their magnitudes (larger ones are clipped) ..."""
     scale_by: Literal["array", "column"] = "array"

@@ -108,7 +108,7 @@ def _drifts(array: Any, task: Task) -> Any:
 
 
 def _programs(array: Any, task: Task) -> None:
-    array.program(0.9 * start_weights(1))
+    array.program(0.9 * start_weights(1), w_max=1.0)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -201,7 +201,7 @@ def compare_operations(
         one = Crossbar(SHAPE, law, **settings)
         other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device)
         if name != "construct":
-            one.program(start_weights(seed))
+            one.program(start_weights(seed), w_max=1.0)
             one.calibrate(given.x)
             other.restore(one.snapshot())
         found = [_results(array, operation.do(array, given)) for array in (one, other)]
@@ -325,7 +325,7 @@ def divergence(
         "write": WritePath(w_max=1.3 * highest),
     }
     one = Crossbar((rows, neurons), device, **settings)
-    one.program(highest * generator(seed, "start weights").random((rows, neurons)))
+    one.program(highest * generator(seed, "start weights").random((rows, neurons)), w_max=one.w_max)
     one.calibrate(batches[0])
     other = TorchCrossbar((rows, neurons), device, **settings, torch_device=on_device(torch_device))
     other.restore(one.snapshot())

@@ -45,6 +45,7 @@ class IdealArray:
 
     ideal = True
     gains_hold_norms = False
+    w_max: float | None = None
 
     def __init__(
         self, shape: tuple[int, int], precision: Precision = "float32", momentum: float | None = None
@@ -58,8 +59,8 @@ class IdealArray:
         self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)
         self._reads = 0
 
-    def program(self, weights: ArrayLike) -> None:
-        """Set the weights (rows, cols)."""
+    def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
+        """Set the weights (rows, cols); they have no window."""
         self._columns.T[...] = matrix("weights", weights, *self.shape, self.precision)
         self._gains[...] = 1
 

@@ -78,7 +78,7 @@ class CrossbarLayer(nn.Module):
     ):
         super().__init__()
         weight = weight.detach().float()
-        if write is None or "w_max" not in write.model_fields_set:
+        if write is None or write.w_max is None:
             write = (write or WritePath()).changed(w_max=_largest(name, weight, percentile))
         seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
         rows, cols = weight.shape

@@ -109,9 +109,10 @@ class DeviceSynapses:
         self.state = self.state._replace(conductance=memory)
 
     def conductance_uS(self) -> NDArray[np.float32]:
-        """Return the conductances (inputs, neurons): as pulses leave them at time zero, then drifted."""
+        """Return the conductances (inputs, neurons) at their age, no younger than the reading delay."""
         out = np.empty(self.state.conductance.size, np.float32)
         kernels = self.device.kernels
-        read = kernels.drifted if self.device.drifts and self.now_s > 0 else kernels.stored or stored
+        aged = self.device.drifts and (self.now_s > 0 or not self.device.reads_as_stored)
+        read = kernels.drifted if aged else kernels.stored or stored
         drift_cells(out, self.state, self._params, self.now_s, read)
         return out.reshape(self.shape)

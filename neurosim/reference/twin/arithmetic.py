@@ -25,6 +25,7 @@ class TorchIdeal:
     ideal = True
     gains_hold_norms = False
     instances = None
+    w_max = None
 
     def __init__(
         self,
@@ -39,8 +40,8 @@ class TorchIdeal:
     def _tensor(self, value: Any) -> Tensor:
         return torch.as_tensor(value).to(self.on, self.dtype)
 
-    def program(self, weights: Any) -> None:
-        """Set the weights (rows, cols)."""
+    def program(self, weights: Any, w_max: float | None = None) -> None:
+        """Set the weights (rows, cols); they have no window."""
         wanted = self._tensor(weights)
         if wanted.shape != self.shape:
             raise InputError(f"weights: expected shape {self.shape}, got {tuple(wanted.shape)}")
