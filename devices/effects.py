@@ -60,7 +60,7 @@ class Effects(Frozen):
     """... to here."""
     flicker: float | None = quantity("1", None, noise=True, ge=0)
     """1/f noise: sigma / G = Q sqrt(ln((t + t_r) / 2 t_r)), Q = flicker (G_written / g_max)**-power, t since the
-    last write. Along ln t it is correlated within a decade of time and forgotten after two."""
+    last write. Between two ages it is correlated by their ratio: 0.25 to 0.35 a decade apart, 0 from two decades on."""
     flicker_power: float = quantity("1", 0.65, ge=0)
     flicker_most: float = quantity("1", 0.2, gt=0)
     """Upper end of flicker (G_written / g_max)**-power."""

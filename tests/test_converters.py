@@ -10,9 +10,9 @@ from crossbar_helpers import COLS, ROWS, F, close, inputs, made
 from helpers import HFO2, IDEAL, PCM, quiet_pcm
 
 from neurosim import Crossbar, ReadPath, Tiles, WritePath
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import ConfigError
 from neurosim.crossbar.converters import positive_codes
-from neurosim.core.cautions import ClippingWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.ClippingWarning")
 

@@ -19,6 +19,7 @@ from scipy import stats
 from neurosim.core.seeds import key
 from neurosim.devices import Law, pulse_response
 from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses
+from neurosim.devices.response import as_read
 from neurosim.kernels.cells import construct_cells, program_cells, pulse_cells
 from neurosim.report.style import PALETTE, SAVERS, label, new_figure, styled, tint
 from neurosim.report.text import NOTHING, number, significant

@@ -17,7 +17,7 @@ _AROUND = 1 << 20
 _BOLTZMANN_EV_PER_K = torch.tensor(8.617333e-05, dtype=torch.float32).item()
 _OWN = {"conductance", "law"}
 _INVERSIONS = 8
-_FOLDS_PER_NODE = math.log(10.0)
+_FOLDS_PER_NODE = math.log(10.0) / 2
 _PATHS, _PATH_KEY = 1 << 21, (0x666C6963, 0x6B65722F)
 
 
@@ -268,15 +268,19 @@ class AroundTwin(TwinLaw):
         """Normals on the paths of 1/f noise, so many e-folds of time from their start."""
         place = torch.clamp(folds, min=0.0) / _FOLDS_PER_NODE
         node = torch.floor(place)
-        u = place - node
-        later = u * u * (3.0 - 2.0 * u)
-        sooner = 1.0 - later
-        cell = torch.arange(word.shape[-1], device=word.device)
-        one, other = (
-            draws.normal(draws.words(cell, word, _PATHS + node.long() + k, _PATH_KEY)[0]).double()
-            for k in (0, 1)
-        )
-        return (sooner * one + later * other) / torch.sqrt(sooner * sooner + later * later)
+        angle = math.pi / 4 * (place - node)
+        c, s = torch.cos(angle), torch.sin(angle)
+        weights = ((c - s) / math.sqrt(2), c, (c + s) / math.sqrt(2), s)
+        cell, first = torch.arange(word.shape[-1], device=word.device), node.long()
+        block = [
+            torch.stack(draws.words(cell, word, _PATHS + first // 4 + k, _PATH_KEY), dim=-1) for k in (0, 1)
+        ]
+        drawn = torch.cat(block, dim=-1)
+        mixed = torch.zeros_like(folds)
+        for k, weight in enumerate(weights):
+            chosen = drawn.gather(-1, (first % 4 + k).unsqueeze(-1)).squeeze(-1)
+            mixed = mixed + weight * draws.normal(chosen).double()
+        return mixed / math.sqrt(2)
 
     def _steady(self, g: Tensor, state: State, left: Tensor) -> Tensor:
         p = self.params

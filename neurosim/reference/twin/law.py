@@ -120,7 +120,7 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
     share = getattr(device, "read_noise_share", None)
     if share is not None:
         floor = torch.tensor(share * device.g_max_uS, dtype=twin.dtype, device=on)
-        twin.read_sigma = lambda conductance: floor + 0 * conductance  # type: ignore[method-assign]
+        twin.read_sigma = lambda conductance_uS: floor + 0 * conductance_uS  # type: ignore[method-assign]
     if device.kernels.age is None:
         return twin
     from neurosim.reference.twin.around import AroundTwin
