@@ -43,7 +43,9 @@ class Frozen(BaseModel):
     def _fixed(cls, name: str) -> str:
         if name not in cls.model_fields:
             return f"{cls.__name__}: {UnknownNameError('key', name, cls.model_fields)}"
-        return f"{cls.__name__}.{name}: settings stay as they were made; make others with .changed({name}=...)"
+        return (
+            f"{cls.__name__}.{name}: settings stay as they were made; make others with .changed({name}=...)"
+        )
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:

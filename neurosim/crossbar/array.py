@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.core import registry
-from neurosim.core.checks import matrix, vector
+from neurosim.core.checks import extents, matrix, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
@@ -92,11 +92,9 @@ class Crossbar:
         name: str = "array",
         precision: Precision = "float32",
     ):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape, seed = extents(shape), whole("seed", seed)
         if precision not in _PRECISIONS:
             raise InputError(f"precision = '{precision}': must be one of {', '.join(_PRECISIONS)}")
-        self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
