@@ -20,6 +20,7 @@ from neurosim.core.errors import ConfigError, InputError, NeurosimError, Unknown
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.seeds import generator, key
 from neurosim.devices.ideal import Ideal
+from neurosim.kernels import jit
 from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.spiking.synapses import DeviceSynapses
@@ -61,7 +62,7 @@ def one_line(caught: pytest.ExceptionInfo[BaseException]) -> str:
         (Faults, {"spare_columns": 2}, "Faults: spare_columns are only used with placement = 'aware'"),
         (Draws, {"device": 1}, "did you mean 'devices'?"),
         (Experiment, {"ruel": "hebb"}, "Experiment: unknown key 'ruel'; did you mean 'rule'?"),
-        (Ideal, {}, "Ideal: name: must be given; g_min_uS: must be given; g_max_uS: must be given"),
+        (Ideal, {}, "Ideal: name: Field required; g_min_uS: Field required; g_max_uS"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_said_as_in_a_file(model, given, said):
@@ -78,10 +79,10 @@ def test_every_model_refuses_an_unknown_key_with_the_known_ones():
     assert {Tiles, ns.WritePath, Experiment, Ideal} < set(models)
     for model in models:
         with pytest.raises(ConfigError) as caught:
-            model(nonsense=1)
+            model(zzz=1)
         said = one_line(caught)
         assert said.startswith(f"{model.__name__}: ")
-        assert f"unknown key 'nonsense' (known: {', '.join(sorted(model.model_fields))})" in said
+        assert f"unknown key 'zzz' (known: {', '.join(sorted(model.model_fields))})" in said
 
 
 def test_a_law_and_a_rule_made_in_python_say_it_too():
@@ -275,3 +276,14 @@ def test_vectors_follow_the_same_rules():
     assert vector("decay", [True, False]).tolist() == [1, 0]
     with pytest.raises(InputError, match=r"decay: expected shape \(3\), got \(2,\)"):
         vector("decay", [0.0, 0.0], 3)
+
+
+def test_a_number_of_threads_is_a_whole_number(monkeypatch):
+    with pytest.raises(InputError, match=r"count = 1.5: expected a whole number"):
+        ns.set_threads(1.5)
+    for asked, threads in (("3", 3), ("0", 1)):
+        monkeypatch.setenv("NEUROSIM_THREADS", asked)
+        assert jit._asked_threads() == threads
+    monkeypatch.setenv("NEUROSIM_THREADS", "many")
+    with pytest.raises(ConfigError, match="NEUROSIM_THREADS = 'many': expected a whole number"):
+        jit._asked_threads()

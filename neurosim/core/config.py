@@ -90,7 +90,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             known = _model_at(model, outer).model_fields
             parts.append(str(UnknownNameError("key", str(key), known, within)))
         elif fault["type"] == "missing":
-            parts.append(f"{path}: must be given")
+            parts.append(f"{path}: {fault['msg']}")
         else:
             message = fault["msg"].removeprefix("Value error, ")
             parts.append(f"{path} = {_shown(fault['input'])}: {message}" if path else message)

@@ -35,6 +35,9 @@ import numpy as np
 from numba.core import caching
 from numpy.typing import DTypeLike, NDArray
 
+from neurosim.core.checks import whole
+from neurosim.core.errors import ConfigError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -397,13 +400,27 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="neurosim")
 
 
-_threads = max(1, int(os.environ.get("NEUROSIM_THREADS", os.cpu_count() or 1)))
+def _asked_threads() -> int:
+    asked = os.environ.get("NEUROSIM_THREADS") or os.cpu_count() or 1
+    try:
+        return max(1, int(asked))
+    except ValueError:
+        raise ConfigError(f"NEUROSIM_THREADS = '{asked}': expected a whole number") from None
+
+
+_threads = _asked_threads()
 
 
 def set_threads(count: int) -> None:
-    """Set the number of threads that share the blocks of a kernel; results do not depend on it."""
+    """Set the number of threads that share the blocks of a kernel; results do not depend on it.
+
+    Raises
+    ------
+    InputError
+        If `count` is no whole number.
+    """
     global _threads
-    _threads = max(1, int(count))
+    _threads = max(1, whole("count", count))
 
 
 def threads() -> int:
