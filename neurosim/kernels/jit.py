@@ -223,8 +223,11 @@ def own_module(source: bytes) -> str:
             file.parent.mkdir(0o700, exist_ok=True)
             if not file.is_file() or file.read_bytes() != source:
                 part = file.with_suffix(f".{os.getpid()}")
-                part.write_bytes(source)
-                part.replace(file)
+                try:
+                    part.write_bytes(source)
+                    part.replace(file)
+                finally:
+                    part.unlink(missing_ok=True)
         except OSError as error:
             _cannot_keep(error)
     return name
@@ -265,10 +268,10 @@ def _cannot_keep(error: Exception) -> None:
     _say_once("unkept", f"compiled kernels cannot be kept, the next start compiles them anew: {error}")
 
 
-numbas: Any = caching
+_numbas: Any = caching
 
 
-class _Locator(numbas.UserProvidedCacheLocator):  # type: ignore[misc]
+class _Locator(_numbas.UserProvidedCacheLocator):  # type: ignore[misc]
     """Below `cache_folder` and nowhere else: numba's next choice would be `__pycache__` beside the source."""
 
     def __init__(self, function: Callable[..., Any], file: str, folder: str):
@@ -280,7 +283,7 @@ class _Locator(numbas.UserProvidedCacheLocator):  # type: ignore[misc]
         os.makedirs(self._cache_path, 0o700, exist_ok=True)
 
 
-class _Results(numbas.CompileResultCacheImpl):  # type: ignore[misc]
+class _Results(_numbas.CompileResultCacheImpl):  # type: ignore[misc]
     """Numba's way of writing down what it compiled."""
 
     def __init__(self, function: Callable[..., Any], locator: _Locator):
@@ -292,7 +295,7 @@ class _Results(numbas.CompileResultCacheImpl):  # type: ignore[misc]
         )
 
 
-class _Files(numbas.IndexDataCacheFile):  # type: ignore[misc]
+class _Files(_numbas.IndexDataCacheFile):  # type: ignore[misc]
     """Numba's index, and data in files named by their content: what is damaged counts as not there.
 
     Numba numbers them, and of two processes that take the same number one would load the other's code.
@@ -320,7 +323,7 @@ class _Files(numbas.IndexDataCacheFile):  # type: ignore[misc]
         return f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(body).hexdigest()[:32]}.nbc"
 
 
-class _Cache(numbas.FunctionCache):  # type: ignore[misc]
+class _Cache(_numbas.FunctionCache):  # type: ignore[misc]
     """Numba's cache, whose failures cost time and never the run."""
 
     def __init__(self, function: Callable[..., Any], folder: str):
