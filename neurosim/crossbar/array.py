@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core import registry
-from neurosim.core.cautions import ExtrapolationWarning, StillWarning, WindowWarning
-from neurosim.core.checks import matrix, vector
+from neurosim.core.cautions import WindowWarning
+from neurosim.core.checks import extents, matrix, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters
+from neurosim.crossbar.device import as_read, device_of, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
@@ -97,17 +97,15 @@ class Crossbar:
         name: str = "array",
         precision: Precision = "float32",
     ):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape, seed = extents(shape), whole("seed", seed)
         if precision not in _PRECISIONS:
             raise InputError(f"precision = '{precision}': must be one of {', '.join(_PRECISIONS)}")
-        self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
         self.wires, self.tiles, self.faults, self.draws = wires, tiles, faults, draws or Draws()
         self.precision, self.seed, self.name = precision, seed, name
-        self.device = as_read(_device(device), self.read)
+        self.device = as_read(device_of(device), self.read)
         self.ledger = Ledger()
         self._fitted = False
         built = (self.shape[0], self.shape[1] + (faults.spare_columns if faults else 0))
@@ -437,45 +435,3 @@ class Crossbar:
             self.rewind(Ledger.from_array(snapshot["ledger"]))
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
-
-
-def warn_if_still(device: Device) -> None:
-    """Warn that a card has no law of time, so that nobody takes its silence for stability."""
-    if not (device.drifts or device.kernels.age):
-        warnings.warn(
-            f"{device.name} has no retention data: its conductances stay as they are, however much time passes; "
-            "give the card drift, relaxation or retention (neurosim devices show lists the parameters)",
-            StillWarning,
-            stacklevel=3,
-        )
-
-
-def _device(device: str | Path | Device) -> Device:
-    if isinstance(device, str | Path):
-        loaded: Device = registry.find("loader", "device")(device)
-        return loaded
-    if not isinstance(device, Device):
-        raise InputError(
-            f"device: expected a card name, a card file or a device, got {type(device).__name__}"
-        )
-    return device
-
-
-def as_read(device: Device, read: ReadPath) -> Device:
-    """Return the device with the read noise and the reading delay that a read path asks for."""
-    changes: dict[str, float | None] = {}
-    if read.read_noise != "card":
-        changes["read_noise_share"] = float(read.read_noise or 0.0)
-    if read.reading_delay_s is not None:
-        changes["reading_delay_s"] = read.reading_delay_s
-    changed = device.with_parameters(**changes) if changes else device
-    if 0 < changed.own_delay_s != changed.delay_s:
-        high_uS = changed.g_max_uS
-        warnings.warn(
-            f"{device.name} states its conductances {changed.own_delay_s:g} s after a write; read after "
-            f"{changed.delay_s:g} s they are its laws of time carried there ({high_uS:.3g} uS become "
-            f"{changed.mean_read_uS(high_uS):.3g} uS in the mean), which nobody measured",
-            ExtrapolationWarning,
-            stacklevel=3,
-        )
-    return changed

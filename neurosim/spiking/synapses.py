@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosim.core.checks import extents
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.core.seeds import key
@@ -47,9 +48,7 @@ class DeviceSynapses:
     """
 
     def __init__(self, shape: tuple[int, int], device: Device, *, seed: int = 0, name: str = "synapses"):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (inputs, neurons), both at least 1")
-        self.shape = (int(shape[0]), int(shape[1]))
+        self.shape = extents(shape)
         self.device = device
         cells = self.shape[0] * self.shape[1]
         self.state, self._params = device.allocate(cells), device.params()

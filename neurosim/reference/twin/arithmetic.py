@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim.core.checks import extents
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision, State, UpdateMode
 
@@ -33,7 +34,7 @@ class TorchIdeal:
         precision: Precision = "float32",
         torch_device: torch.device = torch.device("cpu"),  # noqa: B008
     ):
-        self.shape, self.precision, self.on = (int(shape[0]), int(shape[1])), precision, torch_device
+        self.shape, self.precision, self.on = extents(shape), precision, torch_device
         self.dtype = getattr(torch, precision)
         self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import matrix, vector
+from neurosim.core.checks import extents, matrix, numbers, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
-from neurosim.crossbar.array import as_read, warn_if_still
+from neurosim.crossbar.device import as_read, warn_if_still
 from neurosim.crossbar.ledger import Ledger
 from neurosim.devices.card import load
 from neurosim.reference.twin.cells import TwinCells
@@ -126,15 +126,14 @@ class TorchCrossbar:
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
     ):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape = extents(shape)
         if precision not in ("float32", "float64"):
             raise InputError(f"precision = '{precision}': must be float32 or float64")
-        self.single = isinstance(seed, int | np.integer)
-        seeds = (int(seed),) if isinstance(seed, int | np.integer) else tuple(int(s) for s in seed)
+        self.single = np.ndim(seed) == 0
+        given: Any = (seed,) if self.single else seed
+        seeds = tuple(whole("seed", each) for each in given)
         if not seeds:
             raise InputError("seed: expected at least one")
-        self.shape = (int(shape[0]), int(shape[1]))
         self.instances = None if self.single else len(seeds)
         self.precision = precision
         self.read, self.write = read or ReadPath(), write or WritePath()
@@ -159,7 +158,7 @@ class TorchCrossbar:
     def _tensor(self, name: str, value: Any, lines: int) -> Tensor:
         """Return samples (batch, lines) or (instances, batch, lines) as a tensor of this array."""
         if not isinstance(value, Tensor):
-            values = np.asarray(value)
+            values = numbers(name, value)
             if values.ndim == 3:
                 flat = matrix(name, values.reshape(-1, values.shape[-1]), None, lines, self.precision)
                 value = torch.from_numpy(flat.reshape(values.shape))
@@ -171,6 +170,8 @@ class TorchCrossbar:
                 f"{name}: expected shape (any x {lines}) or ({self.count} x any x {lines}), "
                 f"got {tuple(value.shape)}"
             )
+        if value.is_complex():
+            raise InputError(f"{name}: expected real numbers, got complex ones; give their .real")
         samples: Tensor = value.to(self.on, self._cells.dtype)
         return samples
 
@@ -223,7 +224,7 @@ class TorchCrossbar:
             raise InputError(f"post: expected {pre.shape[-2]} samples as in pre, got {post.shape[-2]}")
         if decay is not None:
             if not isinstance(decay, Tensor):
-                values = np.asarray(decay)
+                values = numbers("decay", decay)
                 flat = vector("decay", values.reshape(-1), None, self.precision)
                 decay = torch.from_numpy(flat.reshape(values.shape))
             if decay.shape[-1:] != self.shape[1:] or decay.ndim > 2:
