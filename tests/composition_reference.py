@@ -153,30 +153,30 @@ PUBLISHED: dict[str, Parameters] = {
 # Writing. Each of these draws what `n` devices are written to, cut at zero later.
 
 
-def error_sigma(p: Parameters, target: float, row: int) -> float:
+def error_sigma(p: Parameters, target: Any, row: int) -> Any:
     """Standard deviation in uS of the written state of `target`, at the time of `row`."""
     g = target / p["g_max_uS"]
-    sigma = 0.0
+    sigma = 0.0 * g
     if "error_uS" in p:
-        sigma += sum(c * g**k for k, c in enumerate(p["error_uS"][row]))
+        sigma = sigma + sum(c * g**k for k, c in enumerate(p["error_uS"][row]))
     if "error_saturating_uS" in p:
         most, scale = p["error_saturating_uS"][row]
-        sigma += most * (1 - np.exp(-target / scale))
-    return float(max(sigma, 0.0) * p["g_max_uS"] / p["error_reference_uS"])
+        sigma = sigma + most * (1 - np.exp(-target / scale))
+    return np.maximum(sigma, 0.0) * p["g_max_uS"] / p["error_reference_uS"]
 
 
-def error_at(p: Parameters, target: float, age: float) -> float:
+def error_at(p: Parameters, target: Any, age: float) -> Any:
     """The same at an age: linear in its logarithm between rows, constant before the first and after the last."""
-    times = p.get("error_at_s", [1.0])
-    sigmas = [error_sigma(p, target, row) for row in range(len(times))]
-    return float(np.interp(np.log(age), np.log(times), sigmas))
+    times = np.log(p.get("error_at_s", [1.0]))
+    weights = (np.interp(np.log(age), times, row) for row in np.eye(len(times)))
+    return sum(weight * error_sigma(p, target, row) for row, weight in enumerate(weights))
 
 
-def _write_table(p: Parameters, target: float, n: int, rng: np.random.Generator) -> Sample:
+def _write_table(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> Sample:
     return target + error_sigma(p, target, 0) * rng.standard_normal(n)
 
 
-def _write_pcm(p: Parameters, target: float, n: int, rng: np.random.Generator) -> Sample:
+def _write_pcm(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> Sample:
     g = target / p["g_max_uS"]
     sigma = (p["program_c0"] + p["program_c1"] * g + p["program_c2"] * g**2) * p["g_max_uS"]
     written = target + sigma / p["program_reference_uS"] * rng.standard_normal(n)
@@ -202,26 +202,26 @@ def bounds(p: Parameters, n: int, rng: np.random.Generator) -> tuple[Sample, Sam
     return np.maximum(lower, 0.0), np.maximum(upper, 0.0)
 
 
-def _write_bipolar(p: Parameters, target: float, n: int, rng: np.random.Generator) -> Sample:
+def _write_bipolar(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> Sample:
     lower, upper = bounds(p, n, rng)
     error = p.get("program_tolerance", 0.0) * (p["g_max_uS"] - p["g_min_uS"])
     return np.clip(target + error * rng.standard_normal(n), lower, upper)
 
 
-def _write_window(p: Parameters, target: float, n: int, rng: np.random.Generator) -> Sample:
+def _write_window(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> Sample:
     """Laws whose devices all end at the window; an error only where the card has one."""
     error = p.get("program_tolerance", 0.0) * (p["g_max_uS"] - p["g_min_uS"])
     return np.clip(target + error * rng.standard_normal(n), p["g_min_uS"], p["g_max_uS"])
 
 
-def _write_binary(p: Parameters, target: float, n: int, rng: np.random.Generator) -> Sample:
+def _write_binary(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> Sample:
     """The nearer of two resistances, each off by a normal share; failed writes are repeated until they hold."""
     low, high = p["g_min_uS"], p["g_max_uS"]
-    state = high if target >= (low + high) / 2 else low
+    state = np.where(target >= (low + high) / 2, high, low)
     return state / abs(1 + p.get("resistance_spread", 0.0) * rng.standard_normal(n))
 
 
-Write = Callable[[Parameters, float, int, np.random.Generator], Sample]
+Write = Callable[[Parameters, Any, int, np.random.Generator], Sample]
 WRITE: dict[str, Write] = {
     "programmed": _write_table,
     "pcm-accumulative": _write_pcm,
@@ -259,7 +259,7 @@ def relaxes(p: Parameters) -> bool:
     return any(f"relaxation_{part}_uS" in p for part in ("mean", "sigma", "sigma_slope"))
 
 
-def exponents(p: Parameters, target: float, n: int, rng: np.random.Generator) -> list[tuple[float, Sample]]:
+def exponents(p: Parameters, target: Any, n: int, rng: np.random.Generator) -> list[tuple[float, Sample]]:
     """(time at which the conductance is the written one, exponent of each device) of both power laws."""
     found = []
     if "drift_exponent" in p:
@@ -300,6 +300,18 @@ def rest(p: Parameters) -> float:
     raise NotImplementedError(f"rest point of {p['law']}")
 
 
+def nominal_step(p: Parameters) -> float:
+    """The step that a controller counts in, where it takes no search."""
+    window = p["g_max_uS"] - p["g_min_uS"]
+    if p["law"] == "pcm-accumulative":
+        return p["nominal_set_step_uS"]
+    if p["law"] == "programmed":
+        return window / p.get("steps", 100.0)
+    if p["law"] in ("constant-step", "linear-step", "soft-bounds") and not p.get("asymmetry"):
+        return p["step"] * origin_and_span(p)[1]
+    raise NotImplementedError(f"nominal step of {p['law']}")
+
+
 def heated(p: Parameters, g: Sample) -> Sample:
     """Thermally activated; the energy is that of the end of the window beyond it."""
     share = np.clip(g / p["g_max_uS"], 0.0, 1.0)
@@ -333,7 +345,8 @@ def composed(
     means something, not how a device's noise moves from one age to the next.
     """
     p = {key: value for key, value in {**p, **effects}.items() if value is not None}
-    target = float(np.clip(target, p["g_min_uS"], p["g_max_uS"]))
+    scale = np.exp(p.get("added_conductance_spread", 0.0) * rng.standard_normal(n))
+    target = np.clip(target / scale, p["g_min_uS"], p["g_max_uS"])  # program-and-verify corrects the scale
     raw = WRITE[p["law"]](p, target, n, rng)
     written = np.maximum(raw, 0.0)
     powers = exponents(p, target, n, rng)
@@ -343,6 +356,8 @@ def composed(
         rng.standard_normal(n) if on else np.zeros(1) for on in (is_grown, relaxes(p), flickers)
     )
     share = flicker_share(p, written) if flickers else np.zeros(1)
+    noise = p["added_write_noise"] * nominal_step(p) if "added_write_noise" in p else 0.0
+    offset = noise * rng.standard_normal(n)
     factor = telegraph_factor(p, n, rng) if "telegraph_share" in p else None
     is_stuck, stuck_at = stuck(p, n, rng)
     path = np.empty((len(ages), n))
@@ -350,7 +365,7 @@ def composed(
         age = max(true_age, delay(p))
         g = written
         if is_grown:
-            more = max(error_at(p, target, age) ** 2 - error_sigma(p, target, 0) ** 2, 0.0)
+            more = np.maximum(error_at(p, target, age) ** 2 - error_sigma(p, target, 0) ** 2, 0.0)
             g = np.maximum(raw + np.sqrt(more) * later, 0.0)
         for start, nu in powers:
             g = g * (age / start) ** -nu
@@ -362,7 +377,7 @@ def composed(
             g = g + p.get("relaxation_mean_uS", 0.0) * log + spread * relaxed
         if flickers:
             g = g * (1 + share * flicker_growth(age, p["flicker_read_s"]) * flickered)
-        g = np.maximum(g, 0.0)
+        g = np.maximum(scale * (g + offset), 0.0)
         if "temperature_K" in p:
             g = heated(p, g)
         if factor is not None:
