@@ -139,10 +139,8 @@ def device(name: str, effects: Sequence[str] | None) -> tuple[Any, Parameters]:
 
 def standard_errors(difference: float, error: float, scale: float) -> float:
     """How many standard errors a difference is; none where it is rounding."""
-    beyond = max(abs(difference) - ROUNDING * abs(scale), 0.0)
-    if beyond == 0.0:
-        return 0.0
-    return float(np.copysign(min(beyond / max(error, 1e-30), 999.0), difference))
+    left = max(abs(difference) - ROUNDING * abs(scale) - 1e-9, 0.0)
+    return float(np.copysign(min(left / max(error, 1e-12), 999.0), difference))
 
 
 def share_below(found: Sample, reference: Sample, edge: float) -> float:
@@ -162,8 +160,9 @@ def deviations(found: Sample, reference: Sample) -> dict[str, float]:
     found, reference = np.asarray(found, np.float64).ravel(), np.asarray(reference, np.float64).ravel()
     per_device = 1 / found.size + 1 / reference.size
     mean, variance = reference.mean(), reference.var()
-    kurtosis = np.mean((reference - mean) ** 4) / variance**2 if variance > 0 else 1.0
     spread = np.sqrt(variance)
+    varies = spread > 1e-9 * abs(mean) + 1e-12
+    kurtosis = np.mean(((reference - mean) / spread) ** 4) if varies else 1.0
     rows = {
         "mean": standard_errors(found.mean() - mean, spread * np.sqrt(per_device), mean),
         "spread": standard_errors(
