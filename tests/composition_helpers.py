@@ -103,13 +103,13 @@ def only(p: Parameters, effects: Sequence[str]) -> tuple[Parameters, Parameters]
     state its 1/f noise by parameters that the reference does not know: the device's own list tells their names.
     """
     reference: Parameters = {}
-    for effect in OWN:
+    for effect, own in OWN.items():
         if effect in effects:
             continue
         if effect == "programming":
             reference |= without_programming(p)
         elif has(p, effect):
-            reference |= dict.fromkeys(OWN[effect])
+            reference |= dict.fromkeys(own)
     for effect in effects:
         if not has(p, effect):
             reference |= added(effect, p)

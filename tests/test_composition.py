@@ -5,7 +5,7 @@ from __future__ import annotations
 import composition_reference as reference
 import numpy as np
 import pytest
-from composition_helpers import DAY, EFFECTS, HOUR, TOGETHER, YEAR, beyond, device, deviations
+from composition_helpers import DAY, EFFECTS, HOUR, TOGETHER, YEAR, beyond, deviations, device
 from helpers import check_mean, check_std
 
 from neurosim import devices
@@ -13,7 +13,15 @@ from neurosim import devices
 JOSHI, HERMES, HERMES_2 = "pcm-joshi-2020", "pcm-hermes-2023-1-device", "pcm-hermes-2023-2-devices"
 NEURRAM = "rram-neurram-wan-2022"
 CMO, FINE_CMO = "rram-cmo-hfox-falcone-2025", "rram-cmo-hfox-falcone-2025-fine"
-FAMILIES = (JOSHI, HERMES, NEURRAM, FINE_CMO, "pcm-nandakumar-2018", "rram-hfo2-om-2022", "ecram-li-tang-2018")
+FAMILIES = (
+    JOSHI,
+    HERMES,
+    NEURRAM,
+    FINE_CMO,
+    "pcm-nandakumar-2018",
+    "rram-hfo2-om-2022",
+    "ecram-li-tang-2018",
+)
 N = 400_000
 
 
@@ -46,7 +54,12 @@ def test_written_states_spread_as_published(name, target, age, sigma):
 
 
 def test_the_error_of_a_table_refers_to_the_target_at_every_age():
-    ages = [1.0, np.sqrt(DAY), DAY, 10 * YEAR]  # the second half way between two rows, the last beyond the table
+    ages = [
+        1.0,
+        np.sqrt(DAY),
+        DAY,
+        10 * YEAR,
+    ]  # the second half way between two rows, the last beyond the table
     g = drawn(NEURRAM, 20.0, ages)
     p = reference.parameters(NEURRAM)
     first, day, two_days = (reference.error_sigma(p, 20.0, row) for row in range(3))
@@ -140,7 +153,9 @@ def test_devices_that_all_stand_at_one_value_are_compared_too():
 def test_every_card_is_the_composition_of_its_numbers(name):
     law = reference.parameters(name)["law"]
     if law not in reference.WRITE:
-        pytest.skip(f"docs/devices.md does not say what programming a device of the law {law} makes of a target")
+        pytest.skip(
+            f"docs/devices.md does not say what programming a device of the law {law} makes of a target"
+        )
     assert beyond(name) == []
 
 
