@@ -51,22 +51,22 @@ OWN = {
 
 
 def added(effect: str, p: Parameters) -> Parameters:
-    """Parameters that switch an effect on, in proportion to the window."""
-    g_max = p["g_max_uS"]
+    """Parameters that switch an effect on, in proportion to the window and from the card's own reading time on."""
+    g_max, start = p["g_max_uS"], max(1.0, delay(p))
     return {
         "programming": {},
         "drift": {
             "drift_table_share": [0.0, 1.0],
             "drift_table_exponent": [0.08, 0.04],
             "drift_table_sigma": [0.02, 0.01],
-            "drift_table_start_s": 20.0,
+            "drift_table_start_s": start,
         },
         "flicker": {"flicker": 0.0088, "flicker_power": 0.65, "flicker_most": 0.2, "flicker_read_s": 250e-9},
         "relaxation": {
             "relaxation_mean_uS": -0.002 * g_max,
             "relaxation_sigma_uS": 0.01 * g_max,
             "relaxation_sigma_slope_uS": 0.001 * g_max,
-            "relaxation_start_s": 1.0,
+            "relaxation_start_s": start,
         },
         "retention": {"retention_s": 1e5},
         "temperature": HEAT,

@@ -170,6 +170,26 @@ def test_all_effects_together(name):
     assert beyond(name, TOGETHER) == []
 
 
+def test_relaxation_counts_from_its_own_start_where_the_reading_time_is_later():
+    """Ten seconds of relaxation have passed at the reading time of a drift table of 10 s: mean, and whole spread."""
+    changes = {
+        "drift_table_share": [0.0, 1.0],
+        "drift_table_exponent": [0.05, 0.05],
+        "drift_table_start_s": 10.0,
+        "relaxation_mean_uS": -0.1,
+        "relaxation_sigma_uS": 0.2,
+        "relaxation_sigma_slope_uS": 0.02,
+        "relaxation_start_s": 1.0,
+    }
+    law = devices.load("rram-hfo2-milo-2021").with_parameters(error_uS=[[0.0]], **changes)
+    young, read, later = devices.programmed(law, [100.0], [1.0, 10.0, 1000.0], 20_000)[:, 0]
+    assert np.array_equal(young, read)
+    check_mean(read, 100.0 - 0.1 * np.log(10))
+    check_std(read, 0.2 + 0.02 * np.log(10))
+    check_mean(later, 100.0 * 100**-0.05 - 0.1 * np.log(1000))
+    check_std(later, 0.2 + 0.02 * np.log(1000))
+
+
 @pytest.mark.parametrize("start", [1e3, 1e5])
 @pytest.mark.parametrize("name", [JOSHI, HERMES, HERMES_2, CMO, "rram-hfo2-om-2022"])
 def test_flicker_of_one_write_forgets_with_age(name, start):
