@@ -21,6 +21,9 @@ from composition_reference import composed, delay, parameters
 
 from neurosim import Crossbar, ReadPath
 
+# Cards without drift say so when time passes.
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no retention data")
+
 
 def departures(name: str, is_read_noisy: bool = False) -> list[str]:
     """What is off by more than the limit, and again with four times as many arrays."""
