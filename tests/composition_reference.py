@@ -346,7 +346,10 @@ def composed(
     """
     p = {key: value for key, value in {**p, **effects}.items() if value is not None}
     scale = np.exp(p.get("added_conductance_spread", 0.0) * rng.standard_normal(n))
-    target = np.clip(target / scale, p["g_min_uS"], p["g_max_uS"])  # program-and-verify corrects the scale
+    target = target / scale  # program-and-verify corrects the scale
+    if relaxes(p):  # and reads after the delay: there the mean of what relaxed is the target
+        target = target - p.get("relaxation_mean_uS", 0.0) * np.log(delay(p) / p["relaxation_start_s"])
+    target = np.clip(target, p["g_min_uS"], p["g_max_uS"])
     raw = WRITE[p["law"]](p, target, n, rng)
     written = np.maximum(raw, 0.0)
     powers = exponents(p, target, n, rng)
