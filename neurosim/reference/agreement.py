@@ -204,12 +204,20 @@ def compare_operations(
             one.program(start_weights(seed), w_max=1.0)
             one.calibrate(given.x)
             other.restore(one.snapshot())
-        found = [_results(array, operation.do(array, given)) for array in (one, other)]
+        found = [
+            _results(array, operation.do(array, given), given.x if precision == "float64" else None)
+            for array in (one, other)
+        ]
         yield difference(name, device.name, precision, noise, *found)
 
 
-def _results(array: Any, returned: Any) -> Results:
+def _results(array: Any, returned: Any, x: Floats | None) -> Results:
+    """State, what was returned, and what is read then: the weights; in double precision, where no code lies on an
+    edge by rounding alone, the answers to inputs (batch, rows) too."""
     results = {f"state {name}": values for name, values in array.snapshot().items()}
+    results["weights"] = as_numpy(array.weights())
+    if x is not None:
+        results["read"] = as_numpy(array.forward(x))
     if returned is not None:
         results["returned"] = as_numpy(returned)
     return results
