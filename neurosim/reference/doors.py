@@ -1,0 +1,76 @@
+"""What the layers on devices let in: real, finite tensors, where the array is; and one warning a model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.reference.twin.crossbar import TorchCrossbar
+
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class NoAttributeError(CapabilityError, AttributeError):
+    """A layer on devices lacks something that torch's layer has; `hasattr` says so too."""
+
+
+def refuse_unless_finite(name: str, value: Tensor) -> None:
+    """Raise `InputError`, in the words of `neurosim.core.checks`, if an element is NaN or infinite."""
+    if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
+        bad = value.numel() - int(torch.isfinite(value).sum())
+        raise InputError(f"{name}: {bad} of {value.numel()} elements are NaN or infinite; clean them first")
+
+
+def finite(name: str, value: Tensor) -> Tensor:
+    """Return a tensor of real numbers in single precision; whole numbers are taken as numpy's door takes them.
+
+    Raises
+    ------
+    InputError
+        If the type is not real (complex, quantised, eight bits of floating point), the tensor sparse or without
+        data, or an element NaN or infinite in single precision.
+    """
+    whole = not value.is_floating_point() and not value.is_complex() and not value.is_quantized
+    if not whole and value.dtype not in REAL:
+        raise InputError(
+            f"{name}: expected real numbers (float16, bfloat16, float32 or float64), got {value.dtype}"
+        )
+    if value.layout != torch.strided or value.is_meta:
+        kind = "no data (device 'meta')" if value.is_meta else str(value.layout)
+        raise InputError(f"{name}: expected a dense tensor, got {kind}")
+    single = value.float()
+    refuse_unless_finite(name, single)
+    return single
+
+
+def refuse_another_place(name: str, held: Tensor, change: Callable[[Tensor], Tensor]) -> None:
+    """Raise `CapabilityError` if `change`, as torch's `Module._apply` has it, moves the array or is no real type."""
+    after = change(torch.empty_like(held))
+    if after.device != held.device:
+        raise CapabilityError(
+            f"layer '{name}' stands on {held.device} and cannot move to {after.device}: "
+            "convert(..., torch_device=...) says where"
+        )
+    if after.dtype not in REAL:
+        raise CapabilityError(f"layer '{name}': the modules around devices cannot compute in {after.dtype}")
+
+
+NO_LAW_OF_TIME = "has no retention data: nothing changes with time, which says nothing of the real device"
+
+
+def one_warning(arrays: Sequence[TorchCrossbar], seconds: float) -> None:
+    """Let time pass on every array; one warning for all whose cards have no law of time, not one each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for array in arrays:
+            array.advance(seconds)
+    said = {str(warning.message): warning for warning in caught}
+    still = sorted({array.device.name for array in arrays if array.read.drift and not array.device.drifts})
+    if still and seconds > 0 and not said:
+        warnings.warn(f"advance: the card {', '.join(still)} {NO_LAW_OF_TIME}", stacklevel=3)
+    for message, warning in said.items():
+        warnings.warn(message, warning.category, stacklevel=3)
