@@ -19,6 +19,7 @@ from neurosim.reference.twin.crossbar import TorchCrossbar
 CONFIGURATION = "configuration"
 ARRAY = "array."
 REFERENCE = "reference_inputs", "reference_magnitude"
+FIRST = "law", "name"
 SAID = 4
 """Differences that a refusal names; further ones are counted."""
 
@@ -69,7 +70,7 @@ def differences(mine: Any, saved: Any, at: str = "") -> list[str]:
     if isinstance(mine, dict) and isinstance(saved, dict):
         return [
             line
-            for key in sorted(set(mine) | set(saved))
+            for key in sorted(set(mine) | set(saved), key=lambda key: (key not in FIRST, key))
             for line in differences(mine.get(key), saved.get(key), f"{at}.{key}" if at else key)
         ]
     if mine == saved:

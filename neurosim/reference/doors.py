@@ -25,15 +25,17 @@ def refuse_unless_finite(name: str, value: Tensor) -> None:
         raise InputError(f"{name}: {bad} of {value.numel()} elements are NaN or infinite; clean them first")
 
 
-def finite(name: str, value: Tensor) -> Tensor:
-    """Return a tensor of real numbers in single precision; whole numbers are taken as numpy's door takes them.
+def real(name: str, value: Tensor) -> Tensor:
+    """Return a tensor as it is; whole numbers are real ones, as numpy's door takes them.
 
     Raises
     ------
     InputError
-        If the type is not real (complex, quantised, eight bits of floating point), the tensor sparse or without
-        data, or an element NaN or infinite in single precision.
+        If it is no tensor, its type not real (complex, quantised, eight bits of floating point), or it is sparse
+        or without data.
     """
+    if not isinstance(value, Tensor):
+        raise InputError(f"{name}: expected a tensor, got {type(value).__name__}")
     whole = not value.is_floating_point() and not value.is_complex() and not value.is_quantized
     if not whole and value.dtype not in REAL:
         raise InputError(
@@ -42,7 +44,18 @@ def finite(name: str, value: Tensor) -> Tensor:
     if value.layout != torch.strided or value.is_meta:
         kind = "no data (device 'meta')" if value.is_meta else str(value.layout)
         raise InputError(f"{name}: expected a dense tensor, got {kind}")
-    single = value.float()
+    return value
+
+
+def finite(name: str, value: Tensor) -> Tensor:
+    """Return a tensor of real numbers in single precision.
+
+    Raises
+    ------
+    InputError
+        As `real`; and if an element is NaN or, in single precision, infinite.
+    """
+    single = real(name, value).float()
     refuse_unless_finite(name, single)
     return single
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -125,7 +126,9 @@ def on_every(count: int, told: Sequence[Any], run: Callable[[], Any]) -> Any:
         return run()
 
     try:
-        return vmap(one, randomness="different")(torch.arange(count))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            return vmap(one, randomness="different")(torch.arange(count))
     except NeurosimError:
         raise
     except (RuntimeError, ValueError) as error:

@@ -16,7 +16,7 @@ from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
 from neurosim.reference.devices_held import HoldsDevices
-from neurosim.reference.doors import NoAttributeError, finite, one_warning, refuse_unless_finite
+from neurosim.reference.doors import NoAttributeError, finite, one_warning, real, refuse_unless_finite
 from neurosim.reference.instances import apart
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
@@ -112,6 +112,10 @@ class CrossbarLayer(HoldsDevices):
         """Whether the layer stands in a model of several instances, which alone can call it."""
         self.calibrating = False
 
+    @property
+    def _door(self) -> str:
+        return f"x of layer '{self.name}'"
+
     def _vectors(self, x: Tensor) -> Tensor:
         """Turn samples (instances, batch, ...) into read vectors (instances, batch * places, rows)."""
         raise NotImplementedError
@@ -140,21 +144,17 @@ class CrossbarLayer(HoldsDevices):
                 f"layer '{self.name}' stands in a model of {self.instances} instances: call the model that convert "
                 "returned, which alone knows the axis of instances"
             )
-        shape = tuple(self._tensor(x).shape)
+        shape = tuple(x.shape)
         self._places(shape)
         if shape[0] % self.instances:
             raise self._wrong(shape, "of every instance")
         return x.reshape(self.instances, shape[0] // self.instances, *shape[1:])
 
-    def _tensor(self, x: Tensor) -> Tensor:
-        if not isinstance(x, Tensor):
-            raise InputError(f"layer '{self.name}': expected a tensor, got {type(x).__name__}")
-        return x
-
     def _samples(self, x: Tensor) -> Tensor:
         """Return samples (instances, batch, ...) in single precision where the array is; refuses NaN."""
         self._places(tuple(x.shape[1:]))
-        return finite(f"x of layer '{self.name}'", x).to(self.array.on)
+        shared = x.shape[0] > 1 and x.stride(0) == 0
+        return finite(self._door, x[:1] if shared else x).to(self.array.on).expand(x.shape)
 
     def _answers(self, samples: Tensor) -> Tensor:
         """Read samples block by block: (instances, batch * places, cols)."""
@@ -183,8 +183,9 @@ class CrossbarLayer(HoldsDevices):
         InputError
             If the shape is wrong, or an element NaN, infinite or no real number.
         """
+        real(self._door, x)
         if self.instance is not None:
-            return apart(lambda x: (self._read(x),), self.instance, self._tensor(x))[0]
+            return apart(lambda x: (self._read(x),), self.instance, x)[0]
         return self._read(self._blocks(x)).flatten(0, 1)
 
     @torch.no_grad()
@@ -199,7 +200,7 @@ class CrossbarLayer(HoldsDevices):
         InputError
             As `forward`; and if there are no samples, or `percentile` or `margin` is out of range.
         """
-        self._calibrate(self._samples(self._blocks(x)), percentile, margin)
+        self._calibrate(self._samples(self._blocks(real(self._door, x))), percentile, margin)
 
     def _calibrate(
         self, samples: Tensor, percentile: float | None = None, margin: float | None = None
@@ -211,7 +212,7 @@ class CrossbarLayer(HoldsDevices):
         if margin is not None and not (math.isfinite(margin) and margin > 0):
             raise InputError(f"margin = {margin}: must be finite and above 0")
         self.array.calibrate(self._vectors(samples), percentile, margin)
-        self._reference = samples.clone(), self._magnitude(samples)
+        self._reference = samples.clone(memory_format=torch.contiguous_format), self._magnitude(samples)
 
     def _magnitude(self, samples: Tensor) -> Tensor:
         return self._answers(samples).abs().sum(dim=(1, 2), keepdim=True, dtype=torch.float64)
