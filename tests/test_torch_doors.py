@@ -453,6 +453,19 @@ def test_tied_weights_are_named_for_they_come_apart() -> None:
         convert(nn.Sequential(twins[0], twins[0]), PCM)
 
 
+def test_computed_weights_are_refused_and_hooks_left_behind_are_named() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    model[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    with pytest.warns(UserWarning, match="left behind: 0$"):
+        convert(model, "ideal")
+    normed = nn.Linear(4, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        normed = nn.utils.weight_norm(normed)
+    with pytest.raises(CapabilityError, match="weight is no parameter but computed"):
+        convert(normed, "ideal")
+
+
 @pytest.mark.parametrize("seed", [0, [0, 1]])
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_types_change_the_digital_part_only(kind: torch.dtype, seed: Any) -> None:

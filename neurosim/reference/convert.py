@@ -206,7 +206,7 @@ def convert(
     Raises
     ------
     CapabilityError
-        If the model has no such layer, or a grouped convolution.
+        If the model has no such layer, a grouped convolution, or a layer whose weight is computed from others.
     UnknownNameError
         If it has no module of a name in `digital`.
     InputError
@@ -236,7 +236,7 @@ def convert(
     if any(isinstance(module, CrossbarLayer) for module in model.modules()):
         raise InputError(f"{type(model).__name__}: it stands on devices already; convert the trained model")
     kept = _named(model, digital)
-    shared = _shared_weights(model, kept)
+    shared, hooked = _shared_weights(model, kept), _hooked(model, kept)
     holder = nn.ModuleList([copy.deepcopy(model).eval().requires_grad_(False)])
     layers: dict[str, CrossbarLayer] = {}
     done: dict[int, CrossbarLayer] = {}
@@ -269,6 +269,10 @@ def convert(
             "errors of its own; nothing ties it to the others",
             stacklevel=2,
         )
+    if hooked:
+        warnings.warn(
+            f"hooks of layers that go onto devices are left behind: {', '.join(hooked)}", stacklevel=2
+        )
     one = next(iter(layers.values()))
     single = isinstance(seed, int | np.integer)
     return CrossbarModel(holder[0].to(one.array.on), layers, None if single else one.instances)
@@ -288,6 +292,21 @@ def _named(model: nn.Module, digital: Iterable[str]) -> set[str]:
     same = {id(model.get_submodule(name)) for name in wanted}
     wanted += [name for name, module in model.named_modules(remove_duplicate=False) if id(module) in same]
     return {name for name in known if any(name == kept or name.startswith(f"{kept}.") for kept in wanted)}
+
+
+def _hooked(model: nn.Module, kept: set[str]) -> list[str]:
+    """Name the layers for devices that have hooks; refuse weights that a hook computes before each use."""
+    found = []
+    for name, module in model.named_modules():
+        if _goes_on_devices(name, module, kept):
+            if "weight" not in dict(module.named_parameters(recurse=False)):
+                raise CapabilityError(
+                    f"layer '{name}': its weight is no parameter but computed (weight_norm, spectral_norm, pruning); "
+                    "make it one first, for example with torch.nn.utils.remove_weight_norm"
+                )
+            if module._forward_hooks or module._forward_pre_hooks:
+                found.append(name)
+    return found
 
 
 def _shared_weights(model: nn.Module, kept: set[str]) -> list[str]:
