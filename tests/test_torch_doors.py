@@ -394,6 +394,9 @@ def test_transformer_layers_run_with_attention_kept_digital(seed: Any) -> None:
         masked[..., 1, :, :], wanted[1].expand_as(masked[..., 1, :, :]), atol=1e-4, rtol=0
     )
     assert torch.backends.mha.get_fastpath_enabled()
+    whole = nn.Transformer(8, 2, 1, 1, 16, batch_first=True).eval()
+    found, wanted = convert(whole, "ideal", seed)(x, 2 * x), whole(x, 2 * x).detach()
+    torch.testing.assert_close(found, wanted.expand_as(found), atol=1e-4, rtol=0)
     with pytest.warns(UserWarning, match=r"layers\.0\.self_attn \(MultiheadAttention\)"):
         convert(model, "ideal")
 

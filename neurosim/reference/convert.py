@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from neurosim.core.errors import CapabilityError, InputError, UnknownNameError
 from neurosim.core.protocols import Device
 from neurosim.crossbar.ledger import Ledger
 from neurosim.reference.doors import one_warning
-from neurosim.reference.instances import ALONE, EachAlone, on_every
+from neurosim.reference.instances import EachAlone, on_every, prepare
 from neurosim.reference.modules import CrossbarConv2d, CrossbarLayer, CrossbarLinear
 
 
@@ -86,14 +85,11 @@ class CrossbarModel(nn.Module):
             return value.to(place, kind if value.is_floating_point() else None)
 
         given, also = pytree.tree_map(fitted, ((x, *more), named))
-        with _slow_attention():
-            if self.instances is None:
-                y = self.model(*given, **also)
-            else:
-                told = [
-                    module for module in self.model.modules() if isinstance(module, CrossbarLayer | EachAlone)
-                ]
-                y = on_every(self.instances, told, lambda: self.model(*given, **also))
+        if self.instances is None:
+            y = self.model(*given, **also)
+        else:
+            told = [part for part in self.model.modules() if isinstance(part, CrossbarLayer | EachAlone)]
+            y = on_every(self.instances, told, lambda: self.model(*given, **also))
         if kind in (None, x.dtype):
             return y
         return pytree.tree_map(
@@ -169,17 +165,6 @@ class CrossbarModel(nn.Module):
         return self
 
 
-@contextmanager
-def _slow_attention() -> Any:
-    """Keep torch's transformer layers from their fast path, which reads the weights of layers on devices."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
 def convert(
     model: nn.Module,
     device: str | Path | Device,
@@ -242,8 +227,7 @@ def convert(
     done: dict[int, CrossbarLayer] = {}
     for path, module in list(holder.named_modules(remove_duplicate=False)):
         name = path.partition(".")[2]
-        if type(module) in ALONE:
-            module.__class__ = ALONE[type(module)]
+        prepare(module)
         if not _goes_on_devices(name, module, kept):
             continue
         if id(module) not in done:

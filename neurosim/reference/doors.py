@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -75,15 +76,23 @@ def refuse_another_place(name: str, held: Tensor, change: Callable[[Tensor], Ten
 NO_LAW_OF_TIME = "has no retention data: nothing changes with time, which says nothing of the real device"
 
 
+CATCHING = Lock()
+"""Held while warnings are caught, which Python does for all threads at once."""
+
+
 def one_warning(arrays: Sequence[TorchCrossbar], seconds: float) -> None:
     """Let time pass on every array; one warning for all whose cards have no law of time, not one each."""
-    with warnings.catch_warnings(record=True) as caught:
+    still = sorted({array.device.name for array in arrays if array.read.drift and not array.device.drifts})
+    if not still or seconds == 0:
+        for array in arrays:
+            array.advance(seconds)
+        return
+    with CATCHING, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for array in arrays:
             array.advance(seconds)
-    said = {str(warning.message): warning for warning in caught}
-    still = sorted({array.device.name for array in arrays if array.read.drift and not array.device.drifts})
-    if still and seconds > 0 and not said:
-        warnings.warn(f"advance: the card {', '.join(still)} {NO_LAW_OF_TIME}", stacklevel=3)
-    for message, warning in said.items():
-        warnings.warn(message, warning.category, stacklevel=3)
+    said = {str(warning.message): warning.category for warning in caught}
+    for message, category in (
+        said or {f"advance: the card {', '.join(still)} {NO_LAW_OF_TIME}": UserWarning}
+    ).items():
+        warnings.warn(message, category, stacklevel=3)

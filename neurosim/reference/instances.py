@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,6 +97,20 @@ class EachGRU(EachAlone, nn.GRU):
     """`torch.nn.GRU`, digital, instance by instance."""
 
 
+def prepare(module: nn.Module) -> None:
+    """Make a digital module of a converted model one that several instances and layers on devices can pass.
+
+    Recurrent modules become those of `ALONE`. Torch's transformer layers are kept from their fast path, which reads
+    the weights of the layers within.
+    """
+    if type(module) in ALONE:
+        module.__class__ = ALONE[type(module)]
+    if isinstance(module, nn.TransformerEncoderLayer):
+        module.activation_relu_or_gelu = 0
+    if isinstance(module, nn.TransformerEncoder):
+        module.use_nested_tensor = False
+
+
 ALONE: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: EachRNN, nn.LSTM: EachLSTM, nn.GRU: EachGRU}
 """Modules that `vmap` cannot pass, and what they become in a converted model; their tensors keep their names."""
 
@@ -126,9 +139,7 @@ def on_every(count: int, told: Sequence[Any], run: Callable[[], Any]) -> Any:
         return run()
 
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="There is a performance drop")
-            return vmap(one, randomness="different")(torch.arange(count))
+        return vmap(one, randomness="different")(torch.arange(count))
     except NeurosimError:
         raise
     except (RuntimeError, ValueError) as error:
