@@ -299,7 +299,7 @@ def test_nan_is_refused_as_the_numpy_door_does(door: str, bad: float, seed: Any)
     ranges = model.layers["0"].array.snapshot()["adc_range_uS"]
     x[7, 2], reads = bad, model.ledgers[0].reads
     array = ns.Crossbar((20, 6), PCM, read=EIGHT_BITS)
-    words = "1 of 1000 elements are NaN or infinite; clean them first"
+    words = "1 of 1000 elements are NaN or infinite"
     with pytest.raises(InputError, match=words):
         getattr(array, door)(x.numpy())
     with pytest.raises(InputError, match=words):
@@ -329,7 +329,7 @@ def test_nan_that_a_digital_module_makes_is_refused_at_the_next_layer() -> None:
     ("x", "said"),
     [
         (torch.ones(2, 20, dtype=torch.complex64), "real numbers"),
-        (torch.full((2, 20), 1e300, dtype=torch.float64), "NaN or infinite"),
+        (torch.full((2, 20), 1e300, dtype=torch.float64), r"1e\+300|NaN or infinite"),
         (torch.ones(2, 20).to_sparse(), "dense"),
         (torch.ones(2, 20, device="meta"), "no data"),
         (np.ones((2, 20)), "expected a tensor, got ndarray"),

@@ -182,7 +182,7 @@ class HoldsDevices(nn.Module):
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         kept = of_array(self.array)
-        kept[CONFIGURATION] = packed(self.configuration(), self.array.write.w_max)
+        kept[CONFIGURATION] = packed(self.configuration(), self.array.write.w_max or 1.0)
         if self._reference is not None:
             kept |= dict(zip(REFERENCE, self._reference, strict=True))
         destination.update({prefix + name: value for name, value in kept.items()})

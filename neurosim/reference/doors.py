@@ -9,7 +9,9 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from neurosim.core.checks import vector
 from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.protocols import Device
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -20,10 +22,10 @@ class NoAttributeError(CapabilityError, AttributeError):
 
 
 def refuse_unless_finite(name: str, value: Tensor) -> None:
-    """Raise `InputError`, in the words of `neurosim.core.checks`, if an element is NaN or infinite."""
-    if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
-        bad = value.numel() - int(torch.isfinite(value).sum())
-        raise InputError(f"{name}: {bad} of {value.numel()} elements are NaN or infinite; clean them first")
+    """Raise `InputError`, in the words of numpy's door, if an element is NaN or, in single precision, infinite."""
+    single = value.float()
+    if not torch.isfinite(single.sum()) and not torch.isfinite(single).all():
+        vector(name, value.double().cpu().numpy().reshape(-1))
 
 
 def real(name: str, value: Tensor) -> Tensor:
@@ -56,9 +58,8 @@ def finite(name: str, value: Tensor) -> Tensor:
     InputError
         As `real`; and if an element is NaN or, in single precision, infinite.
     """
-    single = real(name, value).float()
-    refuse_unless_finite(name, single)
-    return single
+    refuse_unless_finite(name, real(name, value))
+    return value.float()
 
 
 def refuse_another_place(name: str, held: Tensor, change: Callable[[Tensor], Tensor]) -> None:
@@ -76,13 +77,17 @@ def refuse_another_place(name: str, held: Tensor, change: Callable[[Tensor], Ten
 NO_LAW_OF_TIME = "has no retention data: nothing changes with time, which says nothing of the real device"
 
 
+def _stands(device: Device) -> bool:
+    return not (device.drifts or device.kernels.age)
+
+
 CATCHING = Lock()
 """Held while warnings are caught, which Python does for all threads at once."""
 
 
 def one_warning(arrays: Sequence[TorchCrossbar], seconds: float) -> None:
     """Let time pass on every array; one warning for all whose cards have no law of time, not one each."""
-    still = sorted({array.device.name for array in arrays if array.read.drift and not array.device.drifts})
+    still = sorted({array.device.name for array in arrays if array.read.drift and _stands(array.device)})
     if not still or seconds == 0:
         for array in arrays:
             array.advance(seconds)

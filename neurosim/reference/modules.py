@@ -86,7 +86,7 @@ class CrossbarLayer(HoldsDevices):
         super().__init__()
         weight = finite(f"{name}: the weights", weight.detach())
         self.name = name
-        self.w_max_given = write is not None and "w_max" in write.model_fields_set
+        self.w_max_given = write is not None and "w_max" in write.model_fields_set and write.w_max is not None
         if not self.w_max_given:
             write = (write or WritePath()).changed(w_max=_largest(weight, percentile))
         self.seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
