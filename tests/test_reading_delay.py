@@ -115,7 +115,7 @@ def test_time_on_a_card_without_a_law_of_time_is_said_once():
 
 
 def test_the_delay_is_one_number_of_an_experiment():
-    arm = {"device": "ecram-li-tang-2018", "mode": "mixed"}
+    arm = {"device": "ecram-li-tang-2018", "mode": "mixed", "rule": "softhebb"}
     arms = [{"name": "a", **arm, "read": {"reading_delay_s": 1.0}}, {"name": "b", **arm}]
     with pytest.raises(ConfigError, match="one number of an experiment"):
         DeepExperiment.parse({"dataset": "digits", "preset": "cifar", "arm": arms}, "here")

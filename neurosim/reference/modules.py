@@ -15,13 +15,16 @@ from torch.nn import functional
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
+from neurosim.reference.devices_held import HoldsDevices
+from neurosim.reference.doors import NoAttributeError, finite, one_warning, real, refuse_unless_finite
+from neurosim.reference.instances import apart
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
 BLOCK = 1 << 22
 """Elements of the inputs or outputs of one block of reads: bounds the memory, not the result."""
 
 
-class CrossbarLayer(nn.Module):
+class CrossbarLayer(HoldsDevices):
     """A trained layer whose weights stand on a crossbar; base of the two kinds below. Inference only.
 
     Parameters
@@ -47,10 +50,17 @@ class CrossbarLayer(nn.Module):
 
     Notes
     -----
-    With n instances the batch axis holds n blocks of samples, one an instance, on the way in and out: so any
-    module of torch may stand between two such layers. `neurosim.reference.convert.CrossbarModel` stacks and unstacks them.
+    Called by itself, a layer of n instances takes and returns n blocks of samples along the first axis, one an
+    instance. `neurosim.reference.convert.CrossbarModel` hands over an axis of instances of its own instead, and a
+    layer in such a model is read through the model only.
 
-    Outputs carry no gradient: the chain of devices and converters is not differentiable.
+    Devices and converters compute in single precision, whatever `half()` or `double()` make of the modules around
+    them; answers come back in the type of the samples (float32 for whole numbers). Outputs carry no gradient: the
+    chain of devices and converters is not differentiable.
+
+    `state_dict` holds the devices of every instance, their clock, ledgers, ADC ranges, gains and the reference of
+    `compensate`; `load_state_dict` takes them back into a layer of the same card, settings, seeds and name, and
+    raises `CheckpointError` for any other.
 
     Attributes
     ----------
@@ -58,9 +68,6 @@ class CrossbarLayer(nn.Module):
     gain : (instances, 1, 1) tensor
         What outputs are multiplied by digitally; 1 until `compensate`.
     """
-
-    bias: Tensor | None
-    gain: Tensor
 
     def __init__(
         self,
@@ -77,58 +84,109 @@ class CrossbarLayer(nn.Module):
         torch_device: str | torch.device = "cpu",
     ):
         super().__init__()
-        weight = weight.detach().float()
-        if write is None or write.w_max is None:
-            write = (write or WritePath()).changed(w_max=_largest(name, weight, percentile))
-        seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
+        weight = finite(f"{name}: the weights", weight.detach())
+        self.name = name
+        self.w_max_given = write is not None and write.w_max is not None
+        if not self.w_max_given:
+            write = (write or WritePath()).changed(w_max=_largest(weight, percentile))
+        self.seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
         rows, cols = weight.shape
         self.array = TorchCrossbar(
-            (rows, cols), device, seed=seeds, read=read, write=write, periphery=periphery, name=name,
+            (rows, cols), device, seed=self.seeds, read=read, write=write, periphery=periphery, name=name,
             torch_device=torch_device,
         )  # fmt: skip
-        self.instances = len(seeds)
+        self.instances = len(self.seeds)
         self.array.program(weight)
+        if bias is not None:
+            bias = finite(f"{name}: the bias", bias.detach()).to(self.array.on).clone()
+        self.register_buffer("bias", bias)
         self.register_buffer(
-            "bias", None if bias is None else bias.detach().to(self.array.on).float().clone()
+            "gain", torch.ones(self.instances, 1, 1, dtype=torch.float32, device=self.array.on)
         )
-        self.register_buffer("gain", torch.ones(self.instances, 1, 1, device=self.array.on))
         self._reference: tuple[Tensor, Tensor] | None = None
-        """Fixed inputs, and the summed magnitude (instances, 1, 1) of the answer to them after programming."""
+        """Fixed samples (instances, batch, ...), and the summed magnitude (instances, 1, 1) of the answer to them
+        after programming."""
+        self.instance: Tensor | None = None
+        """Numbers of the instances while a `CrossbarModel` runs several."""
+        self.of_model = False
+        """Whether the layer stands in a model of several instances, which alone can call it."""
+        self.calibrating = False
+
+    @property
+    def _door(self) -> str:
+        return f"x of layer '{self.name}'"
 
     def _vectors(self, x: Tensor) -> Tensor:
-        """Turn (instances, batch, ...) samples into read vectors (instances, batch * places, rows)."""
+        """Turn samples (instances, batch, ...) into read vectors (instances, batch * places, rows)."""
         raise NotImplementedError
 
-    def _places(self, x: Tensor) -> int:
-        """Read vectors that one of the samples (instances * batch, ...) makes; refuses a wrong shape."""
+    def _places(self, shape: tuple[int, ...]) -> int:
+        """Read vectors that one sample of samples (batch, ...) makes; refuses a wrong shape."""
         raise NotImplementedError
 
     def _shaped(self, y: Tensor, x: Tensor) -> Tensor:
-        """Turn the answers (instances, batch * places, cols) to samples `x` into what torch's layer returns."""
+        """Turn answers (instances, batch * places, cols) to samples (instances, batch, ...) into what torch's
+        layer returns of each instance."""
         raise NotImplementedError
 
-    def _wrong(self, x: Tensor, expected: str) -> InputError:
+    def _wrong(self, shape: tuple[int, ...], expected: str) -> InputError:
+        several = (
+            f", the first axis a multiple of {self.instances} instances" if self.instance is None else ""
+        )
         return InputError(
-            f"{type(self).__name__}: expected samples {expected}, the first axis a multiple of "
-            f"{self.instances} instances, got {tuple(x.shape)}"
+            f"{type(self).__name__} '{self.name}': expected samples {expected}{several}, got {shape}"
         )
 
-    def _stacked(self, x: Tensor) -> Tensor:
-        return x.to(self.array.on).reshape(self.instances, -1, *x.shape[1:])
+    def _blocks(self, x: Tensor) -> Tensor:
+        """Return samples (instances * batch, ...) as (instances, batch, ...)."""
+        if self.of_model:
+            raise InputError(
+                f"layer '{self.name}' stands in a model of {self.instances} instances: call the model that convert "
+                "returned, which alone knows the axis of instances"
+            )
+        shape = tuple(x.shape)
+        self._places(shape)
+        if shape[0] % self.instances:
+            raise self._wrong(shape, "of every instance")
+        return x.reshape(self.instances, shape[0] // self.instances, *shape[1:])
 
-    def _answers(self, x: Tensor) -> Tensor:
+    def _samples(self, x: Tensor) -> Tensor:
+        """Return samples (instances, batch, ...) in single precision where the array is; refuses NaN."""
+        self._places(tuple(x.shape[1:]))
+        shared = x.shape[0] > 1 and x.stride(0) == 0
+        return finite(self._door, x[:1] if shared else x).to(self.array.on).expand(x.shape)
+
+    def _answers(self, samples: Tensor) -> Tensor:
         """Read samples block by block: (instances, batch * places, cols)."""
-        places = self._places(x)
-        samples = self._stacked(x)
+        places = self._places(tuple(samples.shape[1:]))
+        if not samples.numel():
+            return samples.new_zeros(self.instances, samples.shape[1] * places, self.array.shape[1])
         size = max(1, BLOCK // (self.instances * places * max(self.array.shape)))
         parts = [self.array.forward(self._vectors(part)) for part in torch.split(samples, size, dim=1)]
         return torch.cat(parts, dim=1)
 
+    def _read(self, x: Tensor) -> Tensor:
+        """Read samples (instances, batch, ...) of any real type; answers in that type, each as torch's layer."""
+        samples = self._samples(x)
+        if self.calibrating:
+            self._calibrate(samples)
+        y = self._answers(samples) * self.gain
+        y = self._shaped(y if self.bias is None else y + self.bias, samples)
+        return y.to(x.dtype) if x.is_floating_point() else y
+
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Read: what torch's layer returns, from the devices; (instances * batch, ...) in and out."""
-        y = self._answers(x) * self.gain
-        return self._shaped(y if self.bias is None else y + self.bias, x)
+        """Read: what torch's layer returns, from the devices; (instances * batch, ...) in and out.
+
+        Raises
+        ------
+        InputError
+            If the shape is wrong, or an element NaN, infinite or no real number.
+        """
+        real(self._door, x)
+        if self.instance is not None:
+            return apart(lambda x: (self._read(x),), self.instance, x)[0]
+        return self._read(self._blocks(x)).flatten(0, 1)
 
     @torch.no_grad()
     def calibrate(self, x: Tensor, percentile: float | None = None, margin: float | None = None) -> None:
@@ -136,13 +194,28 @@ class CrossbarLayer(nn.Module):
 
         Call it right after programming. All of `x` is held in memory at once. The range is found as in
         `TorchCrossbar.calibrate` (an idealisation, at no cost); the reference is a counted, noisy read.
-        """
-        self._places(x)
-        self.array.calibrate(self._vectors(self._stacked(x)), percentile, margin)
-        self._reference = x, self._magnitude(x)
 
-    def _magnitude(self, x: Tensor) -> Tensor:
-        return self._answers(x).abs().sum(dim=(1, 2), keepdim=True, dtype=torch.float64)
+        Raises
+        ------
+        InputError
+            As `forward`; and if there are no samples, or `percentile` or `margin` is out of range.
+        """
+        self._calibrate(self._samples(self._blocks(real(self._door, x))), percentile, margin)
+
+    def _calibrate(
+        self, samples: Tensor, percentile: float | None = None, margin: float | None = None
+    ) -> None:
+        if not samples.numel():
+            raise InputError(f"calibrate: layer '{self.name}' got no samples")
+        if percentile is not None:
+            _refuse_percentile(percentile)
+        if margin is not None and not (math.isfinite(margin) and margin > 0):
+            raise InputError(f"margin = {margin}: must be finite and above 0")
+        self.array.calibrate(self._vectors(samples), percentile, margin)
+        self._reference = samples.clone(memory_format=torch.contiguous_format), self._magnitude(samples)
+
+    def _magnitude(self, samples: Tensor) -> Tensor:
+        return self._answers(samples).abs().sum(dim=(1, 2), keepdim=True, dtype=torch.float64)
 
     @torch.no_grad()
     def compensate(self) -> Tensor:
@@ -165,6 +238,7 @@ class CrossbarLayer(nn.Module):
         inputs, before = self._reference
         now = self._magnitude(inputs)
         gain = torch.where(now > 0, before / now, 1.0)
+        refuse_unless_finite(f"compensate: the gain of layer '{self.name}'", gain)
         self.gain.copy_(gain)
         return gain.reshape(-1)
 
@@ -174,7 +248,16 @@ class CrossbarLayer(nn.Module):
 
     def advance(self, seconds: float) -> None:
         """Let time pass: from the first call on conductances follow the drift law (`Crossbar.advance`)."""
-        self.array.advance(seconds)
+        one_warning([self.array], seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight":
+            raise NoAttributeError(
+                f"layer '{self.name}' stands on devices and has no weight to read: they answer inputs, through their "
+                f"noise and converters. Keep it in digital arithmetic, convert(..., digital=['{self.name}']), or "
+                "change the code that reads layer.weight (layer.array.weights() shows what is stored)"
+            )
+        return super().__getattr__(name)
 
     def extra_repr(self) -> str:
         """What torch prints of the layer."""
@@ -202,17 +285,18 @@ class CrossbarLinear(CrossbarLayer):
         if weight.ndim != 2:
             raise InputError(f"weight: expected (out_features, in_features), got {tuple(weight.shape)}")
         super().__init__(weight.T, bias, device, **options)
+        self.in_features, self.out_features = self.array.shape
 
     @classmethod
     def from_linear(cls, layer: nn.Linear, device: str | Path | Device, **options: Any) -> CrossbarLinear:
         """Program the weights of a trained layer."""
         return cls(layer.weight, layer.bias, device, **options)
 
-    def _places(self, x: Tensor) -> int:
+    def _places(self, shape: tuple[int, ...]) -> int:
         rows = self.array.shape[0]
-        if x.ndim < 2 or x.shape[-1] != rows or x.shape[0] % self.instances:
-            raise self._wrong(x, f"(batch, ..., {rows})")
-        return math.prod(x.shape[1:-1])
+        if len(shape) < 2 or shape[-1] != rows:
+            raise self._wrong(shape, f"(batch, ..., {rows})")
+        return math.prod(shape[1:-1])
 
     def _vectors(self, x: Tensor) -> Tensor:
         return x.reshape(self.instances, -1, self.array.shape[0])
@@ -251,7 +335,8 @@ class CrossbarConv2d(CrossbarLayer):
             shape = tuple(weight.shape)
             raise InputError(f"weight: expected (out_channels, in_channels, height, width), got {shape}")
         super().__init__(weight.flatten(1).T, bias, device, **options)
-        self.channels, self.kernel = weight.shape[1], (weight.shape[2], weight.shape[3])
+        self.in_channels, self.out_channels = weight.shape[1], weight.shape[0]
+        self.kernel = (weight.shape[2], weight.shape[3])
         self.stride, self.dilation = _two(stride), _two(dilation)
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
         if padding == "same":
@@ -275,22 +360,28 @@ class CrossbarConv2d(CrossbarLayer):
             padding_mode=layer.padding_mode, **options,
         )  # fmt: skip
 
-    def _size(self, x: Tensor) -> tuple[int, int]:
+    def _options(self) -> dict[str, Any]:
+        return {
+            "kernel": list(self.kernel), "stride": list(self.stride), "dilation": list(self.dilation),
+            "edges": list(self.edges), "padding_mode": self.padding_mode,
+        }  # fmt: skip
+
+    def _size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Height and width of the output."""
         left, right, top, bottom = self.edges
-        padded = (x.shape[-2] + top + bottom, x.shape[-1] + left + right)
+        padded = (shape[-2] + top + bottom, shape[-1] + left + right)
         high, wide = (
             (size - d * (k - 1) - 1) // s + 1
             for size, d, k, s in zip(padded, self.dilation, self.kernel, self.stride, strict=True)
         )
         return high, wide
 
-    def _places(self, x: Tensor) -> int:
-        if x.ndim != 4 or x.shape[1] != self.channels or x.shape[0] % self.instances:
-            raise self._wrong(x, f"(batch, {self.channels}, height, width)")
-        if min(self._size(x)) < 1:
-            raise self._wrong(x, f"no smaller than the kernel {self.kernel}")
-        return math.prod(self._size(x))
+    def _places(self, shape: tuple[int, ...]) -> int:
+        if len(shape) != 4 or shape[1] != self.in_channels:
+            raise self._wrong(shape, f"(batch, {self.in_channels}, height, width)")
+        if min(self._size(shape)) < 1:
+            raise self._wrong(shape, f"no smaller than the kernel {self.kernel}")
+        return math.prod(self._size(shape))
 
     def _vectors(self, x: Tensor) -> Tensor:
         images = functional.pad(x.flatten(0, 1), self.edges, self.padding_mode)
@@ -298,16 +389,19 @@ class CrossbarConv2d(CrossbarLayer):
         return patches.transpose(1, 2).reshape(self.instances, -1, self.array.shape[0])
 
     def _shaped(self, y: Tensor, x: Tensor) -> Tensor:
-        high, wide = self._size(x)
-        return y.reshape(x.shape[0], high * wide, -1).transpose(1, 2).reshape(x.shape[0], -1, high, wide)
+        high, wide = self._size(tuple(x.shape))
+        images = y.reshape(x.shape[0] * x.shape[1], high * wide, -1).transpose(1, 2)
+        return images.reshape(*x.shape[:2], -1, high, wide)
 
 
-def _largest(name: str, weight: Tensor, percentile: float) -> float:
-    magnitudes = weight.abs().cpu().numpy()
-    if not np.isfinite(magnitudes).all():
-        raise InputError(f"{name}: the weights hold NaN or infinity")
+def _refuse_percentile(percentile: float) -> None:
     if not 0 < percentile <= 100:
         raise InputError(f"percentile = {percentile}: must be above 0 and at most 100")
+
+
+def _largest(weight: Tensor, percentile: float) -> float:
+    magnitudes = weight.abs().cpu().numpy()
+    _refuse_percentile(percentile)
     return float(np.percentile(magnitudes, percentile)) or float(magnitudes.max()) or 1.0
 
 

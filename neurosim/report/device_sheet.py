@@ -330,7 +330,7 @@ def _levels(axes: Axes, device: Law, n_devices: int, seed: int) -> None:
 
 def _drift(axes: Axes, device: Law, n_devices: int, seed: int) -> None:
     if not device.drifts:
-        _say(axes, "Drift over a year", "No drift on this card:\nconductances stay as they were written.")
+        _say(axes, "Drift over a year", "No retention data on this card:\nwhat time does is not known.")
         return
     start = read_after_s(device)
     times = np.geomspace(start, YEAR_S, 80)

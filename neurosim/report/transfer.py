@@ -22,6 +22,7 @@ from neurosim.study.spec import IDEAL
 from neurosim.study.store import write_text
 
 PAGE = "weights.html"
+NO_DATA = "no retention data on this card"
 UNITS = {"year": 31_536_000.0, "day": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
 """Names of times and their seconds, the longest first; a year has 365 days."""
 
@@ -118,8 +119,8 @@ def table_rows(results: Aged) -> list[tuple[str, str, list[str], list[str]]]:
         energies = [si(joules, "J") for joules in costs]
         for compensated in (False, True) if arm.drifts else (False,):
             held = {point.time_s: _accuracy(point) for point in arm.of(compensated)}
-            cells = [held.get(time, "the same") for time in (0.0, *results.times_s)]
-            kind = ("with" if compensated else "without") if arm.drifts else "does not drift"
+            cells = [held.get(time, NOTHING) for time in (0.0, *results.times_s)]
+            kind = ("with" if compensated else "without") if arm.drifts else NO_DATA
             if compensated:
                 cells[0], energies = NOTHING, [NOTHING] * 3
             rows.append((arm.arm, kind, cells, energies))
@@ -168,16 +169,14 @@ def aging_curves(results: Aged | dict[str, Any]) -> Figure:
     colour = colours([arm.arm for arm in results.summary])
     for arm in results.summary:
         for compensated in (False, True) if arm.drifts else (True,):
-            _line(axes, arm.of(compensated), colour[arm.arm], compensated, start, times[-1])
+            _line(axes, arm.of(compensated), colour[arm.arm], compensated, start)
     axes.axhline(100 * results.ideal.accuracy, color=IDEAL_COLOUR, lw=1.2, ls=":")
     figure.legend(handles=_keys(results, colour), loc="outside lower center", ncols=4)
     return figure
 
 
-def _line(axes: Axes, points: list[Point], colour: str, compensated: bool, start: float, end: float) -> None:
-    """One arm; a device that does not drift keeps its accuracy to the end."""
-    if len(points) == 1:
-        points = [points[0], points[0].model_copy(update={"time_s": end})]
+def _line(axes: Axes, points: list[Point], colour: str, compensated: bool, start: float) -> None:
+    """One arm; a card without retention data has its accuracy as programmed alone."""
     x = np.array([point.time_s or start for point in points])
     axes.plot(
         x, [100 * point.accuracy_mean for point in points], color=colour, lw=1.8, marker="o", ms=4.5,
@@ -199,7 +198,7 @@ def _keys(results: Aged, colour: dict[str, str]) -> list[Line2D]:
         *arms,
         ideal,
         Line2D([], [], ls="--", mfc="white", label="drift not compensated", **style),
-        Line2D([], [], ls="-", label="compensated, or no drift", **style),
+        Line2D([], [], ls="-", label="compensated", **style),
     ]
 
 
@@ -211,7 +210,7 @@ def _finding(results: Aged, arm: AgedArm) -> str:
     first, ideal = arm.points[0].accuracy_mean, results.ideal.accuracy
     said = f"{percent(first, 2)} % as programmed ({percent(ideal - first, 2)} points below ideal)"
     if not arm.drifts:
-        return f"{said}; it does not drift."
+        return f"{said}; {NO_DATA}."
     plain, compensated = (arm.of(which)[-1].accuracy_mean for which in (False, True))
     return (
         f"{said}; after {duration(arm.points[-1].time_s)} {percent(plain, 2)} % without and "
@@ -249,8 +248,8 @@ def write_aged_report(folder: Path) -> Path:
         raise nothing_in(folder)
     caption = (
         f"Accuracy on the {results.data.where} against time since programming, mean of the instances; bands are "
-        "95 % intervals. Dashed: outputs as they come. Solid: global drift compensation, or a device that does "
-        "not drift. Dotted: ideal arithmetic."
+        "95 % intervals. Dashed: outputs as they come. Solid: global drift compensation. A single "
+        "point: no retention data on the card. Dotted: ideal arithmetic."
     )
     html = pages().get_template("weights.html.j2").render(
         title=f"{results.data.note}: trained weights on devices",
