@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from helpers import FINE, IDEAL, PCM
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from test_own_law import LAW
 
@@ -45,8 +45,8 @@ def test_no_conductance_is_below_zero_under_any_effects_at_any_time(data, name):
     try:
         device = load(name).with_parameters(**changes)
     except ConfigError as refused:
-        assert "closed the window" in str(refused)
-        return
+        assume("closed the window" not in str(refused))
+        raise
     low, high = device.cell_window_uS
     found = programmed(device, [low, (low + high) / 2, high], [0.0, 1.0, 1e4, 1e8], 200)
     assert np.isfinite(found).all()
