@@ -21,6 +21,8 @@ from neurosim.kernels.random import normal, philox, uniform
 
 _AROUND = 1 << 20
 """Draw numbers from here on belong to the effects around a law; the law's own are below."""
+_INVERSIONS = 8
+"""Steps in which the conductance is found whose drift leads to a target; each gains more than a digit."""
 _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 
 
@@ -48,6 +50,8 @@ class AroundParams(NamedTuple):
     flicker: np.floating[Any]
     flicker_power: np.floating[Any]
     flicker_most: np.floating[Any]
+    flicker_table_share: Floats
+    flicker_table: Floats
     flicker_read_s: np.floating[Any]
     drift_table_share: Floats
     drift_table_exponent: Floats
@@ -69,6 +73,8 @@ class AroundParams(NamedTuple):
     reference_K: np.floating[Any]
     activation_low_eV: np.floating[Any]
     activation_high_eV: np.floating[Any]
+    delay_s: np.floating[Any]
+    """Age, at least, at which drift, relaxation and 1/f noise see a cell."""
 
 
 class AroundState(NamedTuple):
@@ -83,8 +89,11 @@ class AroundState(NamedTuple):
     """Pulses after which a cell answers no more."""
     written_at_s: NDArray[np.float64]
     relaxing: Floats
-    flickering: Floats
-    """Normals that last from one write to the next: of relaxation and of 1/f noise."""
+    """Normal of relaxation, which lasts from one write to the next."""
+    flicker_level: Floats
+    """Standard deviation of 1/f noise, relative, at one e-fold: that of the conductance just written."""
+    flicker_path: NDArray[np.int64]
+    """Names the path that 1/f noise takes until the next write."""
     telegraph: Floats
     """Amplitude relative to the conductance; its sign is the state, negative is the lower one."""
     switching_s: Floats
@@ -118,25 +127,63 @@ def piece(share: Any, at: Any) -> Any:
 
 
 @inlined
-def written(cell: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> None:
-    """Note that a cell has been written: its lasting noise starts anew."""
+def looked_up(share: Any, at: Any, values: Any) -> Any:
+    """Value of a table at a share of g_max: linear between its nodes, constant beyond its ends."""
+    k, u = piece(share, at)
+    return values[k - 1] + (values[k] - values[k - 1]) * u
+
+
+@inlined
+def flicker_level(conductance_uS: Any, params: Any) -> Any:
+    """1/f noise of a conductance just written, relative, at one e-fold of time: by the table, or the power law."""
+    share = max(conductance_uS, _ZERO) / params.g_max_uS
+    if params.flicker_table_share.size > 0:
+        return looked_up(share, params.flicker_table_share, params.flicker_table)
+    if share > _ZERO:
+        return min(params.flicker * share**-params.flicker_power, params.flicker_most)
+    return params.flicker_most
+
+
+@inlined
+def written(cell: Any, reference_uS: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> None:
+    """Note that a cell has been written: its lasting noise starts anew.
+
+    Exponents of drift refer to `reference_uS`, the target of programming or, after a pulse, the conductance;
+    1/f noise to the conductance that was reached.
+    """
     if state.written_at_s.size > 0:
         state.written_at_s[cell] = now_s
-    if state.relaxing.size + state.falling.size + state.offset_uS.size > 0:
+    lasting = state.relaxing.size + state.falling.size + state.flicker_level.size + state.offset_uS.size
+    if lasting > 0:
         a, b, c, d = philox(cell, event, _AROUND, key)
         if state.relaxing.size > 0:
             state.relaxing[cell] = normal(a)
-            state.flickering[cell] = normal(b)
+        if state.flicker_level.size > 0:
+            state.flicker_level[cell] = flicker_level(state.conductance[cell], params)
+            state.flicker_path[cell] = np.int64(b)
         if state.falling.size > 0:
-            share = state.conductance[cell] / params.g_max_uS
-            k, u = piece(share, params.drift_table_share)
-            mean, sigma = params.drift_table_exponent, params.drift_table_sigma
-            exponent = mean[k - 1] + (mean[k] - mean[k - 1]) * u
-            if sigma.size > 0:
-                exponent = abs(exponent + (sigma[k - 1] + (sigma[k] - sigma[k - 1]) * u) * normal(c))
+            share = reference_uS / params.g_max_uS
+            exponent = looked_up(share, params.drift_table_share, params.drift_table_exponent)
+            if params.drift_table_sigma.size > 0:
+                sigma = looked_up(share, params.drift_table_share, params.drift_table_sigma)
+                exponent = abs(exponent + sigma * normal(c))
             state.falling[cell] = exponent
         if state.offset_uS.size > 0:
             state.offset_uS[cell] = params.added_write_noise * params.nominal_step_uS * normal(d)
+
+
+@inlined
+def to_be_written(target_uS: Any, state: Any, params: Any) -> Any:
+    """Conductance to write so that a read after the reading delay finds the target, by mean drift and relaxation."""
+    wanted = target_uS
+    if state.relaxing.size > 0 and params.delay_s != params.relaxation_start_s:
+        wanted -= params.relaxation_mean_uS * np.log(params.delay_s / params.relaxation_start_s)
+    if state.falling.size > 0 and params.delay_s != params.drift_table_start_s:
+        folds, aim = params.delay_s / params.drift_table_start_s, wanted
+        for _ in range(_INVERSIONS):
+            share = wanted / params.g_max_uS
+            wanted = aim * folds ** looked_up(share, params.drift_table_share, params.drift_table_exponent)
+    return wanted
 
 
 @inlined
@@ -250,18 +297,19 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         if state.scale.size > 0:
             state.scale[cell] = np.exp(params.added_conductance_spread * normal(c))
         telegraph(cell, state, params, key)
-        written(cell, state, params, 0.0, 0, key)
+        written(cell, state.conductance[cell], state, params, 0.0, 0, key)
         hold(cell, state, params, uniform(d))
 
     def program(cell: Any, target_uS: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
         before = state.conductance[cell]
         wanted = target_uS / state.scale[cell] if state.scale.size > 0 else target_uS
+        wanted = to_be_written(wanted, state, params)
         energy = law_program(cell, wanted, state.law, params.law, now_s, event, key)
         if state.fault[cell] != SOUND:
             state.conductance[cell] = before
         else:
             forget(cell, state)
-            written(cell, state, params, now_s, event, key)
+            written(cell, wanted, state, params, now_s, event, key)
         return energy
 
     def pulse(cell: Any, count: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
@@ -298,7 +346,7 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         if extra != _ZERO:
             law_shift(cell, extra, state.law, low_uS, high_uS)
         open_gate(cell, count, state, params, event, key)
-        written(cell, state, params, now_s, event, key)
+        written(cell, state.conductance[cell], state, params, now_s, event, key)
         wear(cell, count, state)
         return energy
 
@@ -309,7 +357,7 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
             state.conductance[cell] = before
         else:
             forget(cell, state)
-            written(cell, state, params, now_s, event, key)
+            written(cell, state.conductance[cell], state, params, now_s, event, key)
             wear(cell, 1, state)
         return energy
 

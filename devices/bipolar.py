@@ -98,7 +98,7 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
     state.lower[cell] = max(params.g_origin_uS - lower, _ZERO)
     if uniform(e) < params.corrupt_share:
         offset = params.corrupt_range * (np.float32(2.0) * uniform(f) - _ONE)
-        state.upper[cell] = params.g_origin_uS + offset * params.span_uS
+        state.upper[cell] = max(params.g_origin_uS + offset * params.span_uS, _ZERO)
         state.lower[cell] = state.upper[cell]
     settle(cell, params.g_rest_uS, state)
 
@@ -247,6 +247,16 @@ class Stepped(Bipolar):
     def _rests_within_bounds(self) -> Self:
         if not self.state_min < self.state_rest < self.state_max:
             raise ValueError(f"steps up and down balance at {self.state_rest:.3g}, outside the window")
+        return self
+
+    @model_validator(mode="after")
+    def _corrupt_cells_conduct(self) -> Self:
+        lowest_uS = self.g_origin_uS - (self.corrupt_range or 0.0) * self.span_uS
+        if self.corrupt_share and lowest_uS < 0:
+            raise ValueError(
+                f"corrupt_range = {self.corrupt_range:g}: corrupt cells would stand as low as {lowest_uS:.3g} uS; "
+                f"at most {self.g_origin_uS / self.span_uS:.4g} keeps them from negative conductance"
+            )
         return self
 
     @property

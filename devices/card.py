@@ -17,6 +17,11 @@ from neurosim.devices.law import Law
 from neurosim.kernels.jit import own_module
 
 CARDS = Path(__file__).with_name("cards")
+GONE = {
+    "drift_shortest_s": "drift now sees no cell younger than the reading delay (reading_delay_s, or "
+    "ReadPath.reading_delay_s): delete the line"
+}
+"""Parameters that laws no longer have, and what to do."""
 
 
 class Quantity(Frozen):
@@ -52,6 +57,8 @@ class Card(Frozen):
         law = self.law_class()
         units = law.units()
         for name, number in self.parameters.items():
+            if name in GONE:
+                raise ConfigError(f"card {self.name}: parameters.{name}: {GONE[name]}")
             if name not in units:
                 raise ConfigError(f"card {self.name}: {UnknownNameError('parameter', name, units)}")
             if number.unit != units[name]:

@@ -13,7 +13,8 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.kernels.cells import construct_cells, drift_cells, flat, program_cells, pulse_counted, stored
+from neurosim.devices.response import reading
+from neurosim.kernels.cells import construct_cells, drift_cells, flat, program_cells, pulse_counted
 
 CELLS = 500
 _DECADE_S = 10.0
@@ -67,7 +68,7 @@ class _Devices:
     def seen(self, now_s: float | None = None) -> NDArray[np.float32]:
         """Conductances while the clock stands, or at a time."""
         out = np.empty(CELLS, np.float32)
-        kernel = (self.kernels.stored or stored) if now_s is None else self.kernels.drifted
+        kernel = reading(self.law) if now_s is None else self.kernels.drifted
         drift_cells(out, self.state, self.params, now_s or 0.0, kernel)
         return out
 

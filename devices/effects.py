@@ -16,9 +16,15 @@ from neurosim.core.protocols import Precision
 from neurosim.devices.around import AroundState
 from neurosim.devices.parameters import Table, quantity
 
+_TABLES = (
+    "drift_table_share", "drift_table_exponent", "drift_table_sigma", "flicker_table_share", "flicker_table",
+)  # fmt: skip
+
 
 class Effects(Frozen):
     """What may be around any law: spread, noise of writing, faults, wear, drift, short-term change, reading."""
+
+    g_max_uS: float
 
     # from device to device, and from pulse to pulse, beside what the law itself has of them
     added_step_spread: float | None = quantity("1", None, noise=True, ge=0)
@@ -53,10 +59,15 @@ class Effects(Frozen):
     telegraph_slowest_s: float = quantity("s", 1.0, gt=0)
     """... to here."""
     flicker: float | None = quantity("1", None, noise=True, ge=0)
-    """1/f noise since the last write: sigma / G = flicker (G / g_max)**-power sqrt(ln((t + t_r) / 2 t_r))."""
+    """1/f noise: sigma / G = Q sqrt(ln((t + t_r) / 2 t_r)), Q = flicker (G_written / g_max)**-power, t since the
+    last write. Between two ages it is correlated by their ratio: 0.25 to 0.35 a decade apart, 0 from two decades on."""
     flicker_power: float = quantity("1", 0.65, ge=0)
     flicker_most: float = quantity("1", 0.2, gt=0)
-    """Upper end of flicker (G / g_max)**-power."""
+    """Upper end of flicker (G_written / g_max)**-power."""
+    flicker_table_share: Table | None = quantity("1", None)
+    """Written conductances, as growing shares of g_max, at which the next table gives Q instead of the power law."""
+    flicker_table: Table | None = quantity("1", None, noise=True)
+    """Q there; in between linear, beyond the ends constant."""
     flicker_read_s: float = quantity("s", 250e-9, gt=0)
     """Duration of a read, t_r."""
 
@@ -68,13 +79,13 @@ class Effects(Frozen):
     drift_table_sigma: Table | None = quantity("1", None, noise=True)
     """Its standard deviation; one draw a write, nu = abs(mean + sigma xi)."""
     drift_table_start_s: float = quantity("s", 20.0, gt=0)
-    """The reading time t_0 that the written conductance means; before it nothing drifts."""
+    """The reading time t_0 that the written conductance means."""
     relaxation_mean_uS: float | None = quantity("uS", None)
     """Mean change for each e-fold of time since the last write, from `relaxation_start_s` on."""
     relaxation_sigma_uS: float | None = quantity("uS", None, noise=True, ge=0)
-    """Standard deviation s at the start, contained in the programming error; later sqrt(s(t)^2 - s^2) is added."""
+    """Standard deviation at the start, beside the programming error; one draw a write."""
     relaxation_sigma_slope_uS: float | None = quantity("uS", None, noise=True, ge=0)
-    """Growth of s for each e-fold of time."""
+    """Growth of that standard deviation for each e-fold of time."""
     relaxation_start_s: float = quantity("s", 1.0, gt=0)
     retention_s: float | None = quantity("s", None, gt=0)
     """Time constant with which a conductance falls back to that of a pair at rest."""
@@ -118,10 +129,23 @@ class Effects(Frozen):
             raise ValueError("drift_table_sigma: one for each of drift_table_share, none negative")
         return self
 
+    @model_validator(mode="after")
+    def _flicker_table_is_whole(self) -> Self:
+        share, levels = self.flicker_table_share, self.flicker_table
+        if levels is None:
+            return self
+        if share is None or len(share) != len(levels) or len(share) < 2:
+            raise ValueError("flicker_table and flicker_table_share: both needed, equally many, at least two")
+        if any(b <= a for a, b in pairwise(share)) or min(levels) < 0:
+            raise ValueError("flicker_table_share: must grow; flicker_table: none negative")
+        if self.flicker is not None:
+            raise ValueError("flicker and flicker_table: give the power law or the table, not both")
+        return self
+
     @property
     def when_off(self) -> dict[str, float | Table]:
         """What the kernels take for a parameter that is None, where that is not zero."""
-        tables = dict.fromkeys(("drift_table_share", "drift_table_exponent", "drift_table_sigma"), ())
+        tables: dict[str, float | Table] = dict.fromkeys(_TABLES, ())
         return {"temperature_K": self.reference_K, "optical_gate": 1.0, **tables}
 
     @property
@@ -130,9 +154,35 @@ class Effects(Frozen):
         return self.temperature_K not in (None, self.reference_K)
 
     @property
-    def _settles(self) -> bool:
-        """Whether relaxation or 1/f noise keep a normal from write to write."""
-        return bool(self.flicker or self.relaxation_mean_uS or self.relaxation_sigma_slope_uS)
+    def _relaxes(self) -> bool:
+        """Whether a written state moves along the logarithm of time."""
+        return bool(self.relaxation_mean_uS or self.relaxation_sigma_uS or self.relaxation_sigma_slope_uS)
+
+    @property
+    def _flickers(self) -> bool:
+        """Whether there is 1/f noise."""
+        return bool(self.flicker or self.flicker_table)
+
+    @property
+    def effects_delay_s(self) -> float:
+        """Latest age at which an effect around the law begins to be stated; 0 where none depends on age."""
+        starts = (
+            (self.drift_table_start_s, self.drift_table_share),
+            (self.relaxation_start_s, self._relaxes),
+            (self.flicker_read_s, self._flickers),
+        )
+        return max((start for start, on in starts if on), default=0.0)
+
+    def settled_mean_uS(self, conductance_uS: float, age_s: float) -> float:
+        """Return what drift by table and relaxation make of a conductance at an age, in the mean, uS."""
+        g = conductance_uS
+        if self.drift_table_share and self.drift_table_exponent and age_s != self.drift_table_start_s:
+            share = g / self.g_max_uS
+            nu = float(np.interp(share, self.drift_table_share, self.drift_table_exponent))
+            g *= (age_s / self.drift_table_start_s) ** -nu
+        if self._relaxes and age_s != self.relaxation_start_s:
+            g += (self.relaxation_mean_uS or 0.0) * float(np.log(age_s / self.relaxation_start_s))
+        return max(g, 0.0)
 
     @property
     def _fades(self) -> bool:
@@ -141,7 +191,8 @@ class Effects(Frozen):
     @property
     def _tells_time(self) -> bool:
         """Whether the time of the last write matters."""
-        return self._settles or self._fades or bool(self.drift_table_share or self.retention_s)
+        settles = self._relaxes or self._flickers
+        return settles or self._fades or bool(self.drift_table_share or self.retention_s)
 
     @property
     def is_surrounded(self) -> bool:
@@ -175,8 +226,9 @@ class Effects(Frozen):
             pulses=numbers(self.endurance_pulses, np.int32),
             lifetime=numbers(self.endurance_pulses),
             written_at_s=numbers(self._tells_time, np.float64),
-            relaxing=numbers(self._settles),
-            flickering=numbers(self._settles),
+            relaxing=numbers(self._relaxes),
+            flicker_level=numbers(self._flickers),
+            flicker_path=numbers(self._flickers, np.int64),
             telegraph=numbers(self.telegraph_share),
             switching_s=numbers(self.telegraph_share),
             gain=numbers(self.added_step_spread),

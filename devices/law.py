@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import model_validator
 
 from neurosim.core import registry
-from neurosim.core.errors import UnknownNameError
+from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import DeviceKernels, Polarity, Precision
 from neurosim.devices.around import AroundParams, surrounded
 from neurosim.devices.effects import Effects
@@ -22,6 +22,15 @@ from neurosim.kernels.jit import inlined
 def read_sigma(conductance_uS: Any, params: Any) -> Any:
     """Standard deviation of one read, uS: a share of the conductance and a floor."""
     return params.read_noise_relative * conductance_uS + params.read_noise_floor_uS
+
+
+@inlined
+def silent(conductance_uS: Any, params: Any) -> Any:
+    """No read noise, whatever the law."""
+    return np.float32(0.0) * conductance_uS
+
+
+_READ_NOISE = ("read_noise_relative", "read_noise_floor_uS")
 
 
 class Law(Effects):
@@ -46,6 +55,12 @@ class Law(Effects):
     g_max_uS: float = quantity("uS", gt=0)
     read_noise_relative: float | None = quantity("1", None, noise=True, ge=0)
     read_noise_floor_uS: float | None = quantity("uS", None, noise=True, ge=0)
+
+    read_noise_share: float | None = quantity("1", None, ge=0)
+    """White noise of every read as a share of g_max, instead of all that the law has of it; 0: there is none."""
+    reading_delay_s: float | None = quantity("s", None, gt=0)
+    """Age of a cell just written at which reads see its drift, relaxation and 1/f noise; None: that at which the
+    law states them."""
 
     devices_per_cell: float = quantity("1", 1.0, ge=1)
     """Devices whose conductances one cell of an array sums; an update pulses one of them."""
@@ -74,13 +89,52 @@ class Law(Effects):
 
     @property
     def cell_window_uS(self) -> tuple[float, float]:
-        """Lower and upper end of the window of one cell of an array, all its devices together."""
-        return self.devices_per_cell * self.g_min_uS, self.devices_per_cell * self.g_max_uS
+        """Lower and upper end of the window of one cell of an array, as read: all its devices together."""
+        low, high = (self.devices_per_cell * self.mean_read_uS(g) for g in (self.g_min_uS, self.g_max_uS))
+        return low, high
 
     @property
     def cell_rest_uS(self) -> float:
-        """Conductance of both cells of a pair that stores zero."""
-        return self.devices_per_cell * self.g_rest_uS
+        """Conductance of both cells of a pair that stores zero, as read."""
+        return self.devices_per_cell * self.mean_read_uS(self.g_rest_uS)
+
+    @property
+    def read_step_uS(self) -> float:
+        """Mean change of one pulse as the controller believes it, and as a read finds it."""
+        low_uS, high_uS = (self.mean_read_uS(g) for g in (self.g_min_uS, self.g_max_uS))
+        return self.nominal_step_uS * (high_uS - low_uS) / (self.g_max_uS - self.g_min_uS)
+
+    @property
+    def law_delay_s(self) -> float:
+        """Age at which the law itself means the conductance of its state; 0 where it does not depend on age."""
+        return 0.0
+
+    @property
+    def own_delay_s(self) -> float:
+        """Age at which the device states a conductance just written: the latest of its law and the effects around it."""
+        return max(self.law_delay_s if self.own_drift else 0.0, self.effects_delay_s)
+
+    @property
+    def delay_s(self) -> float:
+        """Age at which a cell just written is read."""
+        return self.own_delay_s if self.reading_delay_s is None else self.reading_delay_s
+
+    @property
+    def reads_as_stored(self) -> bool:
+        """Whether a read of a cell just written finds the conductance of its state."""
+        powers = [self.law_delay_s] if self.own_drift else []
+        powers += [self.drift_table_start_s] if self.drift_table_share else []
+        return not (self._relaxes or self._flickers) and all(start == self.delay_s for start in powers)
+
+    def law_mean_read_uS(self, conductance_uS: float) -> float:
+        """What the law's own drift makes of a written conductance until it is read, in the mean."""
+        return conductance_uS
+
+    def mean_read_uS(self, conductance_uS: float) -> float:
+        """Return what a read after the reading delay finds of a written conductance, in the mean, uS."""
+        if self.delay_s == self.own_delay_s and self.reads_as_stored:
+            return conductance_uS
+        return self.settled_mean_uS(self.law_mean_read_uS(conductance_uS), self.delay_s)
 
     @property
     def bounds_uS(self) -> tuple[float, float]:
@@ -125,15 +179,33 @@ class Law(Effects):
     @property
     def kernels(self) -> DeviceKernels:
         """The numba functions of one cell: the law's own, within the effects around it, of all its devices."""
-        one, name = self.own_kernels, self.law
+        one, name = self._told(self.own_kernels), self.law
         if self.is_surrounded:
             one, name = surrounded(one, name, self.polarity), f"surrounded {name}"
         return several(one, name) if self.devices_per_cell > 1 else one
 
+    def _told(self, kernels: DeviceKernels) -> DeviceKernels:
+        """Put the read noise that `read_noise_share` asks for in place of a law's own, whatever that is."""
+        if self.read_noise_share is None or kernels.read_sigma is read_sigma:
+            return kernels
+        if self.read_noise_share == 0:
+            return kernels._replace(read_sigma=silent)
+        if not set(_READ_NOISE) <= set(self.params_type._fields):
+            raise CapabilityError(
+                f"{self.name}: law '{self.law}' has read noise of its own and no {' or '.join(_READ_NOISE)} among "
+                "the fields of its params_type; add both, or switch its noise off (read_noise None)"
+            )
+        return kernels._replace(read_sigma=read_sigma)
+
+    @property
+    def own_read_noise(self) -> bool:
+        """Whether a read by the law itself adds white noise."""
+        return bool(self.read_noise_relative or self.read_noise_floor_uS)
+
     @property
     def has_read_noise(self) -> bool:
         """Whether a read adds white noise."""
-        return bool(self.read_noise_relative or self.read_noise_floor_uS)
+        return self.own_read_noise if self.read_noise_share is None else self.read_noise_share > 0
 
     def allocate(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state for `cells` cells: the law's own, within that of the effects around it."""
@@ -167,6 +239,8 @@ class Law(Effects):
     def _number(self, field: str, precision: Precision) -> Any:
         """Return a parameter as the kernels take it: a real number or, of a table, an array of them."""
         value = getattr(self, field)
+        if self.read_noise_share is not None and field in _READ_NOISE:
+            value = self.read_noise_share * self.g_max_uS if field == "read_noise_floor_uS" else 0.0
         if value is None:
             value = self.when_off.get(field, 0.0)
         return np.array(value, precision) if isinstance(value, tuple) else np.dtype(precision).type(value)

@@ -41,7 +41,9 @@ class PcmParams(NamedTuple):
     drift_exponent: np.floating[Any]
     drift_exponent_sigma: np.floating[Any]
     drift_reference_s: np.floating[Any]
-    drift_shortest_s: np.floating[Any]
+    delay_s: np.floating[Any]
+    mean_read_share: np.floating[Any]
+    """What the mean drift leaves until a cell just written is read."""
     set_energy_J: np.floating[Any]
     reset_energy_J: np.floating[Any]
     program_energy_J: np.floating[Any]
@@ -88,10 +90,11 @@ def pulses_to_reach(conductance_uS: Any) -> Any:
 @inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, b, _, _ = philox(cell, event, 0, key)
-    g = target_uS / params.g_max_uS
+    wanted = target_uS / params.mean_read_share
+    g = wanted / params.g_max_uS
     sigma = params.program_c0 + g * (params.program_c1 + g * params.program_c2)
     sigma *= params.g_max_uS / params.program_reference_uS
-    reached = min(max(target_uS + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
+    reached = min(max(wanted + sigma * normal(a), params.reset_floor_uS), params.g_max_uS)
     state.conductance[cell] = reached
     state.set_pulses[cell] = min(int(np.rint(pulses_to_reach(reached))), _MOST_PULSES)
     state.programmed_at_s[cell] = now_s
@@ -124,19 +127,21 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
 
 @inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
-    elapsed = max(np.float32(now_s - state.programmed_at_s[cell]), params.drift_shortest_s)
+    age = max(np.float32(now_s - state.programmed_at_s[cell]), params.delay_s)
+    if age == params.drift_reference_s:
+        return state.conductance[cell]
     exponent = params.drift_exponent
     if params.drift_exponent_sigma > _ZERO:
         exponent = state.exponent[cell]
-    return state.conductance[cell] * (elapsed / params.drift_reference_s) ** -exponent
+    return state.conductance[cell] * (age / params.drift_reference_s) ** -exponent
 
 
 class PcmAccumulative(Law):
     """SET pulses accumulate, RESET is abrupt; the state is the conductance `drift_reference_s` after a pulse.
 
     With p the number of SET pulses since RESET (this one included) and e = exp(-p / memory_pulses), a pulse
-    adds ``m1 G + c1 + A1 e + L1 l + (m2 G + c2 + A2 e + L2 l) xi``, l = exp(-G / low_scale); conductance then falls as (t / t0)**-nu. Closed-loop
-    programming has no law of its own: the polynomial of Joshi et al., Nat. Commun. 11, 2020, scaled by
+    adds ``m1 G + c1 + A1 e + L1 l + (m2 G + c2 + A2 e + L2 l) xi``, l = exp(-G / low_scale); conductance then falls
+    as (t / t0)**-nu from the pulse on, and reads see it no younger than the reading delay. Closed-loop programming has no law of its own: the polynomial of Joshi et al., Nat. Commun. 11, 2020, scaled by
     G_max / 25 uS, stands in.
     """
 
@@ -176,8 +181,6 @@ class PcmAccumulative(Law):
     drift_exponent: float | None = quantity("1", None, ge=0)
     drift_exponent_sigma: float | None = quantity("1", None, noise=True, ge=0)
     drift_reference_s: float = quantity("s", gt=0)
-    drift_shortest_s: float = quantity("s", 1e-6, gt=0)
-    """Shorter times since programming count as this long: the power law diverges."""
     set_current_A: float = quantity("A", gt=0)
     set_time_s: float = quantity("s", gt=0)
     set_voltage_V: float = quantity("V", gt=0)
@@ -209,6 +212,22 @@ class PcmAccumulative(Law):
     def own_drift(self) -> bool:
         """Unless the exponent and its spread are off."""
         return bool(self.drift_exponent or self.drift_exponent_sigma)
+
+    @property
+    def law_delay_s(self) -> float:
+        """The reading time of the fit."""
+        return self.drift_reference_s
+
+    @property
+    def mean_read_share(self) -> float:
+        """The power law from the reading time of the fit to the reading delay."""
+        if not self.own_drift or self.delay_s == self.drift_reference_s:
+            return 1.0
+        return float((self.delay_s / self.drift_reference_s) ** -(self.drift_exponent or 0.0))
+
+    def law_mean_read_uS(self, conductance_uS: float) -> float:
+        """Scaled by the mean power law."""
+        return conductance_uS * self.mean_read_share
 
     @property
     def set_energy_J(self) -> float:

@@ -13,8 +13,7 @@ from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.devices.response import fresh
-from neurosim.kernels.cells import stored
+from neurosim.devices.response import as_read, fresh, reading
 from neurosim.kernels.programming import Target, Written
 from neurosim.kernels.programming import write_verify as write_verify_cells
 
@@ -111,17 +110,16 @@ def write_verify(
         np.float32(1),
         read.read_voltage_V**2 * read.integration_time_s * 1e-6,
     )
-    seen = kernels.stored or stored
     write_verify_cells(
         0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
         (key(seed, "response", "pulse"), key(seed, "response", "verify")), written,
-        kernels.reset, kernels.pulse, seen, seen, kernels.read_sigma,
+        kernels.reset, kernels.pulse, reading(law), kernels.read_sigma,
     )  # fmt: skip
     pulses = written.pulses + written.resets
     time_s = pulses * law.pulse_time_s + (pulses + 1) * read.integration_time_s
     shape = targets.size, n_devices
     return Verified(
-        state.conductance.reshape(shape).copy(),
+        as_read(law, state, params).reshape(shape),
         written.pulses.reshape(shape),
         written.resets.reshape(shape),
         written.converged.reshape(shape),

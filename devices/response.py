@@ -35,7 +35,7 @@ def pulse_response(
     Returns
     -------
     conductance : (len(pulses) + 1, n_devices) float32 array, uS
-        At the law's reading time after each pulse; row 0 is the fresh device.
+        At the reading delay after each pulse; row 0 is the fresh device.
 
     Raises
     ------
@@ -48,11 +48,10 @@ def pulse_response(
         raise InputError("pulses: expected a sequence of +1 and -1")
     state, params, keys = fresh(law, n_devices, seed)
     traces = np.empty((len(steps) + 1, n_devices), np.float32)
-    seen = law.kernels.stored or stored
-    drift_cells(traces[0], state, params, 0.0, seen)
+    traces[0] = as_read(law, state, params)
     for event, step in enumerate(steps, start=1):
         pulse_cells(int(step), state, params, 0.0, event, keys["pulse"], law.kernels.pulse)
-        drift_cells(traces[event], state, params, 0.0, seen)
+        traces[event] = as_read(law, state, params)
     return traces
 
 
@@ -72,7 +71,7 @@ def programmed(
     targets_uS : (targets,) array_like
         Conductances asked for.
     times_s : (times,) array_like
-        Times since programming, growing.
+        Times since programming, growing; drift, relaxation and 1/f noise see none shorter than the reading delay.
     n_devices : int
         Devices per target.
     seed : int
@@ -105,6 +104,18 @@ def programmed(
         now = float(time)
         drift_cells(result[k], state, params, now, law.kernels.drifted)
     return result.reshape(times.size, targets.size, n_devices)
+
+
+def reading(law: Law) -> Any:
+    """Return the kernel that reads a device just written: at the reading delay."""
+    return (law.kernels.stored or stored) if law.reads_as_stored else law.kernels.drifted
+
+
+def as_read(law: Law, state: Any, params: Any) -> NDArray[np.float32]:
+    """Return the conductances (cells,) of devices written at time zero and read after the reading delay, uS."""
+    out = np.empty(state.conductance.size, np.float32)
+    drift_cells(out, state, params, 0.0, reading(law))
+    return out
 
 
 def fresh(law: Law, cells: int, seed: int) -> tuple[Any, Any, dict[str, Any]]:

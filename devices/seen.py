@@ -1,25 +1,70 @@
 """What a read sees of a cell within the effects around its law.
 
 In this order: the law's own drift, the drift table, retention, relaxation, 1/f noise, write noise and scale,
-short-term change, temperature, telegraph noise, then faults.
+short-term change, temperature, telegraph noise, then faults. Drift, relaxation and 1/f noise see a cell no younger
+than the reading delay; retention, what fades and telegraph noise see its true age.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from neurosim.kernels.jit import inlined
+from neurosim.kernels.random import normal, philox
 
 SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN = (np.uint8(k) for k in range(5))
 BOLTZMANN_EV_PER_K = np.float32(8.617333e-05)
+FOLDS_PER_NODE: Any = math.log(10.0) / 2
+"""Along the logarithm of its age, 1/f noise of a cell has a normal of its own at every such step: half a decade."""
+_QUARTER_TURN: Any = math.pi / 4
+_SQRT_HALF: Any = math.sqrt(0.5)
+PATHS = 1 << 21
+"""Draw numbers from here on belong to the paths of 1/f noise."""
+_PATH_KEY = (np.uint64(0x666C6963), np.uint64(0x6B65722F))
 _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 
 
 @inlined
 def since_write(cell: Any, state: Any, now_s: Any) -> Any:
     return np.float32(max(now_s - state.written_at_s[cell], 0.0))
+
+
+@inlined
+def read_age(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
+    """Age at which power-law drift, relaxation and 1/f noise see a cell: its own, or the reading delay if it is younger."""
+    return max(since_write(cell, state, now_s), params.delay_s)
+
+
+@inlined
+def path_normal(cell: Any, word: Any, folds: Any) -> Any:
+    """Standard normal of a cell's 1/f noise so many e-folds of time from its start, on the path that `word` names.
+
+    Normals at the nodes are independent. The four around a place are mixed by a cosine of their distance, whose
+    squares add up to one: correlated by 0.25 to 0.35 at a decade, not at all from two decades on.
+    """
+    place = np.float64(folds) / FOLDS_PER_NODE
+    node = int(place)
+    turn = _QUARTER_TURN * (place - node)
+    c, s = np.cos(turn), np.sin(turn)
+    weights = (_SQRT_HALF * (c - s), c, _SQRT_HALF * (c + s), s)
+    words = philox(cell, word, PATHS + node // 4, _PATH_KEY)
+    mixed = 0.0
+    for k in range(4):
+        at = node + k
+        if k > 0 and at % 4 == 0:
+            words = philox(cell, word, PATHS + at // 4, _PATH_KEY)
+        mixed += weights[k] * normal(words[at % 4])
+    return _SQRT_HALF * mixed
+
+
+@inlined
+def relaxed(conductance_uS: Any, folds: Any, xi: Any, params: Any) -> Any:
+    """What relaxation makes of a written conductance after so many e-folds of time from its start."""
+    sigma = params.relaxation_sigma_uS + params.relaxation_sigma_slope_uS * folds
+    return conductance_uS + params.relaxation_mean_uS * folds + max(sigma, _ZERO) * xi
 
 
 @inlined
@@ -47,24 +92,20 @@ def settled(cell: Any, conductance_uS: Any, state: Any, params: Any, now_s: Any)
     """Drift, retention, relaxation and 1/f noise, which grow with the time since the last write."""
     g = conductance_uS
     if state.falling.size > 0:
-        folds = since_write(cell, state, now_s) / params.drift_table_start_s
-        if folds > _ONE:
-            g *= folds ** -state.falling[cell]
+        age = read_age(cell, state, params, now_s)
+        if age != params.drift_table_start_s:
+            g *= (age / params.drift_table_start_s) ** -state.falling[cell]
     if params.retention_s > _ZERO:
         g = retained(cell, g, state, params, now_s)
     if state.relaxing.size > 0:
-        since = since_write(cell, state, now_s)
-        if since > params.relaxation_start_s:
-            folds = np.log(since / params.relaxation_start_s)
-            start = params.relaxation_sigma_uS
-            now = start + params.relaxation_sigma_slope_uS * folds
-            spread = np.sqrt(now * now - start * start) * state.relaxing[cell]
-            g = max(g + params.relaxation_mean_uS * folds + spread, _ZERO)
-        if params.flicker > _ZERO and g > _ZERO:
-            level = min(params.flicker * (g / params.g_max_uS) ** -params.flicker_power, params.flicker_most)
-            grown = np.log((since + params.flicker_read_s) / (np.float32(2.0) * params.flicker_read_s))
-            noise = level * np.sqrt(max(grown, _ZERO)) * state.flickering[cell]
-            g = max(g * (_ONE + noise), _ZERO)
+        folds = np.log(read_age(cell, state, params, now_s) / params.relaxation_start_s)
+        g = max(relaxed(g, folds, state.relaxing[cell], params), _ZERO)
+    if state.flicker_level.size > 0:
+        since = np.float64(read_age(cell, state, params, now_s))
+        grown = np.log((since + params.flicker_read_s) / (2.0 * params.flicker_read_s))
+        if grown > 0.0:
+            noise = np.sqrt(grown) * path_normal(cell, state.flicker_path[cell], grown)
+            g = max(g * (_ONE + state.flicker_level[cell] * np.float32(noise)), _ZERO)
     return g
 
 
@@ -86,7 +127,7 @@ def steady(cell: Any, conductance_uS: Any, state: Any, params: Any, left: Any) -
         inverse = _ONE / params.temperature_K - _ONE / params.reference_K
         g = g * np.exp(-barrier / BOLTZMANN_EV_PER_K * inverse)
     if state.telegraph.size > 0:
-        g = g * (_ONE + _HALF * state.telegraph[cell])
+        g = g * max(_ONE + _HALF * state.telegraph[cell], _ZERO)
     fault = state.fault[cell]
     if fault not in (SOUND, WORN_OUT):
         g = state.conductance[cell]

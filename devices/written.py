@@ -27,6 +27,7 @@ class ProgrammedParams(NamedTuple):
     error_uS: Floats
     error_saturating_uS: Floats
     error_at_s: Floats
+    delay_s: np.floating[Any]
     program_energy_J: np.floating[Any]
     read_noise_relative: np.floating[Any]
     read_noise_floor_uS: np.floating[Any]
@@ -38,7 +39,11 @@ class ProgrammedState(NamedTuple):
     conductance: Floats
     programmed_at_s: NDArray[np.float64]
     settling: Floats
-    """The normal by which a state relaxes until it is written again; empty where states do not relax."""
+    """The normal by which a state relaxes until it is written again; empty, as the next two, where states do not."""
+    target_uS: Floats
+    """What was asked for, to which errors refer at all times."""
+    below_uS: Floats
+    """How far below zero (negative) the error would have taken the conductance; 0 for nearly all."""
 
 
 @inlined
@@ -59,10 +64,13 @@ def error(conductance_uS: Any, row: int, params: Any) -> Any:
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, _, c, _ = philox(cell, event, 0, key)
     wanted = min(max(target_uS, params.g_min_uS), params.g_max_uS)
-    state.conductance[cell] = max(wanted + error(wanted, 0, params) * normal(a), _ZERO)
+    reached = wanted + error(wanted, 0, params) * normal(a)
+    state.conductance[cell] = max(reached, _ZERO)
     if state.settling.size > 0:
         state.programmed_at_s[cell] = now_s
         state.settling[cell] = normal(c)
+        state.target_uS[cell] = wanted
+        state.below_uS[cell] = min(reached, _ZERO)
     return params.program_energy_J
 
 
@@ -86,16 +94,17 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     g = state.conductance[cell]
     if state.settling.size > 0:
-        elapsed, at = np.float32(now_s - state.programmed_at_s[cell]), params.error_at_s
-        if elapsed > at[0]:
+        age, at = max(np.float32(now_s - state.programmed_at_s[cell]), params.delay_s), params.error_at_s
+        if age > at[0]:
             row = 1
-            while row < at.size - 1 and elapsed > at[row]:
+            while row < at.size - 1 and age > at[row]:
                 row += 1
-            passed = min(np.log(elapsed / at[row - 1]) / np.log(at[row] / at[row - 1]), _ONE)
-            known = min(g, params.g_max_uS)
+            passed = min(np.log(age / at[row - 1]) / np.log(at[row] / at[row - 1]), _ONE)
+            known = state.target_uS[cell]
             first, before = error(known, 0, params), error(known, row - 1, params)
             now = before + passed * (error(known, row, params) - before)
-            g = max(g + np.sqrt(max(now * now - first * first, _ZERO)) * state.settling[cell], _ZERO)
+            spread = np.sqrt(max(now * now - first * first, _ZERO)) * state.settling[cell]
+            g = max(g + state.below_uS[cell] + spread, _ZERO)
     return g
 
 
@@ -111,8 +120,8 @@ class Programmed(Law):
     """States written by program-and-verify: their error just after, and how it grows while they relax.
 
     With g = G / G_max, written states have the standard deviation
-    ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` at each of the times `error_at_s`, in
-    between along ln t, by one normal a write. An update programs the device anew, to the conductance it has
+    ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` around their target G at each of the times
+    `error_at_s`, in between along ln t: what is added to the first is one more normal a write. An update programs the device anew, to the conductance it has
     plus the pulses' nominal steps: closed loop, at the energy of a programming.
     """
 
@@ -209,9 +218,14 @@ class Programmed(Law):
         return len(self.error_at_s) > 1 and bool(self.error_uS or self.error_saturating_uS)
 
     @property
-    def has_read_noise(self) -> bool:
+    def law_delay_s(self) -> float:
+        """The first time at which errors are stated; before it states are as then."""
+        return self.error_at_s[0]
+
+    @property
+    def own_read_noise(self) -> bool:
         """Whether a read adds white noise."""
-        return super().has_read_noise or bool(self.read_noise_most_uS)
+        return super().own_read_noise or bool(self.read_noise_most_uS)
 
     @property
     def program_energy_J(self) -> float:
@@ -222,5 +236,6 @@ class Programmed(Law):
         """Return zeroed state; what relaxation needs only where states relax."""
         relaxing = cells if self.own_drift else 0
         return ProgrammedState(
-            np.zeros(cells, precision), np.zeros(relaxing, np.float64), np.zeros(relaxing, precision)
-        )
+            np.zeros(cells, precision), np.zeros(relaxing, np.float64),
+            *(np.zeros(relaxing, precision) for _ in range(3)),
+        )  # fmt: skip

@@ -33,9 +33,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import neurosim as ns
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import DataError
 from neurosim.core.hardware import NODES, segment_ohm
-from neurosim.crossbar.reader import ClippingWarning
 from neurosim.study.compare import compare
 from neurosim.study.spec import Experiment
 

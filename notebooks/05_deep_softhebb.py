@@ -36,8 +36,8 @@ import numpy as np
 from IPython.display import display
 
 import neurosim as ns
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import DataError
-from neurosim.crossbar.reader import ClippingWarning
 from neurosim.report.deep import depth_curves
 from neurosim.rules.softhebb import PEAK
 from neurosim.study.deep import deep

@@ -38,8 +38,8 @@ import numpy as np
 from IPython.display import display
 
 import neurosim as ns
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import DataError
-from neurosim.crossbar.reader import ClippingWarning
 from neurosim.network.dense import Dense
 from neurosim.network.negatives import hybrids, with_labels, with_neutral_label
 from neurosim.network.neurons import Neurons

@@ -15,7 +15,7 @@ F = np.float32
 
 def made(device: Any, rows: int = ROWS, cols: int = COLS, weights: Any = None, **options: Any) -> Crossbar:
     array = Crossbar((rows, cols), device, seed=options.pop("seed", 0), **options)
-    array.program(small_weights(rows, cols) if weights is None else weights)
+    array.program(small_weights(rows, cols) if weights is None else weights, w_max=array.w_max)
     return array
 
 

@@ -197,7 +197,7 @@ def digest() -> dict[str, list[float]]:
     found["label"] = devices.pulse_response(label, [1, -1, 1], 6, seed=1).ravel().tolist()
     for name in (PCM, HFO2):
         array = Crossbar((6, 4), name, seed=2)
-        array.program(small_weights(6, 4))
+        array.program(small_weights(6, 4), w_max=array.w_max)
         for mode in MODES:
             array.update(*local_update(6, 4, 3, seed=5, scale=0.1), mode)
         array.advance(100.0)

@@ -10,11 +10,11 @@ from crossbar_helpers import COLS, ROWS, F, close, inputs, made
 from helpers import HFO2, IDEAL, PCM, quiet_pcm
 
 from neurosim import Crossbar, ReadPath, Tiles, WritePath
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import ConfigError
 from neurosim.crossbar.converters import positive_codes
-from neurosim.crossbar.reader import ClippingWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::neurosim.crossbar.reader.ClippingWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.ClippingWarning")
 
 SEPARATE = WritePath(pair="separate")
 

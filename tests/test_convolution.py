@@ -34,7 +34,7 @@ def made(array=IdealArray, rule=SoftHebbPaper, size: int = 12, **options) -> Sta
         rows = kernel * kernel * shape[2]
         cells = array((rows, neurons))
         draws = np.random.default_rng(number).normal(0, 1, (rows, neurons))
-        cells.program(draws * (25 if array is IdealArray else 2.5) / np.sqrt(rows))
+        cells.program(draws * (25 if array is IdealArray else 2.5) / np.sqrt(rows), w_max=cells.w_max)
         local = rule(inverse_temperature=inverse, learning_rate=rate, rate_power=0.5, anti_hebbian=True)
         layers.append(
             Convolution(
@@ -183,7 +183,7 @@ def test_large_currents_do_not_overflow_the_softmax_of_an_image():
 
 def test_a_convolution_answers_by_its_activation():
     array = IdealArray((27, 6))
-    array.program(np.random.default_rng(0).normal(0, 0.3, (27, 6)))
+    array.program(np.random.default_rng(0).normal(0, 0.3, (27, 6)), w_max=array.w_max)
     layer = Convolution(
         array, SoftHebb(), (12, 12, 3), kernel=3, pool=Pool("max", 2, 2, 0), activation="tanh"
     )

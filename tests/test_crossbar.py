@@ -33,7 +33,7 @@ from neurosim.reference.ideal import IdealArray
 def test_programming_and_reading_ideal_devices_is_a_matrix_product():
     weights, x = small_weights(ROWS, COLS, reach=1.0), inputs(50)
     array, exact = made(IDEAL, weights=weights), IdealArray((ROWS, COLS), np.float64)
-    exact.program(weights)
+    exact.program(weights, w_max=exact.w_max)
     close(array.weights(), weights)
     close(array.forward(x), exact.forward(x))
     close(array.column_norms(), exact.column_norms())
@@ -44,7 +44,7 @@ def test_programming_and_reading_ideal_devices_is_a_matrix_product():
 def test_twenty_updates_of_ideal_devices_equal_ideal_arithmetic(mode, decayed):
     write = WritePath(decay_mode="exact")
     array, exact = made(IDEAL, write=write), IdealArray((ROWS, COLS), np.float64)
-    exact.program(small_weights(ROWS, COLS))
+    exact.program(small_weights(ROWS, COLS), w_max=exact.w_max)
     for step in range(20):
         pre, post, decay = local_update(ROWS, COLS, 8, seed=step, scale=0.004)
         for one in (array, exact):

@@ -146,7 +146,7 @@ def busy(array: Crossbar, start: int, steps: int) -> list[np.ndarray]:
     return seen
 
 
-@pytest.mark.filterwarnings("ignore::neurosim.crossbar.reader.ClippingWarning")
+@pytest.mark.filterwarnings("ignore::neurosim.core.cautions.ClippingWarning")
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_restored_array_goes_on_with_the_same_bits(name):
     read, write = ReadPath(dac_bits=6, adc_bits=8), WritePath(refresh=Refresh(every=2))

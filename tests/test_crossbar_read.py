@@ -11,10 +11,10 @@ from crossbar_helpers import COLS, ROWS, F, close, inputs, made
 from helpers import HFO2, IDEAL, PCM, check_mean, quiet_pcm, small_weights
 
 from neurosim import Crossbar, ReadPath
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import ConfigError
 from neurosim.core.seeds import key
 from neurosim.crossbar.converters import positive_codes
-from neurosim.crossbar.reader import ClippingWarning
 from neurosim.kernels.read import add_noise, convert, quantise_inputs
 
 # The read path, kernel by kernel

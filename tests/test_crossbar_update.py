@@ -11,9 +11,9 @@ from crossbar_helpers import COLS, ROWS, F, close, made
 from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
 
 from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.hardware import Faults
-from neurosim.crossbar.reader import ClippingWarning
 from neurosim.network.dense import Dense
 from neurosim.rules import SoftHebb
 
@@ -152,7 +152,7 @@ def test_the_gain_of_a_column_takes_its_decay_without_a_pulse():
     other = made(IDEAL, 6, 4, weights, write=WritePath(decay_mode="gain"))
     other.restore(array.snapshot())
     np.testing.assert_array_equal(other.weights(), array.weights())
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     np.testing.assert_allclose(
         array.weights(), weights, atol=array.weight_per_pulse, err_msg="gains start anew"
     )
@@ -163,7 +163,7 @@ def test_gains_hold_the_norms_that_columns_follow():
     write = WritePath(w_max=3.0, decay_mode="gain")
     array = Crossbar((60, 12), "rram-hfo2-om-2022", write=write, read=ReadPath(read_noise=None))
     draw = np.random.default_rng(0)
-    array.program(0.3 * draw.normal(size=(60, 12)))
+    array.program(0.3 * draw.normal(size=(60, 12)), w_max=array.w_max)
     rule = SoftHebb(inverse_temperature=1.0, rate_power=0.5, learning_rate=0.05, adaptive_gain=True)
     layer = Dense(array, rule, "mixed", norm_every=20)
     with warnings.catch_warnings():
@@ -181,7 +181,7 @@ def test_gains_hold_the_norms_that_columns_follow():
 def test_columns_are_scaled_by_their_gains(faults):
     weights = np.random.default_rng(0).normal(0, 0.2, (6, 4)).astype(np.float32)
     array = Crossbar((6, 4), IDEAL, faults=faults)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     before, pulses = array.weights(), array.ledger.pulses
     factors = np.array([0.5, 1.0, 2.0, 1.5])
     array.scale_columns(factors)
@@ -197,7 +197,7 @@ def test_columns_that_outgrow_their_window_are_halved_and_keep_their_weights(mod
     weights[:, 2] *= 5
     law = devices.load(IDEAL).with_parameters(step_share=2.0**-20)
     array = Crossbar((50, 4), law, write=WritePath(w_max=1.2, decay_mode="gain"))
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     array.update(np.zeros((1, 50)), np.zeros((1, 4)), np.zeros(4), mode)
     before = array.weights()
     reads = array.ledger.rows_read_back

@@ -106,7 +106,7 @@ def test_retention_falls_back_to_rest_along_one_path():
     tau = 1e4
     one, two = (Crossbar((4, 3), constant(retention_s=tau)) for _ in "ab")
     for array in (one, two):
-        array.program(np.full((4, 3), 0.8))
+        array.program(np.full((4, 3), 0.8), w_max=array.w_max)
         array.advance(1.0)
     start = one.conductance_uS()
     one.advance(5e3)
@@ -145,7 +145,7 @@ def test_a_gate_multiplies_the_conductance_for_a_while():
     array = Crossbar((3, 2), quiet_pcm(gate_step=0.1, fading_s=0.5, drift_exponent=None))
     plain = Crossbar((3, 2), quiet_pcm(drift_exponent=None))
     for one in (array, plain):
-        one.program(np.full((3, 2), 0.2))
+        one.program(np.full((3, 2), 0.2), w_max=one.w_max)
         one.update(np.ones((1, 3)), np.full((1, 2), 2.0 * 0.75 / 11.9))
     pulsed = plain.conductance_uS()[:, ::2]
     for seconds, left in ((0.0, 1.0), (0.5, np.exp(-1)), (0.5, np.exp(-2)), (50.0, 0.0)):
@@ -173,7 +173,7 @@ def test_light_decides_which_pulses_take_effect_and_can_change():
 
 def test_an_array_is_heated_where_it_stands_and_only_if_it_can_be():
     array = Crossbar((3, 2), quiet_pcm(temperature_K=300.0))
-    array.program(np.full((3, 2), 0.5))
+    array.program(np.full((3, 2), 0.5), w_max=array.w_max)
     cold = array.conductance_uS()
     array.expose(temperature_K=350.0)
     assert (array.conductance_uS() > cold).all()

@@ -196,7 +196,7 @@ def test_pcm_state_is_the_conductance_at_the_reading_time():
 
 def test_pcm_drift_is_a_power_law_of_the_published_exponent():
     """Slope of ln G against ln t is -0.04 for every device (training set of srnn-pcm), to 1e-5."""
-    times = np.logspace(0, 8, 17)
+    times = np.logspace(2, 8, 17)
     traces = programmed(PCM, [2.0, 6.0, 10.0], times, 200, seed=7).reshape(17, -1)
     slopes = np.polyfit(np.log(times), np.log(traces.astype(np.float64)), 1)[0]
     np.testing.assert_allclose(slopes, -0.04, atol=1e-5)
@@ -204,7 +204,7 @@ def test_pcm_drift_is_a_power_law_of_the_published_exponent():
 
 def test_pcm_exponents_spread_when_asked_and_each_device_keeps_one_power_law():
     law = devices.load(PCM).with_parameters(drift_exponent_sigma=0.01)
-    times = np.logspace(0, 6, 25)
+    times = np.logspace(2, 8, 25)
     logs = np.log(programmed(law, [6.0], times, 20_000, seed=8)[:, 0].astype(np.float64))
     slopes, levels = np.polyfit(np.log(times), logs, 1)
     check_mean(-slopes, 0.04, 0.01)
@@ -239,12 +239,15 @@ def test_pcm_drift_is_evaluated_not_applied():
     assert (late < early).all()
 
 
-def test_pcm_drift_short_times_are_clamped():
-    """Facts 1.4: (1 us / 38.6 s)^-0.04 = 2.01 and 1 s gives 1.157."""
-    law = devices.load(PCM)
+@pytest.mark.parametrize(("delay_s", "factor"), [(None, 1.0), (38.6, 1.0), (1e-6, 2.01), (1.0, 1.157)])
+def test_no_device_is_younger_than_the_reading_delay(delay_s, factor):
+    """Facts 1.4: (1 us / 38.6 s)^-0.04 = 2.01 and 1 s gives 1.157; from the delay on the law is one path."""
+    law = devices.load(PCM).with_parameters(reading_delay_s=delay_s)
     state, params, _ = fresh(law, 4)
-    for now, factor in ((0.0, 2.01), (1e-6, 2.01), (1.0, 1.157)):
+    for now in (0.0, 1e-9, 1e-6):
         np.testing.assert_allclose(drifted(law, state, params, now), state.conductance * factor, rtol=2e-3)
+    late = state.conductance * (1e6 / 38.6) ** -0.04
+    np.testing.assert_allclose(drifted(law, state, params, 1e6), late, rtol=1e-5)
 
 
 def test_pcm_pulse_restarts_the_clock_of_drift():
@@ -260,8 +263,8 @@ def test_pcm_drift_does_not_depend_on_when_the_device_was_programmed():
     for start in (0.0, 1e3, 1e7 + 0.3, 3.15e7 + 0.7):
         state, params, pulse_key = fresh(law, 10)
         give(law, state, params, 3, 1, pulse_key, now_s=start)
-        factor = drifted(law, state, params, start + 1.0) / state.conductance
-        np.testing.assert_allclose(factor, 38.6**0.04, rtol=1e-3, err_msg=f"pulsed at {start} s")
+        factor = drifted(law, state, params, start + 386.0) / state.conductance
+        np.testing.assert_allclose(factor, 10**-0.04, rtol=1e-3, err_msg=f"pulsed at {start} s")
 
 
 @pytest.mark.parametrize(("target", "sigma"), [(6.25, 0.681), (12.5, 0.953), (18.75, 1.077)])

@@ -92,7 +92,7 @@ def test_each_update_pulses_one_device_and_all_have_their_turn():
 def test_an_array_of_such_cells_reads_the_sum_and_resumes():
     law = devices.load(PCM).with_parameters(devices_per_cell=3.0)
     array, twin = (Crossbar((5, 4), law, seed=2) for _ in "ab")
-    array.program(np.full((5, 4), 0.4))
+    array.program(np.full((5, 4), 0.4), w_max=array.w_max)
     array.update(np.ones((1, 5)), np.full((1, 4), 0.1))
     each = array.snapshot()["state.each conductance"].reshape(5, 8, 3)
     np.testing.assert_allclose(array.conductance_uS(), each.sum(axis=2), rtol=1e-6)

@@ -26,6 +26,8 @@ def rectified(mean: float, sigma: float) -> tuple[float, float]:
     return first, np.sqrt((mean**2 + sigma**2) * share + mean * sigma * density - first**2)
 
 
+QUIET = {"flicker": None, "flicker_table": None}
+STILL = {"relaxation_mean_uS": None, "relaxation_sigma_uS": None, "relaxation_sigma_slope_uS": None}
 PROGRAMMED = {
     JOSHI: (25.0, 25.0, (0.26348, 1.9650, -1.1731)),
     HERMES_1: (10.35, 10.35, (0.15782, 2.32444, -2.16311, 0.68842)),
@@ -42,7 +44,7 @@ def test_programming_error_is_the_published_polynomial_at_eleven_states(name):
     again as fitted in CrossSim. States that would fall below zero are at zero: so are their moments here.
     """
     top, unit, coefficients = PROGRAMMED[name]
-    law = devices.load(name).with_parameters(flicker=None)
+    law = devices.load(name).with_parameters(**QUIET)
     targets = np.linspace(0, top, 11)
     found = programmed(law, targets, [1.0], M, seed=1)[0]
     sigmas = np.polynomial.polynomial.polyval(targets / unit, coefficients)
@@ -108,7 +110,7 @@ def test_drift_exponents_by_state_are_the_published_ones(name, g):
     One power law a device: the slope of ln G against ln t is the same over two decades and over six, to 1e-5.
     """
     start, mean, sigma = DRIFT[name]
-    law = devices.load(name).with_parameters(flicker=None, error_uS=None)
+    law = devices.load(name).with_parameters(**QUIET, error_uS=None)
     times = start * np.array([1.0, 1e2, 1e6])
     found = np.log(programmed(law, [g * law.g_max_uS], times, M, seed=2)[:, 0].astype(np.float64))
     exponents = (found[0] - found[2]) / np.log(1e6)
@@ -149,7 +151,7 @@ def test_programming_error_of_pcm(share, sigma_uS):
 @pytest.mark.parametrize(("share", "kept"), [(1.0, 0.664), (0.5, 0.664), (0.1, 0.605)])
 def test_drift_of_pcm_over_a_day(share, kept):
     """Mean drift factor of the Joshi set at one day: 0.664 from g = 0.2 on, 0.605 at 0.1."""
-    law = devices.load("pcm-joshi-2020").with_parameters(flicker=None, error_uS=None)
+    law = devices.load("pcm-joshi-2020").with_parameters(**QUIET, error_uS=None)
     found = programmed(law, [share * 25], [1.0, DAY_S], N)[:, 0]
     factor = found[1] / found[0]
     mean = min(max(-0.0155 * np.log(share) + 0.0244, 0.049), 0.1)
@@ -162,7 +164,7 @@ def test_drift_of_pcm_over_a_day(share, kept):
 @pytest.mark.parametrize(("share", "residual"), [(1.0, 0.067), (0.2, 0.119), (0.05, 0.26)])
 def test_what_one_factor_for_all_devices_cannot_compensate(share, residual):
     """Joshi set of aihwkit: after division by the mean, sigma_nu ln(t / t0) is left at one day, within 3 %."""
-    law = devices.load(JOSHI).with_parameters(flicker=None, error_uS=None)
+    law = devices.load(JOSHI).with_parameters(**QUIET, error_uS=None)
     found = programmed(law, [share * 25], [DAY_S], M, seed=9)[0, 0].astype(np.float64)
     expected = float(DRIFT[JOSHI][2](share)) * np.log(DAY_S / 20)
     assert expected == pytest.approx(residual, abs=0.005)
@@ -195,8 +197,8 @@ NEURRAM_CHECKED = {1.0: (0.35, 1.56, 2.26, 2.02, 1.53, 1.10), DAY_S: (0.70, 2.45
 def test_spread_of_neurram_at_a_second_a_day_and_two(time_s):
     """Wan et al., Nature 608 (2022) as fitted in aihwkit: largest 2.3 uS at 1 s, 3.9 uS at a day, of 40 uS.
 
-    Of all devices within 1.5 %, because the law takes sigma at the state that was reached, not at the target;
-    given that state, the change since then is normal with exactly sqrt(sigma(t)^2 - sigma(1 s)^2).
+    Errors refer to the target at all times: of all devices they are those of the table, and the change since the
+    first second is normal with sqrt(sigma(t)^2 - sigma(1 s)^2), also where a state was cut at zero.
     """
     polynomial = np.polynomial.polynomial.polyval
     shares = np.array([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
@@ -204,13 +206,17 @@ def test_spread_of_neurram_at_a_second_a_day_and_two(time_s):
     if time_s in NEURRAM_CHECKED:
         np.testing.assert_allclose(sigmas, NEURRAM_CHECKED[time_s], atol=0.0051)
     written, found = programmed(NEURRAM, shares[2:] * 40, [0.5, time_s], 2 * M, seed=3).astype(np.float64)
-    np.testing.assert_allclose(found.std(axis=1), sigmas[2:], rtol=0.015)
+    for states, sigma in zip(found, sigmas[2:], strict=True):
+        check_std(states, sigma)
     if time_s > 1:
-        reached = np.minimum(written[1:3] / 40, 1)
-        first, now = (polynomial(reached, NEURRAM_LATER[t]) for t in (1.0, time_s))
+        first, now = (polynomial(shares[3:5], NEURRAM_LATER[t])[:, None] for t in (1.0, time_s))
         moved = (found[1:3] - written[1:3]) / np.sqrt(now**2 - first**2)
         check_mean(moved, 0, 1)
         check_std(moved, 1)
+    zero = programmed(NEURRAM, [0.0], [time_s], 2 * M, seed=14)[0, 0].astype(np.float64)
+    mean, spread = rectified(0.0, sigmas[0])
+    check_mean(zero, mean, spread)
+    check_std(zero, spread)
 
 
 def test_spread_of_neurram_is_largest_between_a_quarter_and_a_half():
@@ -252,23 +258,12 @@ def test_error_of_milo_falls_with_conductance():
         check_std(found, 4.782321 - 0.009107 * conductance)
 
 
-@pytest.mark.parametrize(("time_s", "mean", "sigma"), [(3600.0, -0.73, 0.76), (DAY_S, -1.01, 0.89)])
-def test_states_of_cmo_hfox_relax(time_s, mean, sigma):
-    """Falcone et al.: 0.576 uS at 50 uS after programming; -0.73 +- 0.76 uS at 1 h, -1.01 +- 0.89 at a day."""
-    law = devices.load("rram-cmo-hfox-falcone-2025").with_parameters(flicker=None)
-    found = programmed(law, [50.0], [0.5, time_s], N)[:, 0]
-    check_std(found[0], 0.576, extra=0.0005)
-    check_mean(found[1] - found[0], mean, extra=0.005)
-    added = found[1] - found[0]
-    assert np.sqrt(added.std() ** 2 + 0.4118**2) == pytest.approx(sigma, abs=0.02)
-
-
 @pytest.mark.parametrize(("name", "offset", "slope", "at_50"), [
     (CMO, 0.01122, 0.01129, 0.576), (CMO_FINE, 8.1e-4, 1.069e-3, 0.054),
 ])  # fmt: skip
 def test_programming_error_of_cmo_hfox_at_two_acceptances(name, offset, slope, at_50):
     """Falcone et al. (arXiv 2502.04524) as fitted in aihwkit: 0.01122 + 0.01129 G and 8.1e-4 + 1.069e-3 G, uS."""
-    law = devices.load(name).with_parameters(flicker=None)
+    law = devices.load(name).with_parameters(**QUIET, **STILL)
     for sample, target in zip(
         programmed(law, [10.0, 50.0, 90.0], [0.5], M, seed=5)[0], (10.0, 50.0, 90.0), strict=True
     ):
@@ -286,26 +281,76 @@ def test_states_of_cmo_hfox_relax_over_ten_years(name, time_s, mean, sigma):
     folds = np.log(time_s)
     total = 0.0420 * folds + 0.4118
     assert (-0.0890 * folds, total) == pytest.approx((mean, sigma), abs=0.0051)
-    law = devices.load(name).with_parameters(flicker=None)
+    law = devices.load(name).with_parameters(**QUIET, error_uS=None)
     found = programmed(law, [30.0, 70.0], [0.5, time_s], M, seed=6).astype(np.float64)
-    for moved in found[1] - found[0]:
-        check_mean(moved, -0.0890 * folds, extra=1e-5)
-        check_std(moved, np.sqrt(total**2 - 0.4118**2), extra=1e-5)
+    for states, target in zip(np.moveaxis(found, 1, 0), (30.0, 70.0), strict=True):
+        check_mean(states[0], target)
+        check_std(states[0], 0.4118, extra=1e-5)
+        check_mean(states[1], target - 0.0890 * folds, extra=1e-5)
+        check_std(states[1], total, extra=1e-5)
 
 
-@pytest.mark.parametrize("name", [CMO, CMO_FINE])
-def test_flicker_of_cmo_hfox_meets_the_published_form_at_both_ends(name):
-    """Falcone et al. as fitted in aihwkit: 0.02773 log10(G) uS; the card's power law is up to 6 % below in between."""
-    law, uS = devices.load(name), np.linspace(9, 90, 200)
-    ratio = uS * law.flicker * (uS / 90) ** -law.flicker_power / (0.02773 * np.log10(uS))
-    assert ratio[[0, -1]] == pytest.approx(1, abs=2e-3)
-    assert 0.935 < ratio.min() <= ratio.max() < 1.002
+@pytest.mark.parametrize(
+    ("time_s", "sigma"), [(1.0, 0.412), (25.0, 0.547), (3600.0, 0.756), (DAY_S, 0.889), (YEAR_S, 1.137)]
+)
+def test_drift_of_the_fine_cmo_card_is_whole_from_the_first_second(time_s, sigma):
+    """0.4118 + 0.0420 ln t of Falcone et al. at 50 uS: nothing of it hides in an error of writing of 0.054 uS."""
+    law = devices.load(CMO_FINE).with_parameters(**QUIET, error_uS=None)
+    found = programmed(law, [50.0], [time_s], M, seed=16)[0, 0].astype(np.float64)
+    check_std(found, sigma, extra=6e-4)
+
+
+FLICKER = {
+    CMO: lambda g: 0.02773 * np.log10(90 * g) / (90 * g),
+    CMO_FINE: lambda g: 0.02773 * np.log10(90 * g) / (90 * g),
+    HERMES_1: lambda g: np.where(
+        g < 0.1591,
+        np.clip(-0.0078 * np.log(g) + 0.0038, 0.0179, 0.04),
+        0.0664 * g**3 - 0.1352 * g**2 + 0.0768 * g + 0.0088,
+    ),
+    HERMES_2: lambda g: np.where(
+        g < 0.16,
+        np.clip(-0.0117 * np.log(g) - 0.0069, 0.015, 0.04),
+        0.0069 * g**3 - 0.0280 * g**2 + 0.0211 * g + 0.0123,
+    ),
+}
+"""1/f noise as a share of the conductance g = G / G_max just written, at one e-fold of time (aihwkit)."""
+
+
+@pytest.mark.parametrize("name", FLICKER)
+def test_flicker_tables_follow_the_published_formulas_between_their_nodes(name):
+    """Falcone et al. and Le Gallo et al. 2023 as fitted in aihwkit, against the cards' lines, within 0.3 %."""
+    law, g = devices.load(name), np.linspace(0.11, 1.0, 2000)
+    found = np.interp(g, law.flicker_table_share, law.flicker_table)
+    np.testing.assert_allclose(found, FLICKER[name](g), rtol=3e-3)
+
+
+@pytest.mark.parametrize(("time_s", "share"), [(20.0, 0.0578), (DAY_S, 0.0702)])
+def test_flicker_of_joshi_refers_to_the_conductance_written(time_s, share):
+    """Q of 12.5 uS as written, not as drifted: sigma / G = 0.0578 at 20 s and 0.0702 at a day (0.0921 if drifted)."""
+    law = devices.load(JOSHI).with_parameters(error_uS=None)
+    still = law.with_parameters(flicker=None)
+    noisy, quiet = (
+        programmed(d, [12.5], [time_s], M, seed=12)[0, 0].astype(np.float64) for d in (law, still)
+    )
+    check_std(noisy / quiet, share, extra=5e-5)
+
+
+def test_flicker_forgets_over_decades_of_time():
+    """Looks within a per cent of each other agree, a decade apart they resemble, three decades apart they do not."""
+    law = devices.load(JOSHI).with_parameters(error_uS=None, drift_table_sigma=None)
+    times = [1e3, 1.01e3, 1e4, 1e6]
+    logs = np.log(programmed(law, [12.5], times, M, seed=13)[:, 0].astype(np.float64))
+    near, decade, far = (np.corrcoef(logs[0], logs[k])[0, 1] for k in (1, 2, 3))
+    assert near > 0.99
+    assert 0.05 < decade < 0.9
+    assert abs(far) < 5 / np.sqrt(M)
 
 
 def test_an_update_programs_the_device_anew():
     law = devices.load("rram-neurram-wan-2022").without_noise()
     array = Crossbar((4, 3), law)
-    array.program(np.full((4, 3), 0.2))
+    array.program(np.full((4, 3), 0.2), w_max=array.w_max)
     before = array.conductance_uS()
     step = law.nominal_step_uS / (law.g_max_uS - law.g_min_uS)
     assert array.update(np.ones((1, 4)), np.full((1, 3), 3 * step), mode="mixed") == 3 * 12

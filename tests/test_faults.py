@@ -106,7 +106,7 @@ def error(device, faults: Faults, seed: int) -> float:
     """Root mean square of what programmed weights are off by."""
     weights = small_weights(ROWS, COLS)
     array = Crossbar((ROWS, COLS), device, seed=seed, faults=faults, read=QUIET)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     return float(np.sqrt(np.square(array.weights() - weights).mean()))
 
 
@@ -164,7 +164,7 @@ def test_programming_reaches_no_further(way):
     write = WritePath(programming=Programming(mode=way))
     array = Crossbar((ROWS, COLS), HFO2, faults=Faults(broken_bit_lines=0.7), write=write, read=QUIET)
     before, cells = array.conductance_uS(), array._cells
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     moved = array.conductance_uS() != before
     assert moved[cells.connected].any()
     assert not moved[~cells.connected].any()

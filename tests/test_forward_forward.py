@@ -40,7 +40,7 @@ def batch(seed: int = 1, samples: int = BATCH, rows: int = ROWS) -> np.ndarray:
 def layer(rule: Any, weights: np.ndarray | None = None, **settings: Any) -> Dense:
     weights = start() if weights is None else weights
     array = IdealArray(weights.shape, "float64", **settings)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     return Dense(array, rule)
 
 
@@ -107,7 +107,7 @@ def test_the_peer_term_pulls_means_together_and_revives_the_dead():
     m = np.full(COLS, 0.5)
     for step in range(3):
         x, w = batch(step), one.array.weights()
-        plain.array.program(w)
+        plain.array.program(w, w_max=plain.array.w_max)
         one.learn(x, PHASE)
         plain.learn(x, PHASE)
         m = 0.9 * m + 0.1 * np.maximum(x[PHASE > 0] @ w, 0).mean(axis=0)
@@ -144,7 +144,7 @@ def test_phases_apart_pulse_one_device_of_a_pair_each():
     """Section 8 of arXiv 2212.13345 on SET-only devices: positive data SET the plus devices, negative ones the minus."""
     rule = rules.ForwardForward(learning_rate=500.0, temperature=1000.0, **PLAIN)
     array = Crossbar((ROWS + 1, COLS), PCM, write=WritePath(refresh=None))
-    array.program(np.abs(start(rows=ROWS + 1)))
+    array.program(np.abs(start(rows=ROWS + 1)), w_max=array.w_max)
     stack = ForwardForwardStack([Dense(array, rule, "mixed")])
     seen = [array.conductance_uS().copy()]
     learn = stack.layers[0].learn
@@ -192,7 +192,7 @@ def test_quiet_samples_change_nothing_and_the_rest_is_as_it_was():
         change(rule, x, PHASE), 0.2 * sample_sum(x, y, signal, loud), rtol=1e-9, atol=1e-15
     )
     twin = TorchDense(TorchIdeal((ROWS, COLS), "float64"), rule)
-    twin.array.program(start())
+    twin.array.program(start(), w_max=twin.array.w_max)
     twin.learn(x, PHASE)
     np.testing.assert_allclose(twin.array.weights().numpy() - start(), change(rule, x, PHASE), atol=1e-14)
 
@@ -245,7 +245,7 @@ def test_the_filter_gives_what_it_says_and_goes_on_from_a_snapshot(mode):
     """V = 0.75 V + 0.25 change (the recipe of ffnew.m has 0.9 and 0.1), one number more a synapse."""
     write = WritePath(momentum=0.75, flush_pulses=1)
     array = Crossbar((ROWS, COLS), FINE, seed=3, write=write)
-    array.program(start() / 3)
+    array.program(start() / 3, w_max=array.w_max)
     pre, post = batch().astype(F), np.random.default_rng(3).normal(0, 2e-3, (BATCH, COLS)).astype(F)
     array.update(pre, post, mode=mode)
     np.testing.assert_allclose(array.snapshot()["velocity"], 0.25 * pre.T @ post, rtol=1e-4, atol=1e-8)

@@ -22,7 +22,7 @@ def task(precision: Precision) -> tuple[IdealArray, np.ndarray, LocalUpdate]:
         draw.normal(size=s).astype(precision) for s in ((ROWS, COLS), (20, ROWS), (20, COLS))
     )
     decay, rate = (draw.random(COLS).astype(precision) for _ in range(2))
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     return array, weights, LocalUpdate(pre, post, decay, rate + 0.1)
 
 
@@ -50,7 +50,7 @@ def test_gains_that_take_the_decay_never_run_away(momentum, lost):
     """After 40 updates a gain would be 6e-7, 4e4, 0 or 1e7."""
     _, weights, change = task("float64")
     array, decay = IdealArray((ROWS, COLS), "float64", momentum), np.full(COLS, lost)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     wanted, filtered = weights.copy(), np.zeros_like(weights)
     for _ in range(40):
         array.update(change.pre, change.post, decay)
@@ -67,7 +67,7 @@ def test_gains_that_take_the_decay_never_run_away(momentum, lost):
 def test_an_array_goes_on_from_a_snapshot_with_the_same_bits(momentum):
     _, weights, change = task("float32")
     array, decay = IdealArray((ROWS, COLS), momentum=momentum), np.linspace(0, 0.5, COLS)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     array.update(change.pre, change.post, decay)
     other = IdealArray((ROWS, COLS), momentum=momentum)
     other.restore(array.snapshot())
@@ -129,6 +129,6 @@ def test_bits_do_not_depend_on_threads():
 @pytest.mark.filterwarnings("error")
 def test_large_inputs_pass_the_door_and_infinite_ones_do_not_without_a_warning():
     array, weights, _ = task("float32")
-    array.program(np.full_like(weights, 3e38))
+    array.program(np.full_like(weights, 3e38), w_max=array.w_max)
     with pytest.raises(InputError, match="NaN or infinite"):
-        array.program(np.where(weights > 0, np.inf, -np.inf))
+        array.program(np.where(weights > 0, np.inf, -np.inf), w_max=array.w_max)

@@ -40,13 +40,13 @@ def start(seed: int = 0) -> np.ndarray:
 
 def ideal_fields(**settings: Any) -> LocalFields:
     array = LocalFields(SEEN, [IdealArray((33, 3), "float64", **settings) for _ in SEEN], ROWS)
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     return array
 
 
 def crossbar(device: Any, number: int, **write: Any) -> Crossbar:
     own = Crossbar((33, 3), device, seed=4, name=f"location {number}", write=WritePath(**write))
-    own.program(np.random.default_rng(number).normal(0, 0.1, (33, 3)))
+    own.program(np.random.default_rng(number).normal(0, 0.1, (33, 3)), w_max=own.w_max)
     return own
 
 
@@ -116,14 +116,14 @@ def test_the_layer_is_a_full_one_whose_other_weights_are_masked_after_each_updat
         mask[inputs, 3 * number : 3 * number + 3] = 1
     mask[-1] = 1
     own, full = Dense(ideal_fields(momentum=0.5), rule), Dense(IdealArray((ROWS, COLS), "float64"), rule)
-    full.array.program(start() * mask)
+    full.array.program(start() * mask, w_max=full.array.w_max)
     velocity = np.zeros((ROWS, COLS))
     phase = np.repeat([1.0, -1.0], 4)
     for step in range(3):
         x, before = batch(step), full.array.weights()
         np.testing.assert_allclose(own.learn(x, phase), full.learn(x, phase), rtol=1e-10)
         velocity = 0.5 * velocity + 0.5 * mask * (full.array.weights() - before * (1 - 0.02 * 0.1))
-        full.array.program(before * (1 - 0.02 * 0.1) + velocity)
+        full.array.program(before * (1 - 0.02 * 0.1) + velocity, w_max=full.array.w_max)
         np.testing.assert_allclose(own.array.weights(), full.array.weights(), rtol=1e-10, atol=1e-14)
         np.testing.assert_allclose(own.state["mean_activity"], full.state["mean_activity"], rtol=1e-12)
 
@@ -149,7 +149,7 @@ def test_each_location_learns_as_a_layer_by_itself_on_its_field(mode):
 def test_one_location_that_sees_everything_is_a_dense_layer_bit_for_bit(device: Any):
     def array() -> Any:
         found: Any = IdealArray((97, 5)) if device is None else Crossbar((97, 5), device, seed=1)
-        found.program(np.random.default_rng(0).normal(0, 0.1, (97, 5)))
+        found.program(np.random.default_rng(0).normal(0, 0.1, (97, 5)), w_max=found.w_max)
         return found
 
     rule = rules.ForwardForward()

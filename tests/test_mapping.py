@@ -35,10 +35,10 @@ def test_the_reference_is_written_once_and_never_pulsed(name, mode):
     array = Crossbar((ROWS, COLS), name, write=REFERENCE)
     assert array.ledger.programmed_cells == ROWS * COLS
     reference = array.conductance_uS()[:, 1::2].copy()
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     for step in range(4):
         array.update(*local_update(ROWS, COLS, 5, seed=step, scale=0.2), mode)
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     np.testing.assert_array_equal(array.conductance_uS()[:, 1::2], reference)
     assert array.ledger.programmed_cells == 3 * ROWS * COLS
     middle = (array.device.g_min_uS + array.device.g_max_uS) / 2

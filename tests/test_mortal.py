@@ -101,7 +101,7 @@ def test_rule_next_layer_and_readouts_see_what_neurons_pass_on(device: str | Non
     layers = []
     for number, shape in enumerate((SHAPE, (SHAPE[1] + 1, 5))):
         array: Any = IdealArray(shape) if device is None else Crossbar(shape, device)
-        array.program(np.random.default_rng(number).normal(0, 0.5, shape))
+        array.program(np.random.default_rng(number).normal(0, 0.5, shape), w_max=array.w_max)
         layers.append(Dense(array, Spy(), neurons=NEURONS.draw(shape[1], 0, f"layer {number}")))
     stack = ForwardForwardStack(layers)
     rule, inputs, bare = stack.rules[0], stack.rules[0].normalised(x)[0], []
@@ -121,7 +121,7 @@ def test_rule_next_layer_and_readouts_see_what_neurons_pass_on(device: str | Non
 def test_an_update_a_sample_sees_the_same_neurons():
     def layer() -> Dense:
         array = IdealArray(SHAPE, "float64")
-        array.program(np.random.default_rng(0).normal(0, 0.4, SHAPE))
+        array.program(np.random.default_rng(0).normal(0, 0.4, SHAPE), w_max=array.w_max)
         return Dense(array, ForwardForward(learning_rate=0.05), neurons=NEURONS.draw(SHAPE[1], 0, "layer"))
 
     x, phase = np.random.default_rng(1).random((30, SHAPE[0])), np.tile([1.0, -1.0], 15)
@@ -170,7 +170,7 @@ def test_stuck_cells_of_another_chip_are_where_it_has_them_and_its_sound_cells_a
     weights = np.random.default_rng(0).normal(0, 0.3, (40, 30))
     before = other.conductance_uS()
     for array in (own, mixed):
-        array.program(weights)
+        array.program(weights, w_max=array.w_max)
     np.testing.assert_array_equal(mixed.conductance_uS()[stuck], before[stuck])
     sound = ~stuck & ~own._cells.stuck
     apart = np.abs(mixed.conductance_uS() - own.conductance_uS())[sound]

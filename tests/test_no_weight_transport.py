@@ -76,7 +76,7 @@ class Spy:
 
 
 def learned(array: Any, rule: Spy, mode: str = "accumulate") -> Dense:
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     layer = Dense(array, rule, mode, norm_every=1)
     for step in range(3):
         layer.learn(np.random.default_rng(step).random((BATCH, ROWS), F))
@@ -163,7 +163,7 @@ def public_methods(thing: Any) -> dict[str, Any]:
 def test_no_public_method_takes_columns_and_returns_rows(index):
     """There is no transposed read: every method given (batch, cols) refuses, or returns something else."""
     array = arrays_under_test()[index]
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     backward = np.ones((BATCH, COLS), F)
     assert {"forward", "update", "program"} <= set(public_methods(array))
     for name, method in public_methods(array).items():
@@ -180,7 +180,7 @@ def test_no_public_method_takes_columns_and_returns_rows(index):
 
 def test_the_only_public_arrays_of_weights_are_those_for_inspection():
     array = Crossbar((ROWS, COLS), IDEAL)
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     shown = set()
     for name, method in public_methods(array).items():
         if name in ("restore", "snapshot"):
@@ -253,7 +253,7 @@ def test_rules_import_neither_crossbar_nor_devices(file):
 def test_a_rule_keeps_nothing_of_what_it_was_handed():
     """SoftHebb's state is its own: no view of inputs, currents or norms stays behind in it."""
     array = Crossbar((ROWS, COLS), PCM)
-    array.program(small_weights(ROWS, COLS))
+    array.program(small_weights(ROWS, COLS), w_max=array.w_max)
     layer = Dense(array, SoftHebb(), norm_every=1)
     x = np.random.default_rng(0).random((BATCH, ROWS), F)
     u = layer.learn(x)

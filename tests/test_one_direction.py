@@ -96,7 +96,7 @@ def test_devices_move_in_that_direction_only_until_they_are_refreshed(pulses, mo
 def test_the_mean_of_pulses_rounded_at_random_is_the_change(pulses):
     law = devices.load(IDEAL).with_parameters(step_share=2.0**-8)
     array = Crossbar((100, 100), law, write=WritePath(pulses=pulses))
-    array.program(np.zeros((100, 100)))
+    array.program(np.zeros((100, 100)), w_max=array.w_max)
     for change in (0.3 / 256, -0.6 / 256):
         before = array.weights()
         array.update(np.ones((1, 100)), np.full((1, 100), change))
@@ -264,7 +264,7 @@ def test_the_torch_twin_programs_pulses_and_refreshes_in_the_same_direction(puls
     weights = np.random.default_rng(3).uniform(-0.6, 0.6, (ROWS, COLS))
     arrays = [kind((ROWS, COLS), HFO2, write=write, seed=2) for kind in (Crossbar, TorchCrossbar)]
     for array in arrays:
-        array.program(weights)
+        array.program(weights, w_max=array.w_max)
         for change in changes(20, 0.05):
             array.update(EYE, change)
     one, other = (array.snapshot() for array in arrays)

@@ -34,7 +34,7 @@ def jumping(goodness: str = "squares", **settings: Any) -> rules.ForwardForward:
 
 def layer(rule: Any, weights: np.ndarray) -> Dense:
     array = IdealArray(weights.shape, "float64")
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     return Dense(array, rule)
 
 
@@ -141,7 +141,7 @@ def test_blocks_of_samples_jump_as_single_ones():
 def test_devices_come_close():
     """A linear device with a fine step lands within its steps; samples on their side give no pulse."""
     array = Crossbar((ROWS, COLS), "ideal", seed=1)
-    array.program(np.random.default_rng(3).normal(0.0, 0.2, (ROWS, COLS)))
+    array.program(np.random.default_rng(3).normal(0.0, 0.2, (ROWS, COLS)), w_max=array.w_max)
     one = Dense(array, jumping(), "mixed")
     x = np.random.default_rng(4).random((1, ROWS))
     array.calibrate(x)

@@ -122,7 +122,7 @@ def test_a_device_that_lies_too_high_is_reset_or_stepped_back():
     curve = nominal_curve(law).conductance_uS
     for place, expected in ((4, (4, 0)), (2, (2, 1))):
         before = array.ledger.program_pulses, array.ledger.program_resets
-        array.program([[(curve[place] - 0.1) / (12 - 0.1)]])
+        array.program([[(curve[place] - 0.1) / (12 - 0.1)]], w_max=array.w_max)
         after = array.ledger.program_pulses, array.ledger.program_resets
         assert (after[0] - before[0], after[1] - before[1]) == expected
         np.testing.assert_allclose(array.conductance_uS()[0], [curve[place], 0.1], rtol=1e-5)
@@ -232,10 +232,10 @@ def test_closed_loop_after_a_year_sees_the_drift():
     loop = Programming(mode="closed", tolerance=0.1)
     array = made(quiet_pcm(), write=WritePath(programming=loop))
     given = array.ledger.program_pulses
-    array.program(small_weights(*array.shape))
+    array.program(small_weights(*array.shape), w_max=array.w_max)
     assert array.ledger.program_pulses == given, "nothing has changed: one read each"
     array.advance(3e7)
-    array.program(small_weights(*array.shape))
+    array.program(small_weights(*array.shape), w_max=array.w_max)
     assert array.ledger.program_pulses > given + array.shape[0] * array.shape[1] / 4
 
 
@@ -249,7 +249,7 @@ def test_one_thread_and_two_program_the_same_bits(name, mode, monkeypatch):
         array = Crossbar((40, 20), name, seed=5, write=WritePath(programming=Programming(mode=mode)))
         assert len(array._cells.row_blocks()) == 4
         for seed in range(2):
-            array.program(small_weights(40, 20, seed))
+            array.program(small_weights(40, 20, seed), w_max=array.w_max)
         found.append(helpers.bits(array))
     set_threads(before)
     assert found[0] == found[1]
@@ -259,7 +259,7 @@ def test_a_second_programming_draws_anew():
     array = Crossbar((30, 20), PCM, write=WritePath(programming=Programming(mode="open")))
     seen = []
     for _ in range(2):
-        array.program(np.full((30, 20), 0.5))
+        array.program(np.full((30, 20), 0.5), w_max=array.w_max)
         seen.append(array.conductance_uS()[:, ::2].copy())
     helpers.check_uncorrelated(*seen)
 

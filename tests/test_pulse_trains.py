@@ -108,7 +108,7 @@ def test_trains_give_on_average_the_pulses_wanted(scale):
     law = devices.load(IDEAL).with_parameters(step_share=2.0**-14 / 100)
     rng = np.random.default_rng(9)
     array = Crossbar((12, 8), law, seed=3, write=WritePath(w_max=1.0))
-    array.program(np.zeros((12, 8)))
+    array.program(np.zeros((12, 8)), w_max=array.w_max)
     per_pulse = 2 * law.nominal_step_uS / 100
     pre = np.repeat(rng.uniform(-1, 1, (1, 12)), 1500, axis=0).astype(F)
     pre[:, 0], pre[:, 1] = 0, 1
@@ -137,7 +137,7 @@ def test_online_pulses_of_a_sample_and_of_the_decay_have_noise_of_their_own():
     shift = []
     for seed in range(40):
         array = Crossbar((40, 10), law, seed=seed, write=WritePath(decay_mode="exact", pulse_train_slots=1))
-        array.program(np.full((40, 10), 0.5))
+        array.program(np.full((40, 10), 0.5), w_max=array.w_max)
         per_pulse = 2 * law.nominal_step_uS / 80
         decay = np.full(10, -per_pulse / 0.5, F)
         post = np.full((1, 10), per_pulse, F)

@@ -50,7 +50,7 @@ def life(shape: tuple[int, int], name: str, mode: str, threads: int, seed: int =
     rows, cols = shape
     write = WritePath(refresh=Refresh(every=2), decay_mode="readback" if name != HFO2 else "device")
     array = Crossbar(shape, name, seed=seed, read=ReadPath(dac_bits=8), write=write)
-    array.program(small_weights(rows, cols))
+    array.program(small_weights(rows, cols), w_max=array.w_max)
     seen = {}
     for step in range(3):
         array.update(*local_update(rows, cols, 6, seed=step, scale=0.05), mode)
@@ -110,7 +110,7 @@ def test_arrays_of_other_names_differ():
 def test_any_chunking_of_reads_gives_the_same_bits(name, shape):
     rows, cols = shape
     array = Crossbar(shape, name, seed=3, read=ReadPath(dac_bits=8, adc_bits=8))
-    array.program(small_weights(rows, cols))
+    array.program(small_weights(rows, cols), w_max=array.w_max)
     saved, x = array.snapshot(), images(300, rows)
     whole = array.forward(x)
     energy = array.ledger.read_J
@@ -167,7 +167,7 @@ def test_learning_ends_in_the_same_bits_for_one_thread_and_two(name):
     def learned(threads: int) -> bytes:
         set_threads(threads)
         array = IdealArray((64, 40)) if name is None else Crossbar((64, 40), name, seed=4)
-        array.program(np.abs(small_weights(64, 40)))
+        array.program(np.abs(small_weights(64, 40)), w_max=array.w_max)
         layer = Dense(array, SoftHebb(), norm_every=3)
         for step in range(8):
             layer.learn(images(16, 64, step))

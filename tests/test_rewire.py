@@ -26,7 +26,7 @@ def experiment(**changes) -> Experiment:
 
 def test_a_rewired_array_has_the_same_devices_behind_other_wires():
     array = Crossbar((20, 6), IDEAL)
-    array.program(np.random.default_rng(0).uniform(-1, 1, (20, 6)))
+    array.program(np.random.default_rng(0).uniform(-1, 1, (20, 6)), w_max=array.w_max)
     x = np.ones((1, 20), np.float32)
     worse = array.rewired(Wires(r_word_ohm=50.0, r_bit_ohm=50.0), Tiles(word_lines=10))
     np.testing.assert_array_equal(worse.conductance_uS(), array.conductance_uS())

@@ -94,7 +94,7 @@ def test_a_rule_equals_its_equation_sample_by_sample(rule):
     """Oja 1982; Sanger 1989; Gerstner and Kistler 2002; Krotov and Hopfield 2019, equation 3."""
     assert isinstance(rule, Rule)
     array = IdealArray((ROWS, COLS), "float64")
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     layer = Dense(array, rule, norm_every=1)
     for step in range(5):
         before = array.weights()
@@ -108,7 +108,7 @@ def test_a_rule_equals_its_equation_sample_by_sample(rule):
 @pytest.mark.parametrize("rule", [case for case in CASES if not case.ideal_only], ids=str)
 def test_tracked_norms_are_exact_in_ideal_arithmetic(rule):
     array = IdealArray((ROWS, COLS), "float64")
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     layer = Dense(array, rule, norm_every=1000)
     first = array.column_norms()
     for step in range(20):
@@ -134,7 +134,7 @@ def test_which_rules_need_more_than_a_wire_carries():
 @pytest.mark.parametrize("device", [PCM, HFO2])
 def test_every_other_rule_moves_devices(name, device):
     array = Crossbar((ROWS, COLS), device, seed=1)
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     change = Dense(array, registry.find("rule", name)(learning_rate=0.5))
     before = array.conductance_uS()
     change.learn(batch(), *phases(change.rule))
@@ -147,7 +147,7 @@ def test_a_decay_between_columns_is_refused_by_devices_and_done_in_ideal_arithme
     with pytest.raises(InputError, match="decay"):
         Crossbar((ROWS, COLS), "ideal").update(x, post, decay)
     array = IdealArray((ROWS, COLS), "float64")
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     before = array.weights()
     array.apply(LocalUpdate(x, post, decay))
     np.testing.assert_allclose(array.weights(), before + x.T.astype(float) @ post - before @ decay, rtol=1e-6)
@@ -175,7 +175,7 @@ def test_a_rate_falls_in_a_straight_line_and_goes_on_from_a_snapshot(name):
     rule = registry.find("rule", name)(rate_updates=4, learning_rate=0.2, **constant)
     layers = [Dense(IdealArray((ROWS, COLS)), rule) for _ in range(2)]
     for layer in layers:
-        layer.array.program(start())
+        layer.array.program(start(), w_max=layer.array.w_max)
     rates = []
     for step in range(6):
         rates.append(rule._rate(layers[0].state)[0])
@@ -278,7 +278,7 @@ def learned(
     rule: Rule, x: np.ndarray, cols: int, weights: np.ndarray, epochs: int, norm_every: int = 1
 ) -> np.ndarray:
     array = IdealArray((x.shape[1], cols), "float64")
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     layer = Dense(array, rule, norm_every=norm_every)
     for epoch in range(epochs):
         order = np.random.default_rng(epoch).permutation(len(x))

@@ -59,7 +59,7 @@ def by_sample(rule: SoftHebb, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
 )
 def test_the_rule_equals_the_formula_sample_by_sample(options):
     rule, array = SoftHebb(**options), IdealArray((ROWS, COLS), np.float64)
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     layer = Dense(array, rule, norm_every=1)
     for step in range(5):
         before = array.weights()
@@ -114,7 +114,7 @@ def test_large_currents_do_not_overflow_the_softmax():
 def test_tracked_norms_are_exact_in_ideal_arithmetic(anti_hebbian):
     """r^2 grows by 2 D (1 - r^2) + |step|^2: after 50 updates without a measurement, within 1e-4."""
     array = IdealArray((ROWS, COLS), np.float64)
-    array.program(start(reach=0.8))
+    array.program(start(reach=0.8), w_max=array.w_max)
     layer = Dense(array, SoftHebb(anti_hebbian=anti_hebbian, learning_rate=0.2), norm_every=1000)
     first = array.column_norms()
     for step in range(50):
@@ -131,7 +131,7 @@ def test_a_measurement_replaces_the_tracked_norms_and_reports_their_error():
     np.testing.assert_allclose(state["tracking_error"], -0.5)
     np.testing.assert_allclose(state["norm_squared"], 4.0)
     array = IdealArray((ROWS, COLS))
-    array.program(start())
+    array.program(start(), w_max=array.w_max)
     layer = Dense(array, rule, norm_every=4)
     for step in range(9):
         layer.learn(batch(step))
@@ -143,7 +143,7 @@ def test_the_paper_preset_divides_by_the_largest_change_of_the_layer():
     """Largest |dw_k| / eta_k over the layer is 1; the direction is that of the plain sum (facts 1, delta)."""
     rule, array = SoftHebbPaper(), IdealArray((ROWS, COLS), np.float64)
     assert (rule.inverse_temperature, rule.learning_rate, rule.rate_power) == (12.0, 0.045, 0.2)
-    array.program(start(reach=9.0))
+    array.program(start(reach=9.0), w_max=array.w_max)
     layer = Dense(array, rule, norm_every=1)
     for step in range(4):
         before = array.weights()
@@ -176,7 +176,7 @@ def test_rules_meet_their_protocol_and_refuse_unknown_options():
 def test_a_layer_goes_on_from_a_snapshot_with_the_same_bits():
     def layer() -> Dense:
         array = Crossbar((ROWS, COLS), PCM, seed=3)
-        array.program(start())
+        array.program(start(), w_max=array.w_max)
         return Dense(array, SoftHebb(), "mixed", norm_every=3)
 
     one, other = layer(), layer()
@@ -231,7 +231,7 @@ def first_weights(rows: int, cols: int, radius: float = 2.5) -> np.ndarray:
 def test_the_rule_learns_digits_in_ideal_arithmetic(digits):
     """The winner's vote of a trained layer beats that of the same layer untrained by more than 0.2."""
     array = IdealArray((digits.rows, 100))
-    array.program(first_weights(digits.rows, 100))
+    array.program(first_weights(digits.rows, 100), w_max=array.w_max)
     untrained = vote(array, digits)
     train(array, SoftHebb(learning_rate=0.2), digits, epochs=5)
     trained = vote(array, digits)
@@ -243,7 +243,7 @@ def test_the_rule_learns_digits_in_ideal_arithmetic(digits):
 @pytest.mark.parametrize("device", [PCM, HFO2])
 def test_the_rule_learns_digits_on_devices(digits, device):
     array = Crossbar((digits.rows, 100), device, seed=1, write=WritePath(w_max=0.7))
-    array.program(first_weights(digits.rows, 100))
+    array.program(first_weights(digits.rows, 100), w_max=array.w_max)
     untrained = vote(array, digits)
     train(array, SoftHebb(learning_rate=0.2), digits, epochs=5, mode="mixed")
     assert vote(array, digits) > untrained + 0.1

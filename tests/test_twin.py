@@ -37,7 +37,7 @@ def settings(**write: Any) -> dict[str, Any]:
 
 def taught(array: Any, modes: tuple[str, ...] = MODES) -> Any:
     """Program and update a few times."""
-    array.program(small_weights(ROWS, COLS, 4, 0.4))
+    array.program(small_weights(ROWS, COLS, 4, 0.4), w_max=array.w_max)
     for k, mode in enumerate(modes * 2):
         array.update(*local_update(ROWS, COLS, 6, seed=k, scale=0.1), mode)
     return array
@@ -81,7 +81,7 @@ def test_no_step_asks_the_device_for_a_number(device, mode, write):
     array = TorchCrossbar(
         (ROWS, COLS), device, seed=SEEDS, torch_device="meta", **settings(pulse_limit=4, **write)
     )
-    array.program(torch.rand(ROWS, COLS, device="meta"))
+    array.program(torch.rand(ROWS, COLS, device="meta"), w_max=array.w_max)
     layer = TorchDense(array, SoftHebb(), mode, norm_every=1)
     for _ in range(2):
         assert layer.learn(torch.rand(3, ROWS, device="meta")).shape == (3, 3, COLS)
@@ -143,7 +143,7 @@ def test_ideal_arithmetic_is_the_same_in_torch(precision):
     arrays = IdealArray((ROWS, COLS), precision), TorchIdeal((ROWS, COLS), precision)
     x = np.random.default_rng(1).random((5, ROWS))
     for array in arrays:
-        array.program(small_weights(ROWS, COLS))
+        array.program(small_weights(ROWS, COLS), w_max=array.w_max)
         array.update(*local_update(ROWS, COLS, 5, seed=2))
     tolerance = 1e-5 if precision == "float32" else 1e-13
     np.testing.assert_allclose(

@@ -85,7 +85,7 @@ def test_operations_do_something_worth_comparing(card, name):
         return
     array = Crossbar(agreement.SHAPE, device, read=ReadPath(adc_bits=8), write=WritePath(**operation.write))
     given = agreement.task(device, 0, "float32")
-    array.program(agreement.start_weights(0))
+    array.program(agreement.start_weights(0), w_max=array.w_max)
     before, pulses = array.conductance_uS(), array.ledger.pulses
     operation.do(array, given)
     if name == "drift, forward":

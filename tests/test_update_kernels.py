@@ -41,7 +41,7 @@ from neurosim.kernels.update import (
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)
 NO_LIMIT = F(2**30)
-UNVERIFIED = Verifier(False, np.int32(0), key(0, "verify"), F(8))
+UNVERIFIED = Verifier(False, np.int32(0), key(0, "verify"), F(8), NO_LIMIT)
 
 
 def rounded(change: np.ndarray, row: int, drive: int, event: int, stream: Any) -> np.ndarray:
@@ -109,8 +109,8 @@ def test_the_accumulator_loses_nothing(drive, flush):
     for _ in range(200):
         change = (0.7 * rng.standard_normal(COLS)).astype(F)
         accumulator_counts(
-            2, change.copy(), counts, accumulator, F(flush), NO_LIMIT, drive, False, 0, key(0, "round")
-        )
+            2, change.copy(), counts, accumulator, F(flush), NO_LIMIT, drive, False, NO_LIMIT, 0, key(0, "round")
+        )  # fmt: skip
         np.testing.assert_array_equal(counts, whole(change, twin, drive, flush))
         np.testing.assert_array_equal(accumulator[2], twin)
         assert (np.abs(accumulator) < flush).all()
@@ -136,6 +136,7 @@ def test_a_prompt_accumulator_answers_at_once_and_loses_nothing():
                 NO_LIMIT,
                 PUSH_PULL,
                 prompt,
+                NO_LIMIT,
                 event,
                 key(3, "round"),
             )
@@ -169,7 +170,7 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
 @pytest.mark.parametrize("clock", [0.0, 50.0], ids=["fresh", "drifted"])
 def test_a_grid_updated_in_place_equals_a_rebuilt_one_bit_for_bit(name, clock):
     array = Crossbar((37, 11), name, seed=4, write=WritePath(refresh=Refresh(every=2)))
-    array.program(helpers.small_weights(37, 11))
+    array.program(helpers.small_weights(37, 11), w_max=array.w_max)
     array.advance(clock)
     for step, mode in enumerate(MODES * 3):
         array.update(*helpers.local_update(37, 11, 4, seed=step, scale=0.2), mode)
@@ -282,7 +283,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
-    assert tuple(sums) == (0.0, 0, 0, 0, 0.0)
+    assert tuple(sums) == (0.0, 0, 0, 0, 0.0, 0.0)
     assert tuple(verified) == (0, 0, 0.0)
     assert_same_state(one, twin)
 

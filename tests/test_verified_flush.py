@@ -25,7 +25,7 @@ def changes(count: int, size: float = 0.02, seed: int = 0) -> list[np.ndarray]:
 def made(device: Any, reads: int, flush: int = 2, read: ReadPath = PERFECT, **settings: Any) -> Crossbar:
     write = WritePath(verify_reads=reads, flush_pulses=flush, **settings)
     array = Crossbar((ROWS, COLS), device, seed=2, read=read, write=write)
-    array.program(np.random.default_rng(1).normal(0, 0.15, (ROWS, COLS)))
+    array.program(np.random.default_rng(1).normal(0, 0.15, (ROWS, COLS)), w_max=array.w_max)
     return array
 
 
@@ -59,7 +59,7 @@ def test_noisy_reads_leave_their_noise(name):
 def test_an_accumulator_holds_eight_flushes_of_a_stuck_device():
     card = devices.load(PCM)
     array = made(card, 1, flush=2, refresh=None)
-    array.program(np.full((ROWS, COLS), 1.0))
+    array.program(np.full((ROWS, COLS), 1.0), w_max=array.w_max)
     for _ in range(50):
         array.update(np.eye(ROWS, dtype=F), np.full((ROWS, COLS), 0.5, F), mode="mixed")
     held = array.snapshot()["accumulator"]

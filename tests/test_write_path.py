@@ -39,7 +39,7 @@ def test_the_strength_of_pulses_follows_the_voltage_that_arrives():
 @pytest.mark.parametrize("mode", MODES)
 def test_pulses_are_thinned_to_their_strength(mode):
     array = Crossbar((300, 40), HFO2, write=WEAK, wires=Wires(r_word_ohm=2.0, r_bit_ohm=2.0))
-    array.program(np.zeros((300, 40)))
+    array.program(np.zeros((300, 40)), w_max=array.w_max)
     rng = np.random.default_rng(0)
     array.update(rng.uniform(0, 1, (6, 300)), rng.normal(0, 0.1, (6, 40)), mode=mode)
     ledger, mean = array.ledger, float(array._cells.strength.mean())
@@ -55,7 +55,7 @@ def test_a_weak_pulse_moves_a_device_less_in_the_mean():
     start, step = {}, {}
     for write in (WritePath(), WEAK):
         array = Crossbar((400, 1), law, write=write, wires=Wires(r_word_ohm=0.0, r_bit_ohm=0.3))
-        array.program(np.zeros((400, 1)))
+        array.program(np.zeros((400, 1)), w_max=array.w_max)
         before = array.weights()[:, 0]
         array.update(np.ones((40, 400)), np.full((40, 1), 0.01))
         start[write], step[write] = before, array.weights()[:, 0] - before
@@ -76,7 +76,7 @@ def test_perfect_wires_weaken_nothing():
 
 def test_a_lost_pulse_is_charged_for_its_voltage():
     array = Crossbar((50, 20), HFO2, write=WritePath(pulse_sensitivity_V=1e-4), wires=LONG)
-    array.program(np.zeros((50, 20)))
+    array.program(np.zeros((50, 20)), w_max=array.w_max)
     array.update(np.ones((1, 50)), np.full((1, 20), 0.2), mode="mixed")
     ledger, law = array.ledger, array.device
     assert ledger.pulses_lost == ledger.pulses > 100
@@ -88,7 +88,7 @@ def test_a_lost_pulse_is_charged_for_its_voltage():
 def half(sensitivity_V: float, device=HFO2, **options) -> Crossbar:
     write = WritePath(pulse_sensitivity_V=sensitivity_V, half_select=True)
     array = Crossbar((60, 20), device, write=write, **options)
-    array.program(np.zeros((60, 20)))
+    array.program(np.zeros((60, 20)), w_max=array.w_max)
     return array
 
 
@@ -165,7 +165,7 @@ def test_half_select_is_refused_where_it_is_not_followed():
 def test_a_lost_pulse_is_charged_for_the_voltage_that_arrives():
     write = WritePath(pulse_sensitivity_V=0.02)
     array = Crossbar((50, 20), quiet(), write=write, wires=LONG)
-    array.program(np.zeros((50, 20)))
+    array.program(np.zeros((50, 20)), w_max=array.w_max)
     g, law = array.conductance_uS(), array.device
     array._cells.strength = np.full((50, 40), 1e-9, np.float32)
     array._writer.reach.refreshed_at = 0
@@ -180,7 +180,7 @@ def test_columns_with_one_reference_see_the_same_of_it():
     write = WritePath(mapping="offset", pulse_sensitivity_V=0.5, half_select=True)
     wires = Wires(r_word_ohm=1.0, r_bit_ohm=1.0)
     array = Crossbar((60, 20), HFO2, write=write, wires=wires, tiles=Tiles(word_lines=30, bit_lines=11))
-    array.program(np.zeros((60, 20)))
+    array.program(np.zeros((60, 20)), w_max=array.w_max)
     array.update(*local_update(60, 20, 5, seed=0, scale=0.2))
     assert array.ledger.disturbs > 0
     strength = array._cells.strength

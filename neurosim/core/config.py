@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -11,9 +12,40 @@ from neurosim.core.protocols import DecayMode, Mapping
 
 
 class Frozen(BaseModel):
-    """Base of every configuration model."""
+    """Base of every configuration model; what is wrong with one, in Python or in a file, is a `ConfigError`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    if not TYPE_CHECKING:  # type checkers know the fields, and that none can be assigned
+
+        def __init__(self, /, **values: Any):
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                model = type(self)
+                raise ConfigError(f"{model.__name__}: {explain(error, model)}") from None
+
+        __init__.__pydantic_base_init__ = True  # models within models are validated without it
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            try:
+                super().__setattr__(name, value)
+            except ValidationError:
+                raise ConfigError(self._fixed(name)) from None
+
+        def __delattr__(self, name: str) -> None:
+            try:
+                super().__delattr__(name)
+            except ValidationError:
+                raise ConfigError(self._fixed(name)) from None
+
+    @classmethod
+    def _fixed(cls, name: str) -> str:
+        if name not in cls.model_fields:
+            return f"{cls.__name__}: {UnknownNameError('key', name, cls.model_fields)}"
+        return (
+            f"{cls.__name__}.{name}: settings stay as they were made; make others with .changed({name}=...)"
+        )
 
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:
@@ -50,16 +82,41 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Say in one line what pydantic found wrong, with the nearest known key for an unknown one."""
     parts = []
-    for fault in error.errors():
+    for fault in error.errors(include_url=False):
         path = ".".join(str(piece) for piece in fault["loc"])
-        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-            parts.append(str(UnknownNameError("key", path, model.model_fields)))
-        elif fault["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{path}'")
+        if fault["type"] == "extra_forbidden":
+            *outer, key = fault["loc"]
+            within = f" in '{path.rpartition('.')[0]}'" if outer else ""
+            known = _model_at(model, outer).model_fields
+            parts.append(str(UnknownNameError("key", str(key), known, within)))
+        elif fault["type"] == "missing":
+            parts.append(f"{path}: {fault['msg']}")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            parts.append(f"{path} = {fault['input']!r}: {message}" if path else message)
-    return "; ".join(parts)
+            parts.append(f"{path} = {_shown(fault['input'])}: {message}" if path else message)
+    return "; ".join(" ".join(part.split()) for part in parts)
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model that a fault's path leads to; numbers and keys of a dict stay in the model they hold."""
+    for piece in path:
+        field = model.model_fields.get(str(piece))
+        held = [] if field is None else _models_in(field.annotation)
+        if held:
+            model = next((each for each in held if each.__name__ in path), held[0])
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _shown(value: Any) -> str:
+    """Return what was given, however large, as a part of a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
 
 
 class ReadPath(Frozen):
@@ -103,7 +160,11 @@ class ReadPath(Frozen):
     read_noise: float | Literal["card"] | None = "card"
     """White noise of one read: the card's law, None, or a standard deviation as a share of G_max."""
     drift: bool = True
-    """Evaluate the drift law once the clock has been advanced."""
+    """Let time pass for the devices when the clock is advanced."""
+    reading_delay_s: float | None = Field(None, gt=0)
+    """Age of a device just written when it is read: at least so old it is to drift, relaxation and 1/f noise, while it
+    learns and while it ages. Targets, nominal steps and verifying reads refer to it. None: the age at which each
+    card states its conductances (PCM: 20 to 300 s)."""
 
     @field_validator("input_range")
     @classmethod
@@ -164,10 +225,11 @@ class Programming(Frozen):
 class WritePath(Frozen):
     """How signed weights become conductances and updates become pulses."""
 
-    w_max: float = Field(1.0, gt=0)
-    """Weight at which a pair stands at its full difference, G_max - G_min."""
-    scale: Literal["fixed", "max", "percentile"] = "fixed"
-    """What that weight is: `w_max`, or, each time weights are programmed, their largest magnitude or ..."""
+    w_max: float | None = Field(None, gt=0)
+    """Weight at which a pair stands at its full difference, G_max - G_min; None leaves it to `scale`."""
+    scale: Literal["auto", "fixed", "max", "percentile"] = "auto"
+    """What that weight is: `w_max` (1 where it is None), or, each time weights are programmed, their largest magnitude
+    or ... "auto" is `w_max` where it is given, here or to `program`, and the largest magnitude where it is not."""
     scale_percentile: float = Field(99.5, gt=0, le=100)
     """... this percentile of their magnitudes (larger ones are clipped) ..."""
     scale_by: Literal["array", "column"] = "array"

@@ -18,14 +18,19 @@ class ConfigError(NeurosimError, ValueError):
     """A configuration file, option or device card is wrong."""
 
 
+_ELSEWHERE = {"rows": "word_lines", "cols": "bit_lines", "columns": "bit_lines"}
+"""What other programs call a thing that has another name here."""
+
+
 class UnknownNameError(NeurosimError, LookupError):
     """A device, rule, data set or parameter of that name does not exist."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]):
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = ""):
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = near or [meant for meant in known if meant == _ELSEWHERE.get(name)]
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        super().__init__(f"unknown {kind} '{name}'{hint} (known: {', '.join(known)})")
+        super().__init__(f"unknown {kind} '{name}'{where}{hint} (known: {', '.join(known)})")
 
 
 class DataError(NeurosimError, OSError):

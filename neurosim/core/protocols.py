@@ -126,7 +126,8 @@ class DeviceKernels(NamedTuple):
     read_sigma: Callable[..., Any]
     """(conductance_uS, params) -> standard deviation in uS of white read noise, one read."""
     stored: Callable[..., Any] | None = None
-    """(cell, state, params, now_s) -> conductance in uS while the clock stands; None: as the state has it."""
+    """(cell, state, params, now_s) -> conductance in uS as its state means it; None: the state's `conductance`.
+    A shorter way to what `drifted` gives for a cell just written, where `Device.reads_as_stored`."""
     age: Callable[..., Any] | None = None
     """(cell, state, seconds, event, key): let time pass for noise that switches by itself; None: there is none."""
     shift: Callable[..., Any] | None = None
@@ -165,12 +166,12 @@ class Device(Protocol):
 
     @property
     def cell_window_uS(self) -> tuple[float, float]:
-        """Lower and upper end of the window of one cell of an array, all its devices together."""
+        """Lower and upper end of the window of one cell of an array, as read: all its devices together."""
         ...
 
     @property
     def cell_rest_uS(self) -> float:
-        """Conductance of both cells of a pair that stores zero."""
+        """Conductance of both cells of a pair that stores zero, as read."""
         ...
 
     @property
@@ -201,6 +202,30 @@ class Device(Protocol):
     @property
     def nominal_step_uS(self) -> float:
         """Mean change of one pulse as the controller believes it, from the card, in the mid window."""
+        ...
+
+    @property
+    def read_step_uS(self) -> float:
+        """The same as a read after the reading delay finds it."""
+        ...
+
+    @property
+    def delay_s(self) -> float:
+        """Age at which a cell just written is read."""
+        ...
+
+    @property
+    def own_delay_s(self) -> float:
+        """Age at which the card states the conductance of a cell just written; 0 where age does not matter."""
+        ...
+
+    @property
+    def reads_as_stored(self) -> bool:
+        """Whether a read of a cell just written finds the conductance of its state."""
+        ...
+
+    def mean_read_uS(self, conductance_uS: float) -> float:
+        """What a read after the reading delay finds of a written conductance, in the mean."""
         ...
 
     @property
@@ -239,8 +264,13 @@ class Array(Protocol):
     gains_hold_norms: bool
     """Whether digital gains take the decay of its columns: measured norms then correct the gains, not the rule."""
 
-    def program(self, weights: Floats) -> None:
-        """Write signed weights (rows, cols)."""
+    @property
+    def w_max(self) -> float | None:
+        """Weight of a full difference of its pairs (`WritePath.w_max`); None where weights have no window."""
+        ...
+
+    def program(self, weights: Floats, w_max: float | None = None) -> None:
+        """Write signed weights (rows, cols); `w_max` is the weight of a full difference, where a pair has one."""
         ...
 
     def forward(self, x: Floats) -> Floats:

@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.core.checks import whole
+
 Key = NDArray[np.uint64]
 
 
@@ -19,8 +21,13 @@ def key(seed: int, *path: str | int) -> Key:
         The user's seed.
     path : str or int
         What the stream is for, for example ``("layer", 0, "read")``; another path, another stream.
+
+    Raises
+    ------
+    InputError
+        If the seed is no whole number.
     """
-    text = "/".join([str(int(seed)), *map(str, path)])
+    text = "/".join([str(whole("seed", seed)), *map(str, path)])
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return np.frombuffer(digest, dtype="<u4").astype(np.uint64)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core import registry
-from neurosim.core.checks import matrix, vector
+from neurosim.core.cautions import WindowWarning
+from neurosim.core.checks import extents, matrix, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters
+from neurosim.crossbar.device import as_read, device_of, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
@@ -26,6 +28,8 @@ from neurosim.crossbar.wired import Wired, physical_arrays
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
+LARGEST_CHANGE = 1e30
+"""Weights that one update may ask for; what devices are given of it ends at a few windows."""
 _MODES = ("accumulate", "mixed", "online")
 _PRECISIONS = ("float32", "float64")
 
@@ -62,8 +66,9 @@ class Crossbar:
     Notes
     -----
     There is no transposed read, and no method hands a weight to a learning rule: `weights` exists for
-    inspection and plots. Conductances are read as the device law's state means them (on PCM, its reading
-    time after the last pulse) until `advance` moves the clock; from then on the drift law applies.
+    inspection and plots. Drift, relaxation and 1/f noise see a device at its age since its last write, or at the
+    reading delay if it is younger: on PCM the time at which the card states conductances, unless
+    `ReadPath.reading_delay_s` says else. So the first `advance`, however short, makes no jump.
 
     Examples
     --------
@@ -92,18 +97,17 @@ class Crossbar:
         name: str = "array",
         precision: Precision = "float32",
     ):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape, seed = extents(shape), whole("seed", seed)
         if precision not in _PRECISIONS:
             raise InputError(f"precision = '{precision}': must be one of {', '.join(_PRECISIONS)}")
-        self.shape = (int(shape[0]), int(shape[1]))
         self.read, self.write = read or ReadPath(), write or WritePath()
         self.periphery = periphery or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
         self.wires, self.tiles, self.faults, self.draws = wires, tiles, faults, draws or Draws()
         self.precision, self.seed, self.name = precision, seed, name
-        self.device = with_read_noise(_device(device), self.read.read_noise)
+        self.device = as_read(device_of(device), self.read)
         self.ledger = Ledger()
+        self._fitted = False
         built = (self.shape[0], self.shape[1] + (faults.spare_columns if faults else 0))
         down, across = tile_grid(built, tiles, self.write)
         arrays = physical_arrays(built, tiles, self.write)
@@ -128,23 +132,32 @@ class Crossbar:
             self._cells, self._reader, self.write, self.periphery, self.ledger, reach, seed, name
         )
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
         """Program every pair as `WritePath.programming` says, and set the ADC's range for evenly spread inputs.
+
+        Weights beyond the window are clipped, counted (`ledger.weights_clipped`) and warned of, as is a window that
+        stays nearly unused.
 
         Parameters
         ----------
         weights : (rows, cols) array_like
-            Signed weights; beyond +-w_max they are clipped to the window.
+            Signed weights.
+        w_max : float, optional
+            Weight of a full difference instead of `WritePath.w_max`, for weights that go on learning from here. If
+            neither is given it is the largest magnitude, or what `WritePath.scale` says.
 
         Raises
         ------
         InputError
-            If the shape is wrong or an element is not finite.
+            If the shape is wrong, an element is not finite, or `w_max` not above zero.
         """
         wanted = matrix("weights", weights, *self.shape, self.precision)
+        if w_max is not None and not (np.isfinite(w_max) and w_max > 0):
+            raise InputError(f"w_max = {w_max}: must be finite and above 0")
         if self._placement is not None:
             self._placement.assign(wanted)
-        differences = self._programmer.program(self._scatter(wanted))
+        self._fitted = self.write.scale == "auto" and not (w_max or self.write.w_max)
+        differences = self._programmer.program(self._scatter(wanted), w_max)
         self._reader.assume_inputs(differences)
 
     def forward(self, x: ArrayLike) -> Floats:
@@ -216,12 +229,30 @@ class Crossbar:
         """
         if mode not in _MODES:
             raise InputError(f"mode = '{mode}': must be one of {', '.join(_MODES)}")
+        if self._fitted:
+            self._fitted = False
+            warnings.warn(
+                "the window was fitted to the programmed weights, the largest of which is a full difference: where "
+                "learning lets them grow, they end there; state the window as program(weights, w_max=...)",
+                WindowWarning,
+                stacklevel=2,
+            )
         pre = self._samples("pre", pre, self.shape[0])
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
+        self._refuse_overflow(pre, post)
         share_lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
         if share_lost is not None:
             share_lost = self._scatter(share_lost)
         return self._writer.update(pre, self._scatter(post), share_lost, mode)
+
+    def _refuse_overflow(self, pre: Floats, post: Floats) -> None:
+        """Raise `InputError` for a change that single precision does not hold: it would pulse at random."""
+        largest = float(np.abs(pre).max(initial=0)) * float(np.abs(post).max(initial=0)) * len(pre)
+        if not largest < LARGEST_CHANGE:
+            raise InputError(
+                f"pre and post: their products add up to as much as {largest:.3g} weights, which overflows; the "
+                "learning rate is too high, or an earlier step has already run away"
+            )
 
     def _scatter(self, values: Floats) -> Floats:
         return values if self._placement is None else self._placement.scatter(values)
@@ -273,7 +304,9 @@ class Crossbar:
         self._cells.uS_per_weight /= 1 + self._scatter(given - 1)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; from the first call on, conductances follow the drift law.
+        """Let time pass: devices drift, relax and fluctuate, each from its own last write on.
+
+        Warns once where the card says nothing of time.
 
         Raises
         ------
@@ -282,6 +315,8 @@ class Crossbar:
         """
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
+        if seconds > 0 and self.read.drift:
+            warn_if_still(self.device)
         if self.read.drift:
             self._cells.advance(float(seconds))
 
@@ -298,6 +333,11 @@ class Crossbar:
         changed = self.device.with_parameters(**conditions)
         self._cells.expose(changed)
         self.device = changed
+
+    @property
+    def w_max(self) -> float:
+        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1."""
+        return self.write.w_max or 1.0
 
     @property
     def _weakens(self) -> bool:
@@ -395,22 +435,3 @@ class Crossbar:
             self.rewind(Ledger.from_array(snapshot["ledger"]))
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
-
-
-def _device(device: str | Path | Device) -> Device:
-    if isinstance(device, str | Path):
-        loaded: Device = registry.find("loader", "device")(device)
-        return loaded
-    if not isinstance(device, Device):
-        raise InputError(
-            f"device: expected a card name, a card file or a device, got {type(device).__name__}"
-        )
-    return device
-
-
-def with_read_noise(device: Device, level: float | str | None) -> Device:
-    """Return the device with the read noise that `ReadPath.read_noise` asks for."""
-    if level == "card":
-        return device
-    floor = None if level is None else float(level) * device.g_max_uS
-    return device.with_parameters(read_noise_relative=None, read_noise_floor_uS=floor)

@@ -62,7 +62,7 @@ class PairCells:
         self.middle_uS = (low_uS + high_uS) / 2
         self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
         """Difference from the other device at the weight w_max."""
-        self.uS_per_weight = np.full(shape[1], self.span_uS / write.w_max)
+        self.uS_per_weight = np.full(shape[1], self.span_uS / (write.w_max or 1.0))
         """The digital scale of each column."""
         self.now_s = 0.0
         self.programs = self.ages = 0
@@ -119,8 +119,9 @@ class PairCells:
 
     @property
     def read(self) -> Any:
-        """The kernel that reads a conductance: as stored until the clock has moved, then drifted."""
-        if self.device.drifts and self.now_s > 0:
+        """The kernel that reads a conductance at its age; as stored, which is shorter, where that comes to the same."""
+        aged = self.now_s > 0 or not self.device.reads_as_stored
+        if self.device.drifts and aged:
             return self.kernels.drifted
         return self.kernels.stored or stored
 
@@ -187,12 +188,13 @@ class PairCells:
         self._grid_time = None
         self.changes += 1
 
-    def fit_scale(self, weights: Floats) -> None:
+    def fit_scale(self, weights: Floats, w_max: float | None = None) -> None:
         """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
-        if self.write.scale == "fixed":
-            self.uS_per_weight[:] = self.span_uS / self.write.w_max
+        stated = w_max or self.write.w_max
+        if self.write.scale == "fixed" or (stated and self.write.scale == "auto"):
+            self.uS_per_weight[:] = self.span_uS / (stated or 1.0)
             return
-        percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
+        percentile = self.write.scale_percentile if self.write.scale == "percentile" else 100.0
         axis = 0 if self.write.scale_by == "column" else None
         used = weights if axis == 0 else weights[:, self.in_use]
         largest = np.percentile(np.abs(used), percentile, axis=axis).astype(np.float64)

@@ -96,7 +96,7 @@ class Converters:
         if not (self.config.adc_bits and self.config.dac_bits):
             raise ConfigError("read.adc_range = 'granular' needs adc_bits and dac_bits: codes of both")
         smallest = 1.0 if self.config.encoding == "bit-serial" else 1.0 / positive_codes(self.config.dac_bits)
-        return self.codes * self.cells.device.nominal_step_uS * smallest
+        return self.codes * self.cells.device.read_step_uS * smallest
 
     @property
     def adapts(self) -> bool:

@@ -19,6 +19,8 @@ class Ledger:
     devices that did not converge, and the time it took; by statistics it counts devices and joules only.
     With weakened pulses `pulses_lost` are those of `pulses` that took no effect, charged V^2 G t each; with
     half-selected devices `disturbs` are the steps that half voltages caused.
+    `pulses_cut` are pulses of change that no device was given because an update asked for too many at once,
+    `weights_clipped` programmed weights beyond the window.
     Periphery: `write_periphery_J` lines, converters and digital sums of updates, `read_periphery_J` those
     of forward reads.
     """
@@ -53,6 +55,8 @@ class Ledger:
     write_periphery_J: float = 0.0
     read_periphery_J: float = 0.0
     pairs_verified: int = 0
+    pulses_cut: float = 0.0
+    weights_clipped: int = 0
 
     @property
     def clipped_share(self) -> float:
@@ -92,6 +96,8 @@ class Ledger:
             "refresh_pulses": self.refresh_pulses,
             "rows_read_back": self.rows_read_back,
             "pairs_verified": self.pairs_verified,
+            "pulses_cut": self.pulses_cut,
+            "weights_clipped": self.weights_clipped,
         }
 
     def to_array(self) -> NDArray[np.float64]:

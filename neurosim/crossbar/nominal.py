@@ -33,7 +33,7 @@ def pulse_by_pulse(device: Device, what: str, instead: str) -> None:
 
 
 def nominal_curve(device: Any) -> Curve:
-    """Return the mean conductance after RESET and so many pulses, from the card and nothing else.
+    """Return the mean conductance, as read, after RESET and so many pulses, from the card and nothing else.
 
     The law is followed on one device with every random effect off, in double precision. Between points of
     devices with very small steps the curve is a line.
@@ -72,4 +72,5 @@ def nominal_curve(device: Any) -> Curve:
         kernels.pulse,
     )  # fmt: skip
     filled = min(filled, int(np.searchsorted(points[:filled], law.g_max_uS)) + 1)
-    return Curve(points[:filled].copy(), stride * np.arange(filled, dtype=np.float64))
+    as_read = np.array([device.mean_read_uS(g) for g in points[:filled]])
+    return Curve(as_read, stride * np.arange(filled, dtype=np.float64))

@@ -12,7 +12,8 @@ from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
-from neurosim.kernels.cells import program_cells, stored
+from neurosim.crossbar.window import Window
+from neurosim.kernels.cells import program_cells
 from neurosim.kernels.jit import share
 from neurosim.kernels.programming import NO_CURVE, Target, Written, write_open, write_verify
 
@@ -28,6 +29,7 @@ class Programmer:
         self.cells, self.config, self.read, self.ledger = cells, write.programming, read, ledger
         device, config = cells.device, self.config
         self.curve = NO_CURVE
+        self.window = Window(write.scale, ledger)
         if config.mode != "statistics":
             pulse_by_pulse(device, f"programming.mode = '{config.mode}'", "'statistics'")
         if config.mode == "open":
@@ -45,10 +47,12 @@ class Programmer:
         elif cells.reference:
             self._write(np.full((*cells.shape, 1), cells.middle_uS, cells.dtype), arm=1)
 
-    def program(self, weights: Floats) -> Floats:
+    def program(self, weights: Floats, w_max: float | None) -> Floats:
         """Write signed weights; returns the differences (rows, cols) aimed at, uS."""
         cells = self.cells
-        cells.fit_scale(weights)
+        cells.fit_scale(weights, w_max)
+        used = np.abs(weights) * (cells.uS_per_weight / cells.span_uS)
+        self.window.look(used[:, cells.in_use], learns=w_max is not None)
         targets = cells.targets(weights)
         cells.programs += 1
         self._write(targets, arm=0)
@@ -115,7 +119,7 @@ class Programmer:
         write_verify(
             first, stride, targets, self.target, cells.state, cells.params, cells.now_s, self._first_event,
             (self.keys["programming pulse"], self.keys["verify"]), written, kernels.reset, kernels.pulse,
-            cells.read, kernels.stored or stored, kernels.read_sigma, cells.reached,
+            cells.read, kernels.read_sigma, cells.reached,
         )  # fmt: skip
         return float(written.energy_J.sum()), written
 

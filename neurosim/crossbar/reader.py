@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurosim.core.cautions import ClippingWarning
 from neurosim.core.config import Periphery, ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
@@ -25,10 +26,6 @@ from neurosim.kernels.update import Verified, squared_norms
 CLIPPED_SHARE = 0.01
 CONVERTED = 1 << 17
 """Inputs that one thread converts at a time."""
-
-
-class ClippingWarning(UserWarning):
-    """More than one conversion in a hundred met the end of the ADC's range."""
 
 
 class Part(NamedTuple):

@@ -13,6 +13,7 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.crossbar.array import Crossbar
+from neurosim.crossbar.window import Window
 
 
 class SlicedCrossbar:
@@ -71,14 +72,16 @@ class SlicedCrossbar:
         digit = 2**bits - 1
         self.worth = [digit * 2.0 ** (bits * (slices - 1 - k)) / levels for k in range(slices)]
         self._levels = levels
-        self._w_max = self.write.w_max
+        self._w_max = self.write.w_max or 1.0
+        self._window = Window(self.write.scale, self.slices[0].ledger)
 
     def program(self, weights: ArrayLike) -> None:
-        """Round weights (rows, cols) to the levels, half to even, clip them to +-w_max, and program every slice."""
+        """Round weights (rows, cols) to the levels, half to even, clip them to the window, and program every slice."""
         wanted = matrix("weights", weights, *self.shape, "float64")
-        if self.write.scale != "fixed":
-            percentile = 100.0 if self.write.scale == "max" else self.write.scale_percentile
+        if self.write.scale != "fixed" and not (self.write.scale == "auto" and self.write.w_max):
+            percentile = self.write.scale_percentile if self.write.scale == "percentile" else 100.0
             self._w_max = float(np.percentile(np.abs(wanted), percentile)) or self._w_max
+        self._window.look(np.abs(wanted) / self._w_max, learns=False)
         code = np.rint(np.clip(wanted / self._w_max, -1, 1) * self._levels).astype(np.int64)
         top = 2**self.bits - 1
         for k, part in enumerate(self.slices):

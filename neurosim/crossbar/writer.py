@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.core.cautions import PulsesCutWarning
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
@@ -33,8 +35,12 @@ from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, swee
 
 Columns = NDArray[np.int64]
 
-NO_LIMIT = 1 << 30
-"""Pulses of one update where nothing limits them."""
+ENOUGH_WINDOWS = 4
+"""No update pulses a device further than so many windows in nominal steps: it has been at its bound for long."""
+LEAST_ENOUGH = 100
+"""Pulses that any update may give."""
+MOST_COUNTED = 1 << 30
+"""Pulses that counters hold."""
 
 MOST_AT_ONCE = np.float32(0.5)
 """Largest share of its weights that the gain of a column takes in one update; the rest waits."""
@@ -57,6 +63,13 @@ def drive(device: Device, write: WritePath) -> Drive:
     if write.mapping != "pair":
         return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
+
+
+def enough_pulses(device: Device, write: WritePath) -> int:
+    """Return the pulses of one update beyond which a device is at its bound, whatever its spread."""
+    low_uS, high_uS = device.cell_window_uS
+    across = ENOUGH_WINDOWS * (high_uS - low_uS) / device.read_step_uS
+    return min(max(math.ceil(across), LEAST_ENOUGH, write.flush_pulses), MOST_COUNTED)
 
 
 def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
@@ -137,7 +150,7 @@ class Writer:
                 "write.verify_reads reads pairs one by one, without wires or faults between: set it to 0"
             )
         self.drive = drive(device, write)
-        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
+        self.pulses_per_uS = 1.0 / (device.read_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
         if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
@@ -145,9 +158,13 @@ class Writer:
             _every_device_has_its_turn(device, field, getattr(write, field))
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
-        self.most = write.pulse_limit or NO_LIMIT
+        enough = enough_pulses(device, write)
+        self.most = min(write.pulse_limit or enough, enough)
         held = cells.real(HELD_FLUSHES * write.flush_pulses)
-        self.verifier = Verifier(write.prompt, np.int32(write.verify_reads), self.keys["verify"], held)
+        self.verifier = Verifier(
+            write.prompt, np.int32(write.verify_reads), self.keys["verify"], held, cells.real(enough)
+        )
+        self._warned = False
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
@@ -316,6 +333,7 @@ class Writer:
             return
         wanted = np.maximum(self.pending_decay, 0) / cells.real(share_of_one)
         counts = np.minimum(wanted, self.most).astype(np.int32)
+        self._cut(float(np.maximum(wanted.astype(np.float64) - self.most, 0).sum()) * 2 * cells.shape[0])
         self.pending_decay -= counts * cells.real(share_of_one)
         np.maximum(self.pending_decay, 0, out=self.pending_decay)
         if not counts.any():
@@ -331,8 +349,22 @@ class Writer:
 
         self._enter(share(depress, cells.row_blocks()))
 
+    def _cut(self, pulses: float) -> None:
+        """Enter pulses that were asked for and not given; say it once, unless a limit was asked for."""
+        self.ledger.pulses_cut += pulses
+        if pulses > 0 and not self._warned and self.config.pulse_limit is None:
+            self._warned = True
+            warnings.warn(
+                f"an update asked for {pulses:.3g} pulses beyond the {self.most} that take any device across its "
+                "window several times: they were cut (ledger.pulses_cut); the learning rate is too high, or the "
+                "window too narrow for the weights",
+                PulsesCutWarning,
+                stacklevel=5,
+            )
+
     def _enter(self, parts: list[Sums]) -> None:
         """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""
+        self._cut(sum(sums.cut for sums in parts))
         rows = self.cells.shape[0]
         voltage = self.cells.device.pulse_voltage_V
         for sums in parts:

@@ -61,17 +61,32 @@ def minus_count(x: Any, size: Any, drive: Any) -> Any:
 @jit
 def stochastic_counts(
     row: int, change: Any, counts: Any, flush: Scalar, most: Scalar, drive: Any, event: int, key: Any
-) -> None:
-    """Round a row's change (in pulses, at most `most`) to multiples of `flush` at random, so that the mean equals it."""
+) -> float:
+    """Round a row's change (in pulses) to multiples of `flush` at random, so that the mean equals it, up to `most`.
+
+    Returns how many pulses of change were beyond that.
+    """
     one, other = np.empty(change.size, np.float32), np.empty(change.size, np.float32)
     fill_two_uniforms(one, other, row * change.size, event, key)
     if drive.minus_up == 0:
         other = one
+    beyond = False
     for col in range(change.size):
         x = change[col]
+        beyond |= abs(x) > most
         size = min(abs(x), most) / flush
         counts[0, col] = plus_count(x, np.trunc(size + one[col]) * flush, drive)
         counts[1, col] = minus_count(x, np.trunc(size + other[col]) * flush, drive)
+    return excess(change, most) if beyond else 0.0
+
+
+@inlined
+def excess(change: Any, most: Any) -> Any:
+    """Sum of what magnitudes exceed `most` by."""
+    total = 0.0
+    for x in change:
+        total += max(np.float64(abs(x)) - np.float64(most), 0.0)
+    return total
 
 
 @jit
@@ -84,14 +99,17 @@ def accumulator_counts(
     most: Scalar,
     drive: Any,
     prompt: bool,
+    enough: Scalar,
     event: int,
     key: Any,
-) -> None:
+) -> float:
     """Add a row's change to its digital accumulator and take out whole pulses once there are `flush`, at most `most`
     (Nandakumar 2020); `change` is left with what was taken out.
 
     A prompt one gives the change at once, rounded at random to multiples of `flush`, and holds what that was off.
+    An accumulator holds `enough` pulses at most; returns how many it had to let go.
     """
+    cut = 0.0
     drawn = np.empty(change.size if prompt else 0, np.float32)
     fill_two_uniforms(drawn, np.empty_like(drawn), row * change.size, event, key)
     for col in range(change.size):
@@ -105,7 +123,12 @@ def accumulator_counts(
             now += np.trunc(held)
         whole = min(max(now, -most), most)
         whole *= np.float32(drive.up if whole > _ZERO else drive.down)
-        accumulator[row, col] = total - whole
+        left = total - whole
+        if abs(left) > enough:
+            cut += np.float64(abs(left)) - np.float64(enough)
+            left = enough if left > _ZERO else -enough
+        accumulator[row, col] = left
         change[col] = whole
         counts[0, col] = plus_count(whole, abs(whole), drive)
         counts[1, col] = minus_count(whole, abs(whole), drive)
+    return cut

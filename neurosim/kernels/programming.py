@@ -153,15 +153,13 @@ def write_verify(
     reset: Any,
     pulse: Any,
     read: Any,
-    stored: Any,
     sigma: Any,
     reached: Any = None,
 ) -> None:
     """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance.
 
-    A device that lies too high takes a step back, or is RESET and starts again. The first read sees the
-    device as it is now (`read`), those after a pulse as the law means a state just written (`stored`).
-    Pulse n has event `event` + n, as the read after it; `keys` are the streams of pulses and reads.
+    A device that lies too high takes a step back, or is RESET and starts again. A read after a pulse sees the
+    device at the reading delay. Pulse n has event `event` + n, as the read after it; `keys` are the streams of pulses and reads.
     One that is not `reached` is given up after its first read.
     """
     for k in range(targets_uS.size):
@@ -189,7 +187,7 @@ def write_verify(
             else:
                 energy_J += reset(cell, state, params, now_s, number + 1, keys[0])
                 resets += 1
-            conductance = stored(cell, state, params, now_s)
+            conductance = read(cell, state, params, now_s)
         written.pulses[k] = pulses
         written.resets[k] = resets
         written.converged[k] = within

@@ -116,7 +116,7 @@ def refresh_pairs(
                 energy += reset(cell + 1, state, params, now_s, event, keys[0])
             else:
                 energy += program(other, look.start_uS, state, params, now_s, event, keys[0])
-            start = look.start_uS if look.noisy else state.conductance[other]
+            start = look.start_uS if look.noisy else read(other, state, params, now_s)
             wanted = max(start + look.direction * difference, _ZERO)
             if curve.pulses.size > 0:
                 count = pulses_to(wanted, curve)

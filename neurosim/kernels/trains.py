@@ -116,4 +116,4 @@ def train_rows(
             for k in range(lengths[sample]):
                 counts[0, active[sample, k]] = 0
                 counts[1, active[sample, k]] = 0
-    return Sums(energy, pulses, cells, lost, lost_uS)
+    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)

@@ -53,7 +53,10 @@ class Verifier(NamedTuple):
     key: NDArray[np.uint64]
     """Stream of their noise."""
     most: Any
-    """Largest magnitude, in pulses, that an accumulator holds: a stuck device would fill it without end."""
+    """Largest magnitude, in pulses, that an accumulator holds where it is verified: a stuck device would fill it
+    without end."""
+    enough: Any
+    """The same where it is not: pulses that take any device across its window several times."""
 
 
 class Verified(NamedTuple):
@@ -76,6 +79,8 @@ class Sums(NamedTuple):
     """Of the pulses, those that took no effect,"""
     lost_uS: float
     """and the summed conductance that they fell on, times the square of the share of voltage left."""
+    cut: float
+    """Pulses of change that no device was given because it was too many at once."""
 
 
 @inlined
@@ -174,7 +179,7 @@ def pulse_row(
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
             variance[row, col] = s_plus * s_plus + s_minus * s_minus
-    return Sums(energy, pulses, cells, lost, lost_uS)
+    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)
 
 
 @inlined
@@ -282,7 +287,7 @@ def sweep_rows(
     verify = accumulator.size > 0 and verifier.reads > 0
     before, after = np.empty(cols, change.dtype), np.empty(cols, change.dtype)
     pairs, rows, verified_uS = 0, 0, 0.0
-    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
+    energy, pulses, cells, lost, lost_uS, cut = 0.0, 0, 0, 0, 0.0, 0.0
     for k in range(change.shape[0]):
         row = first + k
         wanted = change[k]
@@ -294,11 +299,12 @@ def sweep_rows(
                 seen = read_pair(row, col, seen_grid, lsb_uS, range_uS, event, keys[2])
             wanted[col] -= decay[col] * seen * pulses_per_uS
         if accumulator.size > 0:
-            accumulator_counts(
-                row, wanted, counts, accumulator, flush, most, drive, verifier.prompt, event, keys[0]
-            )
+            cut += accumulator_counts(
+                row, wanted, counts, accumulator, flush, most, drive, verifier.prompt, verifier.enough, event,
+                keys[0],
+            )  # fmt: skip
         else:
-            stochastic_counts(row, wanted, counts, flush, most, drive, event, keys[0])
+            cut += stochastic_counts(row, wanted, counts, flush, most, drive, event, keys[0])
         if verify:
             read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
@@ -315,7 +321,7 @@ def sweep_rows(
         cells += sums.pulsed_cells
         lost += sums.lost
         lost_uS += sums.lost_uS
-    return Sums(energy, pulses, cells, lost, lost_uS), Verified(pairs, rows, verified_uS)
+    return Sums(energy, pulses, cells, lost, lost_uS, cut), Verified(pairs, rows, verified_uS)
 
 
 @jit
@@ -346,7 +352,7 @@ def depress_rows(
         cells += sums.pulsed_cells
         lost += sums.lost
         lost_uS += sums.lost_uS
-    return Sums(energy, pulses, cells, lost, lost_uS)
+    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)
 
 
 @jit

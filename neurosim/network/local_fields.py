@@ -137,11 +137,16 @@ class LocalFields:
     def _each(self) -> Iterator[tuple[Array, Indices, slice]]:
         return zip(self.locations, self.rows, self.cols, strict=True)
 
-    def program(self, weights: ArrayLike) -> None:
+    @property
+    def w_max(self) -> float | None:
+        """Weight of a full difference of its arrays, where they have one."""
+        return self.locations[0].w_max
+
+    def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
         """Write signed weights (rows, cols); those that no location has are left out."""
         given = matrix("weights", weights, *self.shape, self.precision)
         for array, rows, cols in self._each():
-            array.program(given[rows, cols])
+            array.program(given[rows, cols], w_max)
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return the currents (batch, cols) of all locations for inputs (batch, rows)."""

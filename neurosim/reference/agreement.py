@@ -108,7 +108,7 @@ def _drifts(array: Any, task: Task) -> Any:
 
 
 def _programs(array: Any, task: Task) -> None:
-    array.program(0.9 * start_weights(1))
+    array.program(0.9 * start_weights(1), w_max=1.0)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -201,15 +201,23 @@ def compare_operations(
         one = Crossbar(SHAPE, law, **settings)
         other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device)
         if name != "construct":
-            one.program(start_weights(seed))
+            one.program(start_weights(seed), w_max=1.0)
             one.calibrate(given.x)
             other.restore(one.snapshot())
-        found = [_results(array, operation.do(array, given)) for array in (one, other)]
+        found = [
+            _results(array, operation.do(array, given), given.x if precision == "float64" else None)
+            for array in (one, other)
+        ]
         yield difference(name, device.name, precision, noise, *found)
 
 
-def _results(array: Any, returned: Any) -> Results:
+def _results(array: Any, returned: Any, x: Floats | None) -> Results:
+    """State, what was returned, and what is read then: the weights; in double precision, where no code lies on an
+    edge by rounding alone, the answers to inputs (batch, rows) too."""
     results = {f"state {name}": values for name, values in array.snapshot().items()}
+    results["weights"] = as_numpy(array.weights())
+    if x is not None:
+        results["read"] = as_numpy(array.forward(x))
     if returned is not None:
         results["returned"] = as_numpy(returned)
     return results
@@ -325,7 +333,7 @@ def divergence(
         "write": WritePath(w_max=1.3 * highest),
     }
     one = Crossbar((rows, neurons), device, **settings)
-    one.program(highest * generator(seed, "start weights").random((rows, neurons)))
+    one.program(highest * generator(seed, "start weights").random((rows, neurons)), w_max=one.w_max)
     one.calibrate(batches[0])
     other = TorchCrossbar((rows, neurons), device, **settings, torch_device=on_device(torch_device))
     other.restore(one.snapshot())

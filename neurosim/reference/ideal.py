@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core.checks import matrix, vector
+from neurosim.core.checks import extents, matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.change import add_scaled, forget, largest
@@ -40,26 +40,27 @@ class IdealArray:
     Raises
     ------
     InputError
-        If `momentum` does not lie between 0 and 1.
+        If `shape` is not two whole numbers, or `momentum` does not lie between 0 and 1.
     """
 
     ideal = True
     gains_hold_norms = False
+    w_max: float | None = None
 
     def __init__(
         self, shape: tuple[int, int], precision: Precision = "float32", momentum: float | None = None
     ):
         if momentum is not None and not 0 < momentum < 1:
             raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
-        self.shape = (int(shape[0]), int(shape[1]))
+        self.shape = extents(shape)
         self.precision, self.momentum = precision, momentum
         self._columns: Floats = np.zeros(self.shape[::-1], precision)
         self._gains = np.ones(self.shape[1])
         self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)
         self._reads = 0
 
-    def program(self, weights: ArrayLike) -> None:
-        """Set the weights (rows, cols)."""
+    def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
+        """Set the weights (rows, cols); they have no window."""
         self._columns.T[...] = matrix("weights", weights, *self.shape, self.precision)
         self._gains[...] = 1
 

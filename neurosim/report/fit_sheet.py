@@ -19,7 +19,8 @@ from scipy import stats
 from neurosim.core.seeds import key
 from neurosim.devices import Law, pulse_response
 from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses
-from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_cells, stored
+from neurosim.devices.response import as_read
+from neurosim.kernels.cells import construct_cells, program_cells, pulse_cells
 from neurosim.report.style import PALETTE, SAVERS, label, new_figure, styled, tint
 from neurosim.report.text import NOTHING, number, significant
 from neurosim.study.store import whole_file
@@ -146,15 +147,14 @@ def _simulated(device: Law, signs: tuple[int, ...], starts_uS: NDArray[np.float6
         return pulse_response(device, signs, SIMULATED)
     keys = {purpose: key(0, "fit sheet", purpose) for purpose in ("construct", "program", "pulse")}
     state, params, kernels = device.allocate(SIMULATED), device.params(), device.kernels
-    seen = kernels.stored or stored
     construct_cells(0, SIMULATED, state, params, keys["construct"], kernels.construct)
     starts = np.resize(starts_uS, SIMULATED).astype(np.float32)
     program_cells(0, starts, state, params, 0.0, 1, keys["program"], kernels.program)
     traces = np.empty((len(signs) + 1, SIMULATED), np.float32)
-    drift_cells(traces[0], state, params, 0.0, seen)
+    traces[0] = as_read(device, state, params)
     for event, sign in enumerate(signs, start=1):
         pulse_cells(sign, state, params, 0.0, event + 1, keys["pulse"], kernels.pulse)
-        drift_cells(traces[event], state, params, 0.0, seen)
+        traces[event] = as_read(device, state, params)
     return traces
 
 

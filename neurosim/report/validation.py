@@ -30,6 +30,22 @@ def operation_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
     return heading, rows
 
 
+def closed_form_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
+    """Heading and rows: numbers that both machines share against those of the card, the worst of all cards each."""
+    heading = ["form", "cards and machines", "largest difference, relative", "bound", "holds"]
+    forms: dict[str, list[dict[str, Any]]] = {}
+    for line in results.get("closed_forms", ()):
+        forms.setdefault(line["operation"].removeprefix("closed form: "), []).append(line)
+    rows = []
+    for form, lines in forms.items():
+        worst = max(lines, key=lambda line: line["relative"] / line["bound"])
+        rows.append([
+            form, str(len(lines)), f"{_number(worst['relative'])} ({worst['on']})", _number(worst["bound"]),
+            _verdict(all(line["holds"] for line in lines)),
+        ])  # fmt: skip
+    return heading, rows
+
+
 def divergence_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
     """Heading and rows: share of conductances that differ after k updates of free running, float32."""
     marks = (
@@ -64,6 +80,7 @@ def training_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
 
 TITLES = {
     "Operations from a common state (bounds: 1e-5 relative in float32, 1e-12 in float64)": operation_rows,
+    "What both machines share, against closed forms": closed_form_rows,
     "Free running from one state: share of conductances that differ": divergence_rows,
     "Trainings": training_rows,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosim.core.checks import extents
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.core.seeds import key
@@ -47,9 +48,7 @@ class DeviceSynapses:
     """
 
     def __init__(self, shape: tuple[int, int], device: Device, *, seed: int = 0, name: str = "synapses"):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (inputs, neurons), both at least 1")
-        self.shape = (int(shape[0]), int(shape[1]))
+        self.shape = extents(shape)
         self.device = device
         cells = self.shape[0] * self.shape[1]
         self.state, self._params = device.allocate(cells), device.params()
@@ -109,9 +108,10 @@ class DeviceSynapses:
         self.state = self.state._replace(conductance=memory)
 
     def conductance_uS(self) -> NDArray[np.float32]:
-        """Return the conductances (inputs, neurons): as pulses leave them at time zero, then drifted."""
+        """Return the conductances (inputs, neurons) at their age, no younger than the reading delay."""
         out = np.empty(self.state.conductance.size, np.float32)
         kernels = self.device.kernels
-        read = kernels.drifted if self.device.drifts and self.now_s > 0 else kernels.stored or stored
+        aged = self.device.drifts and (self.now_s > 0 or not self.device.reads_as_stored)
+        read = kernels.drifted if aged else kernels.stored or stored
         drift_cells(out, self.state, self._params, self.now_s, read)
         return out.reshape(self.shape)

@@ -51,6 +51,8 @@ CAUSES: dict[str, dict[str, Any]] = {
     "short-term gating": _device("gate_step", "gate_noise"),
     "optical gate": _device("optical_gate"),
     "temperature": _device("temperature_K"),
+    "flicker noise": _device("flicker", "flicker_table"),
+    "relaxation": _device("relaxation_mean_uS", "relaxation_sigma_uS", "relaxation_sigma_slope_uS"),
     "read noise": _device("read_noise_relative", "read_noise_floor_uS", "read_noise_most_uS")
     | {"read.read_noise": None},
     "DAC": {"read.dac_bits": None, "read.encoding": "amplitude"},
@@ -76,8 +78,7 @@ CAUSES: dict[str, dict[str, Any]] = {
 """Cause, the settings that belong to it, and what switches each off; a noise that is in none has its own name."""
 WAITING = _device(
     "drift_exponent", "drift_exponent_sigma", "drift_table_share", "drift_table_exponent", "drift_table_sigma",
-    "relaxation_mean_uS", "relaxation_sigma_uS", "relaxation_sigma_slope_uS", "retention_s",
-    "retention_activation_eV", "flicker",
+    "retention_s", "retention_activation_eV",
 )  # fmt: skip
 """Effects of time alone: the clock stands while a layer learns, so they cost nothing and stay as they are."""
 _NEEDS = {
@@ -131,8 +132,8 @@ def _settings(arm: Arm, device: Law) -> dict[str, Any]:
     if read["read_noise"] == "card":
         read["read_noise"] = None
     else:
-        for name in ("read_noise_relative", "read_noise_floor_uS"):
-            parts["parameters"].pop(name)
+        for name in ("read_noise_relative", "read_noise_floor_uS", "read_noise_most_uS"):
+            parts["parameters"].pop(name, None)
     return _flat(parts)
 
 

@@ -12,6 +12,17 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
 
 
+def one_reading_delay(reads: dict[str, dict[str, Any]]) -> None:
+    """Raise `ValueError` where arms (their read paths by name) are read at different ages after a write."""
+    delays = {name: read.get("reading_delay_s") for name, read in reads.items()}
+    if len(set(delays.values())) > 1:
+        listed = ", ".join(f"{name}: {delay or 'its own'}" for name, delay in delays.items())
+        raise ValueError(
+            f"read.reading_delay_s is one number of an experiment, but here {listed} (s); arms that are read at "
+            "different ages cannot be compared"
+        )
+
+
 class Arm(Frozen):
     """One of the ways that an experiment compares."""
 
@@ -39,6 +50,9 @@ class Arms(Frozen):
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        one_reading_delay(
+            {arm.name: getattr(arm, "read", {}) for arm in self._arms if getattr(arm, "device", None)}
+        )
         return self
 
     @property

@@ -53,7 +53,7 @@ def build_array(experiment: Experiment, arm: Arm | None, rows: int, seed: int) -
             **_hardware(arm),
             **backend,
         )
-    array.program(start_weights(experiment, rows, seed))
+    array.program(start_weights(experiment, rows, seed), w_max=array.w_max)
     return array
 
 

@@ -53,7 +53,7 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int,
             array = IdealArray((rows, layer.neurons))
         else:
             array = device_array(arm, number, layer, rows, (rows, layer.neurons), seed)
-        array.program(start_weights(layer, radius, rows, number, seed))
+        array.program(start_weights(layer, radius, rows, number, seed), w_max=array.w_max)
         rule = arm.build_rule(layer, number)
         stack.append(
             Convolution(

@@ -57,7 +57,7 @@ def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws:
         array = IdealArray((rows, cols), momentum=arm.momentum or None)
     else:
         array = device_array(arm, rows - 1, (rows, cols), name, seed, draws)
-    array.program(weights)
+    array.program(weights, w_max=array.w_max)
     return array
 
 

@@ -41,7 +41,7 @@ def held(array: Crossbar, rms: float, mode: UpdateMode, layer: int, rows: int, s
     """
     draws = generator(seed, "holding", f"layer {layer - 1}")
     start = (rms * draws.standard_normal(SAMPLE)).astype(np.float32)
-    array.program(start)
+    array.program(start, w_max=array.w_max)
     written = array.weights()
     asked, ones = np.zeros(SAMPLE, np.float32), np.eye(SAMPLE[0], dtype=np.float32)
     for _ in range(UPDATES):
@@ -53,7 +53,7 @@ def held(array: Crossbar, rms: float, mode: UpdateMode, layer: int, rows: int, s
     return {
         "layer": layer,
         "rows": rows,
-        "window": float(array.write.w_max / rms),
+        "window": float(array.w_max / rms),
         "step": float(array.weight_per_pulse / rms),
         "programmed": float(np.sqrt(np.square(written - start).mean()) / rms),
         "followed": followed,

@@ -14,6 +14,7 @@ from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, Rule, UpdateMode, needs_phase
 from neurosim.devices.card import load
+from neurosim.study.arms import one_reading_delay
 
 IDEAL = "ideal"
 """Name of the arm in ideal arithmetic (not of a device)."""
@@ -91,6 +92,8 @@ class Experiment(Frozen):
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        shared = {"reading_delay_s": self.read.reading_delay_s}
+        one_reading_delay({arm.name: {**shared, **arm.read} for arm in self._named()})
         return self
 
     @classmethod

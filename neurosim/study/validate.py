@@ -16,9 +16,17 @@ from neurosim.core import registry
 from neurosim.core.errors import UnknownNameError
 from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
+from neurosim.crossbar.array import Crossbar
 from neurosim.devices.card import cards, load
 from neurosim.kernels.jit import set_threads
-from neurosim.reference.agreement import BOUNDS, compare_operations, compare_rule, divergence, variants
+from neurosim.reference.agreement import (
+    BOUNDS,
+    Line,
+    compare_operations,
+    compare_rule,
+    divergence,
+    variants,
+)
 from neurosim.reference.twin.crossbar import on_device
 from neurosim.study.compare import check, load_data
 from neurosim.study.evaluate import PAIRED
@@ -115,8 +123,8 @@ def validate(
     Returns
     -------
     results : dict
-        ``operations``, ``rules``, ``divergence``, ``training`` (a list of lines each), ``holds`` (whether every
-        bound does), ``config`` and ``versions``.
+        ``operations``, ``rules``, ``closed_forms``, ``divergence``, ``training`` (a list of lines each), ``holds``
+        (whether every bound does), ``config`` and ``versions``.
     """
     told = told or (lambda text: None)
     experiment = experiment or short_training()
@@ -129,6 +137,8 @@ def validate(
             for noise in (False, True):
                 lines = compare_operations(load(name), precision, noise, seed, torch_device)
                 operations += [line._asdict() for line in lines]
+    told("closed forms")
+    shared = [line._asdict() for line in _closed_forms(devices or tuple(cards()))]
     for name in registry.names("rule"):
         told(f"rule, {name}")
         for variant, rule in variants(registry.find("rule", name)).items():
@@ -138,13 +148,26 @@ def validate(
     return {
         "operations": operations,
         "rules": rules,
+        "closed_forms": shared,
         "divergence": growth,
         "training": training,
-        "holds": all(line["holds"] for line in (*operations, *rules, *training)),
+        "holds": all(line["holds"] for line in (*operations, *rules, *shared, *training)),
         "torch_device": _device_name(torch_device),
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),
     }
+
+
+def _closed_forms(names: tuple[str, ...]) -> Iterator[Line]:
+    """What both machines share, each held against the numbers of the cards (`neurosim.reference.closed_forms`)."""
+    from neurosim.reference import closed_forms
+    from neurosim.reference.twin.crossbar import TorchCrossbar
+
+    yield from closed_forms.normals()
+    for name in names:
+        for machine, kind in (("numba", Crossbar), ("torch", TorchCrossbar)):
+            for line in closed_forms.of_card(name, kind):
+                yield line._replace(on=f"{name}, {machine}")
 
 
 def _device_name(torch_device: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim.core.checks import extents
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision, State, UpdateMode
 
@@ -25,6 +26,7 @@ class TorchIdeal:
     ideal = True
     gains_hold_norms = False
     instances = None
+    w_max = None
 
     def __init__(
         self,
@@ -32,15 +34,15 @@ class TorchIdeal:
         precision: Precision = "float32",
         torch_device: torch.device = torch.device("cpu"),  # noqa: B008
     ):
-        self.shape, self.precision, self.on = (int(shape[0]), int(shape[1])), precision, torch_device
+        self.shape, self.precision, self.on = extents(shape), precision, torch_device
         self.dtype = getattr(torch, precision)
         self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
 
     def _tensor(self, value: Any) -> Tensor:
         return torch.as_tensor(value).to(self.on, self.dtype)
 
-    def program(self, weights: Any) -> None:
-        """Set the weights (rows, cols)."""
+    def program(self, weights: Any, w_max: float | None = None) -> None:
+        """Set the weights (rows, cols); they have no window."""
         wanted = self._tensor(weights)
         if wanted.shape != self.shape:
             raise InputError(f"weights: expected shape {self.shape}, got {tuple(wanted.shape)}")

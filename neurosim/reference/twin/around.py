@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from neurosim.core.protocols import Device, Precision
 from neurosim.devices.around import AroundState
+from neurosim.reference.twin import draws
 from neurosim.reference.twin.law import Draw, State, TwinLaw
 
 SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN = range(5)
 _AROUND = 1 << 20
 _BOLTZMANN_EV_PER_K = torch.tensor(8.617333e-05, dtype=torch.float32).item()
 _OWN = {"conductance", "law"}
+_INVERSIONS = 8
+_FOLDS_PER_NODE = math.log(10.0) / 2
+_PATHS, _PATH_KEY = 1 << 21, (0x666C6963, 0x6B65722F)
 
 
 class AroundTwin(TwinLaw):
@@ -45,7 +51,8 @@ class AroundTwin(TwinLaw):
         fault = torch.where(chance < high + p.p_stuck_between, STUCK_BETWEEN, SOUND)
         fault = torch.where(chance < high, STUCK_HIGH, fault)
         fault = torch.where(chance < low, STUCK_LOW, fault)
-        around = {"fault": fault.to(torch.uint8), **self._written(own["conductance"], 0.0, draw)}
+        g = own["conductance"]
+        around = {"fault": fault.to(torch.uint8), **self._written(g, g, 0.0, draw)}
         if "lifetime" in self.has:
             spread = p.endurance_spread * self.normal(draw(_AROUND + 1)[0])
             around["lifetime"] = p.endurance_pulses * torch.exp(spread)
@@ -75,16 +82,22 @@ class AroundTwin(TwinLaw):
             "switching_s": torch.where(affected, slow, 0.0).to(self.dtype),
         }
 
-    def _written(self, conductance: Tensor, now_s: float, draw: Draw) -> State:
+    def _written(self, reference: Tensor, conductance: Tensor, now_s: float, draw: Draw) -> State:
+        """What a write draws: drift exponents by the target, or the conductance pulsed to; 1/f noise by what was reached."""
         p = self.params
         fresh: State = {}
         a, b, c, d = draw(_AROUND)
         if "written_at_s" in self.has:
             fresh["written_at_s"] = torch.full_like(conductance, now_s, dtype=torch.float64)
         if "relaxing" in self.has:
-            fresh["relaxing"], fresh["flickering"] = self.normal(a), self.normal(b)
+            fresh["relaxing"] = self.normal(a)
+        if "flicker_level" in self.has:
+            fresh["flicker_level"], fresh["flicker_path"] = (
+                self._level(conductance),
+                b.expand(conductance.shape),
+            )
         if "falling" in self.has:
-            share = conductance / p.g_max_uS
+            share = reference / p.g_max_uS
             exponent = _table(share, p.drift_table_share, p.drift_table_exponent)
             if p.drift_table_sigma.numel() > 0:
                 spread = _table(share, p.drift_table_share, p.drift_table_sigma)
@@ -94,14 +107,44 @@ class AroundTwin(TwinLaw):
             fresh["offset_uS"] = p.added_write_noise * p.nominal_step_uS * self.normal(d)
         return fresh
 
+    def _level(self, conductance: Tensor) -> Tensor:
+        """Relative 1/f noise of conductances just written, at one e-fold of time."""
+        p = self.params
+        share = torch.clamp(conductance, min=0) / p.g_max_uS
+        if p.flicker_table_share.numel() > 0:
+            return _table(share, p.flicker_table_share, p.flicker_table)
+        level = torch.minimum(p.flicker * share**-p.flicker_power, p.flicker_most)
+        return torch.where(share > 0, level, p.flicker_most)
+
+    def _to_be_written(self, target: Tensor) -> Tensor:
+        """What to write so that a read after the delay finds the target, by mean drift and relaxation."""
+        p, given = self.params, self.device.params("float64")
+        wanted = target
+        if "relaxing" in self.has and given.delay_s != given.relaxation_start_s:
+            wanted = wanted - p.relaxation_mean_uS * torch.log(p.delay_s / p.relaxation_start_s)
+        if "falling" in self.has and given.delay_s != given.drift_table_start_s:
+            folds, aim = p.delay_s / p.drift_table_start_s, wanted
+            for _ in range(_INVERSIONS):
+                nu = _table(wanted / p.g_max_uS, p.drift_table_share, p.drift_table_exponent)
+                wanted = aim * folds**nu
+        return wanted
+
     def _kept(
-        self, state: State, own: State, energy: Tensor, struck: Tensor | None, now_s: float, draw: Draw
+        self,
+        state: State,
+        own: State,
+        energy: Tensor,
+        struck: Tensor | None,
+        now_s: float,
+        draw: Draw,
+        reference: Tensor | None = None,
     ) -> tuple[State, Tensor]:
         """Leave faulty cells where they are; note the write on sound ones; count and wear by `struck`."""
         sound = state["fault"] == SOUND
         around = self._split(state)[1]
         touched = sound if struck is None else sound & (struck > 0)
-        for name, values in self._written(own["conductance"], now_s, draw).items():
+        g = own["conductance"]
+        for name, values in self._written(g if reference is None else reference, g, now_s, draw).items():
             around[name] = torch.where(touched, values, around[name])
         if "lifetime" in self.has and struck is not None:
             pulses = around["pulses"] + torch.where(sound, struck, 0)
@@ -121,9 +164,9 @@ class AroundTwin(TwinLaw):
 
     def program(self, state: State, target_uS: Tensor, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         """As the law, unless the cell is faulty."""
-        wanted = target_uS / state["scale"] if "scale" in self.has else target_uS
+        wanted = self._to_be_written(target_uS / state["scale"] if "scale" in self.has else target_uS)
         own, energy = self.law.program(self._split(state)[0], wanted, now_s, draw)
-        return self._kept(self._forgotten(state), own, energy, None, now_s, draw)
+        return self._kept(self._forgotten(state), own, energy, None, now_s, draw, wanted)
 
     def pulse(
         self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
@@ -188,6 +231,10 @@ class AroundTwin(TwinLaw):
     def _since(self, state: State, now_s: float) -> Tensor:
         return torch.clamp(now_s - state["written_at_s"], min=0.0).float().to(self.dtype)
 
+    def _age(self, state: State, now_s: float) -> Tensor:
+        """Age at which drift, relaxation and 1/f noise see a cell."""
+        return torch.maximum(self._since(state, now_s), self.params.delay_s)
+
     def _left(self, state: State, now_s: float) -> Tensor:
         """Share that is left of what fades."""
         return torch.exp(-self._since(state, now_s) / self.params.fading_s)
@@ -202,25 +249,38 @@ class AroundTwin(TwinLaw):
     def _settled(self, g: Tensor, state: State, now_s: float) -> Tensor:
         p = self.params
         if "falling" in self.has:
-            folds = self._since(state, now_s) / p.drift_table_start_s
-            g = torch.where(folds > 1, g * folds ** -state["falling"], g)
+            g = g * (self._age(state, now_s) / p.drift_table_start_s) ** -state["falling"]
         if self.on["retention_s"]:
             g = self._retained(g, state, now_s)
-        if "relaxing" not in self.has:
-            return g
-        since = self._since(state, now_s)
-        folds = torch.log(since / p.relaxation_start_s)
-        start = p.relaxation_sigma_uS
-        now = start + p.relaxation_sigma_slope_uS * folds
-        spread = torch.sqrt(now * now - start * start) * state["relaxing"]
-        relaxed = torch.clamp(g + p.relaxation_mean_uS * folds + spread, min=0.0)
-        g = torch.where(since > p.relaxation_start_s, relaxed, g)
-        if self.on["flicker"]:
-            level = torch.minimum(p.flicker * (g / p.g_max_uS) ** -p.flicker_power, p.flicker_most)
-            grown = torch.log((since + p.flicker_read_s) / (2.0 * p.flicker_read_s))
-            noise = level * torch.sqrt(torch.clamp(grown, min=0.0)) * state["flickering"]
-            g = torch.where(g > 0, torch.clamp(g * (1 + noise), min=0.0), g)
+        if "relaxing" in self.has:
+            folds = torch.log(self._age(state, now_s) / p.relaxation_start_s)
+            sigma = torch.clamp(p.relaxation_sigma_uS + p.relaxation_sigma_slope_uS * folds, min=0.0)
+            g = torch.clamp(g + p.relaxation_mean_uS * folds + sigma * state["relaxing"], min=0.0)
+        if "flicker_level" in self.has:
+            read_s = p.flicker_read_s.double()
+            grown = torch.log((self._age(state, now_s).double() + read_s) / (2.0 * read_s))
+            noise = torch.sqrt(torch.clamp(grown, min=0.0)) * self._path(state["flicker_path"], grown)
+            seen = torch.clamp(g * (1 + state["flicker_level"] * noise.float().to(self.dtype)), min=0.0)
+            g = torch.where(grown > 0, seen, g)
         return g
+
+    def _path(self, word: Tensor, folds: Tensor) -> Tensor:
+        """Normals on the paths of 1/f noise, so many e-folds of time from their start."""
+        place = torch.clamp(folds, min=0.0) / _FOLDS_PER_NODE
+        node = torch.floor(place)
+        angle = math.pi / 4 * (place - node)
+        c, s = torch.cos(angle), torch.sin(angle)
+        weights = ((c - s) / math.sqrt(2), c, (c + s) / math.sqrt(2), s)
+        cell, first = torch.arange(word.shape[-1], device=word.device), node.long()
+        block = [
+            torch.stack(draws.words(cell, word, _PATHS + first // 4 + k, _PATH_KEY), dim=-1) for k in (0, 1)
+        ]
+        drawn = torch.cat(block, dim=-1)
+        mixed = torch.zeros_like(folds)
+        for k, weight in enumerate(weights):
+            chosen = drawn.gather(-1, (first % 4 + k).unsqueeze(-1)).squeeze(-1)
+            mixed = mixed + weight * draws.normal(chosen).double()
+        return mixed / math.sqrt(2)
 
     def _steady(self, g: Tensor, state: State, left: Tensor) -> Tensor:
         p = self.params
@@ -238,7 +298,7 @@ class AroundTwin(TwinLaw):
             inverse = 1 / p.temperature_K - 1 / p.reference_K
             g = g * torch.exp(-barrier / _BOLTZMANN_EV_PER_K * inverse)
         if "telegraph" in self.has:
-            g = g * (1 + 0.5 * state["telegraph"])
+            g = g * torch.clamp(1 + 0.5 * state["telegraph"], min=0.0)
         stuck = (state["fault"] != SOUND) & (state["fault"] != WORN_OUT)
         return torch.where(stuck, state["conductance"], g)
 

@@ -91,7 +91,7 @@ class SteppedTwin(BipolarTwin):
         step_uS = p.step * p.span_uS
         upper, lower = p.g_origin_uS + above, torch.clamp(p.g_origin_uS - below, min=0)
         e, f, _, _ = draw(1)
-        stuck = p.g_origin_uS + p.corrupt_range * (2 * self.uniform(f) - 1) * p.span_uS
+        stuck = torch.clamp(p.g_origin_uS + p.corrupt_range * (2 * self.uniform(f) - 1) * p.span_uS, min=0)
         corrupt = self.uniform(e) < p.corrupt_share
         upper, lower = torch.where(corrupt, stuck, upper), torch.where(corrupt, stuck, lower)
         rest = clamp(p.g_rest_uS, lower, upper)

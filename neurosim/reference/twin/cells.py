@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from neurosim.core import protocols
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Device, Precision
+from neurosim.crossbar.window import ROUNDING
 from neurosim.kernels.cells import flat
 from neurosim.reference.twin.draws import Key, words
 from neurosim.reference.twin.law import Draw, State, law_twin
@@ -51,14 +53,14 @@ class TwinCells:
         self.precision, self.dtype = precision, getattr(torch, precision)
         self.law = law_twin(device, precision, on)
         self.reference = write.mapping == "reference"
-        self.middle_uS = (device.g_min_uS + device.g_max_uS) / 2
-        self.span_uS = (device.g_max_uS - device.g_min_uS) / (2 if self.reference else 1)
-        self.window_uS = device.cell_window_uS
+        self.window_uS = low_uS, high_uS = device.cell_window_uS
+        self.middle_uS = (low_uS + high_uS) / 2
+        self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
         self.one_sided = device.polarity == "set_only" or write.pulses != "card"
         self.direction = -1 if write.pulses == "reset" else 1
-        self.w_max = write.w_max
+        self.write = write
         self.uS_per_weight = torch.full(
-            (len(seeds), shape[1]), self.span_uS / write.w_max, dtype=torch.float64, device=on
+            (len(seeds), shape[1]), self.span_uS / (write.w_max or 1.0), dtype=torch.float64, device=on
         )
         """(instances, cols): the gains behind the converters."""
         self.now_s, self.programs, self.ages = 0.0, 0, 0
@@ -145,24 +147,45 @@ class TwinCells:
         self.ages += 1
         self.state = self.law.age(self.state, seconds, self._draws("age", self.ages))
 
-    def program(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Program pairs to signed weights (instances or 1, rows, cols); target differences (uS) and energy."""
+    def _fit_scale(self, weights: Tensor, w_max: float | None) -> None:
+        """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
+        write = self.write
+        stated = w_max or write.w_max
+        if write.scale == "fixed" or (stated and write.scale == "auto"):
+            self.uS_per_weight[...] = self.span_uS / (stated or 1.0)
+            return
+        size = weights.abs() if write.scale_by == "column" else weights.abs().flatten(1).unsqueeze(2)
+        ordered = size.sort(dim=1).values.double()
+        share = write.scale_percentile if write.scale == "percentile" else 100.0
+        place = (ordered.shape[1] - 1) * share / 100
+        below, above = ordered[:, math.floor(place)], ordered[:, math.ceil(place)]
+        largest = below + (above - below) * (place - math.floor(place))
+        found = self.span_uS / torch.where(largest > 0, largest, torch.inf)
+        self.uS_per_weight = torch.where(found > 0, found, self.uS_per_weight)
+
+    def program(self, weights: Tensor, w_max: float | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Program pairs to signed weights (instances or 1, rows, cols).
+
+        Returns target differences (uS), energy, and how many weights lay beyond the window.
+        """
         device = self.device
-        self.uS_per_weight[...] = self.span_uS / self.w_max
+        self._fit_scale(weights, w_max)
+        used = weights.abs() * (self.uS_per_weight.unsqueeze(1) / self.span_uS)
+        clipped = (used > 1 + ROUNDING).sum(dim=(1, 2))
         difference = weights * self.uS_per_weight.unsqueeze(1).to(self.dtype)
         if self.reference:
-            targets = (self.middle_uS + difference).clamp(device.g_min_uS, device.g_max_uS)
+            targets = (self.middle_uS + difference).clamp(*self.window_uS)
             self.programs += 1
-            return targets - self.middle_uS, self._write(targets.unsqueeze(-1), arm=0)
+            return targets - self.middle_uS, self._write(targets.unsqueeze(-1), arm=0), clipped
         away, rest_uS = self.direction, self.start_uS if self.one_sided else device.cell_rest_uS
         if self.one_sided:
             plus, minus = (away * torch.clamp(way * difference, min=0) for way in (away, -away))
         else:
             plus, minus = difference / 2, -difference / 2
         targets = torch.stack([rest_uS + plus, rest_uS + minus], dim=-1)
-        targets = targets.clamp(device.g_min_uS, device.g_max_uS)
+        targets = targets.clamp(*self.window_uS)
         self.programs += 1
-        return targets[..., 0] - targets[..., 1], self._write(targets, arm=0)
+        return targets[..., 0] - targets[..., 1], self._write(targets, arm=0), clipped
 
     def program_references(self) -> Tensor:
         """Program the minus device of every pair to the middle of the window, once; returns the energy."""
@@ -181,8 +204,8 @@ class TwinCells:
         )  # fmt: skip
 
     def conductance_uS(self) -> Tensor:
-        """Return the conductances (instances, cells) now: as stored until the clock has moved, then drifted."""
-        if self.device.drifts and self.now_s > 0:
+        """Return the conductances (instances, cells) at their age, no younger than the reading delay."""
+        if self.device.drifts:
             return self.law.drifted(self.state, self.now_s)
         return self.law.stored(self.state)
 

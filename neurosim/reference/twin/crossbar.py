@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import matrix, vector
+from neurosim.core.checks import extents, matrix, numbers, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
-from neurosim.crossbar.array import with_read_noise
+from neurosim.crossbar.device import as_read, warn_if_still
 from neurosim.crossbar.ledger import Ledger
 from neurosim.devices.card import load
 from neurosim.reference.twin.cells import TwinCells
@@ -35,23 +35,31 @@ def on_device(name: str | torch.device) -> torch.device:
         raise InputError(f"torch device '{name}': expected 'cpu', 'cuda' or 'cuda:N'") from None
 
 
-_FOLLOWED = {
+FOLLOWED: dict[str, set[str]] = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
-             "adc_percentile", "adc_margin", "read_noise", "drift"},
-    "write": {"w_max", "decay_mode", "decay_threshold", "flush_pulses", "pulse_limit", "refresh", "mapping",
-              "pulse_train_slots", "verify_reads", "prompt", "momentum", "pulses"},
+             "adc_percentile", "adc_margin", "read_noise", "drift", "reading_delay_s"},
+    "write": {"w_max", "scale", "scale_percentile", "scale_by", "decay_mode", "decay_threshold", "flush_pulses",
+              "pulse_limit", "refresh", "pulse_train_slots", "verify_reads", "prompt", "momentum", "pulses"},
 }  # fmt: skip
-"""Settings that the torch backend computes; of the others it takes the default only."""
+"""Settings that the torch backend computes, whatever their value."""
+FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {
+    "read": {"encoding": ("amplitude",), "adc_range": ("calibrated",), "adc_gain_spread": (None,),
+             "adc_offset_lsb": (None,), "amplifier_offset_V": (None,), "thermal_noise_K": (None,),
+             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,)},
+    "write": {"mapping": ("pair", "reference"), "sides": ("card",), "pair": ("interleaved",),
+              "potentiate_every": (1,), "depress_every": (1,), "pulse_sensitivity_V": (None,),
+              "half_select": (False,)},
+}  # fmt: skip
+"""Settings that it computes at these values only. `programming` is looked at by its mode."""
 
 
 def _refuse_what_is_not_followed(read: ReadPath, write: WritePath, hardware: dict[str, Any]) -> None:
     for path, settings in (("read", read), ("write", write)):
-        for name, field in type(settings).model_fields.items():
+        for name in type(settings).model_fields:
             value = getattr(settings, name)
-            if name not in _FOLLOWED[path] and name != "programming" and value != field.default:
-                raise CapabilityError(f"{path}.{name} = {value!r}: not in the torch backend; use numba")
-    if write.mapping == "offset":
-        raise CapabilityError("write.mapping = 'offset': not in the torch backend; use numba")
+            if name in FOLLOWED[path] or value in FOLLOWED_AT[path].get(name, ()) or name == "programming":
+                continue
+            raise CapabilityError(f"{path}.{name} = {value!r}: not in the torch backend; use numba")
     if write.programming.mode != "statistics":
         raise CapabilityError(
             f"programming.mode = '{write.programming.mode}': the torch backend programs by "
@@ -118,15 +126,14 @@ class TorchCrossbar:
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
     ):
-        if len(shape) != 2 or min(shape) < 1:
-            raise InputError(f"shape = {shape}: expected (rows, cols), both at least 1")
+        self.shape = extents(shape)
         if precision not in ("float32", "float64"):
             raise InputError(f"precision = '{precision}': must be float32 or float64")
-        self.single = isinstance(seed, int | np.integer)
-        seeds = (int(seed),) if isinstance(seed, int | np.integer) else tuple(int(s) for s in seed)
+        self.single = np.ndim(seed) == 0
+        given: Any = (seed,) if self.single else seed
+        seeds = tuple(whole("seed", each) for each in given)
         if not seeds:
             raise InputError("seed: expected at least one")
-        self.shape = (int(shape[0]), int(shape[1]))
         self.instances = None if self.single else len(seeds)
         self.precision = precision
         self.read, self.write = read or ReadPath(), write or WritePath()
@@ -137,7 +144,7 @@ class TorchCrossbar:
             self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
         )
         card = load(device) if isinstance(device, str | Path) else device
-        self.device = with_read_noise(card, self.read.read_noise)
+        self.device = as_read(card, self.read)
         self.on = on_device(torch_device)
         self.count = len(seeds)
         self._tally = Tally(self.count, self.on)
@@ -151,7 +158,7 @@ class TorchCrossbar:
     def _tensor(self, name: str, value: Any, lines: int) -> Tensor:
         """Return samples (batch, lines) or (instances, batch, lines) as a tensor of this array."""
         if not isinstance(value, Tensor):
-            values = np.asarray(value)
+            values = numbers(name, value)
             if values.ndim == 3:
                 flat = matrix(name, values.reshape(-1, values.shape[-1]), None, lines, self.precision)
                 value = torch.from_numpy(flat.reshape(values.shape))
@@ -163,18 +170,30 @@ class TorchCrossbar:
                 f"{name}: expected shape (any x {lines}) or ({self.count} x any x {lines}), "
                 f"got {tuple(value.shape)}"
             )
+        if value.is_complex():
+            raise InputError(f"{name}: expected real numbers, got complex ones; give their .real")
         samples: Tensor = value.to(self.on, self._cells.dtype)
         return samples
 
     def _out(self, values: Tensor) -> Tensor:
         return values[0] if self.single else values
 
-    def program(self, weights: Any) -> None:
-        """Program every pair to signed weights (rows, cols) or (instances, rows, cols), closed loop."""
+    @property
+    def w_max(self) -> float:
+        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1."""
+        return self.write.w_max or 1.0
+
+    def program(self, weights: Any, w_max: float | None = None) -> None:
+        """Program every pair to signed weights (rows, cols) or (instances, rows, cols), closed loop.
+
+        `w_max` is the weight of a full difference, for weights that go on learning; None: as `WritePath.scale` says.
+        Weights beyond the window are counted in the ledger; nothing waits to warn of them.
+        """
         wanted = self._tensor("weights", weights, self.shape[1])
         if wanted.shape[-2] != self.shape[0]:
             raise InputError(f"weights: expected {self.shape[0]} rows, got {wanted.shape[-2]}")
-        differences, energy = self._cells.program(wanted.reshape(-1, *self.shape))
+        differences, energy, clipped = self._cells.program(wanted.reshape(-1, *self.shape), w_max)
+        self._tally.add("weights_clipped", clipped)
         self._tally.add("program_J", energy)
         self._tally.add("programmed_cells", self._cells.cells // (2 if self._cells.reference else 1))
         self._reader.assume_inputs(differences)
@@ -205,7 +224,7 @@ class TorchCrossbar:
             raise InputError(f"post: expected {pre.shape[-2]} samples as in pre, got {post.shape[-2]}")
         if decay is not None:
             if not isinstance(decay, Tensor):
-                values = np.asarray(decay)
+                values = numbers("decay", decay)
                 flat = vector("decay", values.reshape(-1), None, self.precision)
                 decay = torch.from_numpy(flat.reshape(values.shape))
             if decay.shape[-1:] != self.shape[1:] or decay.ndim > 2:
@@ -222,9 +241,11 @@ class TorchCrossbar:
         return self._out(norms)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; from the first call on, conductances follow the drift law."""
+        """Let time pass: devices drift, relax and fluctuate, each from its own last write on."""
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
+        if seconds > 0 and self.read.drift:
+            warn_if_still(self.device)
         if self.read.drift:
             self._cells.advance(float(seconds))
 

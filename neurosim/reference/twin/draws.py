@@ -33,8 +33,8 @@ class Key:
         return self.words[:, 0].reshape(shape), self.words[:, 1].reshape(shape)
 
 
-def words(cell: Tensor, event: Any, draw: int, key: tuple[Tensor, Tensor]) -> Words:
-    """Four 32-bit words (as int64) of Philox4x32-7; `event` is an int or a tensor, all broadcast.
+def words(cell: Tensor, event: Any, draw: Any, key: tuple[Any, Any]) -> Words:
+    """Four 32-bit words (as int64) of Philox4x32-7; `event`, `draw` and key are ints or tensors, all broadcast.
 
     Axes along which nothing varies yet stay short in the first rounds.
     """

@@ -112,11 +112,15 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
             f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
             "and register it under the entry points neurosim.law_twins"
         ) from None
-    if device.cell_window_uS[1] != device.g_max_uS:
+    if getattr(device, "devices_per_cell", 1) != 1:
         raise CapabilityError(
             f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1"
         )
     twin = found(device, precision, on)
+    share = getattr(device, "read_noise_share", None)
+    if share is not None:
+        floor = torch.tensor(share * device.g_max_uS, dtype=twin.dtype, device=on)
+        twin.read_sigma = lambda conductance_uS: floor + 0 * conductance_uS  # type: ignore[method-assign]
     if device.kernels.age is None:
         return twin
     from neurosim.reference.twin.around import AroundTwin

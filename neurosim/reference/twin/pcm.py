@@ -44,10 +44,11 @@ class PcmTwin(TwinLaw):
         """The polynomial of Joshi et al. 2020, scaled; the pulse counter is set by the mean curve."""
         p = self.params
         a, b, _, _ = draw(0)
-        g = target_uS / p.g_max_uS
+        wanted = target_uS / p.mean_read_share
+        g = wanted / p.g_max_uS
         sigma = p.program_c0 + g * (p.program_c1 + g * p.program_c2)
         sigma = sigma * (p.g_max_uS / p.program_reference_uS)
-        reached = clamp(target_uS + sigma * self.normal(a), p.reset_floor_uS, p.g_max_uS)
+        reached = clamp(wanted + sigma * self.normal(a), p.reset_floor_uS, p.g_max_uS)
         cubic, square, line = (torch.tensor(c, dtype=torch.float32).item() for c in (0.027, 0.15, 0.81))
         given = torch.round(((cubic * reached - square) * reached + line) * reached)
         energy = p.program_energy_J.double().expand(reached.shape)
@@ -93,7 +94,7 @@ class PcmTwin(TwinLaw):
         """Fall by the power law in the time since the last pulse."""
         p = self.params
         elapsed = (now_s - state["programmed_at_s"]).float().to(self.dtype)
-        since = torch.maximum(elapsed, p.drift_shortest_s) / p.drift_reference_s
+        since = torch.maximum(elapsed, p.delay_s) / p.drift_reference_s
         exponent = state["exponent"] if self.on["drift_exponent_sigma"] else p.drift_exponent
         conductance: Tensor = state["conductance"] * since**-exponent
         return conductance

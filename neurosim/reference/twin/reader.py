@@ -172,7 +172,7 @@ class TwinReader:
         seen = conductance + cells.law.read_sigma(conductance) * cells.law.normal(drawn)
         codes = positive_codes(self.config.adc_bits)
         if codes:
-            g_max_uS = cells.device.g_max_uS
+            g_max_uS = cells.window_uS[1]
             step, most = (
                 torch.tensor(value, dtype=cells.dtype, device=cells.on)
                 for value in (g_max_uS / codes, g_max_uS)

@@ -51,7 +51,7 @@ class TwinRefresher:
         both = tired.unsqueeze(-1).expand(-1, -1, 2).reshape(cells.instances, -1)
         target = target.reshape(cells.instances, -1)
         energy = self._bring_back(both, target, 2 * event)
-        other = cells.state["conductance"].reshape(cells.instances, -1, 2).flip(-1)
+        other = cells.conductance_uS().reshape(cells.instances, -1, 2).flip(-1)
         start = torch.full_like(other, cells.start_uS) if read else other
         wanted = (start + cells.direction * size.unsqueeze(-1)).clamp(min=0).reshape(cells.instances, -1)
         rises = cells.direction > 0

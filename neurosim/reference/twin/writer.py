@@ -9,7 +9,14 @@ from torch import Tensor
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
-from neurosim.crossbar.writer import HELD_FLUSHES, MOST_AT_ONCE, NO_LIMIT, SWOLLEN, drive, refuse_in_mode
+from neurosim.crossbar.writer import (
+    HELD_FLUSHES,
+    MOST_AT_ONCE,
+    SWOLLEN,
+    drive,
+    enough_pulses,
+    refuse_in_mode,
+)
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import uniform, words
@@ -39,11 +46,12 @@ class TwinWriter:
             raise CapabilityError("decay_mode 'device' cannot go with mapping 'reference'; use 'readback'")
         self.drive = drive(device, write)
         self.one_reset = self.drive == RESET_AGAINST_REFERENCE
-        self.pulses_per_uS = 1.0 / (device.nominal_step_uS * (2 if self.drive == PUSH_PULL else 1))
+        self.pulses_per_uS = 1.0 / (device.read_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: TwinRefresher | None = None
         if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = TwinRefresher(cells, reader, write.refresh, tally)
-        self.most = write.pulse_limit or NO_LIMIT
+        self.enough = enough_pulses(device, write)
+        self.most = min(write.pulse_limit or self.enough, self.enough)
         self.updates = self.times = 0
         self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
         self.accumulator: Tensor | None = None
@@ -161,6 +169,10 @@ class TwinWriter:
         if accumulate:
             self.tally.add("write_periphery_J", 2 * rows * cols * self.periphery.memory_access_pJ * 1e-12)
 
+    def _cut(self, excess: Tensor) -> None:
+        """Enter pulses (instances, rows, cols) that are asked for and not given, where above zero."""
+        self.tally.add("pulses_cut", excess.clamp(min=0).sum(dim=(1, 2)))
+
     def _rounded(self, change: Tensor, event: int) -> Tensor:
         """Round at random so that the mean count equals the change: (instances, rows, cols, 2) counts."""
         cells = self.cells
@@ -174,6 +186,7 @@ class TwinWriter:
             places, wanted = torch.arange(counts.numel() // 2, device=cells.on), change.reshape(-1, pairs)
             number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
         a, b, _, _ = words(number, event, 0, key)
+        self._cut(change.double().abs() - self.most)
         several = self.config.flush_pulses
         size = wanted.abs().clamp(max=self.most) / several
         first, second = (several * (size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
@@ -222,7 +235,10 @@ class TwinWriter:
             held, now = self.accumulator, torch.where(change > 0, size, -size)
         now = now + torch.where(held.abs() >= flush, torch.trunc(held), 0.0)
         whole = now.clamp(-self.most, self.most)
-        self.accumulator = torch.where(swept, total - whole, self.accumulator)
+        left = total - whole
+        self._cut(torch.where(swept, left.double().abs() - self.enough, 0.0))
+        left = left.clamp(-self.enough, self.enough)
+        self.accumulator = torch.where(swept, left, self.accumulator)
         return torch.where(swept, whole, 0.0).to(change.dtype)
 
     def _share_out(self, up: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -302,6 +318,7 @@ class TwinWriter:
         unit = torch.tensor(share_of_one, dtype=cells.dtype, device=cells.on)
         wanted = torch.clamp(self.pending_decay, min=0) / unit
         counts = wanted.clamp(max=self.most).to(torch.int32)
+        self._cut(2 * rows * (wanted.double() - self.most).unsqueeze(1))
         left = self.pending_decay.double() - counts.double() * unit.double()
         self.pending_decay = left.to(cells.dtype).clamp(min=0)
         column_counts = counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2)

@@ -32,11 +32,12 @@ class ProgrammedTwin(TwinLaw):
         p = self.params
         a, _, c, _ = draw(0)
         wanted = clamp(target_uS, p.g_min_uS, p.g_max_uS)
-        reached = torch.clamp(wanted + self._error(wanted, 0) * self.normal(a), min=0)
-        state = {"conductance": reached}
+        reached = wanted + self._error(wanted, 0) * self.normal(a)
+        state = {"conductance": torch.clamp(reached, min=0)}
         if self._relaxes:
             state["programmed_at_s"] = torch.full_like(reached, now_s, dtype=torch.float64)
             state["settling"] = self.normal(c)
+            state["target_uS"], state["below_uS"] = wanted.clone(), torch.clamp(reached, max=0)
         return state, p.program_energy_J.double().expand(reached.shape)
 
     def construct(self, draw: Draw) -> State:
@@ -69,14 +70,14 @@ class ProgrammedTwin(TwinLaw):
             return g
         p = self.params
         at = p.error_at_s
-        elapsed = (now_s - state["programmed_at_s"]).float().to(self.dtype)
-        row = torch.clamp(torch.searchsorted(at, elapsed.contiguous()), 1, at.numel() - 1)
-        passed = torch.clamp(torch.log(elapsed / at[row - 1]) / torch.log(at[row] / at[row - 1]), max=1.0)
-        known = torch.clamp(g, max=p.g_max_uS)
+        age = torch.maximum((now_s - state["programmed_at_s"]).float().to(self.dtype), p.delay_s)
+        row = torch.clamp(torch.searchsorted(at, age.contiguous()), 1, at.numel() - 1)
+        passed = torch.clamp(torch.log(age / at[row - 1]) / torch.log(at[row] / at[row - 1]), max=1.0)
+        known = state["target_uS"]
         first, before = self._error(known, 0), self._error(known, row - 1)
         now = before + passed * (self._error(known, row) - before)
         spread = torch.sqrt(torch.clamp(now * now - first * first, min=0)) * state["settling"]
-        return torch.where(elapsed > at[0], torch.clamp(g + spread, min=0), g)
+        return torch.where(age > at[0], torch.clamp(g + state["below_uS"] + spread, min=0), g)
 
     def read_sigma(self, conductance_uS: Tensor) -> Tensor:
         """A share, a floor and a part that saturates."""

@@ -1,0 +1,27 @@
+"""What a user is warned of: numbers that come out, but mean less than they seem to."""
+
+from __future__ import annotations
+
+
+class Caution(UserWarning):
+    """Root of all warnings that neurosim gives on purpose."""
+
+
+class ClippingWarning(Caution):
+    """More than one conversion in a hundred met the end of the ADC's range."""
+
+
+class StillWarning(Caution):
+    """Time passes on a card that says nothing of time."""
+
+
+class ExtrapolationWarning(Caution):
+    """Conductances are read at another age than that at which the card states them."""
+
+
+class WindowWarning(Caution):
+    """Programmed weights do not fit the window: some are clipped, or most of it stays unused."""
+
+
+class PulsesCutWarning(Caution):
+    """An update asked for more pulses than any device has use for."""

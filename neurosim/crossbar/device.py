@@ -1,0 +1,61 @@
+"""The device of an array: found by its name, read as the read path says, and warned of where it knows no time."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from neurosim.core import registry
+from neurosim.core.cautions import ExtrapolationWarning, StillWarning
+from neurosim.core.config import ReadPath
+from neurosim.core.errors import InputError
+from neurosim.core.protocols import Device
+
+
+def warn_if_still(device: Device) -> None:
+    """Warn that a card has no law of time, so that nobody takes its silence for stability."""
+    if not (device.drifts or device.kernels.age):
+        warnings.warn(
+            f"{device.name} has no retention data: its conductances stay as they are, however much time passes; "
+            "give the card drift, relaxation or retention (neurosim devices show lists the parameters)",
+            StillWarning,
+            stacklevel=3,
+        )
+
+
+def device_of(device: str | Path | Device) -> Device:
+    """Return a device from a card's name, the path of a card file, or a device itself.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
+    if isinstance(device, str | Path):
+        loaded: Device = registry.find("loader", "device")(device)
+        return loaded
+    if not isinstance(device, Device):
+        raise InputError(
+            f"device: expected a card name, a card file or a device, got {type(device).__name__}"
+        )
+    return device
+
+
+def as_read(device: Device, read: ReadPath) -> Device:
+    """Return the device with the read noise and the reading delay that a read path asks for."""
+    changes: dict[str, float | None] = {}
+    if read.read_noise != "card":
+        changes["read_noise_share"] = float(read.read_noise or 0.0)
+    if read.reading_delay_s is not None:
+        changes["reading_delay_s"] = read.reading_delay_s
+    changed = device.with_parameters(**changes) if changes else device
+    if 0 < changed.own_delay_s != changed.delay_s:
+        high_uS = changed.g_max_uS
+        warnings.warn(
+            f"{device.name} states its conductances {changed.own_delay_s:g} s after a write; read after "
+            f"{changed.delay_s:g} s they are its laws of time carried there ({high_uS:.3g} uS become "
+            f"{changed.mean_read_uS(high_uS):.3g} uS in the mean), which nobody measured",
+            ExtrapolationWarning,
+            stacklevel=3,
+        )
+    return changed

@@ -1,0 +1,54 @@
+"""How programmed weights fill the window of their pairs: what is beyond it, what of it stays unused."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from neurosim.core.cautions import WindowWarning
+from neurosim.core.protocols import Floats
+from neurosim.crossbar.ledger import Ledger
+
+UNUSED = 0.05
+"""Share of the window below which weights are lost among the errors of devices."""
+ROUNDING = 1e-6
+
+
+class Window:
+    """Counts weights beyond the window of one array, and warns once."""
+
+    def __init__(self, scale: str, ledger: Ledger):
+        self.scale, self.ledger = scale, ledger
+        self._warned = False
+
+    def look(self, used: Floats, learns: bool) -> None:
+        """Look at weights as shares of the window; one that weights will grow into by learning may be wide."""
+        clipped = int(np.count_nonzero(used > 1 + ROUNDING))
+        self.ledger.weights_clipped += clipped
+        for fault in (self._clipped, self._unused):
+            words = fault(used, clipped, learns)
+            if words and not self._warned:
+                self._warned = True
+                warnings.warn(words, WindowWarning, stacklevel=5)
+
+    def _clipped(self, used: Floats, clipped: int, learns: bool) -> str:
+        if not clipped or self.scale == "percentile":
+            return ""
+        return (
+            f"{clipped} of {used.size} weights lie beyond the window and were clipped, the largest from "
+            f"{used.max():.2g} of it; raise w_max, or let WritePath(scale='auto') fit the window"
+        )
+
+    def _unused(self, used: Floats, clipped: int, learns: bool) -> str:
+        held = used[used > 0]
+        widest = float(np.percentile(held, 99)) if held.size else 1.0
+        if widest >= UNUSED or learns:
+            return ""
+        remedy = "let WritePath(scale='auto') fit the window to them"
+        if self.scale != "fixed":
+            remedy = "WritePath(scale='percentile') clips the few that hold it open, scale_by='column' fits each column"
+        return (
+            f"99 % of the weights lie within {100 * widest:.2g} % of the window, where the errors of devices drown "
+            f"them; {remedy}"
+        )
