@@ -82,6 +82,16 @@ class Law(Effects):
             raise ValueError(f"g_max_uS = {self.g_max_uS}: must exceed g_min_uS = {self.g_min_uS}")
         return self
 
+    @model_validator(mode="after")
+    def _something_is_left_to_read(self) -> Self:
+        low_uS, high_uS = (self.mean_read_uS(g) for g in (self.g_min_uS, self.g_max_uS))
+        if not high_uS > low_uS:
+            raise ValueError(
+                f"reading_delay_s: {self.delay_s:g} s after a write drift and relaxation have closed the window "
+                f"({low_uS:.3g} to {high_uS:.3g} uS); check relaxation_mean_uS and the exponents of drift"
+            )
+        return self
+
     @property
     def g_rest_uS(self) -> float:
         """Conductance of both devices of a pair that stores zero."""

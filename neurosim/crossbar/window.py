@@ -10,7 +10,7 @@ from neurosim.core.cautions import WindowWarning
 from neurosim.core.protocols import Floats
 from neurosim.crossbar.ledger import Ledger
 
-UNUSED = 0.05
+UNUSED = 0.1
 """Share of the window below which weights are lost among the errors of devices."""
 ROUNDING = 1e-6
 

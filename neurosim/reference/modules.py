@@ -87,7 +87,7 @@ class CrossbarLayer(HoldsDevices):
         super().__init__()
         weight = finite(f"{name}: the weights", weight.detach())
         self.name = name
-        self.w_max_given = write is not None and "w_max" in write.model_fields_set and write.w_max is not None
+        self.w_max_given = write is not None and write.w_max is not None
         if not self.w_max_given:
             write = (write or WritePath()).changed(w_max=_largest(weight, percentile))
         given: Any = [seed] if np.ndim(seed) == 0 else seed

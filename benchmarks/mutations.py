@@ -1,0 +1,114 @@
+"""Errors planted one at a time, and what catches each: does the suite, and `neurosim validate`, see them?
+
+python -m benchmarks.mutations [--only NAME] [--out FILE]
+
+Each mutation is made in a copy of the repository; the listed tests run until the first one fails. The working
+tree is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+LIST = Path(__file__).with_name("mutations.json")
+LEFT_OUT = (".git", ".venv", "docs", "notebooks", "out", "__pycache__", ".ruff_cache", ".mypy_cache")
+VALIDATE = """
+import sys
+from neurosim.reference.agreement import compare_operations
+from neurosim.reference.closed_forms import normals, of_card
+from neurosim.reference.twin.crossbar import TorchCrossbar
+from neurosim.crossbar.array import Crossbar
+from neurosim.devices.card import load
+names = {names!r}
+lines = list(normals())
+for name in names:
+    for machine in (Crossbar, TorchCrossbar):
+        lines += of_card(name, machine)
+    lines += compare_operations(load(name), "float64", True)
+broken = [line for line in lines if not line.holds]
+print(*[f"{{line.operation}} on {{line.on}}" for line in broken[:3]], sep="; ")
+sys.exit(bool(broken))
+"""
+"""What `neurosim validate` compares, on a few cards and without the trainings."""
+CARDS = ("pcm-nandakumar-2018", "rram-hfo2-om-2022", "pcm-joshi-2020")
+
+
+class Found(NamedTuple):
+    """What became of one mutation."""
+
+    name: str
+    by_test: str
+    """The first test that failed; empty if none did."""
+    by_validate: str
+    """What of `neurosim validate` did not hold."""
+
+
+def plant(mutation: dict[str, Any], tree: Path) -> None:
+    """Make one change; raises `ValueError` where its text is not in the file once."""
+    file = tree / mutation["file"]
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutation["old"]) != 1:
+        raise ValueError(
+            f"{mutation['name']}: found {text.count(mutation['old'])} times in {mutation['file']}"
+        )
+    file.write_text(text.replace(mutation["old"], mutation["new"]), encoding="utf-8")
+
+
+def tried(mutation: dict[str, Any]) -> Found:
+    """Plant one mutation in a copy and run what may catch it."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        plant(mutation, tree)
+        around = {**os.environ, "PYTHONPATH": str(tree)}
+        tests = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider",
+             *mutation["tests"]],
+            cwd=tree, env=around, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        failed = [line for line in tests.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        machines = subprocess.run(
+            [sys.executable, "-c", VALIDATE.format(names=CARDS)],
+            cwd=tree, env=around, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        stopped = machines.returncode not in (0, 1) or (machines.returncode and not machines.stdout.strip())
+        seen = "stops" if stopped else machines.stdout.strip() if machines.returncode else ""
+    first = failed[0].split(" - ")[0].removeprefix("FAILED ").removeprefix("ERROR ") if failed else ""
+    return Found(mutation["name"], first, seen)
+
+
+def main() -> int:
+    """Try every mutation and print what caught it; exit code 1 where nothing did."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    found = []
+    for mutation in json.loads(LIST.read_text(encoding="utf-8")):
+        if given.only and mutation["name"] not in given.only:
+            continue
+        found.append(tried(mutation))
+        print(
+            f"{found[-1].name:<45} {found[-1].by_test or 'NO TEST'} | {found[-1].by_validate or '-'}",
+            flush=True,
+        )
+        if given.out:
+            given.out.write_text(
+                json.dumps([one._asdict() for one in found], indent=1) + "\n", encoding="utf-8"
+            )
+    missed = [one.name for one in found if not one.by_test]
+    print(f"{len(found) - len(missed)} of {len(found)} caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

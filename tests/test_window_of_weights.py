@@ -1,0 +1,104 @@
+"""Programmed weights and the window: it fits, or what is clipped and unused is counted and said."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from helpers import IDEAL, PCM
+
+import neurosim as ns
+from neurosim.core.cautions import WindowWarning
+from neurosim.core.errors import CapabilityError, InputError
+from neurosim.reference.twin.crossbar import FOLLOWED, FOLLOWED_AT, TorchCrossbar
+
+RNG = np.random.default_rng(0)
+WIDE, NARROW = RNG.normal(0, 3, (784, 10)), RNG.normal(0, 0.02, (784, 10))
+X = RNG.random((50, 784))
+
+
+def error(array: ns.Crossbar, weights: np.ndarray) -> float:
+    """Rms error of answers, relative to their spread."""
+    right = X @ weights
+    return float((array.forward(X) - right).std() / right.std())
+
+
+@pytest.mark.parametrize("weights", [WIDE, NARROW])
+def test_weights_of_any_size_fit_the_window(weights):
+    """11 to 13 % where a window of 1 clips three times too large weights (75 %) and drowns small ones (104 %)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WindowWarning)
+        array = ns.Crossbar(weights.shape, PCM)
+        array.program(weights)
+    assert error(array, weights) < 0.14
+    assert array.ledger.weights_clipped == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "match", "least"), [(WIDE, "lie beyond the window", 0.6), (NARROW, "% of the window", 0.8)]
+)
+def test_a_window_that_does_not_fit_is_said_once(weights, match, least):
+    array = ns.Crossbar(weights.shape, PCM, write=ns.WritePath(w_max=1.0))
+    with pytest.warns(WindowWarning, match=match):
+        array.program(weights)
+    assert array.ledger.weights_clipped == int((np.abs(weights) > 1).sum())
+    assert error(array, weights) > least
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        array.program(weights)
+
+
+def test_outliers_that_hold_the_window_open_are_said():
+    weights = RNG.normal(0, 0.01, (300, 20))
+    weights[0, 0] = 5.0
+    array = ns.Crossbar(weights.shape, IDEAL)
+    with pytest.warns(WindowWarning, match="percentile"):
+        array.program(weights)
+
+
+def test_learning_states_its_window_and_keeps_its_bits():
+    """`program(weights, w_max)` is the window of old; learning on in a fitted window is said once."""
+    start = np.abs(NARROW[:20])
+    stated = ns.Crossbar(start.shape, PCM, seed=4)
+    fixed = ns.Crossbar(start.shape, PCM, seed=4, write=ns.WritePath(scale="fixed"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stated.program(start, w_max=1.0)
+    with pytest.warns(WindowWarning):
+        fixed.program(start)
+    assert np.array_equal(stated.conductance_uS(), fixed.conductance_uS())
+    fitted = ns.Crossbar(start.shape, PCM, seed=4)
+    fitted.program(start)
+    with pytest.warns(WindowWarning, match="w_max"):
+        fitted.update(np.ones((1, 20)), np.full((1, 10), 0.01))
+    for bad in (0.0, -1.0, np.nan):
+        with pytest.raises(InputError, match="w_max"):
+            fitted.program(start, w_max=bad)
+
+
+@pytest.mark.parametrize("write", [
+    {}, {"w_max": 0.5}, {"scale": "fixed"}, {"scale": "max", "scale_by": "column"},
+    {"scale": "percentile", "scale_percentile": 90.0}, {"scale": "max", "w_max": 0.1},
+])  # fmt: skip
+def test_the_twin_chooses_the_same_window(write):
+    weights = RNG.normal(0, 0.3, (24, 6))
+    settings = {"seed": 2, "write": ns.WritePath(**write), "precision": "float64"}
+    arrays = [kind((24, 6), PCM, **settings) for kind in (ns.Crossbar, TorchCrossbar)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WindowWarning)
+        for array in arrays:
+            array.program(weights)
+    np.testing.assert_allclose(arrays[0].weights(), arrays[1].weights().numpy(), rtol=1e-9)
+    assert arrays[0].ledger.weights_clipped == arrays[1].ledger.weights_clipped
+
+
+def test_what_a_backend_follows_is_a_list_of_every_setting():
+    """A setting that is in no list is refused at any value, so that a new one cannot be passed over in silence."""
+    for path, kind in (("read", ns.ReadPath), ("write", ns.WritePath)):
+        listed = FOLLOWED[path] | set(FOLLOWED_AT[path]) | ({"programming"} if path == "write" else set())
+        assert listed == set(kind.model_fields)
+        for name, values in FOLLOWED_AT[path].items():
+            assert kind.model_fields[name].default in values
+    with pytest.raises(CapabilityError, match="encoding"):
+        TorchCrossbar((4, 2), PCM, read=ns.ReadPath(encoding="pulse-width"))
