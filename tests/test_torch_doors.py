@@ -526,3 +526,9 @@ def test_one_warning_for_all_layers_of_a_card_without_a_law_of_time() -> None:
         model.advance(0.0)
         convert(network(), PCM).advance(1.0)
         convert(network(), RRAM, read=ns.ReadPath(drift=False)).advance(1.0)
+
+
+def test_seeds_are_whole_numbers() -> None:
+    for seed in (0.5, [0, 1.5], True, "0"):
+        with pytest.raises(InputError, match="expected a whole number"):
+            convert(nn.Linear(3, 2), PCM, seed)

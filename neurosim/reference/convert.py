@@ -258,7 +258,7 @@ def convert(
             f"hooks of layers that go onto devices are left behind: {', '.join(hooked)}", stacklevel=2
         )
     one = next(iter(layers.values()))
-    single = isinstance(seed, int | np.integer)
+    single = np.ndim(seed) == 0
     return CrossbarModel(holder[0].to(one.array.on), layers, None if single else one.instances)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosim.core.checks import whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
@@ -89,7 +90,8 @@ class CrossbarLayer(HoldsDevices):
         self.w_max_given = write is not None and write.w_max is not None
         if not self.w_max_given:
             write = (write or WritePath()).changed(w_max=_largest(weight, percentile))
-        self.seeds = [int(seed)] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
+        given: Any = [seed] if np.ndim(seed) == 0 else seed
+        self.seeds = [whole("seed", each) for each in given]
         rows, cols = weight.shape
         self.array = TorchCrossbar(
             (rows, cols), device, seed=self.seeds, read=read, write=write, periphery=periphery, name=name,
