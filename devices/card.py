@@ -6,7 +6,7 @@ import importlib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -41,6 +41,8 @@ class Card(Frozen):
     summary: str
     citation: str
     notes: tuple[str, ...] = ()
+    omits: dict[Literal["read noise", "retention"], str] = Field(default_factory=dict)
+    """What the card says nothing of, with the reason: so that silence is not taken for a device without it."""
     parameters: dict[str, Quantity]
     _folder: Path | None = PrivateAttr(None)
 
@@ -51,6 +53,22 @@ class Card(Frozen):
             return law_of_file((self._folder or Path()) / file, name)
         law: type[Law] = registry.find("device law", self.law)
         return law
+
+    @property
+    def silent_on(self) -> dict[str, str]:
+        """What the device has no numbers for, with the card's reason, or that it gives none."""
+        device = self.device()
+        given = {"read noise": device.has_read_noise or device.flickers, "retention": device.drifts}
+        return {
+            what: self.omits.get(what, "the card does not say why")  # type: ignore[call-overload]
+            for what, there in given.items()
+            if not there
+        }
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what the card is silent on."""
+        return (*self.notes, *(f"No {what} on this card: {why}." for what, why in self.silent_on.items()))
 
     def device(self) -> Law:
         """Build the device; raises `ConfigError` where a parameter is unknown, missing or out of range."""
@@ -66,7 +84,12 @@ class Card(Frozen):
                     f"card {self.name}: parameters.{name}.unit = '{number.unit}', must be '{units[name]}'"
                 )
         values = {name: number.value for name, number in self.parameters.items()}
-        return law.parse({"name": self.name, **values}, f"card {self.name}")
+        device = law.parse({"name": self.name, **values}, f"card {self.name}")
+        if "retention" in self.omits and device.drifts:
+            raise ConfigError(f"card {self.name}: omits.retention, but its parameters change it with time")
+        if "read noise" in self.omits and (device.has_read_noise or device.flickers):
+            raise ConfigError(f"card {self.name}: omits 'read noise', but its parameters have some")
+        return device
 
 
 def read(path: Path) -> Card:

@@ -159,7 +159,7 @@ class Effects(Frozen):
         return bool(self.relaxation_mean_uS or self.relaxation_sigma_uS or self.relaxation_sigma_slope_uS)
 
     @property
-    def _flickers(self) -> bool:
+    def flickers(self) -> bool:
         """Whether there is 1/f noise."""
         return bool(self.flicker or self.flicker_table)
 
@@ -169,7 +169,7 @@ class Effects(Frozen):
         starts = (
             (self.drift_table_start_s, self.drift_table_share),
             (self.relaxation_start_s, self._relaxes),
-            (self.flicker_read_s, self._flickers),
+            (self.flicker_read_s, self.flickers),
         )
         return max((start for start, on in starts if on), default=0.0)
 
@@ -191,7 +191,7 @@ class Effects(Frozen):
     @property
     def _tells_time(self) -> bool:
         """Whether the time of the last write matters."""
-        settles = self._relaxes or self._flickers
+        settles = self._relaxes or self.flickers
         return settles or self._fades or bool(self.drift_table_share or self.retention_s)
 
     @property
@@ -227,8 +227,8 @@ class Effects(Frozen):
             lifetime=numbers(self.endurance_pulses),
             written_at_s=numbers(self._tells_time, np.float64),
             relaxing=numbers(self._relaxes),
-            flicker_level=numbers(self._flickers),
-            flicker_path=numbers(self._flickers, np.int64),
+            flicker_level=numbers(self.flickers),
+            flicker_path=numbers(self.flickers, np.int64),
             telegraph=numbers(self.telegraph_share),
             switching_s=numbers(self.telegraph_share),
             gain=numbers(self.added_step_spread),

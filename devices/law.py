@@ -134,7 +134,7 @@ class Law(Effects):
         """Whether a read of a cell just written finds the conductance of its state."""
         powers = [self.law_delay_s] if self.own_drift else []
         powers += [self.drift_table_start_s] if self.drift_table_share else []
-        return not (self._relaxes or self._flickers) and all(start == self.delay_s for start in powers)
+        return not (self._relaxes or self.flickers) and all(start == self.delay_s for start in powers)
 
     def law_mean_read_uS(self, conductance_uS: float) -> float:
         """What the law's own drift makes of a written conductance until it is read, in the mean."""

@@ -125,7 +125,7 @@ def _page_of(card: Card) -> list[str]:
         "",
         f"{card.summary}. {card.citation}.",
         "",
-        *(f"* {note}" for note in card.notes),
+        *(f"* {note}" for note in card.remarks),
         "",
         f"![{card.name}: what pulses, programming, time and reads do](_generated/gallery/{card.name}.svg)",
         "",

@@ -45,7 +45,7 @@ def show_device(name: CardName, json_file: Json = None) -> None:
     heading = card_heading(card)
     if json_file is not None:
         write_json(json_file, numbers(card))
-    console().print(heading, numbers_table(card), *(Text(f"- {note}") for note in card.notes), sep="\n")
+    console().print(heading, numbers_table(card), *(Text(f"- {note}") for note in card.remarks), sep="\n")
 
 
 @devices_app.command("plot")

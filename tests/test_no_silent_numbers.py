@@ -15,7 +15,7 @@ from test_own_law import LAW
 import neurosim as ns
 from neurosim.core.cautions import PulsesCutWarning, StillWarning
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
-from neurosim.devices.card import cards, load
+from neurosim.devices.card import cards, find, load
 from neurosim.devices.response import programmed
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
@@ -70,6 +70,25 @@ def test_a_card_whose_corrupt_cells_would_conduct_below_zero_is_refused(tmp_path
         load(card)
     widest = load(OM).with_parameters(corrupt_range=1.25, corrupt_share=1.0)
     assert (ns.Crossbar((40, 40), widest).conductance_uS() >= 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(cards()))
+def test_a_card_says_what_it_is_silent_on(name):
+    """Silence about read noise or retention is declared with its reason, and not where there are numbers."""
+    card = find(name)
+    assert set(card.silent_on) == set(card.omits)
+    assert all(len(why) > 10 for why in card.omits.values())
+
+
+def test_an_omission_that_is_none_is_refused(tmp_path):
+    text = next(path for name, path in cards().items() if name == PCM).read_text(encoding="utf-8")
+    card = tmp_path / "mine.toml"
+    card.write_text(
+        text.replace("[parameters]", "[omits]\nretention = 'not measured'\n\n[parameters]", 1),
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match="omits.retention"):
+        load(card)
 
 
 @pytest.mark.parametrize("name", sorted(cards()))

@@ -245,10 +245,10 @@ class _CardMaker:
             parameters={name: self.given[name] for name in self.units if name in self.given},
         )
         try:
-            card.device()
+            unmeasured = dict.fromkeys(card.silent_on, "was not measured")
         except NeurosimError as error:
             raise DataError(f"{sources}: the fit is no valid device: {error}") from None
-        return card
+        return card.changed(omits=unmeasured)
 
 
 def _rounded(value: float) -> float:
@@ -298,7 +298,8 @@ def to_toml(card: Card) -> str:
         f"{key} = {_text(getattr(card, key))}" for key in ("name", "technology", "law", "summary", "citation")
     ]
     notes = ["notes = [", *(f"    {_text(note)}," for note in card.notes), "]"] if card.notes else []
-    lines += [*notes, "", "[parameters]"]
+    omits = [f"{_text(what)} = {_text(why)}" for what, why in card.omits.items()]
+    lines += [*notes, "", *(["[omits]", *omits, ""] if omits else []), "[parameters]"]
     for name, number in card.parameters.items():
         lines.append(
             f"{name} = {{ value = {json.dumps(number.value)}, unit = {_text(number.unit)}, source = {_text(number.source)} }}"

@@ -121,3 +121,10 @@ def fill_normal(out: Any, event: int, key: Any) -> None:
     """Fill a flat float32 array with standard normals, one per cell."""
     for cell in range(out.size):
         out[cell] = normal(philox(cell, event, 0, key)[0])
+
+
+@jit
+def normals_of(words: Any, out: Any) -> None:
+    """Fill a flat float32 array with the normals of given words."""
+    for k in range(out.size):
+        out[k] = normal(words[k])

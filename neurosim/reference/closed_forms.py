@@ -17,8 +17,7 @@ from neurosim.crossbar.array import Crossbar
 from neurosim.devices.card import load
 from neurosim.devices.response import as_read, fresh
 from neurosim.kernels.cells import program_cells, pulse_cells
-from neurosim.kernels.jit import jit
-from neurosim.kernels.random import normal
+from neurosim.kernels.random import normals_of
 from neurosim.reference.agreement import Line, as_numpy
 
 SHAPE = (24, 12)
@@ -26,12 +25,6 @@ READS = 2000
 CHANGE = 0.05
 WORDS = 1 << 16
 SIGMAS = 5.0
-
-
-@jit
-def _fill(words: Any, out: Any) -> None:
-    for k in range(words.size):
-        out[k] = normal(words[k])
 
 
 def _line(form: str, on: str, found: Any, expected: Any, bound: float) -> Line:
@@ -63,7 +56,7 @@ def normals() -> Iterator[Line]:
     words = np.unique(np.geomspace(1, 2**32 - 1, WORDS).astype(np.uint64) | np.uint64(1))
     expected = norm.isf(words.astype(np.float64) / 2**33)
     found = np.empty(words.size, np.float32)
-    _fill(words, found)
+    normals_of(words, found)
     twin = draws.normal(torch.from_numpy(words.astype(np.int64))).numpy()
     for on, values in (("numba", found), ("torch", twin)):
         yield _line("normal of a word", on, np.abs(values), expected, 1e-6)

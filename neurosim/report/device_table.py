@@ -64,6 +64,7 @@ def numbers(card: Card) -> dict[str, Any]:
     return {
         **facts(card),
         "notes": list(card.notes),
+        "silent_on": card.silent_on,
         "parameters": {name: number.model_dump() for name, number in card.parameters.items()},
     }
 
