@@ -87,7 +87,7 @@ def test_an_omission_that_is_none_is_refused(tmp_path):
         text.replace("[parameters]", "[omits]\nretention = 'not measured'\n\n[parameters]", 1),
         encoding="utf-8",
     )
-    with pytest.raises(ConfigError, match="omits.retention"):
+    with pytest.raises(ConfigError, match=r"omits\.retention"):
         load(card)
 
 
