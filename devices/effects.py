@@ -6,7 +6,7 @@ Each is off (None) unless a card or a user switches it on, alone or with others.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -24,7 +24,8 @@ _TABLES = (
 class Effects(Frozen):
     """What may be around any law: spread, noise of writing, faults, wear, drift, short-term change, reading."""
 
-    g_max_uS: float
+    if TYPE_CHECKING:
+        g_max_uS: float
 
     # from device to device, and from pulse to pulse, beside what the law itself has of them
     added_step_spread: float | None = quantity("1", None, noise=True, ge=0)

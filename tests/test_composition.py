@@ -151,6 +151,7 @@ def test_devices_that_all_stand_at_one_value_are_compared_too():
 
 @pytest.mark.parametrize("name", reference.names())
 def test_every_card_is_the_composition_of_its_numbers(name):
+    """Mean, spread and tenths at three targets and five ages: the published formulas, or the numbers of the file."""
     law = reference.parameters(name)["law"]
     if law not in reference.WRITE:
         pytest.skip(
@@ -162,11 +163,13 @@ def test_every_card_is_the_composition_of_its_numbers(name):
 @pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_effect_alone(name, effect):
+    """One effect more than the card has, against the plain numpy composition."""
     assert beyond(name, [effect]) == []
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_all_effects_together(name):
+    """What is right alone is right in the total: all effects at once, at every age, against the composition."""
     assert beyond(name, TOGETHER) == []
 
 

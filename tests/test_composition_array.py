@@ -42,6 +42,7 @@ def departures(name: str, is_read_noisy: bool = False) -> list[str]:
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_output_errors_of_an_ideal_read_path_are_those_of_its_pairs(name):
+    """Error of y - x w end to end, at every age, against pairs drawn by the plain numpy composition."""
     assert departures(name) == []
 
 
