@@ -162,11 +162,11 @@ def written(cell: Any, reference_uS: Any, state: Any, params: Any, now_s: Any, e
             state.flicker_level[cell] = flicker_level(state.conductance[cell], params)
             state.flicker_path[cell] = np.int64(b)
         if state.falling.size > 0:
-            share = reference_uS / params.g_max_uS
-            exponent = looked_up(share, params.drift_table_share, params.drift_table_exponent)
-            if params.drift_table_sigma.size > 0:
-                sigma = looked_up(share, params.drift_table_share, params.drift_table_sigma)
-                exponent = abs(exponent + sigma * normal(c))
+            k, u = piece(reference_uS / params.g_max_uS, params.drift_table_share)
+            mean, sigma = params.drift_table_exponent, params.drift_table_sigma
+            exponent = mean[k - 1] + (mean[k] - mean[k - 1]) * u
+            if sigma.size > 0:
+                exponent = abs(exponent + (sigma[k - 1] + (sigma[k] - sigma[k - 1]) * u) * normal(c))
             state.falling[cell] = exponent
         if state.offset_uS.size > 0:
             state.offset_uS[cell] = params.added_write_noise * params.nominal_step_uS * normal(d)

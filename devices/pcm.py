@@ -128,8 +128,6 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
 @inlined
 def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
     age = max(np.float32(now_s - state.programmed_at_s[cell]), params.delay_s)
-    if age == params.drift_reference_s:
-        return state.conductance[cell]
     exponent = params.drift_exponent
     if params.drift_exponent_sigma > _ZERO:
         exponent = state.exponent[cell]

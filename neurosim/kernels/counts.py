@@ -109,7 +109,7 @@ def accumulator_counts(
     A prompt one gives the change at once, rounded at random to multiples of `flush`, and holds what that was off.
     An accumulator holds `enough` pulses at most; returns how many it had to let go.
     """
-    cut = 0.0
+    beyond = False
     drawn = np.empty(change.size if prompt else 0, np.float32)
     fill_two_uniforms(drawn, np.empty_like(drawn), row * change.size, event, key)
     for col in range(change.size):
@@ -123,12 +123,14 @@ def accumulator_counts(
             now += np.trunc(held)
         whole = min(max(now, -most), most)
         whole *= np.float32(drive.up if whole > _ZERO else drive.down)
-        left = total - whole
-        if abs(left) > enough:
-            cut += np.float64(abs(left)) - np.float64(enough)
-            left = enough if left > _ZERO else -enough
-        accumulator[row, col] = left
+        accumulator[row, col] = total - whole
+        beyond |= abs(total - whole) > enough
         change[col] = whole
         counts[0, col] = plus_count(whole, abs(whole), drive)
         counts[1, col] = minus_count(whole, abs(whole), drive)
+    if not beyond:
+        return 0.0
+    cut = excess(accumulator[row], enough)
+    for col in range(change.size):
+        accumulator[row, col] = min(max(accumulator[row, col], -enough), enough)
     return cut
