@@ -404,7 +404,7 @@ for name in (PCM, FINE, COARSE):
     arrays.program(weights)
     alone = ns.Crossbar((ROWS, COLS), name, seed=INSTANCES[-1], read=READ)
     alone.program(weights)
-    uA = READ.read_voltage_V * (alone.device.g_max_uS - alone.device.g_min_uS) / alone.write.w_max
+    uA = READ.read_voltage_V * (alone.device.g_max_uS - alone.device.g_min_uS) / np.abs(weights).max()
     uA /= x[0].max()  # the largest input of a vector is applied as the full read voltage
     exact_uA, read_uA = uA * (x[0] @ weights), uA * arrays.forward(x[:1])[:, 0].numpy()
     currents_uA[name] = exact_uA, read_uA

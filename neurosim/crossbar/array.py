@@ -156,7 +156,7 @@ class Crossbar:
             raise InputError(f"w_max = {w_max}: must be finite and above 0")
         if self._placement is not None:
             self._placement.assign(wanted)
-        self._fitted = self.write.scale == "auto" and not (w_max or self.write.w_max)
+        self._fitted = self.write.scale == "auto" and not (w_max or self.write.w_max) and bool(wanted.any())
         differences = self._programmer.program(self._scatter(wanted), w_max)
         self._reader.assume_inputs(differences)
 

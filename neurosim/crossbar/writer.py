@@ -104,7 +104,7 @@ def _refuse_one_direction(device: Device, write: WritePath) -> None:
 
 
 def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
-    several = round(device.cell_window_uS[1] / device.g_max_uS)
+    several = int(getattr(device, "devices_per_cell", 1))
     if math.gcd(several, every) > 1:
         raise InputError(
             f"write.{field} = {every}: with {several} devices a cell some would never be pulsed, because both "

@@ -107,6 +107,12 @@ def _drifts(array: Any, task: Task) -> Any:
     return array.forward(task.x)
 
 
+def _waits(array: Any, task: Task) -> Any:
+    """A moment, within the reading delay of every card that has one."""
+    array.advance(1e-3)
+    return array.forward(task.x)
+
+
 def _programs(array: Any, task: Task) -> None:
     array.program(0.9 * start_weights(1), w_max=1.0)
 
@@ -116,6 +122,7 @@ OPERATIONS: dict[str, Operation] = {
     "program": Operation(_programs),
     "forward": Operation(lambda array, task: array.forward(task.x)),
     "drift, forward": Operation(_drifts),
+    "a moment, forward": Operation(_waits),
     "calibrate": Operation(lambda array, task: array.calibrate(task.x, 99.0)),
     "column norms": Operation(lambda array, task: array.column_norms()),
     "update, accumulate": Operation(_updates("accumulate")),
