@@ -130,7 +130,7 @@ def accumulator_counts(
         counts[1, col] = minus_count(whole, abs(whole), drive)
     if not beyond:
         return 0.0
-    cut = excess(accumulator[row], enough)
+    cut: float = excess(accumulator[row], enough)
     for col in range(change.size):
         accumulator[row, col] = min(max(accumulator[row, col], -enough), enough)
     return cut
