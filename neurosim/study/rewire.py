@@ -12,7 +12,7 @@ from neurosim.study.compare import Report, check, load_data
 from neurosim.study.evaluate import PAIRED, evaluate
 from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import bootstrap, wilson
-from neurosim.study.store import open_folder, read_json, text_digest, versions, write_json
+from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
 from neurosim.study.train import Training
 
 CALIBRATION_IMAGES = 1000
@@ -116,7 +116,7 @@ def _trained(
     name = text_digest(f"{training.identity} {ohms} {lines}")
     kept = None if out is None else out / "runs" / f"{name}.json"
     if kept is not None and kept.exists():
-        found: list[dict[str, Any]] = read_json(kept)["runs"]
+        found: list[dict[str, Any]] = read_kept(kept, "runs")["runs"]
         return found
     label = f"{arm.name}, {trained_ohm:g} ohm"
     training.run(None if report is None else lambda done, total: report(label, seed, done, total))
@@ -131,7 +131,7 @@ def _trained(
             place = {"arm": arm.name, "seed": seed, "trained_ohm": trained_ohm, "ohm": ohm, "lines": size}
             runs.append({**place, **scores, "test_size": len(training.test.labels), "training": learnt})
     if kept is not None:
-        write_json(kept, {"runs": runs})
+        write_kept(kept, {"runs": runs})
     return runs
 
 
