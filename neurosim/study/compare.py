@@ -20,10 +20,11 @@ from neurosim.core.protocols import State
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import set_threads
+from neurosim.study.arms import ON_DEVICE
 from neurosim.study.build import build_layer, on_devices
 from neurosim.study.code import own_code
 from neurosim.study.evaluate import PAIRED, evaluate, raw_pixel_accuracy
-from neurosim.study.spec import IDEAL, ON_DEVICE, Arm, Experiment
+from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import (
     digest,
@@ -93,13 +94,16 @@ def untrained_scores(training: Training) -> dict[str, float]:
             training.experiment.readout_epochs,
             training.seed,
         )
-    array.restore(before)  # whether or not the scores were known, so that every arm goes on from the same place
+    array.restore(
+        before
+    )  # whether or not the scores were known, so that every arm goes on from the same place
     return _untrained[key]
 
 
 def _start(training: Training, before: State) -> str:
     """Everything that decides the scores of an array before it learns: its state, how it is read, images and readout."""
-    arm, experiment, devices = training.arm, training.experiment, on_devices(training.layer.array)
+    arm, experiment = training.arm, training.experiment
+    devices: Any = on_devices(training.layer.array)
     settings: list[Any] = []
     if arm is not None and devices is not None:
         read = devices.read.model_dump(mode="json")

@@ -54,7 +54,7 @@ class DeepTraining(Resumable):
         law = None if self.arm.device is None else load(self.arm.device)
         device = None if law is None else law.model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
-        code = own_code(law, *(layer.rule for layer in self.stack.layers))
+        code = own_code(law, *(layer.dense.rule for layer in self.stack.layers))
         return json.dumps(
             [settings, layers, self.arm.own, device, self.seed, data, versions(), *code], sort_keys=True
         )
@@ -218,12 +218,15 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
+    beforehand = _holding(
+        experiment, data
+    )  # also refuses, before any training, a device that an arm cannot have
     runs = [run_arm(experiment, arm, seed, data, out, report) for seed, arm in experiment.planned]
     where = "validation split" if experiment.hold_out else "test set"
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        **_holding(experiment, data),
+        **beforehand,
         "data": {"note": data.note, "reported_on": where, "train_images": len(data.training(experiment.hold_out).labels)},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

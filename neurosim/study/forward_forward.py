@@ -303,6 +303,9 @@ def forward_forward(
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
+    beforehand = _holding(
+        experiment, data
+    )  # also refuses, before any training, a device that an arm cannot have
     runs = [
         finished(ForwardForwardTraining(experiment, arm, seed, data), out, report)
         for seed, arm in experiment.planned
@@ -313,7 +316,7 @@ def forward_forward(
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        **_holding(experiment, data),
+        **beforehand,
         "data": {"note": data.note, "reported_on": where, "followed_on": followed, "train_images": fit},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

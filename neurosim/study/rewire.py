@@ -28,6 +28,34 @@ def with_wires(experiment: Experiment, arm: Arm, ohm: float, lines: int) -> Arm:
     )
 
 
+def check_wires(
+    experiment: Experiment, ohms: list[float], lines: list[int], trained_ohms: list[float], trained_lines: int
+) -> None:
+    """Refuse before any work what `rewire` could not train or read; raises `NeurosimError`."""
+    if not experiment.arms():
+        raise ConfigError("wires: needs at least one --device")
+    if not (ohms and lines and trained_ohms):
+        raise ConfigError(
+            "wires: give at least one resistance to read at, one to train at, and one tile size"
+        )
+    for name, values in (("ohms", ohms), ("lines", lines), ("trained_ohms", trained_ohms)):
+        if len(set(values)) < len(values):
+            raise ConfigError(f"wires: {name} = {values}: give each once")
+    check(experiment)
+    for ohm in ohms:
+        Wires.parse({"r_word_ohm": ohm, "r_bit_ohm": ohm}, "wires, to read at")
+    for size in lines:
+        Tiles.parse({"word_lines": size, "bit_lines": size}, "wires, tile")
+    for ohm in trained_ohms:
+        check(
+            experiment.changed(
+                arm=tuple(with_wires(experiment, arm, ohm, trained_lines) for arm in experiment.arms()),
+                device=(),
+                parameters={},
+            )
+        )
+
+
 def rewire(
     experiment: Experiment,
     ohms: list[float],
@@ -64,13 +92,7 @@ def rewire(
     ConfigError
         If there is no device arm or a list is empty.
     """
-    if not experiment.arms():
-        raise ConfigError("wires: needs at least one --device")
-    if not (ohms and lines and trained_ohms):
-        raise ConfigError(
-            "wires: give at least one resistance to read at, one to train at, and one tile size"
-        )
-    check(experiment)
+    check_wires(experiment, ohms, lines, trained_ohms, trained_lines)
     data = load_data(experiment)
     if out is not None:
         open_folder(out / "runs")

@@ -14,12 +14,10 @@ from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, Rule, UpdateMode, needs_phase
 from neurosim.devices.card import load
-from neurosim.study.arms import ArmName, one_reading_delay
+from neurosim.study.arms import IDEAL, ON_DEVICE, ArmName, CardName, one_reading_delay
 
-IDEAL = "ideal"
-"""Name of the arm in ideal arithmetic (not of a device)."""
-ON_DEVICE = "ideal device"
-"""Name of an arm on devices that would be called as ideal arithmetic is, such as that of the card "ideal"."""
+__all__ = ["EIGHT_BITS", "IDEAL", "Arm", "Experiment", "device_name", "phaseless"]
+
 EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
 
 
@@ -27,7 +25,7 @@ class Arm(Frozen):
     """One device under one way of updating. What is left out is taken from the experiment."""
 
     name: ArmName = ""
-    device: str
+    device: CardName
     mode: UpdateMode | None = None
     window: float | None = Field(None, gt=0)
     parameters: dict[str, float | None] = Field(default_factory=dict)
@@ -63,7 +61,7 @@ class Experiment(Frozen):
     readout_epochs: int = Field(10, ge=1)
     seeds: int = Field(1, ge=1)
     first_seed: int = 0
-    device: tuple[str, ...] = ()
+    device: tuple[CardName, ...] = ()
     """Devices of arms that differ in nothing else."""
     arm: tuple[Arm, ...] = ()
     mode: UpdateMode = "accumulate"

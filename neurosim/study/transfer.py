@@ -17,9 +17,9 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.readout import single_threaded_torch
-from neurosim.study.compare import Report
-from neurosim.study.arms import fit_for_files
+from neurosim.study.arms import CardName, fit_for_files
 from neurosim.study.code import own_code
+from neurosim.study.compare import Report
 from neurosim.study.spec import EIGHT_BITS, device_name
 from neurosim.study.statistics import bootstrap, interval, wilson
 from neurosim.study.store import versions
@@ -43,7 +43,7 @@ class Transfer(Frozen):
     """The layer map; None reads the file as a plain chain of fully connected layers with ReLU between."""
     dataset: str = "digits"
     test_images: int | None = Field(None, ge=10)
-    device: tuple[str, ...] = ()
+    device: tuple[CardName, ...] = ()
     """Card names or files."""
     instances: int = Field(10, ge=1)
     """Draws of devices, all of which run as one batch."""

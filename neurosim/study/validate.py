@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.core import registry
-from neurosim.core.errors import UnknownNameError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -129,6 +129,10 @@ def validate(
     told = told or (lambda text: None)
     experiment = experiment or short_training()
     check(experiment)
+    if not experiment.arms():
+        raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    if out is not None:
+        open_folder(out / "runs")
     seed = experiment.first_seed
     operations, rules = [], []
     for name in devices or tuple(cards()):
