@@ -27,7 +27,7 @@ def own_code(*things: Any) -> list[str]:
     for thing in things:
         kind = thing if isinstance(thing, type) else type(thing)
         for base in kind.__mro__:
-            _gather(base.__module__, _top(base.__module__), found)
+            _gather(base.__module__, _top(kind.__module__), found)
     return sorted(_digest(module) for module in found.values())
 
 

@@ -66,7 +66,7 @@ def check(experiment: Experiment) -> None:
         warnings.warn(
             f"arm '{name}': ideal arithmetic is called so; this arm, on devices, is called '{ON_DEVICE}' here",
             ArmRenamedWarning,
-            stacklevel=2,
+            stacklevel=1,  # from here, so that it is said once
         )
     if rule.ideal_only and arms:
         raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
