@@ -39,7 +39,7 @@ TINY: dict[str, Any] = {
 CASES: list[dict[str, Any]] = [
     {},
     {"wires": {"r_word_ohm": 20.0, "r_bit_ohm": 20.0, "every": 5}},
-    {"faults": {"dead_columns": 0.1, "spare_columns": 2}},
+    {"faults": {"dead_columns": 0.1, "spare_columns": 2, "placement": "aware"}},
     {"backend": "torch"},
     {"mode": "online"},
 ]
