@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from neurosim import __version__
 from neurosim.cli_deep import deep_command
-from neurosim.cli_devices import Json, console, devices_app
+from neurosim.cli_devices import Json, devices_app
 from neurosim.cli_forward_forward import ff_command
 from neurosim.cli_mortal import mortal_command
+from neurosim.cli_terminal import PlainConsole, complain, console, expect_json, say, show_cautions
 from neurosim.cli_wires import wires_command
 from neurosim.core.errors import ConfigError, NeurosimError
 
@@ -124,18 +124,24 @@ def compare(
         from neurosim.study.compare import check
         from neurosim.study.compare import compare as run_comparison
 
-        check(ablation(spec) if ablate else spec)
+        check(spec)
+        if ablate:
+            check(ablation(spec))
         open_folder(out)
+        expect_json(json_file)
         with _progress() as report:
             results = (run_ablation if ablate else run_comparison)(spec, out, report, workers)
         write_json(out / "results.json", results)
     else:
-        from neurosim.study.vary import parse_vary, with_level
+        from neurosim.study.compare import check
+        from neurosim.study.vary import check_levels, parse_vary
         from neurosim.study.vary import vary as run_vary
 
         effect, levels = parse_vary(vary)
-        with_level(spec, effect, levels[0])
+        check(spec)
+        check_levels(spec, effect, levels)
         open_folder(out)
+        expect_json(json_file)
         with _progress() as report:
             results = run_vary(spec, effect, levels, report, workers)
         write_json(out / "vary.json", results)
@@ -155,18 +161,24 @@ def run(
     json_file: Json = None,
 ) -> None:
     """Train one arm with checkpoints; killed and started again, it ends in the same bits."""
-    from neurosim.study.run import run_with_checkpoints
+    from neurosim.study.compare import check
+    from neurosim.study.run import pick_arm, run_with_checkpoints
     from neurosim.study.store import open_folder, write_json
 
     spec = _experiment(experiment, first_seed=seed)
+    if not 0 <= checkpoint_s < float("inf"):
+        raise ConfigError(f"--checkpoint-s {checkpoint_s}: must be finite and at least 0")
+    check(spec)
+    pick_arm(spec, arm)
     open_folder(out)
+    expect_json(json_file)
     with _progress() as report:
         result = run_with_checkpoints(spec, arm, out, checkpoint_s, report)
     write_json(out / "result.json", result)
     if json_file is not None:
         write_json(json_file, result)
-    print(f"{result['arm']}, seed {result['seed']}: accuracy {100 * result['accuracy']:.2f} %, "
-          f"vote {100 * result['vote']:.2f} %, weights {result['weights_sha256'][:12]}; {out / 'result.json'}")  # fmt: skip
+    say(f"{result['arm']}, seed {result['seed']}: accuracy {100 * result['accuracy']:.2f} %, "
+        f"vote {100 * result['vote']:.2f} %, weights {result['weights_sha256'][:12]}; {out / 'result.json'}")  # fmt: skip
 
 
 @app.command()
@@ -191,6 +203,7 @@ def validate(
     from neurosim.study.store import write_json
     from neurosim.study.validate import validate_everywhere
 
+    expect_json(json_file)
     results = validate_everywhere(
         backend,
         tuple(dtype or ("float32", "float64")),
@@ -200,7 +213,7 @@ def validate(
         tuple(torch_device or ()),
         out,
         workers,
-        Console(stderr=True).print if sys.stderr.isatty() else None,
+        PlainConsole(stderr=True).print if sys.stderr.isatty() else None,
     )
     terminal = console()
     for machine in results["machines"]:
@@ -227,18 +240,21 @@ def fit_command(
     """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
     from neurosim.devices.fitting import fit, to_toml
     from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
-    from neurosim.study.store import write_json, write_text
+    from neurosim.study.store import expect_file, write_json, write_text
 
     card = out or Path(f"{data[0].stem}.toml")
     if card.suffix != ".toml":
         raise ConfigError(f"--out {card}: expected a name that ends in .toml")
+    expect_file(card, "--out")
+    expect_file(card.with_suffix(".svg"), "figure")
+    expect_json(json_file)
     found = fit(data, model, read_voltage, write_voltage, write_time, card.stem)
     write_text(card, to_toml(found.card))
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
     console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
-    print(f"card: {card}\nfigure: {figure}")
+    say(f"card: {card}\nfigure: {figure}")
 
 
 @app.command("report")
@@ -278,6 +294,7 @@ def _transfer(out: Path, json_file: Path | None, **options: Any) -> None:
     )
     prepare(spec)
     open_folder(out)
+    expect_json(json_file)
     with _progress() as report:
         results = transfer(spec, report)
     write_json(out / "weights.json", results)
@@ -304,10 +321,11 @@ def _experiment(path: Path | None, **options: Any) -> Experiment:
 @contextmanager
 def _progress() -> Iterator[Report | None]:
     """A progress bar on a terminal, nothing when piped."""
-    errors = Console(stderr=True)
+    errors = PlainConsole(stderr=True)
     if not errors.is_terminal:
         yield None
         return
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=errors, transient=True) as bars:
@@ -315,7 +333,7 @@ def _progress() -> Iterator[Report | None]:
 
         def report(arm: str, seed: int, done: int, total: int) -> None:
             if (arm, seed) not in tasks:
-                tasks[arm, seed] = bars.add_task(f"{arm}, seed {seed}", total=total)
+                tasks[arm, seed] = bars.add_task(escape(f"{arm}, seed {seed}"), total=total)
             bars.update(tasks[arm, seed], completed=done, visible=done < total)
 
         yield report
@@ -339,18 +357,19 @@ def _report(folder: Path) -> None:
     from neurosim.report.transfer import write_reports
 
     for page in write_reports(folder):
-        print(f"report: {page}")
+        say(f"report: {page}")
 
 
 def main() -> None:
     """Run the command line; an error is one line on standard error and exit code 2."""
+    show_cautions()
     try:
         app(standalone_mode=True)
     except NeurosimError as error:
-        print(f"neurosim: {error}".replace("\n", " "), file=sys.stderr)
+        complain(f"neurosim: {error}")
         raise SystemExit(2) from None
     except MemoryError:
-        print("neurosim: out of memory; use fewer neurons or images", file=sys.stderr)
+        complain("neurosim: out of memory; use fewer neurons or images")
         raise SystemExit(2) from None
 
 

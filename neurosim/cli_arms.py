@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from neurosim.cli_devices import console
+from neurosim.cli_terminal import console
 from neurosim.core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from neurosim import cli_arms as arms
-from neurosim.cli_devices import Json, console
+from neurosim.cli_devices import Json
+from neurosim.cli_terminal import console, expect_json, say
 
 
 def deep_command(
@@ -21,10 +22,12 @@ def deep_command(
 
     spec = arms.chosen(DeepExperiment, experiment, seed, arm)
     if holding:
+        expect_json(json_file)
         arms.show_holding(in_advance(spec), json_file)
         return
     out = arms.opened(out)
-    results = deep(spec, out, lambda line: print(line, flush=True))
+    expect_json(json_file)
+    results = deep(spec, out, say)
     arms.keep(results, out, "deep", {"depth": depth_curves(results)}, json_file)
     console().print(deep_table(results))
     if results["holding"]:

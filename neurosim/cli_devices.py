@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
+
+from neurosim.cli_terminal import console, expect_json, say
 
 devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 CardName = Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]
-
-
-def console() -> Console:
-    """Return where tables go: as wide as the terminal, or a fixed width in a file or pipe."""
-    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 @devices_app.command("list")
@@ -28,6 +23,7 @@ def list_devices(json_file: Json = None) -> None:
     from neurosim.report.device_table import cards_table, facts
     from neurosim.study.store import write_json
 
+    expect_json(json_file)
     known = [read(file) for file in cards().values()]
     if json_file is not None:
         write_json(json_file, [facts(card) for card in known])
@@ -41,6 +37,7 @@ def show_device(name: CardName, json_file: Json = None) -> None:
     from neurosim.report.device_table import card_heading, numbers, numbers_table
     from neurosim.study.store import write_json
 
+    expect_json(json_file)
     card = find(name)
     heading = card_heading(card)
     if json_file is not None:
@@ -58,9 +55,12 @@ def plot_device(
     """Draw one page: traces, steps, programming error, levels, drift and read noise."""
     from neurosim.devices.card import find
     from neurosim.report.device_sheet import write_sheet
+    from neurosim.study.store import expect_file
 
     card = find(name)
-    print(f"figure: {write_sheet(card, out or Path(f'{Path(card.name).name}.svg'))}")
+    place = out or Path(f"{Path(card.name).name}.svg")
+    expect_file(place, "--out")
+    say(f"figure: {write_sheet(card, place)}")
 
 
 @devices_app.command("check")
@@ -70,6 +70,7 @@ def check_device(name: CardName, json_file: Json = None) -> None:
     from neurosim.report.device_table import clauses_table
     from neurosim.study.store import write_json
 
+    expect_json(json_file)
     clauses = check(name)
     if json_file is not None:
         write_json(json_file, [clause._asdict() for clause in clauses])

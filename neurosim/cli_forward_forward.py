@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from neurosim import cli_arms as arms
-from neurosim.cli_devices import Json, console
+from neurosim.cli_devices import Json
+from neurosim.cli_terminal import console, expect_json, say
 
 
 def ff_command(
@@ -22,10 +23,12 @@ def ff_command(
 
     spec = arms.chosen(ForwardForwardExperiment, experiment, seed, arm)
     if holding:
+        expect_json(json_file)
         arms.show_holding(in_advance(spec), json_file)
         return
     out = arms.opened(out)
-    results = forward_forward(spec, out, lambda line: print(line, flush=True))
+    expect_json(json_file)
+    results = forward_forward(spec, out, say)
     figures = {"epochs": epoch_curves(results), "energy": energy_and_accuracy(results)}
     arms.keep(results, out, "ff", figures, json_file)
     console().print(forward_forward_table(results))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from neurosim import cli_arms as arms
-from neurosim.cli_devices import Json, console
+from neurosim.cli_devices import Json
+from neurosim.cli_terminal import console, expect_json, say
 
 
 def mortal_command(
@@ -20,6 +21,7 @@ def mortal_command(
 
     spec = arms.chosen(MortalExperiment, experiment, seed, arm)
     out = arms.opened(out)
-    results = mortal(spec, out, lambda line: print(line, flush=True))
+    expect_json(json_file)
+    results = mortal(spec, out, say)
     arms.keep(results, out, "mortal", figures(results), json_file)
     console().print(mortal_table(results))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neurosim.cli_devices import Json, console
+from neurosim.cli_devices import Json
+from neurosim.cli_terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
 
 
@@ -17,9 +19,21 @@ def numbers(text: str, option: str) -> list[float]:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         raise ConfigError(f"{option} {text}: expected numbers with commas between") from None
+    if not all(map(math.isfinite, values)):
+        raise ConfigError(f"{option} {text}: expected finite numbers")
     if min(values) < 0:
         raise ConfigError(f"{option} {text}: none may be negative")
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{option} {text}: give each once")
     return values
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """Split ``64,128``; raises `ConfigError`."""
+    values = numbers(text, option)
+    if any(value != int(value) or value < 2 for value in values):
+        raise ConfigError(f"{option} {text}: expected whole numbers from 2 up")
+    return [int(value) for value in values]
 
 
 def wires_command(
@@ -39,20 +53,23 @@ def wires_command(
     """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others."""
     from neurosim.report.rewired import rewired_curves, rewired_table
     from neurosim.report.style import to_svg
-    from neurosim.study.rewire import rewire
+    from neurosim.study.rewire import check_wires, rewire
     from neurosim.study.spec import Experiment
     from neurosim.study.store import open_folder, write_json
 
     spec = Experiment.from_toml(experiment)
     if seed is not None:
         spec = spec.changed(first_seed=seed)
-    sizes = [int(size) for size in numbers(tile, "--tile")]
+    ohms, sizes = numbers(ohm, "--ohm"), whole_numbers(tile, "--tile")
+    trained = numbers(train_ohm, "--train-ohm")
+    check_wires(spec, ohms, sizes, trained, train_tile)
     open_folder(out)
-    results = rewire(spec, numbers(ohm, "--ohm"), sizes, numbers(train_ohm, "--train-ohm"), train_tile, out)
+    expect_json(json_file)
+    results = rewire(spec, ohms, sizes, trained, train_tile, out)
     write_json(out / "wires.json", results)
     if json_file is not None:
         write_json(json_file, results)
     for score in ("accuracy", "vote"):
         (out / f"wires-{score}.svg").write_bytes(to_svg(rewired_curves(results, score)))
     console().print(rewired_table(results))
-    print(f"figures: {out / 'wires-accuracy.svg'}, {out / 'wires-vote.svg'}")
+    say(f"figures: {out / 'wires-accuracy.svg'}, {out / 'wires-vote.svg'}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -368,6 +371,21 @@ class Crossbar:
     def weight_per_pulse(self) -> float:
         """Nominal change of a weight by one pulse to each device that an update pulses: what updates are counted in."""
         return float(1 / (self._writer.pulses_per_uS * np.mean(self._cells.uS_per_weight)))
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Context in which reads leave no trace: afterwards counters, ledger and wires are as they were before."""
+        reader, view, wired = self._reader, self._reader.view, self._wired
+        counted, ledger = (reader.reads, reader.norm_reads), replace(self.ledger)
+        followed = None if wired is None else (wired.snapshot(), dict(view.__dict__))
+        try:
+            yield
+        finally:
+            reader.reads, reader.norm_reads = counted
+            self.rewind(ledger)
+            if wired is not None and followed is not None:
+                wired.restore(followed[0])
+                view.__dict__.update(followed[1])
 
     def rewind(self, ledger: Ledger) -> None:
         """Set the ledger back to earlier totals: what was done since then was looking, not learning."""

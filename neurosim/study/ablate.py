@@ -201,10 +201,6 @@ def ablation(experiment: Experiment) -> Experiment:
     arms = experiment.arms()
     if not arms:
         raise ConfigError("--ablate needs at least one --device")
-    if any(arm.name == IDEAL for arm in arms):
-        raise ConfigError(
-            f"--ablate: no arm may be called '{IDEAL}', as ideal arithmetic is; give it another name"
-        )
     split = [part for arm in arms for part in (*parts_of(arm).values(), arm)]
     return experiment.changed(arm=tuple(split), device=(), parameters={})
 

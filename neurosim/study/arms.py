@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
@@ -23,10 +23,49 @@ def one_reading_delay(reads: dict[str, dict[str, Any]]) -> None:
         )
 
 
+IDEAL = "ideal"
+"""Name of an arm in ideal arithmetic, which no arm on devices may have."""
+ON_DEVICE = "ideal device"
+"""Name of an arm on devices that would be called as ideal arithmetic is, such as that of the card "ideal"."""
+LONGEST_NAME = 180
+"""Bytes of an arm's name, which is a part of the names of files."""
+
+
+def fit_for_files(name: str) -> str:
+    """Return the name of an arm; raises `ValueError` for one that no file or terminal takes as it is."""
+    if not name.isprintable():
+        raise ValueError(
+            "the name of an arm may hold printable characters only: no control characters, no line ends"
+        )
+    if "/" in name or "\\" in name:
+        raise ValueError("the name of an arm is a part of file names: leave out / and \\")
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"the name of an arm is a part of file names: at most {LONGEST_NAME} bytes, this has {len(name.encode())}"
+        )
+    if name and not name.strip():
+        raise ValueError("the name of an arm may not be blank")
+    return name
+
+
+ArmName = Annotated[str, AfterValidator(fit_for_files)]
+"""Checked before any work: it becomes a part of file names, tables and figures."""
+
+
+def _a_path(name: str) -> str:
+    if "\0" in name:
+        raise ValueError("no name of a card or file has a NUL character")
+    return name
+
+
+CardName = Annotated[str, AfterValidator(_a_path)]
+"""Name of a card, or path of its file."""
+
+
 class Arm(Frozen):
     """One of the ways that an experiment compares."""
 
-    name: str = Field(pattern=r"^[^/\\]+$")
+    name: ArmName = Field(min_length=1)
     seeds: int | None = Field(None, ge=1)
     """Runs of this arm, where it has not as many as the experiment."""
 
@@ -50,6 +89,11 @@ class Arms(Frozen):
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        for arm in self._arms:
+            if getattr(arm, "device", None) and arm.name.strip().casefold() == IDEAL:
+                raise ValueError(
+                    f"arm '{arm.name}' is on devices, and ideal arithmetic is called so; call it '{ON_DEVICE}', say"
+                )
         one_reading_delay(
             {arm.name: getattr(arm, "read", {}) for arm in self._arms if getattr(arm, "device", None)}
         )

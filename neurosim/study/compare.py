@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,31 +14,42 @@ from typing import Any
 import numpy as np
 
 import neurosim.data
+from neurosim.core.cautions import Caution
 from neurosim.core.errors import ConfigError
+from neurosim.core.protocols import State
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import set_threads
+from neurosim.study.arms import ON_DEVICE
 from neurosim.study.build import build_layer, on_devices
+from neurosim.study.code import own_code
 from neurosim.study.evaluate import PAIRED, evaluate, raw_pixel_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import (
+    digest,
     open_folder,
-    read_json,
+    read_kept,
     text_digest,
     unpack_bits,
     versions,
     write_arrays,
-    write_json,
+    write_kept,
 )
 from neurosim.study.train import Training, splits
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
 RAW = "raw pixels"
+
+
+class ArmRenamedWarning(Caution):
+    """An arm on devices was given the name of ideal arithmetic."""
+
+
 SCORES = ("accuracy", "accuracy_triangle", "vote")
 
-_untrained: dict[tuple[Any, ...], dict[str, float]] = {}
+_untrained: dict[str, dict[str, float]] = {}
 
 
 def load_data(experiment: Experiment) -> Dataset:
@@ -49,6 +62,12 @@ def check(experiment: Experiment) -> None:
     """Refuse before any work what would fail later: unknown devices, rules, parameters or settings."""
     rule = experiment.build_rule()
     arms = experiment.arms()
+    for name in experiment.renamed:
+        warnings.warn(
+            f"arm '{name}': ideal arithmetic is called so; this arm, on devices, is called '{ON_DEVICE}' here",
+            ArmRenamedWarning,
+            stacklevel=1,  # from here, so that it is said once
+        )
     if rule.ideal_only and arms:
         raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
     for arm in arms:
@@ -59,18 +78,12 @@ def check(experiment: Experiment) -> None:
 
 
 def untrained_scores(training: Training) -> dict[str, float]:
-    """Scores of the arm's array before learning; computed once for arms with the same device and window."""
+    """Scores of the arm's array before learning; computed once for arms that start as the same devices, read alike."""
     array = training.layer.array
-    settings = None
+    before = array.snapshot()
+    key = _start(training, before)
     devices = on_devices(array)
-    if devices is not None:
-        write = devices.write
-        settings = [devices.device, devices.read, write.w_max, write.mapping, write.programming]
-        settings += [training.arm and (training.arm.wires, training.arm.tiles, training.arm.faults)]
-    data_of = training.experiment.model_dump_json(exclude={"arm", "device", "write", "mode", "read"})
-    key = (repr(settings), training.seed, data_of)
     if key not in _untrained:
-        before = array.snapshot()
         if devices is not None:
             devices.calibrate(training.data.inputs(training.fit.images[:1000]))
         _untrained[key], _ = evaluate(
@@ -81,8 +94,29 @@ def untrained_scores(training: Training) -> dict[str, float]:
             training.experiment.readout_epochs,
             training.seed,
         )
-        array.restore(before)
+    array.restore(
+        before
+    )  # whether or not the scores were known, so that every arm goes on from the same place
     return _untrained[key]
+
+
+def _start(training: Training, before: State) -> str:
+    """Everything that decides the scores of an array before it learns: its state, how it is read, images and readout."""
+    arm, experiment = training.arm, training.experiment
+    devices: Any = on_devices(training.layer.array)
+    settings: list[Any] = []
+    if arm is not None and devices is not None:
+        read = devices.read.model_dump(mode="json")
+        device = devices.device.model_dump(mode="json")
+        pairs = [devices.write.mapping, devices.write.pair]
+        settings = [read, device, pairs, arm.wires, arm.tiles, arm.faults, own_code(devices.device)]
+    fields = {
+        "dataset", "train_images", "test_images", "hold_out", "neurons", "readout_epochs",
+        "backend", "precision", "torch_device",
+    }  # fmt: skip
+    images = [training.data.note, len(training.fit.labels), len(training.test.labels)]
+    rest = [experiment.model_dump(mode="json", include=fields), images, training.seed]
+    return json.dumps([digest(before), settings, rest], sort_keys=True)
 
 
 def run_arm(
@@ -96,8 +130,7 @@ def run_arm(
     training = Training(experiment, arm, seed, data)
     kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
     if kept is not None and kept.exists():
-        found: dict[str, Any] = read_json(kept)
-        return found
+        return read_kept(kept, "arm", "seed", *PAIRED, "untrained", "test_size", "seconds")
     before = training.pictures()
     untrained = untrained_scores(training)
     training.run(None if report is None else lambda done, total: report(training.name, seed, done, total))
@@ -107,7 +140,7 @@ def run_arm(
             pictures = {f"before.{name}": values for name, values in before.items()}
             pictures |= {f"after.{name}": values for name, values in training.pictures().items()}
             write_arrays(out / f"pictures-{training.name}.npz", pictures)
-        write_json(kept, result)
+        write_kept(kept, result)
     return result
 
 

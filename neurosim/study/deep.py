@@ -19,6 +19,7 @@ from neurosim.kernels.jit import share
 from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout
 from neurosim.study.build import on_devices
+from neurosim.study.code import own_code
 from neurosim.study.deep_build import build_stack, holding
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.resumable import Report, Resumable, finished
@@ -50,10 +51,12 @@ class DeepTraining(Resumable):
         aside = {"seeds", "first_seed", "arm", *HEAD_FIELDS}
         settings = self.experiment.model_dump(mode="json", exclude=aside, exclude_defaults=True)
         layers = [layer.model_dump(mode="json", exclude_defaults=True) for layer in self.experiment.layers]
-        device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
+        law = None if self.arm.device is None else load(self.arm.device)
+        device = None if law is None else law.model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
+        code = own_code(law, *(layer.dense.rule for layer in self.stack.layers))
         return json.dumps(
-            [settings, layers, self.arm.own, device, self.seed, data, versions()], sort_keys=True
+            [settings, layers, self.arm.own, device, self.seed, data, versions(), *code], sort_keys=True
         )
 
     @property
@@ -215,12 +218,15 @@ def deep(experiment: DeepExperiment, out: Path, report: Report | None = None) ->
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
+    beforehand = _holding(
+        experiment, data
+    )  # also refuses, before any training, a device that an arm cannot have
     runs = [run_arm(experiment, arm, seed, data, out, report) for seed, arm in experiment.planned]
     where = "validation split" if experiment.hold_out else "test set"
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        **_holding(experiment, data),
+        **beforehand,
         "data": {"note": data.note, "reported_on": where, "train_images": len(data.training(experiment.hold_out).labels)},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

@@ -24,12 +24,12 @@ from neurosim.study.resumable import SAVE_EVERY_S, Report
 from neurosim.study.store import (
     pack_bits,
     read_arrays,
-    read_json,
+    read_kept,
     text_array,
     text_digest,
     versions,
     write_arrays,
-    write_json,
+    write_kept,
 )
 
 RADIUS = 2.0**0.5
@@ -221,8 +221,7 @@ def _net(
     name = text_digest(training.identity)
     checkpoint, kept = out / "runs" / f"{name}.npz", out / "runs" / f"{name}.json"
     if kept.exists():
-        found: dict[str, Any] = read_json(kept)
-        return found
+        return read_kept(kept, "head", "layers", "seconds", "test_size")
     if checkpoint.exists():
         training.resume(checkpoint)
     last, where = time.monotonic(), f"{arm.name}, seed {seed}, depth {depth}"
@@ -240,7 +239,7 @@ def _net(
 
     training.run(save)
     result = training.result()
-    write_json(kept, result)
+    write_kept(kept, result)
     if report:
         report(f"{where}: {result['head']['accuracy']:.4f}")
     return result

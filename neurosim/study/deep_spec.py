@@ -11,7 +11,7 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.images import Activation, Statistics
-from neurosim.study.arms import Arm, Arms
+from neurosim.study.arms import Arm, Arms, CardName
 from neurosim.study.spec import phaseless
 
 HARD = 1e6
@@ -133,7 +133,7 @@ class DeepArm(Arm):
     statistics: Statistics = "batch"
     schedule: Schedule | None = None
     """None: the experiment's."""
-    device: str | None = None
+    device: CardName | None = None
     mode: UpdateMode = "accumulate"
     window: Positive | tuple[Positive, ...] = 4.0
     """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all

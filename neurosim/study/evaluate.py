@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Array, Floats
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.kernels.jit import share
+from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Vote, softmax_features, triangle_features
 from neurosim.study.build import on_devices
 
@@ -37,7 +40,7 @@ def to_numpy(values: Any) -> Floats:
 
 
 class unmetered:
-    """Context in which reads of a crossbar do not enter its ledger: looking is not learning."""
+    """Context in which reads of a crossbar do not enter its ledger; for an array that has learnt to the end."""
 
     def __init__(self, array: Array):
         self.array = on_devices(array)
@@ -50,9 +53,24 @@ class unmetered:
             self.array.rewind(self.before)
 
 
+@contextmanager
+def looking(array: Array) -> Iterator[None]:
+    """Context in which reads leave no trace at all: an array that was looked at learns on with the same bits."""
+    with ExitStack() as open_eyes:
+        for place in locations(array):
+            devices: Any = on_devices(place)
+            if devices is None:
+                continue
+            if hasattr(devices, "looking"):
+                open_eyes.enter_context(devices.looking())
+            else:
+                open_eyes.callback(devices.restore, devices.snapshot())
+        yield
+
+
 def vote_accuracy(array: Array, data: Dataset, fit: Labelled, test: Labelled) -> float:
-    """Accuracy of the winner's vote, its classes assigned on `fit`."""
-    with unmetered(array):
+    """Accuracy of the winner's vote, its classes assigned on `fit`; leaves no trace in the array."""
+    with looking(array):
         winners = currents(array, data, fit.images).argmax(axis=1)
         answers = currents(array, data, test.images).argmax(axis=1)
     vote = Vote(winners, fit.labels, array.shape[1], data.classes)

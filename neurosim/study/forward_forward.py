@@ -29,7 +29,8 @@ from neurosim.network.negatives import (
 )
 from neurosim.network.readout import LinearReadout
 from neurosim.study.build import on_devices
-from neurosim.study.evaluate import unmetered
+from neurosim.study.code import own_code
+from neurosim.study.evaluate import looking
 from neurosim.study.forward_forward_build import build_stack, holding
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.resumable import Report, Resumable, finished
@@ -79,11 +80,12 @@ class ForwardForwardTraining(Resumable):
         """What a checkpoint must agree with: everything that determines the trained bits."""
         aside = {"seeds", "first_seed", "arm", *READOUT_FIELDS}
         settings = self.experiment.model_dump(mode="json", exclude=aside, exclude_defaults=True)
-        device = None if self.arm.device is None else load(self.arm.device).model_dump(mode="json")
+        law = None if self.arm.device is None else load(self.arm.device)
+        device = None if law is None else law.model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
-        layers = list(self.experiment.layers)
+        layers, code = list(self.experiment.layers), own_code(law)
         return json.dumps(
-            [settings, layers, self.arm.own, device, self.seed, data, versions()], sort_keys=True
+            [settings, layers, self.arm.own, device, self.seed, data, versions(), *code], sort_keys=True
         )
 
     @property
@@ -170,10 +172,10 @@ class ForwardForwardTraining(Resumable):
         return min(1.0, (1 - self.steps / self.total) / (1 - HELD))
 
     def _scores(self, some: Labelled) -> dict[str, float]:
-        """Accuracies on some images; the ledger does not see it."""
-        with ExitStack() as looking:
+        """Accuracies on some images, without a trace in what learns."""
+        with ExitStack() as open_eyes:
             for layer in self.stack.layers:
-                looking.enter_context(unmetered(layer.array))
+                open_eyes.enter_context(looking(layer.array))
             found = self._predictions(some.images)
         return {name: float((classes == some.labels).mean()) for name, classes in found.items()}
 
@@ -301,6 +303,9 @@ def forward_forward(
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
+    beforehand = _holding(
+        experiment, data
+    )  # also refuses, before any training, a device that an arm cannot have
     runs = [
         finished(ForwardForwardTraining(experiment, arm, seed, data), out, report)
         for seed, arm in experiment.planned
@@ -311,7 +316,7 @@ def forward_forward(
     return {
         "runs": runs,
         "summary": _summary(experiment, runs),
-        **_holding(experiment, data),
+        **beforehand,
         "data": {"note": data.note, "reported_on": where, "followed_on": followed, "train_images": fit},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),

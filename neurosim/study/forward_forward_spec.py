@@ -11,7 +11,7 @@ from neurosim.core.hardware import Faults
 from neurosim.core.protocols import UpdateMode
 from neurosim.network.neurons import Neurons
 from neurosim.rules.forward_forward import ForwardForward
-from neurosim.study.arms import Arm, Arms
+from neurosim.study.arms import Arm, Arms, CardName
 
 PRESETS: dict[str, tuple[int, ...]] = {
     "hinton": (1000, 1000, 1000),
@@ -51,7 +51,7 @@ class ForwardForwardArm(Arm):
     """Digital filter of the changes, one number a synapse; 0: none."""
     phases: Literal["together", "apart"] = "together"
     """Positive and negative samples in one update, so that devices see the difference of the two; or an update each."""
-    device: str | None = None
+    device: CardName | None = None
     mode: UpdateMode = "accumulate"
     window: float = Field(4.0, gt=0)
     """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""

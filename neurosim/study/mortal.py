@@ -19,7 +19,7 @@ from neurosim.network.negatives import with_labels
 from neurosim.reference.ideal import IdealArray
 from neurosim.study.build import on_devices
 from neurosim.study.forward_forward import CHUNK, ForwardForwardTraining
-from neurosim.study.forward_forward_build import build_stack
+from neurosim.study.forward_forward_build import build_stack, holding
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
 from neurosim.study.resumable import Report, checkpoint_of, finished
@@ -179,6 +179,11 @@ def mortal(experiment: MortalExperiment, out: Path, report: Report | None = None
     """
     data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
     open_folder(out / "runs")
+    for arm in experiment.arm:
+        if arm.device is not None:
+            holding(
+                experiment, arm, data.image_shape
+            )  # refuses, before any training, what an arm cannot have
     originals, runs = [], []
     for seed, arm in experiment.planned:
         first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)

@@ -10,7 +10,7 @@ from typing import Any
 
 from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import State
-from neurosim.study.store import read_arrays, read_json, text_array, text_digest, write_arrays, write_json
+from neurosim.study.store import read_arrays, read_kept, text_array, text_digest, write_arrays, write_kept
 
 Report = Callable[[str], None]
 SAVE_EVERY_S = 120.0
@@ -95,8 +95,7 @@ def finished(training: Resumable, out: Path, report: Report | None = None) -> di
     checkpoint = checkpoint_of(training, out)
     kept = out / "runs" / f"{checkpoint.stem}-{text_digest(training.evaluation)}.json"
     if kept.exists():
-        found: dict[str, Any] = read_json(kept)
-        return found
+        return read_kept(kept, "arm", "seed", "accuracy", "test_size", "layers")
     if checkpoint.exists():
         training.resume(checkpoint)
     last = time.monotonic()
@@ -113,5 +112,5 @@ def finished(training: Resumable, out: Path, report: Report | None = None) -> di
 
     training.run(save=save)
     result = training.result(report)
-    write_json(kept, result)
+    write_kept(kept, result)
     return result

@@ -12,7 +12,7 @@ from neurosim.study.compare import Report, check, load_data
 from neurosim.study.evaluate import PAIRED, evaluate
 from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import bootstrap, wilson
-from neurosim.study.store import open_folder, read_json, text_digest, versions, write_json
+from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
 from neurosim.study.train import Training
 
 CALIBRATION_IMAGES = 1000
@@ -26,6 +26,34 @@ def with_wires(experiment: Experiment, arm: Arm, ohm: float, lines: int) -> Arm:
         wires={**shared, **(arm.wires or {}), **resistance},
         tiles={"word_lines": lines, "bit_lines": lines},
     )
+
+
+def check_wires(
+    experiment: Experiment, ohms: list[float], lines: list[int], trained_ohms: list[float], trained_lines: int
+) -> None:
+    """Refuse before any work what `rewire` could not train or read; raises `NeurosimError`."""
+    if not experiment.arms():
+        raise ConfigError("wires: needs at least one --device")
+    if not (ohms and lines and trained_ohms):
+        raise ConfigError(
+            "wires: give at least one resistance to read at, one to train at, and one tile size"
+        )
+    for name, values in (("ohms", ohms), ("lines", lines), ("trained_ohms", trained_ohms)):
+        if len(set(values)) < len(values):
+            raise ConfigError(f"wires: {name} = {values}: give each once")
+    check(experiment)
+    for ohm in ohms:
+        Wires.parse({"r_word_ohm": ohm, "r_bit_ohm": ohm}, "wires, to read at")
+    for size in lines:
+        Tiles.parse({"word_lines": size, "bit_lines": size}, "wires, tile")
+    for ohm in trained_ohms:
+        check(
+            experiment.changed(
+                arm=tuple(with_wires(experiment, arm, ohm, trained_lines) for arm in experiment.arms()),
+                device=(),
+                parameters={},
+            )
+        )
 
 
 def rewire(
@@ -64,13 +92,7 @@ def rewire(
     ConfigError
         If there is no device arm or a list is empty.
     """
-    if not experiment.arms():
-        raise ConfigError("wires: needs at least one --device")
-    if not (ohms and lines and trained_ohms):
-        raise ConfigError(
-            "wires: give at least one resistance to read at, one to train at, and one tile size"
-        )
-    check(experiment)
+    check_wires(experiment, ohms, lines, trained_ohms, trained_lines)
     data = load_data(experiment)
     if out is not None:
         open_folder(out / "runs")
@@ -116,7 +138,7 @@ def _trained(
     name = text_digest(f"{training.identity} {ohms} {lines}")
     kept = None if out is None else out / "runs" / f"{name}.json"
     if kept is not None and kept.exists():
-        found: list[dict[str, Any]] = read_json(kept)["runs"]
+        found: list[dict[str, Any]] = read_kept(kept, "runs")["runs"]
         return found
     label = f"{arm.name}, {trained_ohm:g} ohm"
     training.run(None if report is None else lambda done, total: report(label, seed, done, total))
@@ -131,7 +153,7 @@ def _trained(
             place = {"arm": arm.name, "seed": seed, "trained_ohm": trained_ohm, "ohm": ohm, "lines": size}
             runs.append({**place, **scores, "test_size": len(training.test.labels), "training": learnt})
     if kept is not None:
-        write_json(kept, {"runs": runs})
+        write_kept(kept, {"runs": runs})
     return runs
 
 

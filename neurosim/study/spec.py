@@ -14,18 +14,18 @@ from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, Rule, UpdateMode, needs_phase
 from neurosim.devices.card import load
-from neurosim.study.arms import one_reading_delay
+from neurosim.study.arms import IDEAL, ON_DEVICE, ArmName, CardName, one_reading_delay
 
-IDEAL = "ideal"
-"""Name of the arm in ideal arithmetic (not of a device)."""
+__all__ = ["EIGHT_BITS", "IDEAL", "Arm", "Experiment", "device_name", "phaseless"]
+
 EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
 
 
 class Arm(Frozen):
     """One device under one way of updating. What is left out is taken from the experiment."""
 
-    name: str = Field("", pattern=r"^[^/\\]*$")
-    device: str
+    name: ArmName = ""
+    device: CardName
     mode: UpdateMode | None = None
     window: float | None = Field(None, gt=0)
     parameters: dict[str, float | None] = Field(default_factory=dict)
@@ -61,7 +61,7 @@ class Experiment(Frozen):
     readout_epochs: int = Field(10, ge=1)
     seeds: int = Field(1, ge=1)
     first_seed: int = 0
-    device: tuple[str, ...] = ()
+    device: tuple[CardName, ...] = ()
     """Devices of arms that differ in nothing else."""
     arm: tuple[Arm, ...] = ()
     mode: UpdateMode = "accumulate"
@@ -107,7 +107,12 @@ class Experiment(Frozen):
 
     def _named(self) -> list[Arm]:
         listed = [Arm(device=name) for name in self.device] + list(self.arm)
-        return [arm.changed(name=arm.name or Path(arm.device).stem) for arm in listed]
+        return [arm.changed(name=device_name(arm.name or Path(arm.device).stem)) for arm in listed]
+
+    @property
+    def renamed(self) -> list[str]:
+        """Names given to arms on devices that are kept for ideal arithmetic."""
+        return [arm.name for arm in self.arm if arm.name and device_name(arm.name) != arm.name]
 
     def arms(self) -> list[Arm]:
         """Return the device arms with every setting filled in; raises for unknown device cards."""
@@ -141,6 +146,11 @@ class Experiment(Frozen):
     def seed_list(self) -> list[int]:
         """The seeds, one run of every arm each."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+
+def device_name(name: str) -> str:
+    """Return the name of an arm on devices: its own, unless ideal arithmetic has that."""
+    return ON_DEVICE if name.strip().casefold() == IDEAL else name
 
 
 def phaseless(name: str) -> Any:

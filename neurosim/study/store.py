@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import neurosim
+from neurosim.core.cautions import Caution
 from neurosim.core.errors import CheckpointError, OutputError
 from neurosim.core.protocols import State
 
 _DIGEST = "sha256"
+_SHARES = {"accuracy", "vote"}
+_unchecked: set[Path] = set()
+"""Folders of kept results without a checksum that were spoken of."""
+
+
+class UncheckedWarning(Caution):
+    """A kept result has no checksum: it is of an earlier version, and is believed."""
 
 
 def open_folder(folder: Path) -> Path:
@@ -31,10 +40,23 @@ def open_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(f"--out {folder}: cannot write there ({reason}); choose another folder") from None
     return folder
+
+
+def expect_file(path: Path, option: str) -> Path:
+    """Prove, before any work, that a file can be written there; nothing is left there. Raises `OutputError`."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{option} {path}: cannot write there ({reason}); choose another place") from None
+    return path
 
 
 @contextmanager
@@ -68,8 +90,59 @@ def read_json(path: Path) -> Any:
     """Read JSON back; raises `CheckpointError` if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, reason: object) -> CheckpointError:
+    """Return the error for a file that is not what was written."""
+    said = " ".join(str(reason).split())
+    return CheckpointError(f"{path} is damaged ({said}); delete it: what it held is computed again")
+
+
+def write_kept(path: Path, values: dict[str, Any]) -> None:
+    """Write a finished result that is not to be computed again, with a checksum of it and of the file's name."""
+    write_json(path, {**values, _DIGEST: _stamp(path, values)})
+
+
+def read_kept(path: Path, *needed: str) -> dict[str, Any]:
+    """Read `write_kept` back; files of earlier versions have no checksum, which is said once for their folder.
+
+    Parameters
+    ----------
+    path : Path
+    needed : str
+        Keys that must be there; those of accuracies with a share.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged: no JSON, something missing, or anything changed since it was written.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise damaged(path, "it holds no result")
+    stamp = found.pop(_DIGEST, None)
+    if stamp is not None and stamp != _stamp(path, found):
+        raise damaged(path, "its checksum differs: it was changed after it was written")
+    for name in needed:
+        if found.get(name) is None:
+            raise damaged(path, f"no '{name}' in it")
+        if name in _SHARES and not (type(found[name]) in (int, float) and 0 <= found[name] <= 1):
+            raise damaged(path, f"{name} is no share of images")
+    if stamp is None and path.parent not in _unchecked:
+        _unchecked.add(path.parent)
+        warnings.warn(
+            f"{path.parent}: kept results without a checksum, of an earlier version of neurosim, are believed; "
+            "delete the folder to compute them again",
+            UncheckedWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _stamp(path: Path, values: dict[str, Any]) -> str:
+    return hashlib.sha256(f"{path.stem} {json.dumps(values, sort_keys=True)}".encode()).hexdigest()
 
 
 def text_digest(text: str) -> str:

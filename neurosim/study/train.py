@@ -16,6 +16,7 @@ from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.devices.card import load
 from neurosim.study.build import build_layer, on_devices
+from neurosim.study.code import own_code
 from neurosim.study.evaluate import PAIRED, Answers, evaluate, to_numpy, vote_accuracy
 from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.store import pack_bits, read_arrays, text_array, versions, write_arrays
@@ -66,9 +67,11 @@ class Training:
         """What a checkpoint must agree with: everything that determines the bits."""
         settings = self.experiment.model_dump(mode="json", exclude={"seeds", "first_seed", "arm", "device"})
         arm = None if self.arm is None else self.arm.model_dump(mode="json")
-        device = None if self.arm is None else load(self.arm.device).model_dump(mode="json")
+        law = None if self.arm is None else load(self.arm.device)
+        device = None if law is None else law.model_dump(mode="json")
         data = [self.data.note, len(self.fit.images)]
-        return json.dumps([settings, arm, device, self.seed, data, versions()], sort_keys=True)
+        code = own_code(law, self.layer.rule)
+        return json.dumps([settings, arm, device, self.seed, data, versions(), *code], sort_keys=True)
 
     def run(self, progress: Progress | None = None, save: Callable[[], None] | None = None) -> None:
         """Train to the end from wherever the layer stands; `save` is called after every mini-batch."""

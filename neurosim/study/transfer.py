@@ -17,8 +17,10 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.readout import single_threaded_torch
+from neurosim.study.arms import CardName, fit_for_files
+from neurosim.study.code import own_code
 from neurosim.study.compare import Report
-from neurosim.study.spec import EIGHT_BITS
+from neurosim.study.spec import EIGHT_BITS, device_name
 from neurosim.study.statistics import bootstrap, interval, wilson
 from neurosim.study.store import versions
 
@@ -41,7 +43,7 @@ class Transfer(Frozen):
     """The layer map; None reads the file as a plain chain of fully connected layers with ReLU between."""
     dataset: str = "digits"
     test_images: int | None = Field(None, ge=10)
-    device: tuple[str, ...] = ()
+    device: tuple[CardName, ...] = ()
     """Card names or files."""
     instances: int = Field(10, ge=1)
     """Draws of devices, all of which run as one batch."""
@@ -72,12 +74,14 @@ class Transfer(Frozen):
             raise ValueError(f"times_s = {list(self.times_s)}: must be above 0 and rise")
         if len(self.arms) < len(self.device):
             raise ValueError("two devices have one name; give their cards different file names")
+        for name in self.arms:
+            fit_for_files(name)
         return self
 
     @property
     def arms(self) -> dict[str, str]:
         """Devices by the name of their arm."""
-        return {Path(device).stem: device for device in self.device}
+        return {device_name(Path(device).stem): device for device in self.device}
 
     @property
     def seeds(self) -> list[int]:
@@ -249,6 +253,7 @@ def transfer(spec: Transfer, report: Report | None = None) -> dict[str, Any]:
             "reported_on": "test set",
         },
         "config": spec.model_dump(mode="json"),
+        **({"code": code} if (code := own_code(*map(load, spec.device))) else {}),
         "versions": versions(),
     }
 

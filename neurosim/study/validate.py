@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.core import registry
-from neurosim.core.errors import UnknownNameError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -32,7 +32,7 @@ from neurosim.study.compare import check, load_data
 from neurosim.study.evaluate import PAIRED
 from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import interval, wilson
-from neurosim.study.store import open_folder, read_json, text_digest, versions, write_json
+from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
 from neurosim.study.train import Training
 
 Told = Callable[[str], None]
@@ -47,7 +47,7 @@ MARKS = (1, 2, 5, 10, 20, 50)
 def short_training() -> Experiment:
     """Bundled digits on one card of each law: a few seconds for each backend."""
     one_a_law = {load(name).law: name for name in sorted(cards(), reverse=True)}
-    arms = tuple(Arm(name=name, device=name, mode="mixed") for name in sorted(one_a_law.values()))
+    arms = tuple(Arm(device=name, mode="mixed") for name in sorted(one_a_law.values()))
     return Experiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
 
 
@@ -129,6 +129,10 @@ def validate(
     told = told or (lambda text: None)
     experiment = experiment or short_training()
     check(experiment)
+    if not experiment.arms():
+        raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    if out is not None:
+        open_folder(out / "runs")
     seed = experiment.first_seed
     operations, rules = [], []
     for name in devices or tuple(cards()):
@@ -201,8 +205,7 @@ def train_once(experiment: Experiment, arm: Arm, seed: int, out: Path | None) ->
     training = Training(experiment, arm, seed, load_data(experiment))
     kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
     if kept is not None and kept.exists():
-        found: dict[str, Any] = read_json(kept)
-        return found
+        return read_kept(kept, *PAIRED, "answers", "test_size", "seconds", "pulses")
     training.run()
     result = training.result({})
     answers = {score: training.answers[score].astype(np.uint8) for score in PAIRED}
@@ -214,7 +217,7 @@ def train_once(experiment: Experiment, arm: Arm, seed: int, out: Path | None) ->
         "pulses": result["energy"]["pulses"],
     }
     if kept is not None:
-        write_json(kept, found)
+        write_kept(kept, found)
     return found
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args
 
 from neurosim.core.config import Frozen, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.card import load
-from neurosim.study.compare import Report, compare
+from neurosim.study.compare import Report, check, compare
 from neurosim.study.evaluate import PAIRED
 from neurosim.study.spec import IDEAL, Experiment
 
@@ -62,6 +63,9 @@ def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
     known = effects(experiment)
     if effect not in known:
         raise UnknownNameError("effect", effect, known)
+    if not math.isfinite(level) or (effect in _WHOLE and level != int(level)):
+        kind = "a whole number" if effect in _WHOLE else "a finite number"
+        raise ConfigError(f"--vary {effect}: level {level:g} must be {kind}")
     value: float | int | None = int(level) if effect in _WHOLE else level
     changed = []
     for arm in experiment.arms():
@@ -83,6 +87,14 @@ def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
     return experiment.changed(arm=tuple(changed), device=(), parameters={})
 
 
+def check_levels(experiment: Experiment, effect: str, levels: list[float]) -> None:
+    """Refuse before any work a level that an arm cannot have; raises `NeurosimError`."""
+    if not experiment.arms():
+        raise ConfigError("--vary needs at least one --device")
+    for level in levels:
+        check(with_level(experiment, effect, level))
+
+
 def vary(
     experiment: Experiment, effect: str, levels: list[float], report: Report | None = None, workers: int = 1
 ) -> dict[str, Any]:
@@ -99,8 +111,7 @@ def vary(
     ConfigError
         If there are no device arms.
     """
-    if not experiment.arms():
-        raise ConfigError("--vary needs at least one --device")
+    check_levels(experiment, effect, levels)
     runs = [
         compare(with_level(experiment, effect, level), None, report, workers, ideal=k == 0)
         for k, level in enumerate(levels)

@@ -1,0 +1,70 @@
+"""What reaches the terminal: tables, lines and warnings, with nothing in names or notes that moves the cursor."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from neurosim.core.cautions import Caution
+from neurosim.core.plain import printable
+
+
+class PlainConsole(Console):
+    """A console that takes text as it is: no markup in it, and what cannot be printed written as its escape."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, with the escapes of what cannot be printed in place of it."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+def console() -> Console:
+    """Return where tables go: as wide as the terminal, or a fixed width in a file or pipe."""
+    return PlainConsole(width=None if sys.stdout.isatty() else 160)
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(printable(line), flush=True)
+
+
+def complain(line: str) -> None:
+    """Print one line on standard error."""
+    print(printable(line.replace("\n", " ")), file=sys.stderr)
+
+
+def expect_json(json_file: Path | None) -> None:
+    """Refuse before any work a file for `--json` that cannot be written."""
+    from neurosim.study.store import expect_file
+
+    if json_file is not None:
+        expect_file(json_file, "--json")
+
+
+def show_cautions() -> None:
+    """Let warnings that neurosim gives on purpose be one line each, without the place in its code."""
+    shown = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, Caution):
+            complain(f"neurosim: {category.__name__}: {message}")
+        else:
+            shown(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
