@@ -21,6 +21,7 @@ from neurosim.kernels.random import normal, philox, uniform
 
 _AROUND = 1 << 20
 """Draw numbers from here on belong to the effects around a law; the law's own are below."""
+_ONE_BIT, _HALF_WORD = np.uint64(1), np.int64(32)
 _INVERSIONS = 8
 """Steps in which the conductance is found whose drift leads to a target; each gains more than a digit."""
 _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
@@ -160,7 +161,7 @@ def written(cell: Any, reference_uS: Any, state: Any, params: Any, now_s: Any, e
             state.relaxing[cell] = normal(a)
         if state.flicker_level.size > 0:
             state.flicker_level[cell] = flicker_level(state.conductance[cell], params)
-            state.flicker_path[cell] = np.int64(b)
+            state.flicker_path[cell] = (np.int64(a >> _ONE_BIT) << _HALF_WORD) | np.int64(b)
         if state.falling.size > 0:
             k, u = piece(reference_uS / params.g_max_uS, params.drift_table_share)
             mean, sigma = params.drift_table_exponent, params.drift_table_sigma

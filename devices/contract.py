@@ -66,7 +66,7 @@ class _Devices:
         )
 
     def seen(self, now_s: float | None = None) -> NDArray[np.float32]:
-        """Conductances while the clock stands, or at a time."""
+        """Conductances of devices just written, or at a time."""
         out = np.empty(CELLS, np.float32)
         kernel = reading(self.law) if now_s is None else self.kernels.drifted
         drift_cells(out, self.state, self.params, now_s or 0.0, kernel)

@@ -16,6 +16,8 @@ from neurosim.core.protocols import Precision
 from neurosim.devices.around import AroundState
 from neurosim.devices.parameters import Table, quantity
 
+FLICKER_ALONE_S = 1.0
+"""Reading delay of a device of which nothing but 1/f noise depends on age: no source states one."""
 _TABLES = (
     "drift_table_share", "drift_table_exponent", "drift_table_sigma", "flicker_table_share", "flicker_table",
 )  # fmt: skip
@@ -170,7 +172,7 @@ class Effects(Frozen):
         starts = (
             (self.drift_table_start_s, self.drift_table_share),
             (self.relaxation_start_s, self._relaxes),
-            (self.flicker_read_s, self.flickers),
+            (max(self.flicker_read_s, FLICKER_ALONE_S), self.flickers),
         )
         return max((start for start, on in starts if on), default=0.0)
 

@@ -190,6 +190,8 @@ class Law(Effects):
     def kernels(self) -> DeviceKernels:
         """The numba functions of one cell: the law's own, within the effects around it, of all its devices."""
         one, name = self._told(self.own_kernels), self.law
+        if one.read_sigma is not self.own_kernels.read_sigma:
+            name = f"{name}, {one.read_sigma.__qualname__}"
         if self.is_surrounded:
             one, name = surrounded(one, name, self.polarity), f"surrounded {name}"
         return several(one, name) if self.devices_per_cell > 1 else one
@@ -209,8 +211,13 @@ class Law(Effects):
 
     @property
     def own_read_noise(self) -> bool:
-        """Whether a read by the law itself adds white noise."""
-        return bool(self.read_noise_relative or self.read_noise_floor_uS)
+        """Whether a read by the law itself adds white noise: by what its kernel does, where it has one of its own."""
+        sigma = self.own_kernels.read_sigma
+        if sigma is read_sigma:
+            return bool(self.read_noise_relative or self.read_noise_floor_uS)
+        params = self.params_type(*(self._number(field, "float32") for field in self.params_type._fields))
+        places = np.linspace(self.g_min_uS, self.g_max_uS, 5, dtype=np.float32)
+        return any(float(sigma(g, params)) > 0 for g in places)
 
     @property
     def has_read_noise(self) -> bool:

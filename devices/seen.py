@@ -39,8 +39,8 @@ def read_age(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
 
 
 @inlined
-def path_normal(cell: Any, word: Any, folds: Any) -> Any:
-    """Standard normal of a cell's 1/f noise so many e-folds of time from its start, on the path that `word` names.
+def path_normal(path: Any, folds: Any) -> Any:
+    """Standard normal of 1/f noise so many e-folds of time from its start, on the path of that number.
 
     Normals at the nodes are independent. The four around a place are mixed by a cosine of their distance, whose
     squares add up to one: correlated by 0.25 to 0.35 at a decade, not at all from two decades on.
@@ -50,12 +50,12 @@ def path_normal(cell: Any, word: Any, folds: Any) -> Any:
     turn = _QUARTER_TURN * (place - node)
     c, s = np.cos(turn), np.sin(turn)
     weights = (_SQRT_HALF * (c - s), c, _SQRT_HALF * (c + s), s)
-    words = philox(cell, word, PATHS + node // 4, _PATH_KEY)
+    words = philox(0, path, PATHS + node // 4, _PATH_KEY)
     mixed = 0.0
     for k in range(4):
         at = node + k
         if k > 0 and at % 4 == 0:
-            words = philox(cell, word, PATHS + at // 4, _PATH_KEY)
+            words = philox(0, path, PATHS + at // 4, _PATH_KEY)
         mixed += weights[k] * normal(words[at % 4])
     return _SQRT_HALF * mixed
 
@@ -104,7 +104,7 @@ def settled(cell: Any, conductance_uS: Any, state: Any, params: Any, now_s: Any)
         since = np.float64(read_age(cell, state, params, now_s))
         grown = np.log((since + params.flicker_read_s) / (2.0 * params.flicker_read_s))
         if grown > 0.0:
-            noise = np.sqrt(grown) * path_normal(cell, state.flicker_path[cell], grown)
+            noise = np.sqrt(grown) * path_normal(state.flicker_path[cell], grown)
             g = max(g * (_ONE + state.flicker_level[cell] * np.float32(noise)), _ZERO)
     return g
 

@@ -122,7 +122,8 @@ class Programmed(Law):
     With g = G / G_max, written states have the standard deviation
     ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` around their target G at each of the times
     `error_at_s`, in between along ln t: what is added to the first is one more normal a write. An update programs the device anew, to the conductance it has
-    plus the pulses' nominal steps: closed loop, at the energy of a programming.
+    plus the pulses' nominal steps: closed loop, at the energy of a programming. That conductance is the one written
+    last: what time has done to it since then is not seen, which is an ideal.
     """
 
     law: ClassVar[str] = "programmed"
@@ -221,11 +222,6 @@ class Programmed(Law):
     def law_delay_s(self) -> float:
         """The first time at which errors are stated; before it states are as then."""
         return self.error_at_s[0]
-
-    @property
-    def own_read_noise(self) -> bool:
-        """Whether a read adds white noise."""
-        return super().own_read_noise or bool(self.read_noise_most_uS)
 
     @property
     def program_energy_J(self) -> float:

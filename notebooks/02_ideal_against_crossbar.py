@@ -586,5 +586,5 @@ plt.show()
 # * `neurosim compare --weights FILE.safetensors --device ...` is part 4 for weights in a file.
 # * `nn.Linear(..., bias=False)` in part 4: what does compensation still win, in accuracy and in
 #   cross-entropy?
-# * Your own card: `convert(model, "my-card.toml")`. RRAM cards have no drift law: a year changes nothing
-#   there, which says nothing about RRAM.
+# * Your own card: `convert(model, "my-card.toml")`. Most RRAM cards have no retention data: a year
+#   changes nothing there, which says nothing about RRAM.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 import warnings
 
 import numpy as np
 import pytest
-from helpers import FINE, IDEAL, PCM
+from helpers import FINE, IDEAL, PCM, ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from test_own_law import LAW
 
 import neurosim as ns
-from neurosim.core.cautions import PulsesCutWarning, StillWarning
+from neurosim.core.cautions import PulsesCutWarning, StillWarning, WindowWarning
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
 from neurosim.devices.card import cards, find, load
 from neurosim.devices.response import programmed
@@ -208,3 +211,100 @@ def test_still_cards_warn_of_time_and_telegraph_noise_is_time():
     with warnings.catch_warnings():
         warnings.simplefilter("error", StillWarning)
         array.advance(1.0)
+
+
+TOLD = """
+import sys
+import numpy as np
+import neurosim as ns
+device = ns.devices.load("sonos-agrawal-2022").with_parameters(p_stuck_gmin=0.01, temperature_K=300.0)
+level = "card" if sys.argv[1] == "card" else float(sys.argv[1])
+array = ns.Crossbar((20, 6), device, seed=1, read=ns.ReadPath(read_noise=level))
+array.program(np.full((20, 6), 0.5))
+print(float(array._cells.grid.variance.mean()))
+"""
+
+
+def test_compiled_kernels_of_one_arm_never_serve_the_read_noise_of_another(tmp_path):
+    """Read noise told from outside is another kernel within the effects around a law: it has a name of its own."""
+    found = {}
+    for cache in ("one", "other"):
+        env = {**os.environ, "NEUROSIM_CACHE": str(tmp_path / cache)}
+        order = ("card", "0.01") if cache == "one" else ("0.01", "card")
+        for level in order:
+            done = subprocess.run(
+                [sys.executable, "-c", TOLD, level],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+            )
+            found[cache, level] = float(done.stdout)
+    assert found["one", "card"] == found["other", "card"] > 0
+    assert found["one", "0.01"] == found["other", "0.01"] > found["one", "card"]
+
+
+def test_a_shared_reference_has_one_path_of_noise():
+    """The minus device that all columns of a row share fluctuates once, for all of them alike."""
+    device = load(OM).with_parameters(flicker=0.05)
+    array = ns.Crossbar((8, 5), device, seed=1, write=ns.WritePath(mapping="offset"))
+    array.program(np.zeros((8, 5)))
+    array.advance(1e3)
+    minus = array.conductance_uS()[:, 1::2]
+    assert np.ptp(minus, axis=1).max() == 0
+    assert np.ptp(minus[:, 0]) > 0
+
+
+def test_noise_of_a_users_own_law_is_seen_by_what_its_kernel_does(tmp_path):
+    """A law whose kernel of read noise asks for no parameter of ours is not taken for a silent one."""
+    from neurosim.devices.card import law_of_file
+
+    (tmp_path / "loud.py").write_text(NOISY, encoding="utf-8")
+    own = law_of_file(tmp_path / "loud.py", "Knee")
+    given = {"name": "loud", "g_min_uS": 5.0, "g_max_uS": 45.0, "step": 0.02, "knee": 0.6,
+             "write_voltage_V": 1.0, "write_time_s": 1e-7}  # fmt: skip
+    array = ns.Crossbar((12, 4), own(**given))
+    array.program(np.full((12, 4), 0.2))
+    seen = array.forward(np.ones((200, 12)))
+    expected = 5.0 * np.sqrt(2 * 12) / (40.0 / 0.2)
+    np.testing.assert_allclose(seen.std(axis=0), expected, rtol=0.3)
+
+
+def test_depression_pulses_that_wait_are_not_cut():
+    array = ns.Crossbar((4, 3), OM, write=ns.WritePath(decay_mode="device", pulse_limit=2))
+    array.program(np.full((4, 3), 0.2), w_max=1.0)
+    for _ in range(20):
+        array.update(np.zeros((1, 4)), np.zeros((1, 3)), np.full(3, 0.01))
+    assert array.ledger.pulses > 0
+    assert array.ledger.pulses_cut == 0
+
+
+def test_a_limit_beyond_what_any_device_needs_is_lowered_and_said():
+    array = ns.Crossbar((3, 2), PCM, write=ns.WritePath(pulse_limit=5000))
+    array.program(np.zeros((3, 2)), w_max=1.0)
+    with pytest.warns(PulsesCutWarning):
+        array.update(np.ones((1, 3)), np.full((1, 2), 4000 * array.weight_per_pulse))
+    assert array.ledger.pulses == 600
+
+
+def test_an_array_stands_and_its_window_with_it():
+    array = ns.Crossbar((3, 2), load(PCM).with_parameters(temperature_K=300.0))
+    array.expose(temperature_K=350.0)
+    for change in ({"g_max_uS": 20.0}, {"reading_delay_s": 1e5}, {"nominal_set_step_uS": 1.0}):
+        with pytest.raises(CapabilityError, match="while it stands"):
+            array.expose(**change)
+
+
+def test_a_converted_model_says_what_its_window_clips():
+    import torch
+
+    from neurosim.reference.convert import convert
+
+    layer = torch.nn.Linear(20, 10)
+    torch.nn.init.normal_(layer.weight, std=3.0)
+    with pytest.warns(WindowWarning, match="beyond the window"):
+        convert(torch.nn.Sequential(layer), PCM, write=ns.WritePath(w_max=1.0))
+    by_column = convert(torch.nn.Sequential(layer), IDEAL, write=ns.WritePath(scale_by="column"))
+    gains = next(iter(by_column.layers.values())).array._cells.uS_per_weight[0]
+    assert len(torch.unique(gains)) == 10

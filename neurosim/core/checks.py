@@ -50,6 +50,20 @@ def matrix(
     return _finite(name, value, (rows, cols), precision)
 
 
+LARGEST_CHANGE = 1e30
+"""Weights that one update may ask for; what devices are given of it ends at a few windows."""
+
+
+def refuse_overflow(largest_pre: float, largest_post: float, samples: int) -> None:
+    """Raise `InputError` for a change that single precision does not hold: it would pulse at random."""
+    largest = largest_pre * largest_post * samples
+    if not largest < LARGEST_CHANGE:
+        raise InputError(
+            f"pre and post: their products add up to as much as {largest:.3g} weights, which overflows; the "
+            "learning rate is too high, or an earlier step has already run away"
+        )
+
+
 def vector(name: str, value: ArrayLike, size: int | None = None, precision: Precision = "float32") -> Floats:
     """Return `value` as a finite, contiguous array of shape (size,); raises `InputError`."""
     return _finite(name, value, (size,), precision)

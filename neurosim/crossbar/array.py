@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.core.cautions import WindowWarning
-from neurosim.core.checks import extents, matrix, vector, whole
+from neurosim.core.checks import extents, matrix, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
@@ -31,8 +31,6 @@ from neurosim.crossbar.wired import Wired, physical_arrays
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
-LARGEST_CHANGE = 1e30
-"""Weights that one update may ask for; what devices are given of it ends at a few windows."""
 _MODES = ("accumulate", "mixed", "online")
 _PRECISIONS = ("float32", "float64")
 
@@ -146,8 +144,8 @@ class Crossbar:
         weights : (rows, cols) array_like
             Signed weights.
         w_max : float, optional
-            Weight of a full difference instead of `WritePath.w_max`, for weights that go on learning from here. If
-            neither is given it is the largest magnitude, or what `WritePath.scale` says.
+            Weight of a full difference, for weights that go on learning from here, whatever `WritePath` says. None:
+            what `WritePath.scale` says, by default `WritePath.w_max` or else the largest magnitude.
 
         Raises
         ------
@@ -242,20 +240,11 @@ class Crossbar:
             )
         pre = self._samples("pre", pre, self.shape[0])
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
-        self._refuse_overflow(pre, post)
+        refuse_overflow(float(np.abs(pre).max(initial=0)), float(np.abs(post).max(initial=0)), len(pre))
         share_lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
         if share_lost is not None:
             share_lost = self._scatter(share_lost)
         return self._writer.update(pre, self._scatter(post), share_lost, mode)
-
-    def _refuse_overflow(self, pre: Floats, post: Floats) -> None:
-        """Raise `InputError` for a change that single precision does not hold: it would pulse at random."""
-        largest = float(np.abs(pre).max(initial=0)) * float(np.abs(post).max(initial=0)) * len(pre)
-        if not largest < LARGEST_CHANGE:
-            raise InputError(
-                f"pre and post: their products add up to as much as {largest:.3g} weights, which overflows; the "
-                "learning rate is too high, or an earlier step has already run away"
-            )
 
     def _scatter(self, values: Floats) -> Floats:
         return values if self._placement is None else self._placement.scatter(values)
@@ -338,9 +327,9 @@ class Crossbar:
         self.device = changed
 
     @property
-    def w_max(self) -> float:
-        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1."""
-        return self.write.w_max or 1.0
+    def w_max(self) -> float | None:
+        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1; None where `scale` chooses it."""
+        return (self.write.w_max or 1.0) if self.write.scale in ("auto", "fixed") else None
 
     @property
     def _weakens(self) -> bool:

@@ -148,6 +148,12 @@ class PairCells:
                 f"{device.name}: an effect can only change while it is on; build the array with "
                 "temperature_K or optical_gate set, then expose it"
             )
+        fixed = ("cell_window_uS", "cell_rest_uS", "read_step_uS", "delay_s")
+        moved = [name for name in fixed if getattr(device, name) != getattr(self.device, name)]
+        if moved:
+            raise CapabilityError(
+                f"{device.name}: {', '.join(moved)} of an array cannot change while it stands; build another with it"
+            )
         self.device, self.params = device, device.params(self.precision)
         self.forget_grid()
 
@@ -191,7 +197,7 @@ class PairCells:
     def fit_scale(self, weights: Floats, w_max: float | None = None) -> None:
         """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
         stated = w_max or self.write.w_max
-        if self.write.scale == "fixed" or (stated and self.write.scale == "auto"):
+        if w_max or self.write.scale == "fixed" or (stated and self.write.scale == "auto"):
             self.uS_per_weight[:] = self.span_uS / (stated or 1.0)
             return
         percentile = self.write.scale_percentile if self.write.scale == "percentile" else 100.0

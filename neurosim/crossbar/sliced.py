@@ -60,6 +60,8 @@ class SlicedCrossbar:
     ):
         if bits < 1 or slices < 1:
             raise InputError(f"bits = {bits}, slices = {slices}: both must be at least 1")
+        if (write or WritePath()).scale_by == "column":
+            raise InputError("write.scale_by = 'column': slices share one weight of full scale; use 'array'")
         self.bits = bits
         self.write = write or WritePath()
         each = self.write.changed(w_max=1.0, scale="fixed")

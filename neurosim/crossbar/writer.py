@@ -333,7 +333,6 @@ class Writer:
             return
         wanted = np.maximum(self.pending_decay, 0) / cells.real(share_of_one)
         counts = np.minimum(wanted, self.most).astype(np.int32)
-        self._cut(float(np.maximum(wanted.astype(np.float64) - self.most, 0).sum()) * 2 * cells.shape[0])
         self.pending_decay -= counts * cells.real(share_of_one)
         np.maximum(self.pending_decay, 0, out=self.pending_decay)
         if not counts.any():
@@ -352,7 +351,8 @@ class Writer:
     def _cut(self, pulses: float) -> None:
         """Enter pulses that were asked for and not given; say it once, unless a limit was asked for."""
         self.ledger.pulses_cut += pulses
-        if pulses > 0 and not self._warned and self.config.pulse_limit is None:
+        asked_for = self.config.pulse_limit is not None and self.most == self.config.pulse_limit
+        if pulses > 0 and not self._warned and not asked_for:
             self._warned = True
             warnings.warn(
                 f"an update asked for {pulses:.3g} pulses beyond the {self.most} that take any device across its "

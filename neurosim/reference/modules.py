@@ -16,6 +16,8 @@ from neurosim.core.checks import whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
+from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.window import Window
 from neurosim.reference.devices_held import HoldsDevices
 from neurosim.reference.doors import NoAttributeError, finite, one_warning, real, refuse_unless_finite
 from neurosim.reference.instances import apart
@@ -88,8 +90,9 @@ class CrossbarLayer(HoldsDevices):
         weight = finite(f"{name}: the weights", weight.detach())
         self.name = name
         self.w_max_given = write is not None and write.w_max is not None
-        if not self.w_max_given:
-            write = (write or WritePath()).changed(w_max=_largest(weight, percentile))
+        write = write or WritePath()
+        if not self.w_max_given and write.scale == "auto" and write.scale_by == "array":
+            write = write.changed(w_max=_largest(weight, percentile))
         given: Any = [seed] if np.ndim(seed) == 0 else seed
         self.seeds = [whole("seed", each) for each in given]
         rows, cols = weight.shape
@@ -99,6 +102,11 @@ class CrossbarLayer(HoldsDevices):
         )  # fmt: skip
         self.instances = len(self.seeds)
         self.array.program(weight)
+        cells = self.array._cells
+        used = weight.abs() * (cells.uS_per_weight[0] / cells.span_uS).to(weight.device)
+        Window("percentile" if percentile < 100 else write.scale, Ledger()).look(
+            used.cpu().numpy(), learns=False
+        )
         if bias is not None:
             bias = finite(f"{name}: the bias", bias.detach()).to(self.array.on).clone()
         self.register_buffer("bias", bias)
@@ -249,7 +257,7 @@ class CrossbarLayer(HoldsDevices):
         self.gain.fill_(1.0)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: from the first call on conductances follow the drift law (`Crossbar.advance`)."""
+        """Let time pass for the devices (`Crossbar.advance`)."""
         one_warning([self.array], seconds)
 
     def __getattr__(self, name: str) -> Any:

@@ -11,6 +11,9 @@ from neurosim.core.protocols import Device, Floats
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted, stored
 
+MOST_AT_ONCE = 1_000_000
+"""Pulses that one call gives a synapse: each is followed by itself."""
+
 
 class DeviceSynapses:
     """Devices between `shape[0]` inputs and `shape[1]` neurons, cell ``input * neurons + neuron``.
@@ -78,6 +81,8 @@ class DeviceSynapses:
         counts = np.asarray(counts)
         if counts.shape != self.shape or counts.dtype.kind not in "iu":
             raise InputError(f"counts: expected {self.shape} integers, got {counts.shape} {counts.dtype}")
+        if np.abs(counts.astype(np.float64)).max(initial=0) > MOST_AT_ONCE:
+            raise InputError(f"counts: at most {MOST_AT_ONCE} pulses of a synapse at once")
         self._events += 1
         self.energy_J += pulse_counted(
             np.ascontiguousarray(counts, np.int32).reshape(-1), self.state, self._params, self.now_s,
@@ -96,7 +101,7 @@ class DeviceSynapses:
         CapabilityError
             If the device has effects around its law, which hold the conductances too.
         """
-        if self.device.kernels.stored is not None:
+        if self.device.kernels.stored is not None or not self.device.reads_as_stored:
             raise CapabilityError(
                 f"{self.device.name}: shared memory does not reach into the effects around a law yet; switch off "
                 "faults, wear, telegraph and 1/f noise, relaxation and temperature"

@@ -53,7 +53,7 @@ def held(array: Crossbar, rms: float, mode: UpdateMode, layer: int, rows: int, s
     return {
         "layer": layer,
         "rows": rows,
-        "window": float(array.w_max / rms),
+        "window": float((array.w_max or 1.0) / rms),
         "step": float(array.weight_per_pulse / rms),
         "programmed": float(np.sqrt(np.square(written - start).mean()) / rms),
         "followed": followed,

@@ -145,7 +145,7 @@ class ChipTraining(ForwardForwardTraining):
             return None
         arrays = [on_devices(layer.array) for layer in self.stack.layers]
         beyond = [
-            0 if array is None else int(np.count_nonzero(np.abs(weights) > array.w_max))
+            0 if array is None else int(np.count_nonzero(np.abs(weights) > (array.w_max or np.inf)))
             for array, weights in zip(arrays, self.copied.weights, strict=True)
         ]
         return sum(beyond) / sum(weights.size for weights in self.copied.weights)

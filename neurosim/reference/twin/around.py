@@ -92,10 +92,8 @@ class AroundTwin(TwinLaw):
         if "relaxing" in self.has:
             fresh["relaxing"] = self.normal(a)
         if "flicker_level" in self.has:
-            fresh["flicker_level"], fresh["flicker_path"] = (
-                self._level(conductance),
-                b.expand(conductance.shape),
-            )
+            fresh["flicker_level"] = self._level(conductance)
+            fresh["flicker_path"] = (((a >> 1) << 32) | b).expand(conductance.shape)
         if "falling" in self.has:
             share = reference / p.g_max_uS
             exponent = _table(share, p.drift_table_share, p.drift_table_exponent)
@@ -225,7 +223,7 @@ class AroundTwin(TwinLaw):
         return self._steady(self._settled(g, state, now_s), state, left)
 
     def stored(self, state: State) -> Tensor:
-        """What a read sees while the clock stands."""
+        """What a read sees of the state's own conductance."""
         return self._steady(state["conductance"], state, torch.ones_like(state["conductance"]))
 
     def _since(self, state: State, now_s: float) -> Tensor:
@@ -271,7 +269,7 @@ class AroundTwin(TwinLaw):
         angle = math.pi / 4 * (place - node)
         c, s = torch.cos(angle), torch.sin(angle)
         weights = ((c - s) / math.sqrt(2), c, (c + s) / math.sqrt(2), s)
-        cell, first = torch.arange(word.shape[-1], device=word.device), node.long()
+        cell, first = torch.zeros_like(word), node.long()
         block = [
             torch.stack(draws.words(cell, word, _PATHS + first // 4 + k, _PATH_KEY), dim=-1) for k in (0, 1)
         ]

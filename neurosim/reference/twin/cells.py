@@ -151,7 +151,7 @@ class TwinCells:
         """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
         write = self.write
         stated = w_max or write.w_max
-        if write.scale == "fixed" or (stated and write.scale == "auto"):
+        if w_max or write.scale == "fixed" or (stated and write.scale == "auto"):
             self.uS_per_weight[...] = self.span_uS / (stated or 1.0)
             return
         size = weights.abs() if write.scale_by == "column" else weights.abs().flatten(1).unsqueeze(2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import extents, matrix, numbers, vector, whole
+from neurosim.core.checks import extents, matrix, numbers, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
@@ -179,9 +179,9 @@ class TorchCrossbar:
         return values[0] if self.single else values
 
     @property
-    def w_max(self) -> float:
-        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1."""
-        return self.write.w_max or 1.0
+    def w_max(self) -> float | None:
+        """Weight of a full difference for weights that learn: `WritePath.w_max`, or 1; None where `scale` chooses it."""
+        return (self.write.w_max or 1.0) if self.write.scale in ("auto", "fixed") else None
 
     def program(self, weights: Any, w_max: float | None = None) -> None:
         """Program every pair to signed weights (rows, cols) or (instances, rows, cols), closed loop.
@@ -220,6 +220,8 @@ class TorchCrossbar:
             raise InputError(f"mode = '{mode}': must be one of accumulate, mixed, online")
         pre = self._tensor("pre", pre, self.shape[0])
         post = self._tensor("post", post, self.shape[1])
+        if self._cells.sparse and pre.numel() and post.numel():
+            refuse_overflow(float(pre.abs().max()), float(post.abs().max()), pre.shape[-2])
         if pre.shape[-2] != post.shape[-2]:
             raise InputError(f"post: expected {pre.shape[-2]} samples as in pre, got {post.shape[-2]}")
         if decay is not None:

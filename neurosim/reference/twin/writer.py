@@ -318,7 +318,6 @@ class TwinWriter:
         unit = torch.tensor(share_of_one, dtype=cells.dtype, device=cells.on)
         wanted = torch.clamp(self.pending_decay, min=0) / unit
         counts = wanted.clamp(max=self.most).to(torch.int32)
-        self._cut(2 * rows * (wanted.double() - self.most).unsqueeze(1))
         left = self.pending_decay.double() - counts.double() * unit.double()
         self.pending_decay = left.to(cells.dtype).clamp(min=0)
         column_counts = counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2)
