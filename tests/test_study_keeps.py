@@ -249,7 +249,7 @@ class TestKeptResults:
     @pytest.fixture
     def kept(self, tmp_path: Path) -> Path:
         compare(self.SPEC, tmp_path)
-        return sorted((tmp_path / "runs").iterdir())[0]
+        return min((tmp_path / "runs").iterdir())
 
     @pytest.mark.parametrize(
         "damage",
