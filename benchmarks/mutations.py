@@ -102,9 +102,8 @@ def main() -> int:
             flush=True,
         )
         if given.out:
-            given.out.write_text(
-                json.dumps([one._asdict() for one in found], indent=1) + "\n", encoding="utf-8"
-            )
+            kept = {"planted": [one._asdict() for one in found]}
+            given.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     missed = [one.name for one in found if not one.by_test]
     print(f"{len(found) - len(missed)} of {len(found)} caught")
     return 1 if missed else 0

@@ -88,6 +88,9 @@ def test_operations_do_something_worth_comparing(card, name):
     array.program(agreement.start_weights(0), w_max=array.w_max)
     before, pulses = array.conductance_uS(), array.ledger.pulses
     operation.do(array, given)
+    if name == "a moment, forward":
+        assert device.volatile_share or device.gate_step or np.array_equal(array.conductance_uS(), before)
+        return
     if name == "drift, forward":
         assert not device.drifts or (array.conductance_uS() != before).mean() > 0.3
         return
