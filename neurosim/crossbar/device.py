@@ -12,9 +12,14 @@ from neurosim.core.errors import InputError
 from neurosim.core.protocols import Device
 
 
+def stands_still(device: Device) -> bool:
+    """Return whether a card says nothing of time."""
+    return not (device.drifts or device.kernels.age)
+
+
 def warn_if_still(device: Device) -> None:
     """Warn that a card has no law of time, so that nobody takes its silence for stability."""
-    if not (device.drifts or device.kernels.age):
+    if stands_still(device):
         warnings.warn(
             f"{device.name} has no retention data: its conductances stay as they are, however much time passes; "
             "give the card drift, relaxation or retention (neurosim devices show lists the parameters)",

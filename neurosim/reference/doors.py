@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurosim.core.checks import vector
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.protocols import Device
+from neurosim.crossbar.device import stands_still
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -74,21 +74,13 @@ def refuse_another_place(name: str, held: Tensor, change: Callable[[Tensor], Ten
         raise CapabilityError(f"layer '{name}': the modules around devices cannot compute in {after.dtype}")
 
 
-NO_LAW_OF_TIME = "has no retention data: nothing changes with time, which says nothing of the real device"
-
-
-def _stands(device: Device) -> bool:
-    return not (device.drifts or device.kernels.age)
-
-
 CATCHING = Lock()
 """Held while warnings are caught, which Python does for all threads at once."""
 
 
 def one_warning(arrays: Sequence[TorchCrossbar], seconds: float) -> None:
     """Let time pass on every array; one warning for all whose cards have no law of time, not one each."""
-    still = sorted({array.device.name for array in arrays if array.read.drift and _stands(array.device)})
-    if not still or seconds == 0:
+    if seconds == 0 or not any(array.read.drift and stands_still(array.device) for array in arrays):
         for array in arrays:
             array.advance(seconds)
         return
@@ -96,8 +88,5 @@ def one_warning(arrays: Sequence[TorchCrossbar], seconds: float) -> None:
         warnings.simplefilter("always")
         for array in arrays:
             array.advance(seconds)
-    said = {str(warning.message): warning.category for warning in caught}
-    for message, category in (
-        said or {f"advance: the card {', '.join(still)} {NO_LAW_OF_TIME}": UserWarning}
-    ).items():
+    for message, category in {str(warning.message): warning.category for warning in caught}.items():
         warnings.warn(message, category, stacklevel=3)
