@@ -13,8 +13,9 @@ from typing import Any
 from benchmarks import backends, kernels
 from benchmarks.composition import composition
 from benchmarks.timing import line
+from neurosim.study.arm import Arm
 from neurosim.study.compare import compare
-from neurosim.study.spec import Arm, Experiment
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.store import open_folder, versions, write_json
 
 IDEAL_BAR = 0.965
@@ -23,7 +24,7 @@ KEPT_BAR = 0.90
 
 def learning() -> list[dict[str, Any]]:
     """MNIST, 784-2000, one epoch, seed 0: ideal arithmetic and the best arm of `mnist-modes.toml`."""
-    spec = Experiment.from_toml(Path(__file__).parents[1] / "docs" / "results" / "mnist-modes.toml")
+    spec = DenseExperiment.from_toml(Path(__file__).parents[1] / "docs" / "results" / "mnist-modes.toml")
     best: Arm = spec.arm[0]
     results = compare(spec.changed(arm=(best,), seeds=1, curve_points=0))
     ideal, device = results["summary"]

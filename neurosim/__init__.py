@@ -8,9 +8,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Arm": "neurosim.study.arm",
     "Crossbar": "neurosim.crossbar.array",
+    "DeepArm": "neurosim.study.deep_spec",
+    "DeepExperiment": "neurosim.study.deep_spec",
+    "DenseExperiment": "neurosim.study.dense_spec",
     "Draws": "neurosim.core.hardware",
     "Faults": "neurosim.core.hardware",
+    "ForwardForwardArm": "neurosim.study.forward_forward_spec",
+    "ForwardForwardExperiment": "neurosim.study.forward_forward_spec",
+    "IdealArray": "neurosim.reference.ideal",
+    "MortalExperiment": "neurosim.study.mortal_spec",
+    "NeurosimError": "neurosim.core.errors",
+    "Neurons": "neurosim.network.neurons",
     "Periphery": "neurosim.core.config",
     "Programming": "neurosim.core.config",
     "ReadPath": "neurosim.core.config",
@@ -19,6 +29,8 @@ _HOMES = {
     "Tiles": "neurosim.core.hardware",
     "Wires": "neurosim.core.hardware",
     "WritePath": "neurosim.core.config",
+    "compare": "neurosim.study.compare",
+    "convert": "neurosim.reference.convert",
     "set_threads": "neurosim.kernels.jit",
 }
 _MODULES = {
@@ -33,9 +45,19 @@ _MODULES = {
 }
 
 __all__ = [
+    "Arm",
     "Crossbar",
+    "DeepArm",
+    "DeepExperiment",
+    "DenseExperiment",
     "Draws",
     "Faults",
+    "ForwardForwardArm",
+    "ForwardForwardExperiment",
+    "IdealArray",
+    "MortalExperiment",
+    "Neurons",
+    "NeurosimError",
     "Periphery",
     "Programming",
     "ReadPath",
@@ -45,6 +67,8 @@ __all__ = [
     "Wires",
     "WritePath",
     "__version__",
+    "compare",
+    "convert",
     "data",
     "devices",
     "network",

@@ -22,8 +22,8 @@ from neurosim.core.errors import ConfigError, NeurosimError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neurosim.study.compare import Report
-    from neurosim.study.spec import Experiment
+    from neurosim.study.dense_spec import DenseExperiment
+    from neurosim.study.training import Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,24 +121,22 @@ def compare(
     if vary is None:
         from neurosim.study.ablate import ablate as run_ablation
         from neurosim.study.ablate import ablation
-        from neurosim.study.compare import check
         from neurosim.study.compare import compare as run_comparison
 
-        check(spec)
+        spec.check()
         if ablate:
-            check(ablation(spec))
+            ablation(spec).check()
         open_folder(out)
         expect_json(json_file)
         with _progress() as report:
             results = (run_ablation if ablate else run_comparison)(spec, out, report, workers)
         write_json(out / "results.json", results)
     else:
-        from neurosim.study.compare import check
         from neurosim.study.vary import check_levels, parse_vary
         from neurosim.study.vary import vary as run_vary
 
         effect, levels = parse_vary(vary)
-        check(spec)
+        spec.check()
         check_levels(spec, effect, levels)
         open_folder(out)
         expect_json(json_file)
@@ -161,14 +159,13 @@ def run(
     json_file: Json = None,
 ) -> None:
     """Train one arm with checkpoints; killed and started again, it ends in the same bits."""
-    from neurosim.study.compare import check
     from neurosim.study.run import pick_arm, run_with_checkpoints
     from neurosim.study.store import open_folder, write_json
 
     spec = _experiment(experiment, first_seed=seed)
     if not 0 <= checkpoint_s < float("inf"):
         raise ConfigError(f"--checkpoint-s {checkpoint_s}: must be finite and at least 0")
-    check(spec)
+    spec.check()
     pick_arm(spec, arm)
     open_folder(out)
     expect_json(json_file)
@@ -304,14 +301,14 @@ def _transfer(out: Path, json_file: Path | None, **options: Any) -> None:
     _report(out)
 
 
-def _experiment(path: Path | None, **options: Any) -> Experiment:
+def _experiment(path: Path | None, **options: Any) -> DenseExperiment:
     """Merge an experiment file with command-line options; options win."""
-    from neurosim.study.spec import Experiment
+    from neurosim.study.dense_spec import DenseExperiment
 
     given = {name: value for name, value in options.items() if value is not None}
     if path is None:
-        return Experiment.parse(given, "command line")
-    spec = Experiment.from_toml(path)
+        return DenseExperiment.parse(given, "command line")
+    spec = DenseExperiment.from_toml(path)
     for part in ("read", "write"):
         if part in given:
             given[part] = {**getattr(spec, part).model_dump(exclude_unset=True), **given[part]}

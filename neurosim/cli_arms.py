@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from neurosim.study.arms import Arms
+    from neurosim.study.experiment import Experiment
 
-Kind = TypeVar("Kind", bound="Arms")
+Kind = TypeVar("Kind", bound="Experiment")
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
 Folder = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurosim import cli_arms as arms
 from neurosim.cli_devices import Json
-from neurosim.cli_terminal import console, expect_json, say
+from neurosim.cli_terminal import console, expect_json
 
 
 def ff_command(
@@ -18,17 +18,17 @@ def ff_command(
     """Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout."""
     from neurosim.report.forward_forward import forward_forward_table, layers_table
     from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
-    from neurosim.study.forward_forward import forward_forward, in_advance
+    from neurosim.study.forward_forward import forward_forward
     from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 
     spec = arms.chosen(ForwardForwardExperiment, experiment, seed, arm)
     if holding:
         expect_json(json_file)
-        arms.show_holding(in_advance(spec), json_file)
+        arms.show_holding(spec.beforehand(spec.data()), json_file)
         return
     out = arms.opened(out)
     expect_json(json_file)
-    results = forward_forward(spec, out, say)
+    results = forward_forward(spec, out)
     figures = {"epochs": epoch_curves(results), "energy": energy_and_accuracy(results)}
     arms.keep(results, out, "ff", figures, json_file)
     console().print(forward_forward_table(results))

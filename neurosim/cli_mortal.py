@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurosim import cli_arms as arms
 from neurosim.cli_devices import Json
-from neurosim.cli_terminal import console, expect_json, say
+from neurosim.cli_terminal import console, expect_json
 
 
 def mortal_command(
@@ -22,6 +22,6 @@ def mortal_command(
     spec = arms.chosen(MortalExperiment, experiment, seed, arm)
     out = arms.opened(out)
     expect_json(json_file)
-    results = mortal(spec, out, say)
+    results = mortal(spec, out)
     arms.keep(results, out, "mortal", figures(results), json_file)
     console().print(mortal_table(results))

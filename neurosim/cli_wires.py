@@ -53,11 +53,11 @@ def wires_command(
     """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others."""
     from neurosim.report.rewired import rewired_curves, rewired_table
     from neurosim.report.style import to_svg
+    from neurosim.study.dense_spec import DenseExperiment
     from neurosim.study.rewire import check_wires, rewire
-    from neurosim.study.spec import Experiment
     from neurosim.study.store import open_folder, write_json
 
-    spec = Experiment.from_toml(experiment)
+    spec = DenseExperiment.from_toml(experiment)
     if seed is not None:
         spec = spec.changed(first_seed=seed)
     ohms, sizes = numbers(ohm, "--ohm"), whole_numbers(tile, "--tile")

@@ -34,8 +34,6 @@ import neurosim as ns
 from neurosim.network.dense import Dense
 from neurosim.network.readout import Vote
 from neurosim.reference.ideal import IdealArray
-from neurosim.study.compare import compare
-from neurosim.study.spec import Experiment
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 DEVICES = 200 if QUICK else 1000
@@ -335,7 +333,7 @@ data = ns.data.load("digits")
 train = data.training(hold_out=False)
 NEURONS = 100
 rule = ns.rules.SoftHebb(learning_rate=0.2)
-experiment = Experiment(
+experiment = ns.DenseExperiment(
     dataset="digits",
     neurons=NEURONS,
     epochs=EPOCHS,
@@ -492,7 +490,7 @@ plt.show()
 # (device − untrained device) / (ideal − untrained ideal).
 
 # %%
-results = compare(experiment)
+results = ns.compare(experiment)
 summary = {entry["arm"]: entry for entry in results["summary"]}
 
 

@@ -40,8 +40,6 @@ from neurosim.reference.agreement import as_numpy, divergence
 from neurosim.reference.convert import convert
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.reference.twin.dense import TorchDense
-from neurosim.study.compare import compare
-from neurosim.study.spec import Experiment
 from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import unpack_bits
 
@@ -75,13 +73,13 @@ plt.rcParams.update(
 # %% [markdown]
 # ## 1. One layer, paired
 #
-# An `Experiment` says what is run, `compare` runs every arm with every seed. A seed fixes the start weights,
+# A `DenseExperiment` says what is run, `compare` runs every arm with every seed. A seed fixes the start weights,
 # the order of the images and the readout's own randomness, in ideal arithmetic as on a device: whatever
 # differs between two runs of one seed comes from the device.
 
 # %%
 ARMS = (PCM, COARSE)
-experiment = Experiment(
+experiment = ns.DenseExperiment(
     dataset=data.name,
     train_images=20_000 if MNIST else None,
     neurons=200 if MNIST else 100,
@@ -91,7 +89,7 @@ experiment = Experiment(
     mode="mixed",
     rule_options={"learning_rate": 0.1 if MNIST else 0.2},
 )
-results = compare(experiment)
+results = ns.compare(experiment)
 summary = {entry["arm"]: entry for entry in results["summary"]}
 runs = {(run["arm"], run["seed"]): run for run in results["runs"]}
 SEEDS = experiment.seed_list
@@ -582,7 +580,7 @@ plt.show()
 #
 # * `neurosim compare FILE.toml --out DIR` is part 1 from the command line, with a report; `--workers 2` runs
 #   seeds side by side. How many seeds until Student's interval leaves zero?
-# * `Experiment(..., backend="torch")` trains on the second machine, `torch_device="cuda"` on a GPU.
+# * `DenseExperiment(..., backend="torch")` trains on the second machine, `torch_device="cuda"` on a GPU.
 # * `neurosim compare --weights FILE.safetensors --device ...` is part 4 for weights in a file.
 # * `nn.Linear(..., bias=False)` in part 4: what does compensation still win, in accuracy and in
 #   cross-entropy?

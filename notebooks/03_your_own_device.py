@@ -40,8 +40,6 @@ from neurosim.core.errors import NeurosimError
 from neurosim.devices.fitting import fit, to_toml
 from neurosim.report.fit_sheet import fit_sheet, fit_tables
 from neurosim.report.style import to_png
-from neurosim.study.compare import compare
-from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import interval
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
@@ -198,16 +196,19 @@ plt.show()
 # seeds. If the fit is good, the difference of the last two is zero within its interval.
 
 # %%
-experiment = Experiment(
+experiment = ns.DenseExperiment(
     dataset="digits",
     neurons=100,
     epochs=EPOCHS,
     seeds=SEEDS,
     mode="mixed",
     rule_options={"learning_rate": 0.2},
-    arm=(Arm(name="known device", device=BASE, parameters=KNOWN), Arm(name="fitted card", device=str(card))),
+    arm=(
+        ns.Arm(name="known device", device=BASE, parameters=KNOWN),
+        ns.Arm(name="fitted card", device=str(card)),
+    ),
 )
-results = compare(experiment)
+results = ns.compare(experiment)
 summary = {entry["arm"]: entry for entry in results["summary"]}
 print(
     f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}{'update, fJ/synapse':>20}"

@@ -36,8 +36,6 @@ import neurosim as ns
 from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import DataError
 from neurosim.core.hardware import NODES, segment_ohm
-from neurosim.study.compare import compare
-from neurosim.study.spec import Experiment
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 PCM, COARSE = "pcm-nandakumar-2018", "rram-hfo2-om-2022"
@@ -317,8 +315,8 @@ arms = [
     for ohm in LEARNT
     for size in LINES
 ]
-results = compare(
-    Experiment(
+results = ns.compare(
+    ns.DenseExperiment(
         dataset=data.name,
         train_images=10_000 if MNIST else None,
         neurons=100,

@@ -21,19 +21,18 @@ from neurosim.report import style
 from neurosim.report.budget import budget_bars
 from neurosim.report.results import Results
 from neurosim.study.ablate import BARE, CAUSES, WAITING, ablate, ablation, budget, causes_on, parts_of
-from neurosim.study.compare import check
-from neurosim.study.spec import Experiment
+from neurosim.study.dense_spec import DenseExperiment
 
 PERFECT = {"read": {"dac_bits": None, "adc_bits": None}, "write": {"decay_mode": "exact"}}
 
 
-def names(experiment: Experiment) -> list[str]:
-    return [arm.name for arm in experiment.arms()]
+def names(experiment: DenseExperiment) -> list[str]:
+    return [arm.name for arm in experiment.device_arms()]
 
 
 def test_arms_are_bare_then_what_is_on_alone_then_all() -> None:
     arm = {"name": "cell", "device": HFO2, "parameters": {"write_noise": None, "corrupt_share": 0.0}}
-    found = ablation(Experiment(arm=(arm,), read={"shot_noise": True, "adc_bits": None}))
+    found = ablation(DenseExperiment(arm=(arm,), read={"shot_noise": True, "adc_bits": None}))
     alone = (
         "pulse-to-pulse noise", "programming error", "device spread of steps", "device spread of window",
         "DAC", "shot noise", "weight decay",
@@ -42,7 +41,7 @@ def test_arms_are_bare_then_what_is_on_alone_then_all() -> None:
 
 
 def test_a_device_without_effects_has_a_bare_arm_only() -> None:
-    found = ablation(Experiment(arm=({"name": "perfect", "device": IDEAL, **PERFECT},)))
+    found = ablation(DenseExperiment(arm=({"name": "perfect", "device": IDEAL, **PERFECT},)))
     assert names(found) == ["perfect · bare", "perfect"]
 
 
@@ -50,14 +49,14 @@ def test_a_device_without_effects_has_a_bare_arm_only() -> None:
 def test_arms_differ_in_their_own_settings_alone(device: str) -> None:
     wires, faults = {"r_word_ohm": 1.0}, {"dead_columns": 0.01, "spare_columns": 2, "placement": "aware"}
     arm = {"name": "cell", "device": device, "wires": wires, "faults": faults}
-    experiment = Experiment(arm=(arm,), tiles={"word_lines": 64})
-    (given,) = experiment.arms()
+    experiment = DenseExperiment(arm=(arm,), tiles={"word_lines": 64})
+    (given,) = experiment.device_arms()
     causes, parts = causes_on(given), parts_of(given)
     assert {"DAC", "ADC", "wires", "dead columns", "weight decay"} <= set(causes)
     assert causes_on(parts[BARE]) == {}
     for cause in causes:
         assert causes_on(parts[cause]) == {cause: causes[cause]}
-    split = ablation(experiment).arms()
+    split = ablation(experiment).device_arms()
     assert split[-1] == given
     assert {json.dumps(part.tiles) for part in split} == {json.dumps(given.tiles)}
     assert all((part.faults or {})["spare_columns"] == 2 for part in split)
@@ -66,14 +65,14 @@ def test_arms_differ_in_their_own_settings_alone(device: str) -> None:
 
 
 def test_the_bare_device_has_no_noise_but_keeps_its_law() -> None:
-    (given,) = Experiment(device=(HFO2,)).arms()
+    (given,) = DenseExperiment(device=(HFO2,)).device_arms()
     bare = load(HFO2).with_parameters(**parts_of(given)[BARE].parameters)
     assert bare == load(HFO2).without_noise()
 
 
 def test_read_noise_is_the_cards_or_a_share_but_one_cause() -> None:
     def on(**read: Any) -> dict[str, Any]:
-        return causes_on(Experiment(device=(PCM,), read=read).arms()[0]).get("read noise", {})
+        return causes_on(DenseExperiment(device=(PCM,), read=read).device_arms()[0]).get("read noise", {})
 
     assert on()
     assert set(on()) <= {"parameters.read_noise_relative", "parameters.read_noise_floor_uS"}
@@ -113,22 +112,22 @@ def test_noise_of_an_own_law_is_a_cause_of_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "knee.py").write_text(law.replace(line, line + own), encoding="utf-8")
     (tmp_path / "my-device.toml").write_text(card, encoding="utf-8")
     arm = {"name": "mine", "device": str(tmp_path / "my-device.toml"), "parameters": {"wobble_rate": 0.1}}
-    (given,) = Experiment(arm=(arm,)).arms()
+    (given,) = DenseExperiment(arm=(arm,)).device_arms()
     assert causes_on(given)["wobble rate"] == {"parameters.wobble_rate": None}
 
 
 def test_an_ablation_needs_devices_and_names_that_differ() -> None:
     with pytest.raises(ConfigError, match="--ablate needs at least one --device"):
-        ablation(Experiment())
-    parts = ablation(Experiment(device=("ideal",))).arms()
+        ablation(DenseExperiment())
+    parts = ablation(DenseExperiment(device=("ideal",))).device_arms()
     assert all(part.name.startswith("ideal device") for part in parts), "ideal arithmetic keeps its name"
 
 
-def made_up(seeds: int = 3) -> tuple[dict[str, Any], Experiment]:
-    experiment = Experiment(arm=({"name": "cell", "device": IDEAL},))
+def made_up(seeds: int = 3) -> tuple[dict[str, Any], DenseExperiment]:
+    experiment = DenseExperiment(arm=({"name": "cell", "device": IDEAL},))
     arms = names(ablation(experiment))
     found = results(arms, seeds)
-    found["ablation"] = [budget(arm, found["runs"]) for arm in experiment.arms()]
+    found["ablation"] = [budget(arm, found["runs"]) for arm in experiment.device_arms()]
     return found, experiment
 
 
@@ -174,8 +173,8 @@ def test_arms_of_a_budget_stay_out_of_the_other_tables() -> None:
 
 def test_a_killed_ablation_goes_on_and_settings_are_checked_first(tmp_path: Path) -> None:
     small = {"neurons": 10, "train_images": 60, "test_images": 20, "curve_points": 0, "readout_epochs": 1}
-    experiment = Experiment(arm=({"name": "perfect", "device": IDEAL},), **small)
-    check(ablation(experiment))
+    experiment = DenseExperiment(arm=({"name": "perfect", "device": IDEAL},), **small)
+    ablation(experiment).check()
     first = ablate(experiment, tmp_path)
     kept = sorted((tmp_path / "runs").iterdir())
     assert len(kept) == 6

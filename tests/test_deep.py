@@ -130,12 +130,11 @@ def test_every_arm_gets_a_head_on_every_depth_and_is_not_run_twice(tmp_path: Pat
     ]
     assert all(0 <= entry["accuracy_mean"] <= 1 for entry in results["summary"])
     assert all(run["layers"][0]["energy"]["pulses"] > 0 for run in results["runs"] if run["arm"] == "PCM")
-    said: list[str] = []
-    assert deep(spec, tmp_path, said.append)["summary"] == results["summary"]
-    assert not said
-    deep(spec.changed(head_epochs=1, heads=(2,)), tmp_path, said.append)
-    assert said
-    assert not any("mini-batches" in line for line in said), "other heads need no other training"
+    said: list[tuple[Any, ...]] = []
+    assert deep(spec, tmp_path, lambda *told: said.append(told))["summary"] == results["summary"]
+    other = deep(spec.changed(head_epochs=1, heads=(2,)), tmp_path, lambda *told: said.append(told))
+    assert [entry["depth"] for entry in other["summary"]] == [2] * len(spec.arm)
+    assert not said, "other heads need no other training"
 
 
 def test_random_weights_stay_and_their_normalisation_is_calibrated():
@@ -195,12 +194,20 @@ def test_an_arm_may_change_the_activation():
     assert found == ["tanh", "triangle"]
 
 
-def test_what_is_left_at_its_default_is_no_part_of_the_identity():
-    """So that checkpoints from before a setting existed still belong to their experiment."""
+def test_the_identity_holds_every_setting_that_decides_a_bit_given_or_not():
     arm = DeepArm(name="ideal", hard=True, learning_rate=(0.1, 0.1))
     noted = json.loads(training(experiment(arm), arm).identity)
-    assert noted[2] == {"hard": True, "learning_rate": [0.1, 0.1]}
-    assert not any("activation" in layer for layer in noted[1])
+    assert noted["arm"]["hard"] is True
+    assert noted["arm"]["statistics"] == "batch", "defaults decide bits as well"
+    assert noted["experiment"]["layers"][0]["activation"] == "triangle"
+    for same in (arm.changed(name="b"), arm.changed(mode="accumulate"), arm.changed(window=4.0)):
+        assert training(experiment(same), same).identity == json.dumps(noted, sort_keys=True)
+    for other in (
+        arm.changed(hard=False),
+        arm.changed(statistics="running"),
+        arm.changed(learning_rate=(0.1, 0.2)),
+    ):
+        assert training(experiment(other), other).identity != json.dumps(noted, sort_keys=True)
 
 
 @pytest.mark.parametrize(

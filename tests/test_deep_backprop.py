@@ -19,8 +19,8 @@ from neurosim.reference.backprop import Block, EndToEnd, torch_threads
 from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb
 from neurosim.study.deep import DeepTraining, deep
-from neurosim.study.deep_backprop import EndToEndTraining
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.end_to_end import EndToEndTraining
 from neurosim.study.store import unpack_bits
 
 F = np.float32
@@ -38,7 +38,7 @@ def experiment(**changes: Any) -> DeepExperiment:
 
 def training(spec: DeepExperiment, depth: int = 2, arm: DeepArm = ARM) -> EndToEndTraining:
     data = neurosim.data.load("digits").subset(spec.train_images, spec.test_images)
-    return EndToEndTraining(spec, arm, depth, 0, data)
+    return EndToEndTraining(spec, arm, 0, data, depth)
 
 
 def blocks(channels: int = 3, seed: int = 0) -> list[Block]:
@@ -139,12 +139,16 @@ def test_it_learns_and_tells_its_course(tmp_path: Path):
 
 def test_finished_nets_are_not_trained_again(tmp_path: Path):
     one = deep(experiment(heads=(2,)), tmp_path)
-    said: list[str] = []
-    both = deep(experiment(head_epochs=7, batch=20), tmp_path, said.append)
-    assert all("depth 1" in line for line in said if line)
+    said: list[tuple[Any, ...]] = []
+
+    def report(*told: Any) -> None:
+        said.append(told)
+
+    both = deep(experiment(head_epochs=7, batch=20), tmp_path, report)
+    assert len(said) == said[-1][-1], "the net of depth 1 alone was trained"
     assert both["runs"][0]["heads"][1] == one["runs"][0]["heads"][0]
     said.clear()
-    again = deep(experiment(arm=(ARM.changed(name="labels"),)), tmp_path, said.append)
+    again = deep(experiment(arm=(ARM.changed(name="labels"),)), tmp_path, report)
     assert not said, "neither another name nor settings of local rules matter"
     assert again["runs"][0]["heads"] == both["runs"][0]["heads"]
 
@@ -162,11 +166,11 @@ def test_a_killed_training_ends_in_the_same_bits(tmp_path: Path):
             raise Killed
 
     with pytest.raises(Killed):
-        first.run(kill)
+        first.run(save=kill)
     second.resume(tmp_path / "c.npz")
-    assert (second.steps, len(second.curve["loss"])) == (first.batches + 3, 1)
+    assert (second.steps, len(second.losses["loss"])) == (first.batches + 3, 1)
     second.run()
-    assert second.curve == whole.curve
+    assert second.losses == whole.losses
     for name, values in whole.net.snapshot().items():
         np.testing.assert_array_equal(second.net.snapshot()[name], values, err_msg=name)
     with pytest.raises(CheckpointError, match="another experiment"):
@@ -218,7 +222,7 @@ def test_the_threads_of_torch_are_set_for_the_time_and_their_bits_repeat():
     [
         ({"hard": True}, "leave out hard"),
         ({"activation": "relu"}, "leave out activation"),
-        ({"device": "ideal", "rule": "softhebb"}, "leave out rule, device"),
+        ({"device": "ideal", "rule": "softhebb"}, "leave out device, rule"),
         ({"backpropagation": {"epochs": 0}}, "epochs"),
         ({"backpropagation": {"epoch": 3}}, "epoch"),
     ],

@@ -342,7 +342,6 @@ def test_the_rate_stays_for_half_of_the_training_and_then_falls():
     [
         ({"preset": "hinten"}, "must be one of hinton, wide, small"),
         ({"arm": [{"name": "a"}, {"name": "a"}]}, "two arms are called 'a'"),
-        ({"arm": []}, "give at least one"),
         ({"arm": [{"name": "a", "settings": {"goodnes": "sum"}}]}, "did you mean 'goodness'"),
         ({"arm": [{"name": "a", "device": "ideal", "mode": "online"}]}, "set momentum = 0"),
         ({"arm": [{"name": "a", "write": {"w_macks": 1}}]}, "did you mean 'w_max'"),

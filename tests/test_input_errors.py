@@ -24,7 +24,7 @@ from neurosim.kernels import jit
 from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.spiking.synapses import DeviceSynapses
-from neurosim.study.spec import Experiment
+from neurosim.study.dense_spec import DenseExperiment
 
 
 def every_model(model: type[Frozen] = Frozen) -> list[type[Frozen]]:
@@ -61,7 +61,7 @@ def one_line(caught: pytest.ExceptionInfo[BaseException]) -> str:
         (Faults, {"spares": 2}, "did you mean 'spare_columns'?"),
         (Faults, {"spare_columns": 2}, "Faults: spare_columns are only used with placement = 'aware'"),
         (Draws, {"device": 1}, "did you mean 'devices'?"),
-        (Experiment, {"ruel": "hebb"}, "Experiment: unknown key 'ruel'; did you mean 'rule'?"),
+        (DenseExperiment, {"ruel": "hebb"}, "DenseExperiment: unknown key 'ruel'; did you mean 'rule'?"),
         (Ideal, {}, "Ideal: name: Field required; g_min_uS: Field required; g_max_uS"),
     ],
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_wrong_setting_is_said_as_in_a_file(model, given, said):
 
 def test_every_model_refuses_an_unknown_key_with_the_known_ones():
     models = every_model()
-    assert {Tiles, ns.WritePath, Experiment, Ideal} < set(models)
+    assert {Tiles, ns.WritePath, DenseExperiment, Ideal} < set(models)
     for model in models:
         with pytest.raises(ConfigError) as caught:
             model(zzz=1)

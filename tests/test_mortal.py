@@ -340,8 +340,7 @@ def test_a_study_goes_on_where_it_was_and_says_what_each_difference_cost(tmp_pat
 
 def test_more_chips_do_not_train_the_first_ones_again(tmp_path: Path):
     few = mortal(experiment(), tmp_path)
-    said: list[str] = []
-    more = mortal(experiment(chips=2), tmp_path, said.append)
+    more = mortal(experiment(chips=2), tmp_path)
     assert more["originals"] == few["originals"]
     assert more["runs"][: len(few["runs"])] == few["runs"]
     assert chip_seed(0, 1) != chip_seed(0, 2) != chip_seed(1, 1)

@@ -14,7 +14,7 @@ from neurosim.core.errors import ConfigError
 from neurosim.devices.card import cards, load
 from neurosim.devices.response import programmed
 from neurosim.study.deep_spec import DeepExperiment
-from neurosim.study.spec import Experiment
+from neurosim.study.dense_spec import DenseExperiment
 
 QUIET = ns.ReadPath(read_noise=None)
 TIMES_S = (0.0, 1e-3, 3600.0, 86_400.0, 31_536_000.0)
@@ -120,9 +120,9 @@ def test_the_delay_is_one_number_of_an_experiment():
     with pytest.raises(ConfigError, match="one number of an experiment"):
         DeepExperiment.parse({"dataset": "digits", "preset": "cifar", "arm": arms}, "here")
     with pytest.raises(ConfigError, match="one number of an experiment"):
-        Experiment.parse({"arm": [{"name": "a", "device": PCM, "read": {"reading_delay_s": 1.0}},
+        DenseExperiment.parse({"arm": [{"name": "a", "device": PCM, "read": {"reading_delay_s": 1.0}},
                                   {"name": "b", "device": PCM}]}, "here")  # fmt: skip
-    Experiment.parse({"read": {"reading_delay_s": 1.0}, "device": [PCM]}, "here")
+    DenseExperiment.parse({"read": {"reading_delay_s": 1.0}, "device": [PCM]}, "here")
 
 
 def test_the_old_floor_of_the_power_law_is_refused_with_the_remedy(tmp_path):

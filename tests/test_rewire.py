@@ -14,14 +14,14 @@ from neurosim.cli import app
 from neurosim.core.errors import ConfigError
 from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.rewire import rewire
-from neurosim.study.spec import Experiment
 
 SMALL = {"neurons": 12, "train_images": 200, "test_images": 60, "curve_points": 0, "readout_epochs": 2}
 
 
-def experiment(**changes) -> Experiment:
-    return Experiment.parse({**SMALL, "device": [IDEAL], "mode": "mixed", **changes}, "test")
+def experiment(**changes) -> DenseExperiment:
+    return DenseExperiment.parse({**SMALL, "device": [IDEAL], "mode": "mixed", **changes}, "test")
 
 
 def test_a_rewired_array_has_the_same_devices_behind_other_wires():

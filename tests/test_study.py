@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from neurosim.core.errors import CheckpointError, ConfigError, OutputError, UnknownNameError
-from neurosim.study.build import start_weights
-from neurosim.study.compare import check, compare, load_data, summarise
+from neurosim.study.compare import compare, summarise
+from neurosim.study.dense import DenseTraining, start_weights
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.run import run_with_checkpoints
-from neurosim.study.spec import Experiment
 from neurosim.study.statistics import wilson
 from neurosim.study.store import open_folder, read_arrays, unpack_bits, whole_file, write_arrays
-from neurosim.study.train import Training
 from neurosim.study.vary import parse_vary, tolerated, vary, with_level
 
 PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
@@ -37,7 +36,7 @@ def results() -> dict:
         {"name": "PCM", "device": PCM, "mode": "mixed"},
         {"name": "ideal device", "device": "ideal", "write": {"decay_mode": "exact", "w_max": 2.0}},
     )
-    return compare(Experiment(**SMALL, arm=arms, read={"dac_bits": None, "adc_bits": None}))
+    return compare(DenseExperiment(**SMALL, arm=arms, read={"dac_bits": None, "adc_bits": None}))
 
 
 def summary_of(results: dict, arm: str) -> dict:
@@ -128,7 +127,7 @@ def test_runs_kept_without_their_images_are_summarised_all_the_same(results: dic
 
 
 def test_results_do_not_depend_on_workers() -> None:
-    spec = Experiment(**{**SMALL, "epochs": 1}, device=(COARSE,))
+    spec = DenseExperiment(**{**SMALL, "epochs": 1}, device=(COARSE,))
 
     def numbers(found: dict) -> list:
         return [(r["arm"], r["seed"], r["accuracy"], r["vote"], r.get("energy")) for r in found["runs"]]
@@ -137,13 +136,15 @@ def test_results_do_not_depend_on_workers() -> None:
 
 
 def test_hold_out_never_touches_the_test_set() -> None:
-    training = Training(Experiment(**{**SMALL, "hold_out": True}), None, 0, load_data(Experiment(**SMALL)))
+    training = DenseTraining(
+        DenseExperiment(**{**SMALL, "hold_out": True}), None, 0, DenseExperiment(**SMALL).data()
+    )
     assert training.test.images is training.data.x_validation
     assert len(training.fit.labels) + len(training.test.labels) == 1500
 
 
 def test_start_weights_have_the_radius() -> None:
-    weights = start_weights(Experiment(**{**SMALL, "neurons": 500}), 784, 3)
+    weights = start_weights(DenseExperiment(**{**SMALL, "neurons": 500}), 784, 3)
     assert weights.min() >= 0
     assert np.linalg.norm(weights, axis=0).mean() == pytest.approx(2.5, rel=0.01)
 
@@ -159,10 +160,10 @@ class TestVary:
 
     def test_unknown_effect_names_the_nearest(self) -> None:
         with pytest.raises(UnknownNameError, match="did you mean 'read_noise'"):
-            with_level(Experiment(**SMALL, device=(PCM,)), "read_nois", 0.1)
+            with_level(DenseExperiment(**SMALL, device=(PCM,)), "read_nois", 0.1)
 
     def test_read_noise_costs_accuracy(self) -> None:
-        spec = Experiment(**{**SMALL, "seeds": 1}, device=(PCM,), mode="mixed")
+        spec = DenseExperiment(**{**SMALL, "seeds": 1}, device=(PCM,), mode="mixed")
         found = vary(spec, "read_noise", [0.0, 0.5])
         curve = next(arm for arm in found["arms"] if arm["arm"] == PCM)
         assert [point["level"] for point in curve["points"]] == [0.0, 0.5]
@@ -170,16 +171,16 @@ class TestVary:
         assert curve["tolerated_level"] == 0.0
 
     def test_device_parameter(self) -> None:
-        spec = with_level(Experiment(**SMALL, device=(FINE, PCM)), "write_noise", 0.0)
-        assert [arm.device for arm in spec.arms()] == [FINE]
-        assert spec.arms()[0].parameters == {"write_noise": 0.0}
+        spec = with_level(DenseExperiment(**SMALL, device=(FINE, PCM)), "write_noise", 0.0)
+        assert [arm.device for arm in spec.device_arms()] == [FINE]
+        assert spec.device_arms()[0].parameters == {"write_noise": 0.0}
 
     def test_number_of_a_model_within_the_write_path(self) -> None:
-        spec = Experiment(
+        spec = DenseExperiment(
             **SMALL, write={"refresh": {"high": 0.6}}, arm=({"device": PCM, "write": {"w_max": 2}},)
         )
         changed = with_level(spec, "refresh.every", 7.0)
-        assert changed.arms()[0].write == {"refresh": {"high": 0.6, "every": 7}, "w_max": 2}
+        assert changed.device_arms()[0].write == {"refresh": {"high": 0.6, "every": 7}, "w_max": 2}
         with pytest.raises(UnknownNameError, match=r"did you mean 'refresh\.every'"):
             with_level(spec, "refresh_every", 7.0)
 
@@ -200,21 +201,21 @@ class TestBadExperiments:
     )
     def test_is_refused_before_any_work(self, changes: dict, message: str) -> None:
         with pytest.raises((ConfigError, UnknownNameError, TypeError), match=message):
-            check(Experiment(**{**SMALL, **changes}))
+            DenseExperiment(**{**SMALL, **changes}).check()
 
     def test_unknown_key_in_a_file(self, tmp_path: Path) -> None:
         file = tmp_path / "experiment.toml"
         file.write_text("neuron = 3\n")
         with pytest.raises(ConfigError, match=r"experiment\.toml.*did you mean 'neurons'"):
-            Experiment.from_toml(file)
+            DenseExperiment.from_toml(file)
 
     def test_two_arms_of_one_name(self) -> None:
         with pytest.raises(ConfigError, match="two arms"):
-            Experiment.parse({**SMALL, "device": (PCM, PCM)}, "here")
+            DenseExperiment.parse({**SMALL, "device": (PCM, PCM)}, "here")
 
 
 class TestRun:
-    SPEC = Experiment(**{**SMALL, "arm": ({"name": "PCM", "device": PCM, "mode": "mixed"},)})
+    SPEC = DenseExperiment(**{**SMALL, "arm": ({"name": "PCM", "device": PCM, "mode": "mixed"},)})
 
     class Killed(Exception):
         pass
@@ -228,7 +229,7 @@ class TestRun:
         ],
     )
     def test_killed_and_started_again_ends_in_the_same_bits(self, tmp_path: Path, arm: dict) -> None:
-        spec = Experiment(**{**SMALL, "arm": (arm,)})
+        spec = DenseExperiment(**{**SMALL, "arm": (arm,)})
         straight, broken = tmp_path / "straight", tmp_path / "broken"
         straight.mkdir(), broken.mkdir()
         undisturbed = run_with_checkpoints(spec, None, straight)

@@ -15,20 +15,20 @@ from helpers import ROOT
 from neurosim import Crossbar, Wires
 from neurosim.core.errors import CheckpointError
 from neurosim.data import load as load_images
-from neurosim.study import compare as study
+from neurosim.study import dense as study
 from neurosim.study.code import own_code
-from neurosim.study.compare import compare, load_data
+from neurosim.study.compare import compare
 from neurosim.study.deep import DeepTraining
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.dense import DenseTraining
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import looking
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal import ChipTraining
 from neurosim.study.rewire import rewire
 from neurosim.study.run import run_with_checkpoints
-from neurosim.study.spec import Experiment
 from neurosim.study.store import UncheckedWarning, digest, read_kept, write_kept
-from neurosim.study.train import Training
 from neurosim.study.validate import train_once
 
 PCM = "pcm-nandakumar-2018"
@@ -67,11 +67,11 @@ class TestLookingChangesNoBit:
     def test_whatever_curve_a_layer_is_asked_for(self, changes: dict[str, Any]) -> None:
         found = []
         for points in (0, 1, 5):
-            spec = Experiment.parse({**TINY, "device": [PCM], **changes, "curve_points": points}, "test")
-            training = Training(spec, spec.arms()[0], 0, load_data(spec))
+            spec = DenseExperiment.parse({**TINY, "device": [PCM], **changes, "curve_points": points}, "test")
+            training = DenseTraining(spec, spec.device_arms()[0], 0, spec.data())
             training.run()
             assert bool(training.curve) == bool(points)
-            learnt, result = digest(training.layer.snapshot()), training.result({})
+            learnt, result = digest(training.layer.snapshot()), training.result()
             scores = [result[name] for name in ("accuracy", "accuracy_triangle", "vote", "energy", "correct")]
             found.append((learnt, scores, result.get("wires")))
         assert found[0] == found[1] == found[2]
@@ -109,11 +109,11 @@ class TestLookingChangesNoBit:
             training = DeepTraining(spec, arm, 0, data)
             training.run(lambda done, total: None)
             learnt = digest(training.snapshot())
-            found.append((learnt, training.result(lambda line: None)["heads"][0]))
+            found.append((learnt, training.result()["heads"][0]))
         assert found[0] == found[1]
 
     def test_pictures_a_report_and_checkpoints_of_a_run(self, tmp_path: Path) -> None:
-        spec = Experiment.parse({**TINY, "device": [PCM], "curve_points": 2}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [PCM], "curve_points": 2}, "test")
         bare = run_with_checkpoints(spec, None, _made(tmp_path / "a"))
         told = run_with_checkpoints(spec, None, _made(tmp_path / "b"), 0.0, lambda *_: None)
         drawn = compare(spec, tmp_path / "c", lambda *_: None)["runs"][1]
@@ -138,7 +138,7 @@ class TestLookingChangesNoBit:
 
 class TestOwnCodeIsPartOfARun:
     def test_an_edited_law_is_trained_again(self, own_card: Path, tmp_path: Path) -> None:
-        spec = Experiment.parse({**TINY, "device": [str(own_card)]}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [str(own_card)]}, "test")
         first = compare(spec, tmp_path / "out")
         again = compare(spec, tmp_path / "out")
         assert again["runs"] == first["runs"], "what is kept is not computed again"
@@ -151,7 +151,7 @@ class TestOwnCodeIsPartOfARun:
 
     def test_in_every_study_that_keeps_runs(self, own_card: Path) -> None:
         data, card = load_images("digits").subset(120, 40), str(own_card)
-        dense = Experiment.parse({**TINY, "device": [card]}, "test")
+        dense = DenseExperiment.parse({**TINY, "device": [card]}, "test")
         deep_arm = DeepArm(name="a", device=card, rule="softhebb")
         deep = DeepExperiment(dataset="digits", width=1.0, depth=1, arm=(deep_arm,))
         ff_arm = ForwardForwardArm(name="a", device=card)
@@ -159,7 +159,7 @@ class TestOwnCodeIsPartOfARun:
 
         def identities() -> list[str]:
             return [
-                Training(dense, dense.arms()[0], 0, data).identity,
+                DenseTraining(dense, dense.device_arms()[0], 0, data).identity,
                 DeepTraining(deep, deep_arm, 0, data).identity,
                 ForwardForwardTraining(ff, ff_arm, 0, data).identity,
                 ChipTraining(ff, ff_arm, 0, data).identity,
@@ -171,18 +171,18 @@ class TestOwnCodeIsPartOfARun:
         assert not set(before) & set(identities())
 
     def test_wires_and_validate_train_again_too(self, own_card: Path, tmp_path: Path) -> None:
-        spec = Experiment.parse({**TINY, "device": [str(own_card)]}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [str(own_card)]}, "test")
         for _ in range(2):
             rewire(spec, [0.0], [64], [0.0], 64, tmp_path / "wires")
             _made(tmp_path / "validate" / "runs")
-            train_once(spec, spec.arms()[0], 0, tmp_path / "validate")
+            train_once(spec, spec.device_arms()[0], 0, tmp_path / "validate")
             edit_law(own_card) if _ == 0 else None
         for name in ("wires", "validate"):
             assert len(list((tmp_path / name / "runs").iterdir())) == 2
 
     def test_code_is_that_of_the_user_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A rule in a package of the user's counts with what it imports beside it; neurosim's do not."""
-        spec = Experiment.parse({**TINY, "device": [PCM]}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [PCM]}, "test")
         assert own_code(spec.build_rule(), None) == []
         (tmp_path / "my_rules.py").write_text(
             "import numpy\nfrom my_numbers import RATE\nfrom neurosim.rules.softhebb import SoftHebb\n"
@@ -209,18 +209,18 @@ class TestUntrainedScores:
             {"name": "separate", "device": PCM, "write": {"pair": "separate"}},
             {"name": "wide", "device": PCM, "window": 3.0},
         ]
-        spec = Experiment.parse({**TINY, "arm": arms}, "test")
+        spec = DenseExperiment.parse({**TINY, "arm": arms}, "test")
         monkeypatch.setattr(study, "_untrained", {})
         together = compare(spec, ideal=False)["runs"]
         assert len(study._untrained) == len(arms) - 1
-        for arm, run in zip(spec.arms(), together, strict=True):
+        for arm, run in zip(spec.device_arms(), together, strict=True):
             monkeypatch.setattr(study, "_untrained", {})
-            alone = study.run_arm(spec, arm, 0, load_data(spec), None, None)
+            alone = spec.run(arm, 0, spec.data(), None, None)
             for name in ("untrained", "accuracy", "vote", "norm_mean", "energy"):
                 assert run[name] == alone[name], (arm.name, name)
 
     def test_of_two_versions_of_a_law(self, own_card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        spec = Experiment.parse({**TINY, "device": [str(own_card)]}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [str(own_card)]}, "test")
         monkeypatch.setattr(study, "_untrained", {})
         compare(spec, ideal=False)
         edit_law(own_card)
@@ -232,11 +232,11 @@ class TestUntrainedScores:
         self, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With wires, what an array remembers of its last look differed."""
-        spec = Experiment.parse({**TINY, "device": [PCM], **changes}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": [PCM], **changes}, "test")
         monkeypatch.setattr(study, "_untrained", {})
         found = []
         for _ in range(2):
-            training = Training(spec, spec.arms()[0], 0, load_data(spec))
+            training = DenseTraining(spec, spec.device_arms()[0], 0, spec.data())
             study.untrained_scores(training)
             training.run()
             found.append(digest(training.layer.snapshot()))
@@ -244,7 +244,7 @@ class TestUntrainedScores:
 
 
 class TestKeptResults:
-    SPEC = Experiment.parse({**TINY, "device": [PCM]}, "test")
+    SPEC = DenseExperiment.parse({**TINY, "device": [PCM]}, "test")
 
     @pytest.fixture
     def kept(self, tmp_path: Path) -> Path:

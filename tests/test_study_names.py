@@ -22,14 +22,14 @@ from neurosim.core.errors import ConfigError, NeurosimError, OutputError
 from neurosim.core.plain import printable
 from neurosim.report.html import write_report
 from neurosim.report.table import mcnemar_table, summary_table
-from neurosim.study import compare as study
 from neurosim.study.ablate import ablation
-from neurosim.study.arms import LONGEST_NAME
-from neurosim.study.compare import ArmRenamedWarning, check, compare
+from neurosim.study.arm import LONGEST_NAME
+from neurosim.study.compare import compare
 from neurosim.study.deep_spec import DeepExperiment
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 from neurosim.study.run import pick_arm
-from neurosim.study.spec import Experiment
+from neurosim.study.training import Training
 from neurosim.study.transfer import Transfer
 from neurosim.study.vary import vary
 
@@ -71,13 +71,13 @@ class TestIdealArithmeticKeepsItsName:
     @pytest.fixture(scope="class")
     def found(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
         out = tmp_path_factory.mktemp("both")
-        found = compare(Experiment.parse({**TINY, "device": ["ideal", PCM]}, "test"), out)
+        found = compare(DenseExperiment.parse({**TINY, "device": ["ideal", PCM]}, "test"), out)
         (out / "results.json").write_text(json.dumps(found))
         return out, found
 
     def test_two_rows_and_the_right_gap(self, found: tuple[Path, dict[str, Any]]) -> None:
         _, both = found
-        alone = compare(Experiment.parse({**TINY, "device": [PCM]}, "test"))
+        alone = compare(DenseExperiment.parse({**TINY, "device": [PCM]}, "test"))
         assert [run["arm"] for run in both["runs"]] == ["ideal", "ideal device", PCM]
         assert both["runs"][0]["energy"] is None
         assert both["runs"][1]["energy"]["updates"] > 0
@@ -106,29 +106,33 @@ class TestIdealArithmeticKeepsItsName:
             "pictures-ideal.npz", "pictures-ideal device.npz", f"pictures-{PCM}.npz",
         }  # fmt: skip
 
-    @pytest.mark.parametrize("name", ["ideal", "Ideal", " ideal "])
-    def test_an_arm_that_was_called_so_is_renamed_and_that_is_said(self, name: str) -> None:
-        spec = Experiment.parse({**TINY, "arm": [{"name": name, "device": PCM}]}, "test")
-        assert [arm.name for arm in spec.arms()] == ["ideal device"]
-        with pytest.warns(ArmRenamedWarning, match="is called 'ideal device' here"):
-            check(spec)
-        assert pick_arm(spec, "ideal") is None
-        assert pick_arm(spec, "ideal device") is not None
-        assert all(part.name.startswith("ideal device") for part in ablation(spec).arms())
+    def test_a_card_of_that_name_is_an_arm_on_devices(self) -> None:
+        spec = DenseExperiment.parse({**TINY, "device": ["ideal"]}, "test")
+        assert [arm.name for arm in spec.device_arms()] == ["ideal device"]
+        assert pick_arm(spec, "ideal").device is None
+        assert pick_arm(spec, "ideal device").device == "ideal"
+        assert all(part.name.startswith("ideal device") for part in ablation(spec).device_arms())
 
     def test_two_that_would_be_called_alike_are_refused(self) -> None:
         with pytest.raises(ConfigError, match="two arms are called 'ideal device'"):
-            Experiment.parse({"device": ["ideal"], "arm": [{"name": "ideal", "device": PCM}]}, "test")
+            DenseExperiment.parse(
+                {"device": ["ideal"], "arm": [{"name": "ideal device", "device": PCM}]}, "test"
+            )
+
+    @pytest.mark.parametrize("name", ["ideal", "Ideal", " ideal "])
+    @pytest.mark.parametrize("kind", [DenseExperiment, DeepExperiment, ForwardForwardExperiment])
+    def test_an_arm_on_devices_that_is_called_so_is_refused_in_words(self, kind: Any, name: str) -> None:
+        with pytest.raises(ConfigError, match="ideal arithmetic is called so; call it 'ideal device', say"):
+            kind.parse({"arm": [{"name": name, "device": PCM, **_rule(kind)}]}, "test")
 
     @pytest.mark.parametrize("kind", [DeepExperiment, ForwardForwardExperiment])
-    def test_arms_of_networks_are_refused_in_words(self, kind: Any) -> None:
-        with pytest.raises(ConfigError, match="ideal arithmetic is called so; call it 'ideal device', say"):
-            kind.parse({"arm": [{"name": "ideal", "device": PCM, **_rule(kind)}]}, "test")
+    def test_networks_list_ideal_arithmetic_themselves(self, kind: Any) -> None:
         assert kind.parse({"arm": [{"name": "ideal"}]}, "test").arm[0].name == "ideal"
+        assert [arm.name for arm in kind().listed] == ["ideal"]
 
     def test_of_weights_and_of_levels(self) -> None:
         assert list(Transfer(weights="w", device=("ideal", PCM)).arms) == ["ideal device", PCM]
-        spec = Experiment.parse({**TINY, "device": ["ideal"]}, "test")
+        spec = DenseExperiment.parse({**TINY, "device": ["ideal"]}, "test")
         assert [arm["arm"] for arm in vary(spec, "read_noise", [0.0])["arms"]] == ["ideal", "ideal device"]
 
 
@@ -138,7 +142,7 @@ def _rule(kind: Any) -> dict[str, str]:
 
 class TestNamesOfArms:
     @pytest.mark.parametrize(("name", "reason"), FORBIDDEN.items(), ids=range(len(FORBIDDEN)))
-    @pytest.mark.parametrize("kind", [Experiment, DeepExperiment, ForwardForwardExperiment])
+    @pytest.mark.parametrize("kind", [DenseExperiment, DeepExperiment, ForwardForwardExperiment])
     def test_what_no_file_or_terminal_takes_is_refused(self, kind: Any, name: str, reason: str) -> None:
         with pytest.raises(ConfigError, match=reason) as refused:
             kind.parse({"arm": [{"name": name, "device": PCM, **_rule(kind)}]}, "test")
@@ -147,7 +151,7 @@ class TestNamesOfArms:
 
     @pytest.mark.parametrize("name", ["PCM, 2 µs [fast] $x$", "相変化メモリ", "x" * LONGEST_NAME, "a · b"])
     def test_other_names_are_welcome(self, name: str, tmp_path: Path) -> None:
-        spec = Experiment.parse({**TINY, "arm": [{"name": name, "device": PCM}]}, "test")
+        spec = DenseExperiment.parse({**TINY, "arm": [{"name": name, "device": PCM}]}, "test")
         found = compare(spec, tmp_path)
         assert (tmp_path / f"pictures-{name}.npz").is_file()
         (tmp_path / "results.json").write_text(json.dumps(found))
@@ -155,18 +159,18 @@ class TestNamesOfArms:
 
     def test_the_name_of_a_card_file_counts_too(self) -> None:
         with pytest.raises(ConfigError, match="at most"):
-            Experiment.parse({"device": [f"{'y' * 200}.toml"]}, "test")
+            DenseExperiment.parse({"device": [f"{'y' * 200}.toml"]}, "test")
         with pytest.raises(ConfigError, match="at most"):
             Transfer(weights="w", device=(f"{'y' * 200}.toml",))
 
-    @pytest.mark.parametrize("kind", [Experiment, DeepExperiment, ForwardForwardExperiment])
+    @pytest.mark.parametrize("kind", [DenseExperiment, DeepExperiment, ForwardForwardExperiment])
     def test_no_card_has_a_nul(self, kind: Any) -> None:
         with pytest.raises(ConfigError, match="NUL"):
             kind.parse({"arm": [{"name": "a", "device": "a\0.toml", **_rule(kind)}]}, "test")
 
     @pytest.mark.parametrize("name", ["x" * 240, "a\0b", "\x1b[31mred"])
     def test_before_training(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(study, "run_arm", lambda *_: pytest.fail("it trains"))
+        monkeypatch.setattr(Training, "run", lambda *_: pytest.fail("it trains"))
         file = toml(tmp_path / "e.toml", [{"name": name, "device": PCM}])
         found = CliRunner().invoke(app, ["compare", str(file), "--out", str(tmp_path / "o")])
         assert isinstance(found.exception, ConfigError)
@@ -236,9 +240,8 @@ class TestOptionsAreCheckedBeforeAnyWork:
             pytest.fail("work was done before the option was checked")
 
         for place in (
-            "neurosim.study.train.Training.run", "neurosim.study.deep.DeepTraining.run",
-            "neurosim.study.forward_forward.ForwardForwardTraining.run", "neurosim.study.compare.untrained_scores",
-            "neurosim.study.mortal.ChipTraining.run", "neurosim.study.validate.compare_operations",
+            "neurosim.study.training.Training.run", "neurosim.study.dense.untrained_scores",
+            "neurosim.study.validate.compare_operations",
             "neurosim.devices.fitting.fit", "neurosim.devices.contract.check",
         ):  # fmt: skip
             monkeypatch.setattr(place, work)

@@ -19,7 +19,8 @@ from neurosim.reference.agreement import (
     difference,
     variants,
 )
-from neurosim.study.spec import Arm, Experiment
+from neurosim.study.arm import Arm
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.validate import judged, train_once, validate
 
 PRECISIONS = ("float32", "float64")
@@ -133,7 +134,7 @@ def test_a_wrong_twin_is_found(monkeypatch):
     assert found["program"]
 
 
-TINY = Experiment(
+TINY = DenseExperiment(
     dataset="digits", train_images=300, neurons=30, curve_points=0, readout_epochs=2,
     arm=(Arm(name="PCM", device="pcm-nandakumar-2018", mode="mixed"),),
 )  # fmt: skip
@@ -156,7 +157,7 @@ def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_
 
 
 def test_both_backends_classify_by_the_same_answers(tmp_path):
-    runs = [train_once(TINY.changed(backend=name), TINY.arms()[0], 1, None) for name in ("numba", "torch")]
+    runs = [train_once(TINY.changed(backend=name), TINY.arm[0], 1, None) for name in ("numba", "torch")]
     assert runs[0]["answers"] == runs[1]["answers"]
     assert runs[0]["accuracy"] == runs[1]["accuracy"] > 0.2
 

@@ -13,6 +13,7 @@ from neurosim.kernels.images import take_patches
 from neurosim.kernels.jit import share
 from neurosim.network.dense import Dense
 from neurosim.network.images import Activation, ChannelNorm, Pool, Statistics, activate
+from neurosim.network.neurons import Transfer
 
 PATCH_BYTES = 1 << 26
 """Most memory that patches take at a time where nothing learns."""
@@ -43,6 +44,8 @@ class Convolution:
         Of the normalisation while it learns, see `ChannelNorm`.
     activation : {"triangle", "repu", "relu", "tanh", "softmax"}
         What goes on to the next layer, see `activate`.
+    neurons : Transfer, optional
+        What the neuron of each kernel makes of its current, at every position alike, before anyone sees it.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class Convolution:
         norm_every: int = 100,
         statistics: Statistics = "batch",
         activation: Activation = "triangle",
+        neurons: Transfer | None = None,
     ):
         height, width, channels = image_shape
         if array.shape[0] != kernel * kernel * channels:
@@ -82,7 +86,7 @@ class Convolution:
             raise InputError(
                 f"pool pad = {self.pool.pad}: must be smaller than the pool's kernel, {self.pool.kernel}"
             )
-        self.dense = Dense(array, rule, mode, norm_every)
+        self.dense = Dense(array, rule, mode, norm_every, neurons)
         self.norm = ChannelNorm(channels, statistics)
         self.size = height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1
         """Positions of a patch: height and width of what the array answers."""
@@ -114,7 +118,7 @@ class Convolution:
         return self._read(x)
 
     def _read(self, normalised: Floats) -> Floats:
-        return self._activated(self.array.forward(self.patches(normalised)), len(normalised))
+        return self._activated(self.dense.forward(self.patches(normalised)), len(normalised))
 
     def forward(self, images: Floats) -> Floats:
         """Return what goes on to the next layer for images (n, height, width, channels), learning nothing."""
@@ -123,7 +127,7 @@ class Convolution:
         for first, last in self._chunks(len(images)):
             x = self.norm.forward(images[first:last])
             spans = self._spans()
-            currents = [self.array.forward(self.patches(x, *span)) for span in spans]
+            currents = [self.dense.forward(self.patches(x, *span)) for span in spans]
             u = currents[0] if len(currents) == 1 else np.concatenate(currents)
             out[first:last] = self._activated(u, last - first)
         return out

@@ -98,13 +98,6 @@ class ForwardForwardStack:
         states = [np.concatenate(both) for both in zip(*(answers.states for answers in phases), strict=True)]
         return Answers(states, np.concatenate([answers.goodness for answers in phases]))
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass for arrays of devices: conductances drift."""
-        for layer in self.layers:
-            devices: Any = layer.array
-            if not devices.ideal:
-                devices.advance(seconds)
-
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
         """The same with an update a sample, a positive and a negative one in turn (n of each).
 

@@ -24,7 +24,7 @@ from neurosim.report.style import (
     write_beside,
 )
 from neurosim.report.text import common_prefix, percent, si
-from neurosim.study.spec import IDEAL
+from neurosim.study.arm import IDEAL
 
 SCORES = {"accuracy": "Linear readout", "vote": "Vote of the winning neuron"}
 DEVICE_PARTS = {"write": "learning pulses", "refresh": "refresh", "readback": "read-back for decay and norms"}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurosim.core.errors import CheckpointError, DataError
 from neurosim.core.protocols import State
-from neurosim.study.spec import IDEAL
+from neurosim.study.arm import IDEAL
 from neurosim.study.store import read_arrays
 
 RESULTS, VARY, WEIGHTS = "results.json", "vary.json", "weights.json"

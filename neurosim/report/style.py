@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from neurosim.report.text import one_line
-from neurosim.study.spec import IDEAL
+from neurosim.study.arm import IDEAL
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 """Okabe and Ito's colours, their yellow and black replaced by Tol's wine and olive."""

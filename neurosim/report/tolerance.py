@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from neurosim.report.plots import SCORES
 from neurosim.report.results import VariedArm, Vary
 from neurosim.report.style import INK, PALETTE, colours, label, new_figure, styled
-from neurosim.study.spec import IDEAL
+from neurosim.study.arm import IDEAL
 
 MARKERS = "osv^Dp"
 WIDE = 50

@@ -18,7 +18,7 @@ from neurosim.report.html import address, pages, write_report
 from neurosim.report.results import RESULTS, VARY, WEIGHTS, Interval, Part, nothing_in, read_study
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, percent, si, significant
-from neurosim.study.spec import IDEAL
+from neurosim.study.arm import IDEAL
 from neurosim.study.store import write_text
 
 PAGE = "weights.html"

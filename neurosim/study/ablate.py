@@ -10,12 +10,13 @@ import numpy as np
 from neurosim.core.config import ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Faults, Wires
-from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.study.compare import Report, compare
+from neurosim.study.arm import IDEAL, Arm
+from neurosim.study.compare import compare
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED
-from neurosim.study.spec import IDEAL, Arm, Experiment
 from neurosim.study.statistics import bootstrap, interval
+from neurosim.study.training import Report
 
 BARE = "bare"
 """Name of the device with every cause off: the window, step and non-linearity of its law are left."""
@@ -116,7 +117,7 @@ def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
 
 
 def _law_of(arm: Arm) -> Law:
-    return load(arm.device).with_parameters(**arm.parameters)
+    return arm.law()
 
 
 def _settings(arm: Arm, device: Law) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def parts_of(arm: Arm) -> dict[str, Arm]:
     return {what: part.changed(name=f"{arm.name} · {what}") for what, part in parts.items()}
 
 
-def ablation(experiment: Experiment) -> Experiment:
+def ablation(experiment: DenseExperiment) -> DenseExperiment:
     """Return the experiment whose arms are, for each device arm, the bare device, each cause alone, and all.
 
     Raises
@@ -198,15 +199,15 @@ def ablation(experiment: Experiment) -> Experiment:
     ConfigError
         If there are no device arms.
     """
-    arms = experiment.arms()
+    arms = experiment.device_arms()
     if not arms:
         raise ConfigError("--ablate needs at least one --device")
     split = [part for arm in arms for part in (*parts_of(arm).values(), arm)]
-    return experiment.changed(arm=tuple(split), device=(), parameters={})
+    return experiment.changed(parameters={}).with_arms(split)
 
 
 def ablate(
-    experiment: Experiment, out: Path | None = None, report: Report | None = None, workers: int = 1
+    experiment: DenseExperiment, out: Path | None = None, report: Report | None = None, workers: int = 1
 ) -> dict[str, Any]:
     """Compare the arms of an ablation and add the budgets.
 
@@ -221,7 +222,7 @@ def ablate(
         If there are no device arms.
     """
     results = compare(ablation(experiment), out, report, workers)
-    results["ablation"] = [budget(arm, results["runs"]) for arm in experiment.arms()]
+    results["ablation"] = [budget(arm, results["runs"]) for arm in experiment.device_arms()]
     return results
 
 

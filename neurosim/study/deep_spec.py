@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core import registry
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
-from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.core.protocols import Rule
+from neurosim.data.dataset import Dataset
 from neurosim.network.images import Activation, Statistics
-from neurosim.study.arms import Arm, Arms, CardName
-from neurosim.study.spec import phaseless
+from neurosim.study.arm import Arm, Positive
+from neurosim.study.dense_spec import phaseless
+from neurosim.study.experiment import Experiment
+
+if TYPE_CHECKING:
+    from neurosim.study.training import Report, Training
 
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
-Positive = Annotated[float, Field(gt=0)]
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
-
-
-def of_layer(values: float | tuple[float, ...], number: int) -> float:
-    """Return what one layer has of a setting that all share, or that each has for itself."""
-    return values[number] if isinstance(values, tuple) else values
 
 
 class Layer(Frozen):
@@ -133,14 +133,6 @@ class DeepArm(Arm):
     statistics: Statistics = "batch"
     schedule: Schedule | None = None
     """None: the experiment's."""
-    device: CardName | None = None
-    mode: UpdateMode = "accumulate"
-    window: Positive | tuple[Positive, ...] = 4.0
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
-    layers or of each."""
-    parameters: dict[str, float | None] = Field(default_factory=dict)
-    read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
-    write: dict[str, Any] = Field(default_factory=dict)
     backpropagation: Backpropagation | None = None
     """What the same layers reach with labels, with ReLU, instead of a local rule."""
 
@@ -152,6 +144,10 @@ class DeepArm(Arm):
                 f"backpropagation trains whole nets with labels in ideal arithmetic: leave out {', '.join(others)}"
             )
         return self
+
+    def settled(self, shared: Any) -> Any:
+        """Return the same arm with every setting of its arrays filled in; backpropagation has none."""
+        return self if self.backpropagation is not None else super().settled(shared)
 
     @model_validator(mode="after")
     def _devices_take_a_fixed_gain(self) -> Self:
@@ -189,13 +185,15 @@ class DeepArm(Arm):
         return rule
 
 
-class DeepExperiment(Arms):
+class DeepExperiment(Experiment):
     """Deep networks learnt without labels, compared by a linear head on each depth."""
+
+    kind: ClassVar[str] = "deep"
+    arm_kind: ClassVar[type[Arm]] = DeepArm
+    aside: ClassVar[frozenset[str]] = frozenset({"heads", "head_epochs", "head_batch", "dropout"})
 
     dataset: str = "cifar10"
     train_images: int | None = Field(None, ge=20)
-    test_images: int | None = Field(None, ge=10)
-    hold_out: bool = False
     preset: str = "cifar"
     width: float = Field(4.0, gt=0)
     """Each layer has so many times the neurons of the one before, the first as the preset has it."""
@@ -209,13 +207,16 @@ class DeepExperiment(Arms):
     head_batch: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
     calibrate_every: int = Field(100, ge=1)
-    arm: tuple[DeepArm, ...] = (DeepArm(name="ideal"),)
+    arm: tuple[DeepArm, ...] = ()
+    window: Positive | tuple[Positive, ...] = 4.0
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    layers or of each."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         preset_layers(self.preset, self.depth)
         most = len(self.layers)
-        for arm in self.arm:
+        for arm in (own.settled(self) for own in self.listed):
             for field in ("learning_rate", "start_radius", "window"):
                 given = getattr(arm, field)
                 if isinstance(given, tuple) and len(given) != most:
@@ -239,3 +240,45 @@ class DeepExperiment(Arms):
     def depths(self) -> tuple[int, ...]:
         """Depths that get a head."""
         return self.heads or tuple(range(1, len(self.layers) + 1))
+
+    def check(self) -> None:
+        """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        super().check()
+        if any(arm.backend == "torch" for arm in self.arms()):
+            raise ConfigError("backend = torch: deep networks are computed by numba so far; leave it out")
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
+        layers = [layer.model_dump(mode="json") for layer in self.layers]
+        found = super().deciding()
+        for name in ("preset", "width", "depth"):
+            found.pop(name)
+        return {**found, "layers": layers}
+
+    def training(self, arm: Any, seed: int, data: Dataset) -> Training:
+        """Return what one arm learns with one seed, not yet begun."""
+        from neurosim.study.deep import DeepTraining
+
+        return DeepTraining(self, arm, seed, data)
+
+    def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
+        """Carry out one arm with one seed: a training, or with backpropagation one for each depth."""
+        if arm.backpropagation is None:
+            return super().run(arm, seed, data, out, report)
+        from neurosim.study.end_to_end import run_end_to_end
+
+        return run_end_to_end(self, arm, seed, data, out, report)
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        from neurosim.study.deep_build import holding
+
+        found = super().beforehand(data)
+        held = {arm.name: holding(self, arm, data.image_shape[2]) for arm in self.device_arms()}
+        return {**found, "holding": held}
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return the runs, and the accuracy of each arm at each depth."""
+        from neurosim.study.deep import summarise
+
+        return {"runs": runs, "summary": summarise(self, runs)}

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.protocols import Array, Floats
+from neurosim.core.protocols import Array, DeviceArray, Floats
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.kernels.jit import share
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Vote, softmax_features, triangle_features
-from neurosim.study.build import on_devices
 
 CHUNK = 2048
 FEATURES = {"accuracy": softmax_features, "accuracy_triangle": triangle_features}
@@ -23,6 +22,27 @@ FEATURES = {"accuracy": softmax_features, "accuracy_triangle": triangle_features
 PAIRED = ("accuracy", "vote")
 """Scores that are compared with ideal arithmetic image by image."""
 Answers = NDArray[np.int64]
+
+
+def on_devices(array: Array) -> DeviceArray | None:
+    """Return the array if it is one of devices, None for ideal arithmetic."""
+    devices: Any = array
+    return None if array.ideal else devices
+
+
+class Passed:
+    """An array as its neurons pass it on: reads go through their transfer, all else is the array's."""
+
+    def __init__(self, layer: Any):
+        self._layer = layer
+
+    def forward(self, x: Floats) -> Floats:
+        """Return what the neurons make of the currents (batch, cols) of inputs (batch, rows)."""
+        found: Floats = self._layer.forward(x)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer.array, name)
 
 
 def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:

@@ -1,21 +1,18 @@
-"""Train networks by Forward-Forward, resume them at any mini-batch, and ask them for classes."""
+"""Networks that learn by Forward-Forward, and are asked for classes by goodness, by a head, by a linear readout."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-import neurosim.data
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
-from neurosim.devices.card import load
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
 from neurosim.network.local_fields import locations
@@ -28,101 +25,72 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.network.readout import LinearReadout
-from neurosim.study.build import on_devices
-from neurosim.study.code import own_code
-from neurosim.study.evaluate import looking
-from neurosim.study.forward_forward_build import build_stack, holding
+from neurosim.study.evaluate import looking, on_devices
+from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
-from neurosim.study.resumable import Report, Resumable, finished
+from neurosim.study.run import study
 from neurosim.study.statistics import of_runs
-from neurosim.study.store import open_folder, pack_bits, versions
+from neurosim.study.store import pack_bits
+from neurosim.study.training import Report, Training
 
 CHUNK = 1000
-READOUT_FIELDS = {"readout_epochs"}
 
 
-class ForwardForwardTraining(Resumable):
+class ForwardForwardTraining(Training):
     """One arm with one seed on its way through the images."""
+
+    experiment: ForwardForwardExperiment
+    arm: ForwardForwardArm
+    keeps_learnt = True
 
     def __init__(
         self, experiment: ForwardForwardExperiment, arm: ForwardForwardArm, seed: int, data: Dataset
     ):
-        self.experiment, self.arm, self.seed, self.data = experiment, arm, seed, data
-        self.name = arm.name
+        super().__init__(experiment, arm, seed, data)
         self.samples = experiment.samples_of(arm)
-        self.fit = data.training(hold_out=self.holds_out)
         held = Labelled(data.x_validation, data.y_validation)
-        self.test = held if experiment.hold_out else Labelled(data.x_test, data.y_test)
         followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
-        self.batches = len(self.fit.images) // experiment.batch
         self.stack = self._build()
+        self.layers = self.stack.layers
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
         self.head = SoftmaxHead(features, data.classes)
-        self.curve: list[dict[str, Any]] = []
 
     @property
     def holds_out(self) -> bool:
         """Whether the validation images are left out of what is learnt, and followed."""
-        return self.experiment.hold_out
+        found: bool = self.experiment.hold_out
+        return found
+
+    def parts(self) -> tuple[Labelled, Labelled]:
+        """Return the images that are learnt and those that are reported on."""
+        return self.data.training(hold_out=self.holds_out), super().parts()[1]
 
     def _build(self) -> ForwardForwardStack:
         return build_stack(self.experiment, self.arm, self.data.image_shape, self._updates, self.seed)
 
     @property
+    def updates_a_step(self) -> int:
+        """Updates of the arrays that one mini-batch is: one, one for each phase, or one for each sample."""
+        if not self.arm.learns:
+            return 0
+        together = 1 if self.arm.phases == "together" else 2
+        return 2 * self.batch if self.experiment.online else together
+
+    @property
     def _updates(self) -> int:
         """Updates that the layers take in the whole training."""
-        return self.total * (2 * self.experiment.batch if self.experiment.online else 1)
+        return self.total * (2 * self.batch if self.experiment.online else 1)
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Make samples of one mini-batch; layers and head learn from them."""
+        self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
 
     @property
-    def identity(self) -> str:
-        """What a checkpoint must agree with: everything that determines the trained bits."""
-        aside = {"seeds", "first_seed", "arm", *READOUT_FIELDS}
-        settings = self.experiment.model_dump(mode="json", exclude=aside, exclude_defaults=True)
-        law = None if self.arm.device is None else load(self.arm.device)
-        device = None if law is None else law.model_dump(mode="json")
-        data = [self.data.note, len(self.fit.images)]
-        layers, code = list(self.experiment.layers), own_code(law)
-        return json.dumps(
-            [settings, layers, self.arm.own, device, self.seed, data, versions(), *code], sort_keys=True
-        )
-
-    @property
-    def evaluation(self) -> str:
-        """What determines a result beyond the training: its name and the linear readout."""
-        return json.dumps([self.arm.name, self.experiment.model_dump(mode="json", include=READOUT_FIELDS)])
-
-    @property
-    def total(self) -> int:
-        """Mini-batches of the whole training."""
-        return self.experiment.epochs * self.batches
-
-    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
-        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
-        order, epoch = np.empty(0, np.int64), -1
-        while self.steps < self.total:
-            started = time.perf_counter()
-            now, batch = divmod(self.steps, self.batches)
-            if now != epoch:
-                epoch = now
-                order = generator(self.seed, "order", epoch).permutation(len(self.fit.images))
-            size = self.experiment.batch
-            chosen = order[batch * size : (batch + 1) * size]
-            self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
-            self.steps += 1
-            self.seconds += time.perf_counter() - started
-            if self._looks:
-                self.curve.append(self._point())
-            if progress:
-                progress(self.steps, self.total)
-            if save:
-                save()
-
-    @property
-    def _looks(self) -> bool:
-        """Whether the accuracy is followed at this mini-batch."""
-        return self.steps % self.batches == 0
+    def looks(self) -> bool:
+        """Whether the accuracy is followed where it stands: at the end of each epoch."""
+        return self.steps > 0 and self.steps % self.batches == 0
 
     def _draws(self, purpose: str) -> np.random.Generator:
         """Random numbers of this mini-batch: nothing to keep in a checkpoint."""
@@ -161,10 +129,7 @@ class ForwardForwardTraining(Resumable):
         learn = self.stack.learn_apart if self.arm.phases == "apart" else self.stack.learn
         if self.experiment.online:
             learn = self.stack.learn_online
-        answers = learn(positive, negative)
-        if self.arm.seconds_per_update:
-            self.stack.advance(self.arm.seconds_per_update)
-        return answers
+        return learn(positive, negative)
 
     @property
     def _gain(self) -> float:
@@ -179,8 +144,8 @@ class ForwardForwardTraining(Resumable):
             found = self._predictions(some.images)
         return {name: float((classes == some.labels).mean()) for name, classes in found.items()}
 
-    def _point(self) -> dict[str, Any]:
-        """How far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
+    def look(self) -> dict[str, Any]:
+        """Return how far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
         scores = self._scores(self.followed)
         done = [point["counts"] for point in self.curve[-1:]] or [[[0, 0, 0]] * len(self.stack.layers)]
         pulses = [
@@ -219,7 +184,7 @@ class ForwardForwardTraining(Resumable):
             found["goodness"] = labelled.argmax(axis=1)
         return found
 
-    def result(self, report: Report | None = None) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
         found = self._predictions(self.test.images)
@@ -230,9 +195,6 @@ class ForwardForwardTraining(Resumable):
             found["linear"] = readout.predict(self._features(self.test.images))
         right = {name: found[name] == self.test.labels for name in self.experiment.readouts}
         scores = {name: float(some.mean()) for name, some in right.items()}
-        if report:
-            told = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
-            report(f"{self.arm.name}, seed {self.seed}: {told}")
         return {
             "arm": self.arm.name,
             "seed": self.seed,
@@ -272,28 +234,19 @@ class ForwardForwardTraining(Resumable):
         for part, own in (("stack.", self.stack), ("head.", self.head)):
             own.restore({name.removeprefix(part): v for name, v in saved.items() if name.startswith(part)})
 
-    def notes(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps beside arrays."""
-        return {**super().notes(), "curve": self.curve}
-
-    def take_notes(self, notes: dict[str, Any]) -> None:
-        """Go back to notes of a checkpoint."""
-        super().take_notes(notes)
-        self.curve = notes["curve"]
-
 
 def forward_forward(
-    experiment: ForwardForwardExperiment, out: Path, report: Report | None = None
+    experiment: ForwardForwardExperiment,
+    out: Path | None = None,
+    report: Report | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Train every arm with every seed and summarise the accuracy of each readout.
 
     Parameters
     ----------
-    experiment : ForwardForwardExperiment
-    out : Path
-        Folder of checkpoints and finished runs: a study that was killed goes on where it was.
-    report : callable, optional
-        Called with a line of text now and then.
+    experiment, out, report, workers
+        As of `neurosim.study.run.study`.
 
     Returns
     -------
@@ -301,41 +254,13 @@ def forward_forward(
         ``runs``; ``summary`` with ``arm``, ``readout`` and ``accuracy_mean`` with its interval; ``holding``, what each
         arm's devices make of the weights of each layer, known before training.
     """
-    data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
-    open_folder(out / "runs")
-    beforehand = _holding(
-        experiment, data
-    )  # also refuses, before any training, a device that an arm cannot have
-    runs = [
-        finished(ForwardForwardTraining(experiment, arm, seed, data), out, report)
-        for seed, arm in experiment.planned
-    ]
-    fit = len(data.training(experiment.hold_out).labels)
-    where = "validation split" if experiment.hold_out else "test set"
-    followed = "validation split" if experiment.hold_out else "training images"
-    return {
-        "runs": runs,
-        "summary": _summary(experiment, runs),
-        **beforehand,
-        "data": {"note": data.note, "reported_on": where, "followed_on": followed, "train_images": fit},
-        "config": experiment.model_dump(mode="json"),
-        "versions": versions(),
-    }
+    return study(experiment, out, report, workers)
 
 
-def in_advance(experiment: ForwardForwardExperiment) -> dict[str, Any]:
-    """Return the ``holding`` of `forward_forward` alone, without training anything."""
-    return _holding(experiment, neurosim.data.load(experiment.dataset))
-
-
-def _holding(experiment: ForwardForwardExperiment, data: Dataset) -> dict[str, Any]:
-    on_devices = (arm for arm in experiment.arm if arm.device is not None)
-    return {"holding": {arm.name: holding(experiment, arm, data.image_shape) for arm in on_devices}}
-
-
-def _summary(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry for each arm and readout: the mean accuracy and its interval."""
     found = []
-    for arm in experiment.arm:
+    for arm in experiment.listed:
         own = [run for run in runs if run["arm"] == arm.name]
         for readout in experiment.readouts:
             scores = [float(run["readouts"][readout]) for run in own]

@@ -11,12 +11,9 @@ import numpy as np
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
-from neurosim.crossbar.array import Crossbar
-from neurosim.devices.card import load
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.local_fields import Indices, LocalFields, Shape, grid, receptive_fields
-from neurosim.reference.ideal import IdealArray
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.holding import SAMPLE, held
 
@@ -28,35 +25,24 @@ def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
     return weights
 
 
-def device_array(
+def array_of(
     arm: ForwardForwardArm,
     rows: int,
     shape: tuple[int, int],
     name: str,
     seed: int,
     draws: Draws | None = None,
-) -> Crossbar:
-    """Return an array (rows, columns) as the arm has it for neurons with so many inputs."""
-    return Crossbar(
-        shape,
-        load(arm.device or "ideal").with_parameters(**arm.parameters),
-        seed=seed,
-        read=arm.read_path(),
-        write=arm.write_path(rows),
-        faults=arm.faults,
-        draws=draws,
-        name=name,
-    )
+    devices: bool = False,
+) -> Any:
+    """Return an array (rows, columns) as a settled arm has it for neurons with so many inputs, bias aside."""
+    window = arm.of_layer("window", 0) / rows**0.5
+    return arm.array(shape, name, seed, window, arm.momentum or None, draws, devices)
 
 
-def _array(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws) -> Any:
+def _programmed(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws) -> Any:
     """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
     rows, cols = weights.shape
-    array: Any
-    if arm.device is None:
-        array = IdealArray((rows, cols), momentum=arm.momentum or None)
-    else:
-        array = device_array(arm, rows - 1, (rows, cols), name, seed, draws)
+    array = array_of(arm, rows - 1, (rows, cols), name, seed, draws)
     array.program(weights, w_max=array.w_max)
     return array
 
@@ -86,18 +72,18 @@ def build_stack(
 
     `draws` are the seeds of what the chip is born with, where they are not its own.
     """
-    draws = draws or Draws()
+    arm, draws = arm.settled(experiment), draws or Draws()
     layers: list[Dense] = []
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
         array: Any
         if seen is None:
             start = start_weights(rows, experiment.layers[number], number, seed)
             programmed = start if weights is None else weights[number]
-            array = _array(arm, programmed, f"layer {number}", seed, draws)
+            array = _programmed(arm, programmed, f"layer {number}", seed, draws)
         else:
             start = start_weights(seen.shape[1], len(seen) * experiment.layers[number], number, seed)
             each = [
-                _array(arm, own, f"layer {number}, location {place}", seed, draws)
+                _programmed(arm, own, f"layer {number}, location {place}", seed, draws)
                 for place, own in enumerate(np.split(start, len(seen), axis=1))
             ]
             array = LocalFields(seen, each, rows + 1)
@@ -105,7 +91,7 @@ def build_stack(
         neurons = None
         if arm.neurons is not None:
             neurons = arm.neurons.draw(array.shape[1], draws.seed_of("neurons", seed), f"layer {number}")
-        layers.append(Dense(array, rule, arm.mode, neurons=neurons))
+        layers.append(Dense(array, rule, arm.mode or "accumulate", neurons=neurons))
     return ForwardForwardStack(layers)
 
 
@@ -123,9 +109,10 @@ def holding(
         Height, width and channels.
     seed : int
     """
-    found = []
+    arm, found = arm.settled(experiment), []
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
         of_a_neuron = rows if seen is None else seen.shape[1]
-        array = device_array(arm, of_a_neuron, SAMPLE, f"layer {number}", seed)
-        found.append(held(array, of_a_neuron**-0.5, arm.mode, number + 1, of_a_neuron, seed))
+        array = array_of(arm, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
+        mode = arm.mode or "accumulate"
+        found.append(held(array, of_a_neuron**-0.5, mode, number + 1, of_a_neuron, seed))
     return found

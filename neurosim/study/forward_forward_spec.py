@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neurosim.core.config import Frozen, ReadPath, WritePath
-from neurosim.core.hardware import Faults
-from neurosim.core.protocols import UpdateMode
-from neurosim.network.neurons import Neurons
+from neurosim.core.config import Frozen, WritePath
+from neurosim.core.errors import ConfigError
+from neurosim.data.dataset import Dataset
 from neurosim.rules.forward_forward import ForwardForward
-from neurosim.study.arms import Arm, Arms, CardName
+from neurosim.study.arm import Arm, Positive
+from neurosim.study.experiment import Experiment
+
+if TYPE_CHECKING:
+    from neurosim.study.training import Training
 
 PRESETS: dict[str, tuple[int, ...]] = {
     "hinton": (1000, 1000, 1000),
@@ -51,25 +54,12 @@ class ForwardForwardArm(Arm):
     """Digital filter of the changes, one number a synapse; 0: none."""
     phases: Literal["together", "apart"] = "together"
     """Positive and negative samples in one update, so that devices see the difference of the two; or an update each."""
-    device: CardName | None = None
-    mode: UpdateMode = "accumulate"
-    window: float = Field(4.0, gt=0)
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
-    parameters: dict[str, float | None] = Field(default_factory=dict)
-    read: dict[str, Any] = Field(default_factory=lambda: {"dac_bits": 8, "adc_bits": 8})
-    write: dict[str, Any] = Field(default_factory=dict)
-    seconds_per_update: float = Field(0.0, ge=0)
-    """Time that passes between updates; where it is not zero, devices drift while they learn."""
-    faults: Faults | None = None
-    """Broken lines and dead columns; stuck cells are `parameters` of the device (`p_stuck_between` ...)."""
-    neurons: Neurons | None = None
-    """Unknown transfer of each neuron, in ideal arithmetic as well; None: currents pass as they are."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         rule = self.build_rule(1)
         self.read_path()
-        write = self.write_path(1)
+        write = self.filtered()
         if rule.jump is not None and self.momentum:
             raise ValueError(f"momentum = {self.momentum}: a filtered jump does not land; set momentum = 0")
         if self.device is not None and self.mode == "online" and write.momentum:
@@ -87,24 +77,20 @@ class ForwardForwardArm(Arm):
         }
         return ForwardForward.parse(given, f"arm {self.name}, settings")
 
-    def read_path(self) -> ReadPath:
-        """Return how arrays of devices are read; raises `ConfigError`."""
-        return ReadPath.parse(self.read, f"arm {self.name}, read")
-
-    def write_path(self, rows: int) -> WritePath:
-        """Return how arrays of devices with so many inputs are written; raises `ConfigError`."""
-        given = {"w_max": self.window / rows**0.5, "momentum": self.momentum or None, **self.write}
-        return WritePath.parse(given, f"arm {self.name}, write")
+    def filtered(self) -> WritePath:
+        """Return how arrays are written, changes filtered by the arm's momentum; raises `ConfigError`."""
+        return self.write_path(momentum=self.momentum or None)
 
 
-class ForwardForwardExperiment(Samples, Arms):
+class ForwardForwardExperiment(Samples, Experiment):
     """Networks learnt by Forward-Forward, each arm with the same images, negatives and start weights."""
+
+    kind: ClassVar[str] = "forward-forward"
+    arm_kind: ClassVar[type[Arm]] = ForwardForwardArm
+    aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
     dataset: str = "mnist"
     train_images: int | None = Field(None, ge=20)
-    test_images: int | None = Field(None, ge=10)
-    hold_out: bool = False
-    """Leave the validation images out of the training and report on them instead of the test set."""
     preset: str = "hinton"
     widths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
     """Neurons of each layer, or of each location where there are fields, instead of the preset's."""
@@ -124,7 +110,9 @@ class ForwardForwardExperiment(Samples, Arms):
     calibrate_every: int = Field(100, ge=1)
     readout_epochs: int = Field(10, ge=1)
     """Of the linear readout of the unsupervised variant."""
-    arm: tuple[ForwardForwardArm, ...] = (ForwardForwardArm(name="ideal"),)
+    arm: tuple[ForwardForwardArm, ...] = ()
+    window: Positive = 4.0
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -134,7 +122,7 @@ class ForwardForwardExperiment(Samples, Arms):
             raise ValueError(
                 f"fields of {len(self.receptive)} layers, widths of {len(self.layers)}: give as many of each"
             )
-        for arm in self.arm:
+        for arm in (own.settled(self) for own in self.listed):
             if self.samples_of(arm).negatives_per_sample != 1 and self.online:
                 raise ValueError(
                     "online: a positive and a negative sample in turn; leave out negatives_per_sample"
@@ -166,3 +154,42 @@ class ForwardForwardExperiment(Samples, Arms):
     def readouts(self) -> tuple[str, ...]:
         """How the network is asked for a class; the first gives the accuracy of a run."""
         return ("goodness", "softmax") if self.supervised else ("linear", "softmax")
+
+    def check(self) -> None:
+        """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        super().check()
+        if any(arm.backend == "torch" for arm in self.arms()):
+            raise ConfigError("backend = torch: Forward-Forward is computed by numba so far; leave it out")
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
+        built = {"layers": self.layers, "fields": self.receptive}
+        found = super().deciding()
+        for name in ("preset", "widths"):
+            found.pop(name)
+        return {**found, **built}
+
+    def training(self, arm: Any, seed: int, data: Dataset) -> Training:
+        """Return what one arm learns with one seed, not yet begun."""
+        from neurosim.study.forward_forward import ForwardForwardTraining
+
+        return ForwardForwardTraining(self, arm, seed, data)
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        from neurosim.study.forward_forward_build import holding
+
+        found = super().beforehand(data)
+        held = {arm.name: holding(self, arm, data.image_shape) for arm in self.device_arms()}
+        return {**found, "holding": held}
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return the runs, and the accuracy of each arm by each readout."""
+        from neurosim.study.forward_forward import summarise
+
+        return {"runs": runs, "summary": summarise(self, runs)}
+
+    def about_data(self, data: Dataset) -> dict[str, Any]:
+        """Return what the results say of the images, those included on which the accuracy was followed."""
+        followed = "validation split" if self.hold_out else "training images"
+        return {**super().about_data(data), "followed_on": followed}

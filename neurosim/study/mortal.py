@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import neurosim.data
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
@@ -17,14 +14,15 @@ from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.negatives import with_labels
 from neurosim.reference.ideal import IdealArray
-from neurosim.study.build import on_devices
+from neurosim.study.evaluate import on_devices
 from neurosim.study.forward_forward import CHUNK, ForwardForwardTraining
-from neurosim.study.forward_forward_build import build_stack, holding
+from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
-from neurosim.study.resumable import Report, checkpoint_of, finished
+from neurosim.study.run import study
 from neurosim.study.statistics import of_runs
-from neurosim.study.store import open_folder, versions
+from neurosim.study.store import text_digest
+from neurosim.study.training import Report, checkpoint_of, finished
 
 LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
 """Mini-batches after which the accuracy is followed, beside the ends of epochs: 1, 2, 3, 4, 6, 8, 12 ..."""
@@ -83,19 +81,17 @@ class ChipTraining(ForwardForwardTraining):
         )
 
     @property
-    def identity(self) -> str:
-        """What a checkpoint must agree with: the training, the chip, and what was copied to it."""
-        source = None if self.copied is None else self.copied.identity
-        return json.dumps([super().identity, "chip", self.chip.model_dump(mode="json"), source])
+    def own(self) -> dict[str, Any]:
+        """What decides the bits beside the training: the chip, and what was copied to it."""
+        source = None if self.copied is None else text_digest(self.copied.identity)
+        return {"chip": self.chip.model_dump(mode="json"), "copied from": source}
 
-    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
-        """Train to the end from wherever it stands, and look at what was copied before the first mini-batch."""
-        if self.steps == 0 and not self.curve:
+    def begin(self) -> None:
+        """Set the converters, and look at what was copied before the first mini-batch."""
+        if not self.curve:
             self.calibrate()
             if self.copied is not None:
                 self.before = self._scores(self.test)
-            self.curve.append(self._point())
-        super().run(progress, save)
 
     def calibrate(self) -> None:
         """Set the converters by training images with their labels."""
@@ -103,11 +99,13 @@ class ChipTraining(ForwardForwardTraining):
         self.stack.calibrate(with_labels(images, self.fit.labels[:CHUNK], self.data.classes))
 
     @property
-    def _looks(self) -> bool:
-        return super()._looks or self.steps in LOOKS
+    def looks(self) -> bool:
+        """Whether the accuracy is followed where it stands: more often at the beginning."""
+        return super().looks or self.steps == 0 or self.steps in LOOKS
 
-    def _point(self) -> dict[str, Any]:
-        return {**super()._point(), "images": self.steps * self.experiment.batch}
+    def look(self) -> dict[str, Any]:
+        """Return how far it has come, and after how many images."""
+        return {**super().look(), "images": self.steps * self.batch}
 
     def learnt(self) -> Learnt:
         """Return what can be copied."""
@@ -126,10 +124,10 @@ class ChipTraining(ForwardForwardTraining):
         self.stack = own
         return scores
 
-    def result(self, report: Report | None = None) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on, before and after learning here."""
         self.calibrate()
-        found = super().result(report)
+        found = super().result()
         del found["correct"]
         first = self.copied is None and self.chip == Draws()
         return {
@@ -160,16 +158,15 @@ class ChipTraining(ForwardForwardTraining):
         self.before = notes["before"]
 
 
-def mortal(experiment: MortalExperiment, out: Path, report: Report | None = None) -> dict[str, Any]:
+def mortal(
+    experiment: MortalExperiment, out: Path | None = None, report: Report | None = None, workers: int = 1
+) -> dict[str, Any]:
     """Let every arm learn on a chip, copy what it learnt to others, and let it go on learning there.
 
     Parameters
     ----------
-    experiment : MortalExperiment
-    out : Path
-        Folder of checkpoints and finished runs: a study that was killed goes on where it was.
-    report : callable, optional
-        Called with a line of text now and then.
+    experiment, out, report, workers
+        As of `neurosim.study.run.study`.
 
     Returns
     -------
@@ -177,33 +174,25 @@ def mortal(experiment: MortalExperiment, out: Path, report: Report | None = None
         ``originals`` and ``runs`` at other chips, with their curves; ``summary``, an entry for each arm, kind and
         readout with the accuracy on the original, copied, relearnt and from scratch, and what recovery took.
     """
-    data = neurosim.data.load(experiment.dataset).subset(experiment.train_images, experiment.test_images)
-    open_folder(out / "runs")
-    for arm in experiment.arm:
-        if arm.device is not None:
-            holding(
-                experiment, arm, data.image_shape
-            )  # refuses, before any training, what an arm cannot have
-    originals, runs = [], []
-    for seed, arm in experiment.planned:
-        first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
-        originals.append(finished(first, out, report))
-        if first.steps < first.total:
-            first.resume(checkpoint_of(first, out))
-        runs += _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report)
-    fit = len(data.training().labels)
+    return study(experiment, out, report, workers)
+
+
+def original_and_copies(
+    experiment: MortalExperiment,
+    arm: ForwardForwardArm,
+    seed: int,
+    data: Dataset,
+    out: Path | None,
+    report: Report | None,
+) -> dict[str, Any]:
+    """Return the ``original`` of one arm and seed, and its runs at other chips as ``copies``."""
+    first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
+    original = finished(first, out, report)
+    if first.steps < first.total and out is not None:
+        first.resume(checkpoint_of(first, out))
     return {
-        "originals": originals,
-        "runs": runs,
-        "summary": _summary(experiment, originals, runs),
-        "data": {
-            "note": data.note,
-            "reported_on": "validation split" if experiment.hold_out else "test set",
-            "followed_on": "validation split",
-            "train_images": fit,
-        },
-        "config": experiment.model_dump(mode="json"),
-        "versions": versions(),
+        "original": original,
+        "copies": _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report),
     }
 
 
@@ -213,7 +202,7 @@ def _at_other_chips(
     seed: int,
     data: Dataset,
     learnt: Learnt,
-    out: Path,
+    out: Path | None,
     report: Report | None,
 ) -> list[dict[str, Any]]:
     """Runs at the other chips of one arm and seed: from the copied weights for each kind, and from scratch.
@@ -229,8 +218,6 @@ def _at_other_chips(
         other = chip_seed(seed, number)
         for kind, copied in ways:
             way = "scratch" if copied is None else "copied"
-            if report:
-                report(f"{arm.name}, seed {seed}, chip {number}: {way}, other draws: {kind}")
             learner = arm if copied is None else experiment.learning_on(arm)
             training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied)
             run = finished(training, out, report)
@@ -245,11 +232,12 @@ def images_until(curve: list[dict[str, Any]], readout: str, wanted: float) -> in
     return int(curve[first]["images"]) if first < len(curve) else None
 
 
-def _summary(
+def summarise(
     experiment: MortalExperiment, originals: list[dict[str, Any]], runs: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
+    """Return one entry for each arm, kind of chip and readout."""
     found = []
-    for arm in experiment.arm:
+    for arm in experiment.listed:
         first = {run["seed"]: run for run in originals if run["arm"] == arm.name}
         own = [run for run in runs if run["arm"] == arm.name]
         scratch = [run for run in own if run["way"] == "scratch"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core.hardware import Draws
 from neurosim.core.seeds import key
-from neurosim.devices.card import load
+from neurosim.data.dataset import Dataset
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+
+if TYPE_CHECKING:
+    from neurosim.study.training import Report
 
 Kind = Literal["none", "devices", "faults", "converters", "neurons", "all"]
 """What another chip has drawn anew: nothing, one kind of draw alone, or everything."""
@@ -27,12 +31,16 @@ def chip_seed(seed: int, number: int) -> int:
 
 
 def differences(arm: ForwardForwardArm) -> list[str]:
-    """Return the kinds of draws in which two chips of an arm differ."""
+    """Return the kinds of draws in which two chips of a settled arm differ."""
     found = [] if arm.device is None else ["devices"]
     if arm.device is not None:
-        device = load(arm.device).with_parameters(**arm.parameters)
-        read = arm.read_path()
-        if device.p_stuck_gmin or device.p_stuck_gmax or device.p_stuck_between or arm.faults:
+        device, read = arm.law(), arm.read_path()
+        if (
+            device.p_stuck_gmin
+            or device.p_stuck_gmax
+            or device.p_stuck_between
+            or arm.hardware().get("faults")
+        ):
             found.append("faults")
         if read.adc_gain_spread or read.adc_offset_lsb or read.amplifier_offset_V:
             found.append("converters")
@@ -43,6 +51,8 @@ def differences(arm: ForwardForwardArm) -> list[str]:
 
 class MortalExperiment(ForwardForwardExperiment):
     """Networks that learn on one chip, are copied to others, and go on learning there; each arm is a make of chips."""
+
+    kind: ClassVar[str] = "mortal"
 
     kinds: tuple[Kind, ...] = KINDS
     """How the other chips differ from the first; kinds that chips of an arm do not have are left out."""
@@ -67,7 +77,7 @@ class MortalExperiment(ForwardForwardExperiment):
             )
         if not self.kinds:
             raise ValueError(f"kinds: give at least one of {', '.join(KINDS)}")
-        for arm in self.arm:
+        for arm in self.arms():
             if not arm.learns:
                 raise ValueError(f"arm {arm.name}, learns = false: only what was learnt can be copied")
             if not self.kinds_of(arm):
@@ -79,7 +89,7 @@ class MortalExperiment(ForwardForwardExperiment):
 
     def kinds_of(self, arm: ForwardForwardArm) -> list[Kind]:
         """Return the kinds that the other chips of an arm are made of; where all is one of them, once."""
-        own = differences(arm)
+        own = differences(arm.settled(self))
         alone = len(own) == 1 and own[0] in self.kinds
         known = {"none", *own, *(("all",) if own and not alone else ())}
         return [kind for kind in self.kinds if kind in known]
@@ -95,3 +105,22 @@ class MortalExperiment(ForwardForwardExperiment):
         """Return the training of a single chip: what the study sets beyond it does not belong to its checkpoint."""
         shared = self.model_dump(exclude_unset=True, include=set(ForwardForwardExperiment.model_fields))
         return ForwardForwardExperiment.parse({**shared, "epochs": epochs}, "training at a chip")
+
+    def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
+        """Carry out one arm with one seed: the original, and all its copies."""
+        from neurosim.study.mortal import original_and_copies
+
+        return original_and_copies(self, arm, seed, data, out, report)
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return originals, runs at other chips, and what copying lost and learning recovered."""
+        from neurosim.study.mortal import summarise
+
+        originals = [each["original"] for each in runs]
+        copies = [run for each in runs for run in each["copies"]]
+        return {"originals": originals, "runs": copies, "summary": summarise(self, originals, copies)}
+
+    def about_data(self, data: Dataset) -> dict[str, Any]:
+        """Return what the results say of the images; those of validation are always left out of what is learnt."""
+        found = super().about_data(data)
+        return {**found, "followed_on": "validation split", "train_images": len(data.training().labels)}

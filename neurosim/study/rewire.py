@@ -8,17 +8,18 @@ from typing import Any
 from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Tiles, Wires
 from neurosim.data.dataset import Dataset
-from neurosim.study.compare import Report, check, load_data
+from neurosim.study.arm import Arm
+from neurosim.study.dense import DenseTraining
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, evaluate
-from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
-from neurosim.study.train import Training
+from neurosim.study.training import Report
 
 CALIBRATION_IMAGES = 1000
 
 
-def with_wires(experiment: Experiment, arm: Arm, ohm: float, lines: int) -> Arm:
+def with_wires(experiment: DenseExperiment, arm: Arm, ohm: float, lines: int) -> Arm:
     """Return the arm with so many ohms a segment and arrays of at most `lines` word and bit lines."""
     resistance = {"r_word_ohm": ohm, "r_bit_ohm": ohm}
     shared = experiment.wires.model_dump(exclude_unset=True) if experiment.wires else {}
@@ -29,10 +30,14 @@ def with_wires(experiment: Experiment, arm: Arm, ohm: float, lines: int) -> Arm:
 
 
 def check_wires(
-    experiment: Experiment, ohms: list[float], lines: list[int], trained_ohms: list[float], trained_lines: int
+    experiment: DenseExperiment,
+    ohms: list[float],
+    lines: list[int],
+    trained_ohms: list[float],
+    trained_lines: int,
 ) -> None:
     """Refuse before any work what `rewire` could not train or read; raises `NeurosimError`."""
-    if not experiment.arms():
+    if not experiment.device_arms():
         raise ConfigError("wires: needs at least one --device")
     if not (ohms and lines and trained_ohms):
         raise ConfigError(
@@ -41,23 +46,18 @@ def check_wires(
     for name, values in (("ohms", ohms), ("lines", lines), ("trained_ohms", trained_ohms)):
         if len(set(values)) < len(values):
             raise ConfigError(f"wires: {name} = {values}: give each once")
-    check(experiment)
+    experiment.check()
     for ohm in ohms:
         Wires.parse({"r_word_ohm": ohm, "r_bit_ohm": ohm}, "wires, to read at")
     for size in lines:
         Tiles.parse({"word_lines": size, "bit_lines": size}, "wires, tile")
     for ohm in trained_ohms:
-        check(
-            experiment.changed(
-                arm=tuple(with_wires(experiment, arm, ohm, trained_lines) for arm in experiment.arms()),
-                device=(),
-                parameters={},
-            )
-        )
+        arms = [with_wires(experiment, arm, ohm, trained_lines) for arm in experiment.device_arms()]
+        experiment.changed(parameters={}).with_arms(arms).check()
 
 
 def rewire(
-    experiment: Experiment,
+    experiment: DenseExperiment,
     ohms: list[float],
     lines: list[int],
     trained_ohms: list[float],
@@ -71,7 +71,7 @@ def rewire(
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment : DenseExperiment
     ohms, lines : list
         Resistance of a segment of word and bit lines, and word and bit lines of a tile, at which it is read.
     trained_ohms : list of float
@@ -93,13 +93,13 @@ def rewire(
         If there is no device arm or a list is empty.
     """
     check_wires(experiment, ohms, lines, trained_ohms, trained_lines)
-    data = load_data(experiment)
+    data = experiment.data()
     if out is not None:
         open_folder(out / "runs")
     runs = [
         run
         for seed in experiment.seed_list
-        for arm in experiment.arms()
+        for arm in experiment.device_arms()
         for ohm in trained_ohms
         for run in _trained(
             experiment,
@@ -117,14 +117,14 @@ def rewire(
         "points": _means(runs),
         "runs": runs,
         "trained_lines": trained_lines,
-        "data": {"note": data.note, "reported_on": "validation split" if experiment.hold_out else "test set"},
+        "data": {"note": data.note, "reported_on": experiment.reported_on},
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),
     }
 
 
 def _trained(
-    experiment: Experiment,
+    experiment: DenseExperiment,
     arm: Arm,
     trained_ohm: float,
     seed: int,
@@ -134,7 +134,7 @@ def _trained(
     out: Path | None,
     report: Report | None,
 ) -> list[dict[str, Any]]:
-    training = Training(experiment, arm, seed, data)
+    training = DenseTraining(experiment, arm, seed, data)
     name = text_digest(f"{training.identity} {ohms} {lines}")
     kept = None if out is None else out / "runs" / f"{name}.json"
     if kept is not None and kept.exists():

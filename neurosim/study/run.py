@@ -1,22 +1,164 @@
-"""One training run that can be killed at any moment and goes on from its last checkpoint."""
+"""Carry out an experiment of any kind: all arms with all seeds, here or by workers, and one form of results."""
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 from neurosim.core.errors import UnknownNameError
-from neurosim.study.compare import Report, check, load_data, untrained_scores
-from neurosim.study.spec import IDEAL, Arm, Experiment
-from neurosim.study.store import digest, versions
-from neurosim.study.train import Training
+from neurosim.data.dataset import Dataset
+from neurosim.devices.card import find
+from neurosim.kernels.jit import set_threads
+from neurosim.study.experiment import Experiment
+from neurosim.study.store import digest, open_folder, versions
+from neurosim.study.training import Report
+
+
+def study(
+    experiment: Experiment,
+    out: Path | None = None,
+    report: Report | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    ideal: bool = True,
+) -> dict[str, Any]:
+    """Carry out every arm with every seed.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path, optional
+        Folder of checkpoints and finished runs: a study that was killed goes on where it was. None keeps nothing.
+    report : callable, optional
+        Progress, called with (arm, seed, done, total).
+    workers : int
+        Processes; results do not depend on it.
+    executor : concurrent.futures.Executor, optional
+        Where runs are carried out instead, such as that of loky or dask; its workers must see `out`.
+    ideal : bool
+        Carry out the arm in ideal arithmetic as well, without which no gap can be given.
+
+    Returns
+    -------
+    results : dict
+        ``kind``, ``runs`` and ``summary`` as the kind of experiment has them, ``data``, ``config``, ``devices`` (the
+        card of each arm), ``versions``, and what the kind knows before any training.
+
+    Raises
+    ------
+    NeurosimError
+        If a device, rule, setting or data set is wrong; nothing has been computed then.
+    """
+    experiment.check()
+    data = experiment.data()
+    if out is not None:
+        open_folder(out / "runs")
+    beforehand = experiment.beforehand(data)
+    runs = list(all_runs(experiment, data, out, report, workers, executor, ideal))
+    return {
+        "kind": experiment.kind,
+        **experiment.summarise(runs),
+        **beforehand,
+        "data": experiment.about_data(data),
+        "config": {
+            **experiment.model_dump(mode="json"),
+            "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
+        },
+        "devices": {arm.name: card_of(arm) for arm in experiment.device_arms()},
+        "versions": versions(),
+    }
+
+
+def card_of(arm: Any) -> dict[str, Any]:
+    """Return the law of an arm's devices with every number, its unit, and where it comes from."""
+    law, sources = arm.law(), find(arm.device).parameters
+    units = type(law).units()
+    numbers = {
+        name: {
+            "value": value,
+            "unit": units[name],
+            "source": "set by the experiment" if name in arm.parameters else sources[name].source
+            if name in sources else "default of the law",
+        }
+        for name, value in law.model_dump(mode="json").items()
+        if name in units
+    }  # fmt: skip
+    return {"card": arm.device, "law": law.law, "numbers": numbers}
+
+
+def all_runs(
+    experiment: Experiment,
+    data: Dataset,
+    out: Path | None = None,
+    report: Report | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    ideal: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Yield what each arm with each seed comes to, in the order of the experiment whoever computes it."""
+    tasks = experiment.planned(ideal)
+    if executor is None and workers <= 1:
+        for seed, arm in tasks:
+            yield experiment.run(arm, seed, data, out, report)
+        return
+    with pool(workers) if executor is None else _lent(executor) as where:
+        jobs: list[Future[Any]] = [where.submit(_block, experiment, arm, seed, out) for seed, arm in tasks]
+        for (seed, arm), job in zip(tasks, jobs, strict=True):
+            yield job.result()
+            if report:
+                report(arm.name, seed, 1, 1)
+
+
+_data: dict[str, Dataset] = {}
+"""The data set that this worker has read last."""
+
+
+def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any:
+    key = experiment.model_dump_json(include={"dataset", "train_images", "test_images"})
+    if key not in _data:
+        _data.clear()
+        _data[key] = experiment.data()
+    return experiment.run(arm, seed, _data[key], out, None)
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Return so many processes that share the cores, and end with this one."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    return ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+    )
+
+
+def _start_worker(threads: int) -> None:
+    set_threads(threads)
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _lent(executor: Executor) -> Iterator[Executor]:
+    """An executor of somebody else's, which is not shut down."""
+    yield executor
+
 
 CHECKPOINT = "checkpoint.npz"
 
 
-def pick_arm(experiment: Experiment, name: str | None) -> Arm | None:
-    """Return the arm of that name, or the first; None is ideal arithmetic.
+def pick_arm(experiment: Experiment, name: str | None) -> Any:
+    """Return the arm of that name, or the first on devices, or the first at all.
 
     Raises
     ------
@@ -25,11 +167,9 @@ def pick_arm(experiment: Experiment, name: str | None) -> Arm | None:
     """
     arms = {arm.name: arm for arm in experiment.arms()}
     if name is None:
-        return next(iter(arms.values()), None)
-    if name == IDEAL and name not in arms:
-        return None
+        return next(iter([*experiment.device_arms(), *arms.values()]))
     if name not in arms:
-        raise UnknownNameError("arm", name, [*arms, IDEAL])
+        raise UnknownNameError("arm", name, arms)
     return arms[name]
 
 
@@ -45,24 +185,25 @@ def run_with_checkpoints(
     Returns
     -------
     result : dict
-        One entry of `compare`'s runs, with the SHA-256 of the final weights, config and versions.
+        One entry of the study's runs, with the SHA-256 of what was learnt, config and versions.
 
     Raises
     ------
     CheckpointError
         If the checkpoint in `out` is damaged or belongs to another experiment.
     """
-    check(experiment)
+    experiment.check()
     arm = pick_arm(experiment, arm_name)
-    training = Training(experiment, arm, experiment.first_seed, load_data(experiment))
+    training = experiment.training(arm, experiment.first_seed, experiment.data())
     path = out / CHECKPOINT
-    untrained = training.resume(path) if path.exists() else untrained_scores(training)
+    if path.exists():
+        training.resume(path)
     last = time.monotonic()
 
     def save_now_and_then() -> None:
         nonlocal last
         if time.monotonic() - last >= checkpoint_s:
-            training.save(path, untrained)
+            training.save(path)
             last = time.monotonic()
 
     def progress(done: int, total: int) -> None:
@@ -70,12 +211,11 @@ def run_with_checkpoints(
             report(training.name, training.seed, done, total)
 
     training.run(progress, save_now_and_then)
-    training.save(path, untrained)
-    weights = training.layer.array.snapshot()
-    weights.pop("ledger", None)
+    training.save(path)
+    learnt = {name: values for name, values in training.snapshot().items() if not name.endswith("ledger")}
     return {
-        **training.result(untrained),
-        "weights_sha256": digest(weights),
+        **training.result(),
+        "weights_sha256": digest(learnt),
         "config": experiment.model_dump(mode="json"),
         "versions": versions(),
     }

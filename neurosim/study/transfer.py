@@ -17,12 +17,11 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.readout import single_threaded_torch
-from neurosim.study.arms import CardName, fit_for_files
+from neurosim.study.arm import EIGHT_BITS, CardName, device_name, fit_for_files
 from neurosim.study.code import own_code
-from neurosim.study.compare import Report
-from neurosim.study.spec import EIGHT_BITS, device_name
 from neurosim.study.statistics import bootstrap, interval, wilson
 from neurosim.study.store import versions
+from neurosim.study.training import Report
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -28,12 +28,12 @@ from neurosim.reference.agreement import (
     variants,
 )
 from neurosim.reference.twin.crossbar import on_device
-from neurosim.study.compare import check, load_data
+from neurosim.study.arm import Arm
+from neurosim.study.dense import DenseTraining
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED
-from neurosim.study.spec import Arm, Experiment
 from neurosim.study.statistics import interval, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
-from neurosim.study.train import Training
 
 Told = Callable[[str], None]
 """Called with a line of progress."""
@@ -44,18 +44,18 @@ TWINS_DIFFER = 0.0005
 MARKS = (1, 2, 5, 10, 20, 50)
 
 
-def short_training() -> Experiment:
+def short_training() -> DenseExperiment:
     """Bundled digits on one card of each law: a few seconds for each backend."""
     one_a_law = {load(name).law: name for name in sorted(cards(), reverse=True)}
     arms = tuple(Arm(device=name, mode="mixed") for name in sorted(one_a_law.values()))
-    return Experiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
+    return DenseExperiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
 
 
 def validate_everywhere(
     backend: str,
     precisions: tuple[str, ...],
     devices: tuple[str, ...],
-    experiment: Experiment | None,
+    experiment: DenseExperiment | None,
     seed: int | None,
     torch_devices: tuple[str, ...],
     out: Path | None,
@@ -96,7 +96,7 @@ def validate_everywhere(
 def validate(
     precisions: tuple[Precision, ...],
     devices: tuple[str, ...],
-    experiment: Experiment | None = None,
+    experiment: DenseExperiment | None = None,
     torch_device: str = "cpu",
     out: Path | None = None,
     workers: int = 1,
@@ -109,7 +109,7 @@ def validate(
     precisions : tuple of {"float32", "float64"}
     devices : tuple of str
         Cards whose operations are compared; empty means every known card.
-    experiment : Experiment, optional
+    experiment : DenseExperiment, optional
         The training that both backends do; default is a short one on the bundled digits.
     torch_device : str
         "cpu" or "cuda".
@@ -128,8 +128,8 @@ def validate(
     """
     told = told or (lambda text: None)
     experiment = experiment or short_training()
-    check(experiment)
-    if not experiment.arms():
+    experiment.check()
+    if not experiment.device_arms():
         raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
     if out is not None:
         open_folder(out / "runs")
@@ -182,17 +182,17 @@ def _device_name(torch_device: str) -> str:
     return f"{torch_device} ({torch.cuda.get_device_name(torch_device)})"
 
 
-def _growth(experiment: Experiment, torch_device: str, told: Told) -> Iterator[dict[str, Any]]:
+def _growth(experiment: DenseExperiment, torch_device: str, told: Told) -> Iterator[dict[str, Any]]:
     """Let both machines run freely for 50 updates: how fast does the share of differing cells grow?"""
-    data = load_data(experiment)
+    data = experiment.data()
     images = data.training(hold_out=False).images
     order = generator(experiment.first_seed, "order", 0).permutation(len(images))
     size = experiment.batch
     steps = min(MARKS[-1], len(images) // size)
     batches = np.stack([data.inputs(images[order[k * size : (k + 1) * size]]) for k in range(steps)])
-    for arm in experiment.arms():
+    for arm in experiment.device_arms():
         told(f"free running, {arm.name}")
-        device = load(arm.device).with_parameters(**arm.parameters)
+        device = arm.law()
         rule = experiment.build_rule()
         points = divergence(
             device, rule, arm.mode, batches, experiment.neurons, MARKS, experiment.first_seed, torch_device
@@ -200,14 +200,14 @@ def _growth(experiment: Experiment, torch_device: str, told: Told) -> Iterator[d
         yield {"arm": arm.name, "points": [{"updates": k, "differing": share} for k, share in points]}
 
 
-def train_once(experiment: Experiment, arm: Arm, seed: int, out: Path | None) -> dict[str, Any]:
+def train_once(experiment: DenseExperiment, arm: Arm, seed: int, out: Path | None) -> dict[str, Any]:
     """Train and evaluate one arm; accuracies and answers, kept in `out`."""
-    training = Training(experiment, arm, seed, load_data(experiment))
+    training = DenseTraining(experiment, arm, seed, experiment.data())
     kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
     if kept is not None and kept.exists():
         return read_kept(kept, *PAIRED, "answers", "test_size", "seconds", "pulses")
     training.run()
-    result = training.result({})
+    result = training.result()
     answers = {score: training.answers[score].astype(np.uint8) for score in PAIRED}
     found = {
         **{score: result[score] for score in PAIRED},
@@ -221,7 +221,9 @@ def train_once(experiment: Experiment, arm: Arm, seed: int, out: Path | None) ->
     return found
 
 
-def _in_worker(experiment: Experiment, arm: Arm, seed: int, out: Path | None, threads: int) -> dict[str, Any]:
+def _in_worker(
+    experiment: DenseExperiment, arm: Arm, seed: int, out: Path | None, threads: int
+) -> dict[str, Any]:
     import torch
 
     set_threads(threads)
@@ -230,7 +232,7 @@ def _in_worker(experiment: Experiment, arm: Arm, seed: int, out: Path | None, th
 
 
 def _trainings(
-    experiment: Experiment,
+    experiment: DenseExperiment,
     precisions: tuple[Precision, ...],
     torch_device: str,
     out: Path | None,
@@ -249,7 +251,8 @@ def _trainings(
     pairs = [
         (arm, seed, precision)
         for seed in experiment.seed_list
-        for arm in experiment.arms()
+        for arm in experiment.listed
+        if arm.device is not None
         for precision in precisions
     ]
     threads = max(1, (os.cpu_count() or 1) // workers)

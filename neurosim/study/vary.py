@@ -8,9 +8,11 @@ from typing import Any, get_args
 from neurosim.core.config import Frozen, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.card import load
-from neurosim.study.compare import Report, check, compare
+from neurosim.study.arm import IDEAL
+from neurosim.study.compare import compare
+from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED
-from neurosim.study.spec import IDEAL, Experiment
+from neurosim.study.training import Report
 
 KEPT = 0.99
 _READ_UNITS = {"read_noise": "share of G_max", "dac_bits": "bits", "adc_bits": "bits"}
@@ -31,12 +33,12 @@ def parse_vary(text: str) -> tuple[str, list[float]]:
     return name.strip(), values
 
 
-def effects(experiment: Experiment) -> dict[str, str]:
+def effects(experiment: DenseExperiment) -> dict[str, str]:
     """Return the numeric effects that can be varied, with the unit of each."""
     found = {name: _READ_UNITS.get(name, "") for name in _numeric(ReadPath)}
     found |= dict.fromkeys(_numeric(WritePath), "")
     found["window"] = "largest start weights"
-    for arm in experiment.arms():
+    for arm in experiment.device_arms():
         found |= type(load(arm.device)).units()
     return found
 
@@ -52,7 +54,7 @@ def _numeric(model: type[Frozen]) -> list[str]:
     return names
 
 
-def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
+def with_level(experiment: DenseExperiment, effect: str, level: float) -> DenseExperiment:
     """Return the experiment with one effect at one level in every arm; level 0 of a noise switches it off.
 
     Raises
@@ -68,7 +70,7 @@ def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
         raise ConfigError(f"--vary {effect}: level {level:g} must be {kind}")
     value: float | int | None = int(level) if effect in _WHOLE else level
     changed = []
-    for arm in experiment.arms():
+    for arm in experiment.device_arms():
         if effect in ReadPath.model_fields:
             if effect == "read_noise" and level == 0:
                 value = None
@@ -84,19 +86,23 @@ def with_level(experiment: Experiment, effect: str, level: float) -> Experiment:
         else:
             continue
         changed.append(arm)
-    return experiment.changed(arm=tuple(changed), device=(), parameters={})
+    return experiment.changed(parameters={}).with_arms(changed)
 
 
-def check_levels(experiment: Experiment, effect: str, levels: list[float]) -> None:
+def check_levels(experiment: DenseExperiment, effect: str, levels: list[float]) -> None:
     """Refuse before any work a level that an arm cannot have; raises `NeurosimError`."""
-    if not experiment.arms():
+    if not experiment.device_arms():
         raise ConfigError("--vary needs at least one --device")
     for level in levels:
-        check(with_level(experiment, effect, level))
+        with_level(experiment, effect, level).check()
 
 
 def vary(
-    experiment: Experiment, effect: str, levels: list[float], report: Report | None = None, workers: int = 1
+    experiment: DenseExperiment,
+    effect: str,
+    levels: list[float],
+    report: Report | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Compare at every level of one effect.
 

@@ -1,0 +1,7 @@
+"""The number of our arithmetic: it goes up when the same settings end in other bits."""
+
+from __future__ import annotations
+
+BITS = 1
+"""A part of the identity of every kept result. `tests/test_golden_bits.py` fails when arithmetic has changed a bit and
+this number has not: raise it, and write the new digests with `python tests/test_golden_bits.py`."""

@@ -1,0 +1,231 @@
+"""One layer, learnt without labels and asked through a linear readout and by the winner's vote."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import Floats, State
+from neurosim.core.seeds import generator
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.dense import Dense
+from neurosim.study.arm import IDEAL, Arm
+from neurosim.study.code import own_code
+from neurosim.study.dense_spec import DenseExperiment
+from neurosim.study.evaluate import PAIRED, Answers, Passed, evaluate, on_devices, to_numpy, vote_accuracy
+from neurosim.study.store import digest, pack_bits, write_arrays
+from neurosim.study.training import Training
+
+CURVE_IMAGES = 2000
+CURVE_IMAGES_A_NEURON = 10
+SHOWN_FIELDS = 100
+
+_untrained: dict[str, dict[str, float]] = {}
+
+
+def highest_start_weight(experiment: DenseExperiment, rows: int) -> float:
+    """The upper end of the uniform start weights, R sqrt(3 / rows)."""
+    return float(experiment.start_radius * np.sqrt(3 / rows))
+
+
+def start_weights(experiment: DenseExperiment, rows: int, seed: int) -> Floats:
+    """Uniform start weights (rows, neurons) of norm near `start_radius`; the same for every arm."""
+    draws = generator(seed, "start weights").random((rows, experiment.neurons), np.float32)
+    return draws * np.float32(highest_start_weight(experiment, rows))
+
+
+def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> Dense:
+    """Return a settled arm's layer: its array with the start weights, the rule, and how updates become pulses."""
+    name, cols = "layer 0", experiment.neurons
+    window = arm.of_layer("window", 0) * highest_start_weight(experiment, rows)
+    array = arm.array((rows, cols), name, seed, window)
+    array.program(start_weights(experiment, rows, seed), w_max=array.w_max)
+    layer: type[Dense] = Dense
+    if arm.backend == "torch":
+        from neurosim.reference.twin.dense import TorchDense
+
+        layer = TorchDense
+    neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
+    passed = {} if neurons is None else {"neurons": neurons}
+    return layer(array, experiment.build_rule(), arm.mode or "accumulate", experiment.norm_every, **passed)
+
+
+class DenseTraining(Training):
+    """One layer on its way through the training images; arm None is ideal arithmetic."""
+
+    experiment: DenseExperiment
+    arm: Arm
+
+    def __init__(self, experiment: DenseExperiment, arm: Arm | None, seed: int, data: Dataset):
+        super().__init__(experiment, arm or Arm(name=IDEAL), seed, data)
+        self.layer = build_layer(experiment, self.arm, data.rows, seed)
+        self.layers = [self.layer]
+        self.untrained: dict[str, float] = {}
+        """Scores before learning."""
+        self.answers: dict[str, Answers] = {}
+
+    @property
+    def batches(self) -> int:
+        """Mini-batches of an epoch, the last of which may be smaller."""
+        return -(-len(self.images) // self.batch)
+
+    @property
+    def rules(self) -> list[Any]:
+        """The rule as it is written, whichever machine computes it."""
+        return [self.experiment.build_rule()]
+
+    @property
+    def read(self) -> Any:
+        """What is read: the array, through its neurons where these have a transfer."""
+        return self.layer.array if self.layer.neurons is None else Passed(self.layer)
+
+    def begin(self) -> None:
+        """Ask the array before it learns."""
+        _ = self.before
+        if not self.untrained:
+            self.untrained = untrained_scores(self)
+
+    @cached_property
+    def before(self) -> dict[str, NDArray[Any]]:
+        """Pictures of the array before it learns."""
+        start = self if not self.steps else type(self)(self.experiment, self.arm, self.seed, self.data)
+        return start.pictures()
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Learn one mini-batch."""
+        x = self.data.inputs(self.fit.images[chosen])
+        every = self.experiment.calibrate_every
+        devices = on_devices(self.layer.array)
+        if every and self.layer.steps % every == 0 and devices is not None:
+            devices.calibrate(x)
+        self.layer.learn(x)
+
+    @cached_property
+    def _marks(self) -> set[int]:
+        points = self.experiment.curve_points
+        return {round(self.total * k / points) for k in range(points + 1)} if points else set()
+
+    @property
+    def looks(self) -> bool:
+        """Whether the vote is followed where it stands."""
+        return self.steps in self._marks
+
+    def look(self) -> list[float]:
+        """Images learnt, and the vote's accuracy on a part of the training images, classes assigned on another part."""
+        count = len(self.fit.images)
+        assigning = min(CURVE_IMAGES_A_NEURON * self.experiment.neurons, count // 2)
+        counting = min(assigning + CURVE_IMAGES, count)
+        fit = Labelled(self.fit.images[:assigning], self.fit.labels[:assigning])
+        seen = Labelled(self.fit.images[assigning:counting], self.fit.labels[assigning:counting])
+        images = min(self.steps * self.batch, self.experiment.epochs * count)
+        return [images, vote_accuracy(self.read, self.data, fit, seen)]
+
+    def result(self) -> dict[str, Any]:
+        """Evaluate the trained layer and return one entry of the results' `runs`."""
+        array = self.layer.array
+        devices = on_devices(array)
+        if devices is not None and devices.wires is not None:
+            devices.solve_wires()
+        epochs = self.experiment.readout_epochs
+        scores, self.answers = evaluate(self.read, self.data, self.fit, self.test, epochs, self.seed)
+        rows, cols = array.shape
+        found: dict[str, Any] = {
+            "arm": self.name,
+            "seed": self.seed,
+            **scores,
+            "correct": {score: pack_bits(self.answers[score] == self.test.labels) for score in PAIRED},
+            "test_size": len(self.test.labels),
+            "untrained": self.untrained,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "energy": None,
+            "norm_mean": float(np.linalg.norm(to_numpy(array.weights()), axis=0).mean()),
+            "norm_tracking_error": float(self.layer.norm_errors[-1]) if self.layer.norm_errors else None,
+        }
+        if devices is not None:
+            if devices.wires is not None:
+                found["wires"] = devices.wires_report
+            ledger = devices.ledger
+            found["energy"] = ledger.energy(rows * cols)
+            found["adc_clipped_share"] = ledger.clipped_share
+        return found
+
+    def pictures(self) -> dict[str, NDArray[Any]]:
+        """Return weights (rows, shown) of the first neurons and the conductances, for the report."""
+        array = self.layer.array
+        shown: dict[str, NDArray[Any]] = {"weights": to_numpy(array.weights())[:, :SHOWN_FIELDS]}
+        devices = on_devices(array)
+        if devices is not None:
+            conductance = to_numpy(devices.conductance_uS())
+            edges = np.linspace(0, max(float(conductance.max()), devices.device.g_max_uS), 81)
+            shown["histogram"] = np.histogram(conductance, edges)[0]
+            shown["edges_uS"] = edges
+        return shown
+
+    def keep_beside(self, out: Path) -> None:
+        """Write the pictures before and after learning, of the first seed."""
+        if self.seed == self.experiment.first_seed:
+            pictures = {f"before.{name}": values for name, values in self.before.items()}
+            pictures |= {f"after.{name}": values for name, values in self.pictures().items()}
+            write_arrays(out / f"pictures-{self.name}.npz", pictures)
+
+    def snapshot(self) -> State:
+        """Return the layer, as named arrays."""
+        return {f"layer.{name}": values for name, values in self.layer.snapshot().items()}
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        self.layer.restore({name.removeprefix("layer."): values for name, values in saved.items()})
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside arrays."""
+        return {**super().notes(), "untrained": self.untrained}
+
+    def take_notes(self, notes: dict[str, Any]) -> None:
+        """Go back to notes of a checkpoint."""
+        super().take_notes(notes)
+        self.untrained = notes["untrained"]
+
+
+def untrained_scores(training: DenseTraining) -> dict[str, float]:
+    """Scores of the arm's array before learning; computed once for arms that start as the same devices, read alike."""
+    array = training.layer.array
+    before = array.snapshot()
+    key = _start(training, before)
+    devices = on_devices(array)
+    if key not in _untrained:
+        if devices is not None:
+            devices.calibrate(training.data.inputs(training.fit.images[:1000]))
+        _untrained[key], _ = evaluate(
+            training.read,
+            training.data,
+            training.fit,
+            training.test,
+            training.experiment.readout_epochs,
+            training.seed,
+        )
+    array.restore(
+        before
+    )  # whether or not the scores were known, so that every arm goes on from the same place
+    return _untrained[key]
+
+
+def _start(training: DenseTraining, before: State) -> str:
+    """Everything that decides the scores of an array before it learns: its state, how it is read, images and readout."""
+    arm = training.arm
+    device = None if arm.device is None else arm.law()
+    read = arm.deciding()
+    for learning in ("mode", "window", "seconds_per_update", "periphery"):
+        read.pop(learning, None)
+    if device is not None:
+        read["write"] = {name: read["write"][name] for name in ("mapping", "pair")}
+    rest = [training.seed, training.experiment.readout_epochs, own_code(device)]
+    images = [
+        digest({"images": part.images, "labels": part.labels}) for part in (training.fit, training.test)
+    ]
+    return json.dumps([digest(before), read, rest, images], sort_keys=True)

@@ -1,0 +1,103 @@
+"""What a comparison of one layer is: its neurons, its rule, and the devices that it is compared on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from neurosim.core import registry
+from neurosim.core.errors import ConfigError
+from neurosim.core.protocols import Rule, needs_phase
+from neurosim.data.dataset import Dataset
+from neurosim.study.arm import IDEAL, Arm, Positive
+from neurosim.study.experiment import Experiment
+
+if TYPE_CHECKING:
+    from neurosim.study.dense import DenseTraining
+
+
+class DenseExperiment(Experiment):
+    """A comparison of one layer in ideal arithmetic with the same layer on devices."""
+
+    kind: ClassVar[str] = "dense"
+    aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
+
+    rule: str = "softhebb"
+    rule_options: dict[str, Any] = Field(default_factory=dict)
+    neurons: int = Field(100, ge=2)
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(32, ge=1)
+    start_radius: float = Field(2.5, gt=0)
+    """Norm of the start weights, which are uniform from zero."""
+    norm_every: int = Field(100, ge=1)
+    """Updates between measurements of the column norms."""
+    calibrate_every: int | None = Field(100, ge=1)
+    """Updates between calibrations of the ADC's range on the present mini-batch."""
+    curve_points: int = Field(10, ge=0)
+    """Looks at the accuracy of the vote while it learns, on training images."""
+    readout_epochs: int = Field(10, ge=1)
+    arm: tuple[Arm, ...] = ()
+    window: Positive = 1.3
+    """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
+
+    @model_validator(mode="after")
+    def _arms_are_on_devices(self) -> Self:
+        for arm in self.arm:
+            if arm.device is None:
+                raise ValueError(f"arm '{arm.name}': device is missing; ideal arithmetic is compared anyway")
+        return self
+
+    @property
+    def implied(self) -> list[Any]:
+        """Ideal arithmetic, which is always compared."""
+        return [Arm(name=IDEAL)]
+
+    def build_rule(self) -> Rule:
+        """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""
+        rule: Rule = phaseless(self.rule).parse(self.rule_options, f"rule {self.rule}")
+        return rule
+
+    def check(self) -> None:
+        """Refuse before any work what would fail later: unknown devices, rules, parameters or settings."""
+        from neurosim.study.dense import build_layer
+
+        rule = self.build_rule()
+        devices = self.device_arms()
+        if rule.ideal_only and devices:
+            raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
+        super().check()
+        for arm in devices:
+            if arm.backend == "torch" and arm.neurons is not None:
+                raise ConfigError(
+                    f"arm {arm.name}: neurons are computed by numba alone so far; leave out backend"
+                )
+            build_layer(self, arm, 4, 0)
+
+    def training(self, arm: Any, seed: int, data: Dataset) -> DenseTraining:
+        """Return what one arm learns with one seed, not yet begun."""
+        from neurosim.study.dense import DenseTraining
+
+        return DenseTraining(self, arm, seed, data)
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return the runs, and for each arm means, intervals, gaps, tests and the share of the learning kept."""
+        from neurosim.study.compare import summarise
+
+        return {"runs": runs, "summary": summarise(runs)}
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return the accuracy of the linear readout on raw pixels, which needs no layer; refuses what an arm cannot have."""
+        from neurosim.study.compare import raw_pixels
+
+        return {**super().beforehand(data), "baselines": [raw_pixels(self, data)]}
+
+
+def phaseless(name: str) -> Any:
+    """Return a registered rule that learns without phases; raises `UnknownNameError` or `ConfigError`."""
+    kind = registry.find("rule", name)
+    if needs_phase(kind):
+        raise ConfigError(
+            f"rule '{name}' learns from positive and negative data: train it with `neurosim ff`"
+        )
+    return kind

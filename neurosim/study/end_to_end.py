@@ -1,0 +1,211 @@
+"""The baseline with labels: the layers of a deep network trained end to end, a net for each depth, resumable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.bits import BITS
+from neurosim.core.protocols import Floats, State
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.images import Pool
+from neurosim.network.readout import halvings
+from neurosim.study.deep import CHUNK
+from neurosim.study.deep_build import start_weights
+from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.store import pack_bits
+from neurosim.study.training import Report, Training, content, finished
+
+RADIUS = 2.0**0.5
+"""Norm of the start weights that keeps the size of currents behind ReLU (He et al. 2015, arXiv 1502.01852)."""
+SHAPE_FIELDS = {"neurons", "kernel", "pad", "pool", "pool_kernel", "pool_stride", "pool_pad"}
+TRAIN_TESTED = 5000
+"""Training images that tell the accuracy on these, as for the heads of the other arms."""
+
+
+class EndToEndTraining(Training):
+    """One net of the first `depth` layers on its way through the images.
+
+    Parameters
+    ----------
+    experiment : DeepExperiment
+        Its layers, its mini-batch and dropout of heads; what it says of local rules is of no account.
+    arm : DeepArm
+        With `backpropagation`.
+    seed : int
+        Of the start weights (those of the other arms but for their norm), the order of images, and the dropout.
+    data : Dataset
+    depth : int
+
+    Attributes
+    ----------
+    losses : dict
+        Mean loss and accuracy of each epoch, on the images as they were learnt, dropout included.
+    """
+
+    experiment: DeepExperiment
+    arm: DeepArm
+    keeps_learnt = True
+
+    def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset, depth: int):
+        from neurosim.reference.backprop import Block, EndToEnd
+
+        super().__init__(experiment, arm, seed, data)
+        self.depth, self.settings = depth, arm.backpropagation or Backpropagation()
+        blocks, channels = [], data.image_shape[2]
+        for number, layer in enumerate(experiment.layers[:depth]):
+            weights = start_weights(layer, RADIUS, layer.kernel**2 * channels, number, seed)
+            pool = Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad)
+            blocks.append(Block(weights, layer.kernel, layer.pad, pool))
+            channels = layer.neurons
+        self.net = EndToEnd(
+            blocks, data.image_shape, data.classes, seed=seed, dropout=experiment.dropout,
+            learning_rate=self.settings.learning_rate,
+        )  # fmt: skip
+        self.losses: dict[str, list[float]] = {"loss": [], "accuracy": []}
+        self.running = [0.0, 0.0]
+
+    @property
+    def batch(self) -> int:
+        """Images of a mini-batch: as many as heads learn from."""
+        return min(self.experiment.head_batch, len(self.fit.labels))
+
+    @property
+    def total(self) -> int:
+        """Mini-batches of the whole training."""
+        return self.settings.epochs * self.batches
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must agree with: everything that decides the trained bits and the accuracy."""
+        spec = self.experiment
+        shapes = [layer.model_dump(mode="json", include=SHAPE_FIELDS) for layer in spec.layers[: self.depth]]
+        data = [content(self.fit), content(self.test)]
+        rest = [BITS, "backpropagation", self.seed, spec.head_batch, spec.dropout, spec.hold_out]
+        return json.dumps([shapes, self.settings.model_dump(mode="json"), data, rest], sort_keys=True)
+
+    @property
+    def evaluation(self) -> str:
+        """What decides a result beyond the training: its name."""
+        return json.dumps([self.name])
+
+    def run(self, progress: Any = None, save: Any = None) -> None:
+        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
+        from neurosim.reference.backprop import torch_threads
+
+        with torch_threads(self.settings.threads):
+            super().run(progress, save)
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Learn one mini-batch."""
+        epoch, batch = divmod(self.steps, self.batches)
+        images, labels = self._images(self.fit.images[chosen]), self.fit.labels[chosen]
+        loss, right = self.net.learn(images, labels, self._rate(epoch))
+        self.running[0] += loss / self.batches
+        self.running[1] += right / (self.batches * self.batch)
+        if batch + 1 == self.batches:
+            for values, value in zip(self.losses.values(), self.running, strict=True):
+                values.append(round(value, 6))
+            self.running = [0.0, 0.0]
+
+    def _rate(self, epoch: int) -> float:
+        halved = sum(epoch >= first for first in halvings(self.settings.epochs))
+        return self.settings.learning_rate * 0.5**halved
+
+    def _images(self, flat: Any) -> Floats:
+        found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)
+        return found
+
+    def right(self, part: Labelled) -> NDArray[np.bool_]:
+        """Return which images are classified right."""
+        from neurosim.reference.backprop import torch_threads
+
+        with torch_threads(self.settings.threads):
+            answers = [
+                self.net.predict(self._images(part.images[first : first + CHUNK]))
+                for first in range(0, len(part.labels), CHUNK)
+            ]
+        found: NDArray[np.bool_] = np.concatenate(answers) == part.labels
+        return found
+
+    def result(self) -> dict[str, Any]:
+        """Return the head of this depth, which becomes an entry of a run's `heads`, and beside it the net's layers."""
+        right = self.right(self.test)
+        fit = self.right(Labelled(self.fit.images[:TRAIN_TESTED], self.fit.labels[:TRAIN_TESTED]))
+        head = {
+            "depth": self.depth,
+            "accuracy": float(right.mean()),
+            "train_accuracy": float(fit.mean()),
+            "correct": pack_bits(right),
+            "curve": self.losses,
+        }
+        layers = [
+            {
+                "rows": len(weights),
+                "neurons": weights.shape[1],
+                "norm_mean": float(np.linalg.norm(weights, axis=0).mean()),
+                "weight_rms": float(np.sqrt(np.mean(np.square(weights)))),
+            }
+            for weights in self.net.kernel_weights()
+        ]
+        return {
+            "arm": self.name,
+            "seed": self.seed,
+            "accuracy": head["accuracy"],
+            "head": head,
+            "layers": layers,
+            "seconds": self.seconds,
+            "test_size": len(right),
+        }
+
+    def snapshot(self) -> State:
+        """Return the net; a finished one leaves out what only further training needs."""
+        found: State = self.net.snapshot(adam=self.steps < self.total)
+        return found
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        self.net.restore(saved)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside arrays."""
+        return {**super().notes(), "losses": self.losses, "running": self.running}
+
+    def take_notes(self, notes: dict[str, Any]) -> None:
+        """Go back to notes of a checkpoint."""
+        super().take_notes(notes)
+        self.losses, self.running = notes["losses"], notes["running"]
+
+
+def run_end_to_end(
+    experiment: DeepExperiment,
+    arm: DeepArm,
+    seed: int,
+    data: Dataset,
+    out: Path | None,
+    report: Report | None,
+) -> dict[str, Any]:
+    """Train a net for every depth that gets a head and return one entry of the results' `runs`.
+
+    What is finished in `out` is not computed again, whatever other depths or arms are asked for.
+    """
+    nets = [
+        finished(EndToEndTraining(experiment, arm, seed, data, depth), out, report)
+        for depth in experiment.depths
+    ]
+    settings = arm.backpropagation or Backpropagation()
+    return {
+        "arm": arm.name,
+        "seed": seed,
+        "accuracy": nets[-1]["head"]["accuracy"],
+        "test_size": nets[-1]["test_size"],
+        "heads": [net["head"] for net in nets],
+        "layers": nets[-1]["layers"],
+        "seconds": sum(net["seconds"] for net in nets),
+        "backpropagation": settings.model_dump(mode="json")
+        | {"batch": experiment.head_batch, "dropout": experiment.dropout},
+    }

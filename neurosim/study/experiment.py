@@ -1,0 +1,189 @@
+"""What every experiment has: data, seeds, arrays that its arms share, and the arms; unknown keys are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+import neurosim.data
+from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, CardName, device_name
+
+if TYPE_CHECKING:
+    from neurosim.study.training import Report, Training
+
+
+class Experiment(Arrays):
+    """Ways to do the same, each an arm with a name, all with the same images and seeds.
+
+    A kind of study is a class below this one, with its settings and layers, and a `Training`.
+    """
+
+    kind: ClassVar[str]
+    """Name of the kind of study."""
+    arm_kind: ClassVar[type[Arm]] = Arm
+    aside: ClassVar[frozenset[str]] = frozenset()
+    """Settings of the evaluation: another value trains nothing anew."""
+
+    dataset: str = "digits"
+    train_images: int | None = Field(None, ge=12)
+    """Images to train on (a fixed random subset); None is all."""
+    test_images: int | None = Field(None, ge=10)
+    hold_out: bool = False
+    """Train without the validation split and report accuracy on it: for tuning, so the test set stays unseen."""
+    seeds: int = Field(1, ge=1)
+    """Runs of each arm, paired between arms."""
+    first_seed: int = 0
+    device: tuple[CardName, ...] = ()
+    """Devices of arms that differ in nothing else."""
+    arm: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> Self:
+        for arm in self.arm:
+            if arm.device and arm.name.strip().casefold() == IDEAL:
+                raise ValueError(
+                    f"arm '{arm.name}' is on devices, and ideal arithmetic is called so; call it '{ON_DEVICE}', say"
+                )
+        names = [arm.name for arm in self.listed]
+        if "" in names:
+            raise ValueError("arm.name: give each arm in ideal arithmetic a name")
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"two arms are called '{doubled.pop()}'; give each arm a name of its own")
+        self._one_reading_delay()
+        return self
+
+    def _one_reading_delay(self) -> None:
+        """Refuse arms that are read at different ages after a write: they cannot be compared."""
+        shared = self.read.reading_delay_s
+        delays = {arm.name: arm.read.get("reading_delay_s", shared) for arm in self.listed if arm.device}
+        if len(set(delays.values())) > 1:
+            told = ", ".join(f"{name}: {delay or 'its own'}" for name, delay in delays.items())
+            raise ValueError(
+                f"read.reading_delay_s is one number of an experiment, but here {told} (s); arms that are read at "
+                "different ages cannot be compared"
+            )
+
+    @property
+    def implied(self) -> list[Any]:
+        """Arms that are there without being listed: ideal arithmetic, where no arm is listed."""
+        return [] if self.arm else [self.arm_kind(name=IDEAL)]
+
+    @property
+    def listed(self) -> list[Any]:
+        """All arms with their names, as they were given."""
+        devices = [self.arm_kind(device=name) for name in self.device]
+        return [*self.implied, *map(_named, devices), *map(_named, self.arm)]
+
+    def arms(self) -> list[Any]:
+        """Return all arms with every setting of their arrays filled in; raises for unknown device cards."""
+        return [arm.settled(self) for arm in self.listed]
+
+    def device_arms(self) -> list[Any]:
+        """Return those of `arms` that are on devices."""
+        return [arm for arm in self.arms() if arm.device is not None]
+
+    def planned(self, ideal: bool = True) -> list[tuple[int, Any]]:
+        """Return seed and arm of each run, the first seed of every arm first."""
+        arms = [arm for arm in self.arms() if ideal or arm.name != IDEAL]
+        most = max((arm.seeds or self.seeds for arm in arms), default=0)
+        return [
+            (self.first_seed + k, arm) for k in range(most) for arm in arms if k < (arm.seeds or self.seeds)
+        ]
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, one run of every arm each."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def only(self, names: list[str]) -> Self:
+        """Return the same with these arms alone; raises `UnknownNameError` for one that is not there."""
+        known = {arm.name: arm for arm in self.listed}
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return self.with_arms([known[name] for name in names])
+
+    def with_arms(self, arms: Sequence[Any]) -> Self:
+        """Return the same with other arms and no list of devices."""
+        return self.model_copy(update={"arm": tuple(arms), "device": ()})
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
+        elsewhere = {*Experiment.model_fields, *self.aside}
+        return self.model_dump(mode="json", exclude=elsewhere)
+
+    def data(self) -> Dataset:
+        """Load the data set, cut to the number of images asked for."""
+        return neurosim.data.load(self.dataset).subset(self.train_images, self.test_images)
+
+    def splits(self, data: Dataset) -> tuple[Labelled, Labelled]:
+        """Return (training, reporting) images: without and on the validation split, or all and the test set."""
+        training = data.training(hold_out=self.hold_out)
+        if self.hold_out:
+            return training, Labelled(data.x_validation, data.y_validation)
+        return training, Labelled(data.x_test, data.y_test)
+
+    @property
+    def reported_on(self) -> str:
+        """Which images the accuracies are of."""
+        return "validation split" if self.hold_out else "test set"
+
+    def check(self) -> None:
+        """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        for arm in self.device_arms():
+            arm.array((4, 2), "layer 0", 0, 1.0)
+        for name in self.parameters:
+            on = self.device_arms()
+            if on and not any(name in arm.parameters for arm in on):
+                on[0].changed(parameters={name: None}).law()
+
+    def training(self, arm: Any, seed: int, data: Dataset) -> Training:
+        """Return what one arm learns with one seed, not yet begun."""
+        raise NotImplementedError
+
+    def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
+        """Carry out one arm with one seed and return what the results keep of it."""
+        from neurosim.study.training import finished
+
+        return finished(self.training(arm, seed, data), out, report)
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what the results say that is known before any training; refuses what an arm cannot have."""
+        self.check()
+        return {}
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return what the results say of finished runs: ``runs`` and a ``summary``."""
+        raise NotImplementedError
+
+    def about_data(self, data: Dataset) -> dict[str, Any]:
+        """Return what the results say of the images."""
+        fit, test = self.splits(data)
+        return {
+            "note": data.note,
+            "image_shape": list(data.image_shape),
+            "reported_on": self.reported_on,
+            "train_images": len(fit.labels),
+            "test_images": len(test.labels),
+        }
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"experiment {path}: {error}") from None
+        return cls.parse(values, f"experiment {path.name}")
+
+
+def _named(arm: Any) -> Any:
+    """The arm with the name of its card where it has none of its own."""
+    return arm if arm.name or not arm.device else arm.changed(name=device_name(Path(arm.device).stem))

@@ -1,0 +1,301 @@
+"""One loop for all that learns: order, steps, the clock, looks, checkpoints; killed and resumed, it ends in the same bits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.bits import BITS
+from neurosim.core.errors import CheckpointError
+from neurosim.core.protocols import State
+from neurosim.core.seeds import generator
+from neurosim.data.dataset import Dataset, Labelled
+from neurosim.study.code import own_code
+from neurosim.study.store import (
+    digest,
+    read_arrays,
+    read_kept,
+    text_array,
+    text_digest,
+    versions,
+    write_arrays,
+    write_kept,
+)
+
+Report = Callable[[str, int, int, int], None]
+"""Called with (arm, seed, mini-batches done, mini-batches in all)."""
+SAVE_EVERY_S = 120.0
+
+
+class Training:
+    """What one arm learns with one seed, on its way through the images; `save` and `resume` lose no bit.
+
+    A kind of study says what learns, what one step is, and what comes of it: it sets `layers` and defines `step`,
+    `result`, `snapshot` and `restore`, and may define `looks` and `look`.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    arm : Arm
+        Its settings are filled in with those of the experiment.
+    seed : int
+    data : Dataset
+
+    Attributes
+    ----------
+    steps, total : int
+        Mini-batches learnt, and those of the whole training.
+    fit, test : Labelled
+        Images learnt, and those reported on.
+    curve : list
+        What `look` saw.
+    seconds : float
+        Of computing, looks not counted.
+    """
+
+    keeps_learnt = False
+    """Whether what was learnt stays in the folder: another evaluation does not train it again."""
+
+    def __init__(self, experiment: Any, arm: Any, seed: int, data: Dataset):
+        self.experiment, self.seed, self.data = experiment, seed, data
+        self.arm = arm.settled(experiment)
+        self.fit, self.test = self.parts()
+        self.steps, self.seconds = 0, 0.0
+        self.curve: list[Any] = []
+        self.layers: list[Any] = []
+        """Layers whose arrays and rules learn."""
+
+    def parts(self) -> tuple[Labelled, Labelled]:
+        """Return the images that are learnt and those that are reported on."""
+        found: tuple[Labelled, Labelled] = self.experiment.splits(self.data)
+        return found
+
+    @property
+    def name(self) -> str:
+        """Name of the arm."""
+        found: str = self.arm.name
+        return found
+
+    @property
+    def images(self) -> Any:
+        """What is learnt, one row an image."""
+        return self.fit.images
+
+    @property
+    def batch(self) -> int:
+        """Images of a mini-batch."""
+        found: int = self.experiment.batch
+        return found
+
+    @property
+    def batches(self) -> int:
+        """Mini-batches of an epoch; what is left over is left out."""
+        return len(self.images) // self.batch
+
+    @property
+    def total(self) -> int:
+        """Mini-batches of the whole training."""
+        found: int = self.experiment.epochs * self.batches
+        return found
+
+    @property
+    def updates_a_step(self) -> int:
+        """Updates of the arrays that one mini-batch is: so often its seconds pass."""
+        return 1
+
+    def begin(self) -> None:
+        """Do what comes before the first mini-batch."""
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Learn one mini-batch, given by its places among `images`."""
+        raise NotImplementedError
+
+    @property
+    def looks(self) -> bool:
+        """Whether it is looked at where it stands."""
+        return False
+
+    def look(self) -> Any:
+        """Return what goes into `curve`; leaves no trace in what learns."""
+        raise NotImplementedError
+
+    def result(self) -> dict[str, Any]:
+        """Evaluate what was learnt and return one entry of the results' ``runs``."""
+        raise NotImplementedError
+
+    def snapshot(self) -> State:
+        """Return everything that learns, as named arrays."""
+        raise NotImplementedError
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        raise NotImplementedError
+
+    @property
+    def rules(self) -> list[Any]:
+        """The rule of each layer."""
+        return [layer.rule for layer in self.layers]
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What decides the bits beside experiment, arm, images, rules and seed."""
+        return {}
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must agree with: everything that decides the trained bits, defaults included."""
+        rules = self.rules
+        law = None if self.arm.device is None else self.arm.law()
+        found = {
+            "bits": BITS,
+            "kind": type(self).__name__,
+            "experiment": self.experiment.deciding(),
+            "arm": self.arm.deciding(),
+            "rules": [[type(rule).__qualname__, rule.model_dump(mode="json")] for rule in rules],
+            "seed": self.seed,
+            "images": content(self.fit, self.images),
+            "code": own_code(law, *rules),
+            **self.own,
+        }
+        return json.dumps(found, sort_keys=True)
+
+    @property
+    def evaluation(self) -> str:
+        """What decides a result beyond the training."""
+        aside = self.experiment.model_dump(mode="json", include=set(self.experiment.aside))
+        return json.dumps([self.name, aside, content(self.test)], sort_keys=True)
+
+    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
+        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
+        if not self.steps:
+            self.begin()
+            if not self.curve and self.looks:
+                self.curve.append(self.look())
+        order, epoch = np.empty(0, np.int64), -1
+        while self.steps < self.total:
+            started = time.perf_counter()
+            now, batch = divmod(self.steps, self.batches)
+            if now != epoch:
+                epoch = now
+                order = generator(self.seed, "order", epoch).permutation(len(self.images))
+            self.step(order[batch * self.batch : (batch + 1) * self.batch])
+            self._let_time_pass()
+            self.steps += 1
+            self.seconds += time.perf_counter() - started
+            if self.looks:
+                self.curve.append(self.look())
+            if progress:
+                progress(self.steps, self.total)
+            if save:
+                save()
+
+    def _let_time_pass(self) -> None:
+        if self.arm.device is not None and self.arm.seconds_per_update:
+            for layer in self.layers:
+                layer.array.advance(self.arm.seconds_per_update * self.updates_a_step)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside arrays."""
+        return {"steps": self.steps, "seconds": self.seconds, "curve": self.curve}
+
+    def take_notes(self, notes: dict[str, Any]) -> None:
+        """Go back to notes of a checkpoint."""
+        self.steps, self.seconds, self.curve = notes["steps"], notes["seconds"], notes["curve"]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        notes = {"identity": self.identity, **self.notes()}
+        write_arrays(path, {**self.snapshot(), "notes": text_array(json.dumps(notes))})
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; raises `CheckpointError` if it is damaged or belongs to another experiment."""
+        saved = read_arrays(path)
+        try:
+            notes = json.loads(saved.pop("notes").tobytes())
+            whose = notes["identity"]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); delete it to start again") from None
+        if whose != self.identity:
+            raise CheckpointError(
+                f"{path} belongs to another experiment (settings, seed or data differ); "
+                "choose another --out or delete it"
+            )
+        self.restore(saved)
+        self.take_notes(notes)
+
+    def keep_beside(self, out: Path) -> None:
+        """Write what a report shows beside the results, once the run is finished."""
+
+
+def content(part: Labelled, images: Any = None) -> str:
+    """Digest of images and labels; of other images that are learnt without labels as well."""
+    found: State = {"images": part.images, "labels": part.labels}
+    if images is not None and images is not part.images:
+        found["unlabelled"] = images
+    return digest(found)
+
+
+def checkpoint_of(training: Training, out: Path) -> Path:
+    """Return where `finished` keeps what is learnt."""
+    return out / "runs" / f"{text_digest(training.identity)}.npz"
+
+
+def finished(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, Any]:
+    """Train to the end and evaluate; what is finished in `out` is not computed again.
+
+    Parameters
+    ----------
+    training : Training
+    out : Path, optional
+        Folder of checkpoints and finished runs; None keeps nothing.
+    report : callable, optional
+        Progress, called with (arm, seed, done, total).
+
+    Returns
+    -------
+    result : dict
+        One entry of the results' ``runs``.
+
+    Raises
+    ------
+    CheckpointError
+        If a file that is found is damaged.
+    """
+
+    def progress(done: int, total: int) -> None:
+        if report:
+            report(training.name, training.seed, done, total)
+
+    if out is None:
+        training.run(progress)
+        return training.result()
+    checkpoint = checkpoint_of(training, out)
+    kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
+    if kept.exists():
+        found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
+        found.pop("made_with", None)
+        return found
+    if checkpoint.exists():
+        training.resume(checkpoint)
+    last = time.monotonic()
+
+    def save() -> None:
+        nonlocal last
+        ended = training.steps == training.total
+        if time.monotonic() - last > SAVE_EVERY_S or (ended and training.keeps_learnt):
+            training.save(checkpoint)
+            last = time.monotonic()
+
+    training.run(progress, save)
+    result = training.result()
+    training.keep_beside(out)
+    write_kept(kept, {**result, "made_with": versions()})
+    if not training.keeps_learnt:
+        checkpoint.unlink(missing_ok=True)
+    return result
