@@ -31,7 +31,10 @@ _HOMES = {
     "WritePath": "neurosim.core.config",
     "compare": "neurosim.study.compare",
     "convert": "neurosim.reference.convert",
+    "load_experiment": "neurosim.study.kinds",
     "set_threads": "neurosim.kernels.jit",
+    "sweep": "neurosim.study.swept",
+    "to_pandas": "neurosim.study.swept",
 }
 _MODULES = {
     "data": "neurosim.data",
@@ -71,12 +74,15 @@ __all__ = [
     "convert",
     "data",
     "devices",
+    "load_experiment",
     "network",
     "reference",
     "report",
     "rules",
     "set_threads",
     "study",
+    "sweep",
+    "to_pandas",
     "wires",
 ]
 

@@ -15,6 +15,7 @@ from neurosim.cli_deep import deep_command
 from neurosim.cli_devices import Json, devices_app
 from neurosim.cli_forward_forward import ff_command
 from neurosim.cli_mortal import mortal_command
+from neurosim.cli_sweep import collect_command, sweep_command
 from neurosim.cli_terminal import PlainConsole, complain, console, expect_json, say, show_cautions
 from neurosim.cli_wires import wires_command
 from neurosim.core.errors import ConfigError, NeurosimError
@@ -36,6 +37,8 @@ app.command("wires")(wires_command)
 app.command("deep")(deep_command)
 app.command("ff")(ff_command)
 app.command("mortal")(mortal_command)
+app.command("sweep")(sweep_command)
+app.command("collect")(collect_command)
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and report.")]
 Seed = Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")]

@@ -64,12 +64,19 @@ class DeepTraining(Training):
             for layer in self.stack.layers:
                 images = layer.observe(images)
             return
-        if self.arm.device is not None and self.steps % self.experiment.calibrate_every == 0:
-            x = images
-            for layer in self.stack.layers:
-                x = layer.calibrate(x)
+        if self.steps % self.experiment.calibrate_every == 0:
+            self._calibrate(images)
         passes = self.experiment.epochs * self.batches
         self.stack.learn(images, self.steps // passes if self.greedy else None)
+
+    def calibrate(self) -> None:
+        """Set the converters by training images, each layer by what the one before makes of them."""
+        self._calibrate(self._images(self.fit.images[:CHUNK]))
+
+    def _calibrate(self, images: Floats) -> None:
+        if self.arm.device is not None:
+            for layer in self.stack.layers:
+                images = layer.calibrate(images)
 
     def _images(self, flat: Any) -> Floats:
         found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)

@@ -277,6 +277,13 @@ class DeepExperiment(Experiment):
         held = {arm.name: holding(self, arm, data.image_shape[2]) for arm in self.device_arms()}
         return {**found, "holding": held}
 
+    def scores(self, result: Any) -> dict[str, float]:
+        """Return the accuracies of one finished run: of the last depth, and of each depth."""
+        return {
+            "accuracy": result["accuracy"],
+            **{f"depth {head['depth']}": head["accuracy"] for head in result["heads"]},
+        }
+
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return the runs, and the accuracy of each arm at each depth."""
         from neurosim.study.deep import summarise

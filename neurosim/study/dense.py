@@ -23,6 +23,7 @@ from neurosim.study.training import Training
 
 CURVE_IMAGES = 2000
 CURVE_IMAGES_A_NEURON = 10
+CALIBRATION_IMAGES = 1000
 SHOWN_FIELDS = 100
 
 _untrained: dict[str, dict[str, float]] = {}
@@ -104,6 +105,12 @@ class DenseTraining(Training):
         if every and self.layer.steps % every == 0 and devices is not None:
             devices.calibrate(x)
         self.layer.learn(x)
+
+    def calibrate(self) -> None:
+        """Set the converters by training images."""
+        devices = on_devices(self.layer.array)
+        if devices is not None:
+            devices.calibrate(self.data.inputs(self.fit.images[:CALIBRATION_IMAGES]))
 
     @cached_property
     def _marks(self) -> set[int]:

@@ -80,6 +80,10 @@ class DenseExperiment(Experiment):
 
         return DenseTraining(self, arm, seed, data)
 
+    def scores(self, result: Any) -> dict[str, float]:
+        """Return the accuracies of one finished run by name; the first is the headline."""
+        return {name: result[name] for name in ("accuracy", "accuracy_triangle", "vote")}
+
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return the runs, and for each arm means, intervals, gaps, tests and the share of the learning kept."""
         from neurosim.study.compare import summarise

@@ -163,6 +163,10 @@ class Experiment(Arrays):
         """Return what the results say of finished runs: ``runs`` and a ``summary``."""
         raise NotImplementedError
 
+    def scores(self, result: Any) -> dict[str, float]:
+        """Return the accuracies of one finished run by name; the first is the headline."""
+        return {"accuracy": result["accuracy"]}
+
     def about_data(self, data: Dataset) -> dict[str, Any]:
         """Return what the results say of the images."""
         fit, test = self.splits(data)
@@ -181,6 +185,11 @@ class Experiment(Arrays):
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"experiment {path}: {error}") from None
+        kind = values.pop("kind", cls.kind)
+        if kind != cls.kind:
+            raise ConfigError(
+                f"experiment {path.name}: kind = '{kind}', but this command is for '{cls.kind}'"
+            )
         return cls.parse(values, f"experiment {path.name}")
 
 

@@ -87,6 +87,13 @@ class ForwardForwardTraining(Training):
         """Make samples of one mini-batch; layers and head learn from them."""
         self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
 
+    def calibrate(self) -> None:
+        """Set the converters by training images, with their labels where these are learnt."""
+        images = self.data.inputs(self.fit.images[:CHUNK])
+        if self.experiment.supervised:
+            images = with_labels(images, self.fit.labels[:CHUNK], self.data.classes)
+        self.stack.calibrate(images)
+
     @property
     def looks(self) -> bool:
         """Whether the accuracy is followed where it stands: at the end of each epoch."""

@@ -183,6 +183,10 @@ class ForwardForwardExperiment(Samples, Experiment):
         held = {arm.name: holding(self, arm, data.image_shape) for arm in self.device_arms()}
         return {**found, "holding": held}
 
+    def scores(self, result: Any) -> dict[str, float]:
+        """Return the accuracies of one finished run: of the first readout, and of each."""
+        return {"accuracy": result["accuracy"], **result["readouts"]}
+
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return the runs, and the accuracy of each arm by each readout."""
         from neurosim.study.forward_forward import summarise

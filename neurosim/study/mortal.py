@@ -12,10 +12,9 @@ from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
-from neurosim.network.negatives import with_labels
 from neurosim.reference.ideal import IdealArray
 from neurosim.study.evaluate import on_devices
-from neurosim.study.forward_forward import CHUNK, ForwardForwardTraining
+from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
@@ -92,11 +91,6 @@ class ChipTraining(ForwardForwardTraining):
             self.calibrate()
             if self.copied is not None:
                 self.before = self._scores(self.test)
-
-    def calibrate(self) -> None:
-        """Set the converters by training images with their labels."""
-        images = self.data.inputs(self.fit.images[:CHUNK])
-        self.stack.calibrate(with_labels(images, self.fit.labels[:CHUNK], self.data.classes))
 
     @property
     def looks(self) -> bool:

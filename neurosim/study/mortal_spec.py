@@ -112,6 +112,19 @@ class MortalExperiment(ForwardForwardExperiment):
 
         return original_and_copies(self, arm, seed, data, out, report)
 
+    def scores(self, result: Any) -> dict[str, float]:
+        """Return the accuracy at the original chip, and the means over copies as they arrive and after learning on."""
+        found = {"accuracy": result["original"]["accuracy"]}
+        copies = [run for run in result["copies"] if run["way"] == "copied"]
+        readout = self.readouts[0]
+        for name, values in (
+            ("copied", [run["before"][readout] for run in copies]),
+            ("relearnt", [run["readouts"][readout] for run in copies]),
+            ("scratch", [run["readouts"][readout] for run in result["copies"] if run["way"] == "scratch"]),
+        ):
+            found[name] = sum(values) / len(values)
+        return found
+
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return originals, runs at other chips, and what copying lost and learning recovered."""
         from neurosim.study.mortal import summarise

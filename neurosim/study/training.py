@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
-from neurosim.core.errors import CheckpointError
+from neurosim.core.errors import CheckpointError, ConfigError
 from neurosim.core.protocols import State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.local_fields import locations
 from neurosim.study.code import own_code
+from neurosim.study.evaluate import on_devices
 from neurosim.study.store import (
     digest,
     read_arrays,
@@ -229,8 +231,46 @@ class Training:
         self.restore(saved)
         self.take_notes(notes)
 
+    def counts(self) -> dict[str, float]:
+        """Return everything that the arrays' ledgers counted so far, by name, all layers together; empty without devices."""
+        found: dict[str, float] = {}
+        for layer in self.layers:
+            for array in locations(layer.array):
+                devices = on_devices(array)
+                for name, value in ({} if devices is None else vars(devices.ledger)).items():
+                    found[name] = found.get(name, 0) + value
+        return found
+
+    def calibrate(self) -> None:
+        """Set the converters of the arrays by training images."""
+
+    def take_over(self, learnt: Training) -> None:
+        """Take what another training has learnt, its devices as they are now; read them as this one does, calibrated anew.
+
+        Raises
+        ------
+        ConfigError
+            If its devices have a state that these have not, or the other way round.
+        """
+        own, theirs = self.snapshot(), learnt.snapshot()
+        foreign = {name for name in own.keys() ^ theirs.keys() if not _of_reading(name)}
+        if foreign:
+            raise ConfigError(
+                f"what was learnt cannot be read so: {', '.join(sorted(foreign)[:3])} is there on one side alone; let the "
+                "level hold while it learns as well (when = 'both')"
+            )
+        kept = {name: values for name, values in theirs.items() if not _of_reading(name)}
+        self.restore({**kept, **{name: values for name, values in own.items() if _of_reading(name)}})
+        self.take_notes(learnt.notes())
+        self.calibrate()
+
     def keep_beside(self, out: Path) -> None:
         """Write what a report shows beside the results, once the run is finished."""
+
+
+def _of_reading(name: str) -> bool:
+    """Whether an array of a snapshot says how devices are read, and not what they are."""
+    return not {"adc_range_uS", "wires"}.isdisjoint(name.split("."))
 
 
 def content(part: Labelled, images: Any = None) -> str:
@@ -268,19 +308,35 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
         If a file that is found is damaged.
     """
 
-    def progress(done: int, total: int) -> None:
-        if report:
-            report(training.name, training.seed, done, total)
-
     if out is None:
-        training.run(progress)
-        return training.result()
+        counts = trained(training, None, report)
+        return {**training.result(), "counts": counts}
     checkpoint = checkpoint_of(training, out)
     kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
     if kept.exists():
         found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
         found.pop("made_with", None)
         return found
+    counts = trained(training, out, report)
+    result = {**training.result(), "counts": counts}
+    training.keep_beside(out)
+    write_kept(kept, {**result, "made_with": versions()})
+    if not training.keeps_learnt:
+        checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def trained(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, float]:
+    """Train to the end, from a checkpoint in `out` where there is one; return the events counted until then."""
+
+    def progress(done: int, total: int) -> None:
+        if report:
+            report(training.name, training.seed, done, total)
+
+    if out is None:
+        training.run(progress)
+        return training.counts()
+    checkpoint = checkpoint_of(training, out)
     if checkpoint.exists():
         training.resume(checkpoint)
     last = time.monotonic()
@@ -293,9 +349,4 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
             last = time.monotonic()
 
     training.run(progress, save)
-    result = training.result()
-    training.keep_beside(out)
-    write_kept(kept, {**result, "made_with": versions()})
-    if not training.keeps_learnt:
-        checkpoint.unlink(missing_ok=True)
-    return result
+    return training.counts()

@@ -1,0 +1,178 @@
+"""`neurosim sweep` and `neurosim collect`: any experiment at any levels of any settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurosim.cli_devices import Json
+from neurosim.cli_terminal import console, expect_json, say
+from neurosim.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from neurosim.study.blocks import Store
+
+File = Annotated[Path, typer.Argument(metavar="SWEEP.toml|EXPERIMENT.toml")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of finished blocks and results.")]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--axis",
+        metavar="FIELD=LEVELS[@when]",
+        help="read_noise=0,0.01,0.05 · wires.ohm=0:5:6 · age_s=log:1:3e7:5 · adc_bits=4,6,8@reading; repeat for a grid.",
+    ),
+]
+Kind = Annotated[
+    str | None, typer.Option(help="dense, deep, forward-forward or mortal; default as the file says.")
+]
+OneAtATime = Annotated[bool, typer.Option("--one-at-a-time", help="Each axis alone instead of a grid.")]
+
+
+def sweep_command(
+    file: File,
+    out: Folder,
+    axis: Axes = None,
+    kind: Kind = None,
+    one_at_a_time: OneAtATime = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1,
+    executor: Annotated[
+        str | None, typer.Option(metavar="loky|dask:ADDRESS", help="Where blocks are carried out instead.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only this part of the blocks, for job arrays.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed blocks again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is to be done, and do nothing.")
+    ] = False,
+    json_file: Json = None,
+) -> None:
+    """Sweep any settings of any experiment; what is finished stays finished, however it ends."""
+    from neurosim.study.blocks import carry_out
+    from neurosim.study.swept import collect
+
+    part = None if shard is None else _part(shard)
+    store = _store(file, out, axis, kind, one_at_a_time)
+    if dry_run:
+        _tell(store)
+        return
+    expect_json(json_file)
+    if part is None and workers == 1 and executor is None and len(store.missing()) > 1:
+        say(
+            f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
+        )
+    with _lent(executor) as where:
+        carry_out(store, _line if part is None or where is None else None, workers, where, part, retry_failed)
+    _show(collect(store), out, json_file)
+
+
+def collect_command(
+    file: File,
+    out: Folder,
+    axis: Axes = None,
+    kind: Kind = None,
+    one_at_a_time: OneAtATime = False,
+    json_file: Json = None,
+) -> None:
+    """Gather what lies in the folder of a sweep, whoever carried it out; exit code 1 while blocks are missing."""
+    from neurosim.study.swept import collect
+
+    expect_json(json_file)
+    results = collect(_store(file, out, axis, kind, one_at_a_time))
+    _show(results, out, json_file)
+    if results["blocks"]["missing"]:
+        raise typer.Exit(1)
+
+
+def _store(file: Path, out: Path, axes: list[str] | None, kind: str | None, one_at_a_time: bool) -> Store:
+    """The folder of a sweep that a file, or an experiment and axes, describe; refuses what cannot be."""
+    import tomllib
+
+    from neurosim.study.blocks import Store
+    from neurosim.study.sweep import Axis, Sweep
+    from neurosim.study.swept import planned
+
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"sweep {file}: {error}") from None
+    if "experiment" in given or "axis" in given:
+        what = Sweep.from_toml(file)
+        added = tuple(axes or ())
+    else:
+        if not axes:
+            raise ConfigError(f"{file} is an experiment without any axis: give --axis FIELD=LEVEL,LEVEL,...")
+        own = tuple(Axis.from_text(axis) for axis in axes)
+        what, added = Sweep(experiment=str(file), kind=kind, axis=own), ()
+    if kind is not None:
+        what = what.changed(kind=kind)
+    if one_at_a_time:
+        what = what.changed(plan="one at a time")
+    return Store(planned(what, added), out)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise ConfigError(f"--shard {text}: expected I/N with I from 1 to N")
+    return int(number), int(of)
+
+
+def _lent(name: str | None) -> Any:
+    """The executor that a name stands for; a context that leaves it as it was."""
+    from contextlib import nullcontext
+
+    if name is None:
+        return nullcontext()
+    if name == "loky":
+        from loky import get_reusable_executor
+
+        return nullcontext(get_reusable_executor(timeout=300))
+    scheme, _, address = name.partition(":")
+    if scheme == "dask" and address:
+        import distributed
+
+        client: Any = distributed.Client  # untyped
+        return client(address).get_executor(pure=False)
+    raise ConfigError(f"--executor {name}: must be loky or dask:ADDRESS of a scheduler")
+
+
+def _line(what: str, done: int, total: int) -> None:
+    say(f"{done} of {total} blocks: {what}")
+
+
+def _tell(store: Store) -> None:
+    from neurosim.report.text import si
+    from neurosim.study.swept import estimate
+
+    found = estimate(store)
+    seconds = (
+        "unknown until a block is finished"
+        if found["seconds"] is None
+        else f"{found['seconds']:.0f} s of computing"
+    )
+    size = "unknown" if found["bytes"] is None else si(found["bytes"], "B")
+    say(
+        f"{len(store.plan.points)} points, {found['blocks']} blocks, {found['missing']} to do: {seconds}, {size}"
+    )
+
+
+def _show(results: dict[str, Any], out: Path, json_file: Path | None) -> None:
+    from neurosim.report.style import to_svg
+    from neurosim.report.sweep import sweep_curves, sweep_table
+    from neurosim.study.store import whole_file, write_json
+
+    if json_file is not None:
+        write_json(json_file, results)
+    with whole_file(out / "sweep.svg") as stream:
+        stream.write(to_svg(sweep_curves(results)))
+    console().print(sweep_table(results))
+    blocks = results["blocks"]
+    if blocks["failed"] or blocks["missing"]:
+        say(
+            f"{blocks['done']} of {blocks['all']} blocks done, {blocks['failed']} failed, {blocks['missing']} missing; "
+            "the same command goes on (--retry-failed tries failed ones again)"
+        )
+    say(f"results: {out / 'sweep.json'}, figure: {out / 'sweep.svg'}")

@@ -1,0 +1,158 @@
+"""What a sweep came to: a table of its points for the terminal, curves for each axis, and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
+from neurosim.report.text import percent, spread
+from neurosim.report.tolerance import MARKERS, WIDE
+from neurosim.study.arm import IDEAL
+
+Results = dict[str, Any]
+MOST_ROWS = 60
+"""Rows of a table on the terminal; all are in sweep.json."""
+COLUMNS = 3
+
+
+def sweep_table(results: Results) -> Table:
+    """Return the points of a sweep: levels, arm, accuracy with its interval, points below ideal."""
+    fields = [axis["field"] for axis in results["axes"]]
+    points = _once(results["points"], fields)
+    data = results["data"]
+    shown = points[:MOST_ROWS]
+    more = f"; {len(points) - len(shown)} more in sweep.json" if len(points) > len(shown) else ""
+    table = Table(
+        title=Text(f"Accuracy on the {data['reported_on']} of {data['note']}"),
+        caption=f"95 % intervals of the mean over seeds and images; gap in points below ideal arithmetic{more}",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    for axis in results["axes"]:
+        when = "" if axis["when"] == "both" else f", {axis['when']}"
+        table.add_column(Text(f"{quantity(axis)}{when}"), justify="right")
+    table.add_column("arm", overflow="fold")
+    table.add_column("seeds", justify="right")
+    table.add_column("accuracy %", justify="right")
+    table.add_column("gap", justify="right")
+    for point in shown:
+        levels = [Text(level_text(point[field]) if field in point else "·") for field in fields]
+        if "accuracy_mean" not in point:
+            table.add_row(
+                *levels, Text(point["arm"]), str(point["seeds"]), Text(f"failed: {point['errors'][0]}"), ""
+            )
+            continue
+        gap = point.get("accuracy_gap_mean")
+        table.add_row(
+            *levels, Text(point["arm"]), str(point["seeds"]),
+            spread(point["accuracy_mean"], point["accuracy_ci95"]), "" if gap is None else percent(gap, 2),
+        )  # fmt: skip
+    return table
+
+
+def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
+    """The points, ideal arithmetic once where no level touches it."""
+    ideal = [point for point in points if point["arm"] == IDEAL]
+    if len({point.get("accuracy_mean") for point in ideal}) != 1:
+        return points
+    one = {name: value for name, value in ideal[0].items() if name not in fields}
+    return [one, *(point for point in points if point["arm"] != IDEAL)]
+
+
+def quantity(axis: dict[str, Any]) -> str:
+    """Return the name of an axis in words, without its place, and its unit where the name does not say it."""
+    words = (axis["field"].partition(".")[2] or axis["field"]).split("_")
+    unit = axis["unit"]
+    if unit and words[-1] == unit and len(unit) < 3:
+        words = words[:-1]
+    told = "" if not unit or unit in words else f" ({unit})"
+    return " ".join(words) + told
+
+
+def level_text(level: Any) -> str:
+    """Return a level as a reader writes it."""
+    if level is None:
+        return "none"
+    return f"{level:g}" if isinstance(level, int | float) and not isinstance(level, bool) else str(level)
+
+
+@styled
+def sweep_curves(results: Results, score: str = "accuracy") -> Figure:
+    """Accuracy against each axis, an arm a line; levels of the other axes are a line each where they are crossed."""
+    axes = [axis for axis in results["axes"] if len(axis["levels"]) > 1] or results["axes"]
+    columns = min(COLUMNS, len(axes))
+    rows = -(-len(axes) // columns)
+    figure = new_figure(0.7 + 2.9 * rows)
+    data = results["data"]
+    figure.suptitle(label(f"Accuracy on the {data['reported_on']} of {data['note']}", 90), fontsize=11)
+    arms = list(dict.fromkeys(point["arm"] for point in results["points"]))
+    colour = {**colours([arm for arm in arms if arm != IDEAL]), IDEAL: IDEAL_COLOUR}
+    places = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for place, axis in zip(places, axes, strict=False):
+        _axis(place, results, axis, score, colour)
+    for place in places[len(axes) :]:
+        place.set_axis_off()
+    for first in places[::columns]:
+        first.set_ylabel("Accuracy (%)")
+    keys = [
+        Line2D([], [], color=colour[arm], lw=2, ls=":" if arm == IDEAL else "-",
+               marker="" if arm == IDEAL else MARKERS[k % len(MARKERS)], ms=4.5,
+               label=label("ideal arithmetic" if arm == IDEAL else arm))
+        for k, arm in enumerate(arms)
+    ]  # fmt: skip
+    figure.legend(handles=keys, loc="outside lower center", ncols=min(4, len(keys)))
+    return figure
+
+
+def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colour: dict[str, str]) -> None:
+    field, levels = axis["field"], axis["levels"]
+    others = [other["field"] for other in results["axes"] if other["field"] != field]
+    positions, ticks = _positions(levels)
+    lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for point in results["points"]:
+        if field in point and f"{score}_mean" in point:
+            lines.setdefault((point["arm"], *(str(point.get(other)) for other in others)), []).append(point)
+    arms = list(colour)
+    for (arm, *_), points in lines.items():
+        x = np.array([positions[levels.index(point[field])] for point in points])
+        y = np.array([100 * point[f"{score}_mean"] for point in points])
+        order = np.argsort(x)
+        style: dict[str, Any] = (
+            {"ls": ":"} if arm == IDEAL else {"marker": MARKERS[arms.index(arm) % len(MARKERS)]}
+        )
+        faint = 1.0 if len(lines) <= len(arms) else 0.6
+        place.plot(x[order], y[order], color=colour[arm], lw=1.6, ms=4, alpha=faint, **style)
+        band = np.array([point[f"{score}_ci95"] for point in points])[order]
+        if arm != IDEAL and len(lines) <= 2 * len(arms):
+            low, high = np.clip(100 * band, 0, 100).T
+            place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)
+    when = {"both": "", "learning": ", while it learns", "reading": ", when it is read"}[axis["when"]]
+    place.set_xlabel(label(f"{quantity(axis)}{when}", 44))
+    if ticks is not None:
+        place.set_xticks(positions, ticks, fontsize=8)
+    elif _wide(levels):
+        smallest = min(abs(level) for level in levels if level)
+        place.set_xscale("symlog", linthresh=smallest)
+    place.tick_params(colors=INK)
+
+
+def _positions(levels: Sequence[Any]) -> tuple[list[float], list[str] | None]:
+    """Where levels lie on an axis; with their names where they are no numbers."""
+    if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels):
+        return [float(level) for level in levels], None
+    return [float(k) for k in range(len(levels))], [level_text(level) for level in levels]
+
+
+def _wide(levels: Sequence[Any]) -> bool:
+    positive = [abs(level) for level in levels if level]
+    return len(positive) > 1 and max(positive) / min(positive) > WIDE

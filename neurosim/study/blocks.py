@@ -1,0 +1,247 @@
+"""Carry out the blocks of a sweep: here, by workers or any executor, or a share of them; what is finished stays finished."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from pathlib import Path
+from typing import Any
+
+from neurosim.core.errors import ConfigError, NeurosimError
+from neurosim.data.dataset import Dataset
+from neurosim.study.run import pool
+from neurosim.study.store import open_folder, read_kept, write_json, write_kept
+from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
+from neurosim.study.training import Training, checkpoint_of, trained
+
+Told = Callable[[str, int, int], None]
+"""Called with (what was finished, blocks done, blocks in all)."""
+AHEAD = 4
+"""Blocks that an executor is given beyond those it works on, for each worker: memory stays flat however many there are."""
+
+_data: dict[str, Dataset] = {}
+"""Data sets that this process has read."""
+
+
+class Store:
+    """The folder of a sweep: a checked file for each finished block, another for each that failed.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : Path
+    """
+
+    def __init__(self, plan: Plan, out: Path):
+        self.plan, self.out, self.folder = plan, out, out / "blocks"
+        data = plan.data()
+        digests: dict[str, str] = {}
+        self.blocks: dict[str, Block] = {}
+        for block in plan.blocks():
+            experiment = block.learning
+            which = data_key(experiment) + str(experiment.hold_out)
+            if which not in digests:
+                digests[which] = images_digest(experiment, data[data_key(experiment)])
+            self.blocks[block.key(digests[which])] = block
+        _data.update(data)
+
+    def path(self, key: str) -> Path:
+        """Return where a finished block lies."""
+        return self.folder / f"{key}.json"
+
+    def failure(self, key: str) -> Path:
+        """Return where it is said why a block failed."""
+        return self.folder / f"{key}.failed.json"
+
+    def missing(self, retry_failed: bool = False) -> list[str]:
+        """Return the blocks that are neither finished nor, unless they are to be tried again, failed."""
+        return [
+            key
+            for key in self.blocks
+            if not self.path(key).exists() and (retry_failed or not self.failure(key).exists())
+        ]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what is known of each point: results, or the error of a block that failed; nothing of missing ones."""
+        for key, block in self.blocks.items():
+            if self.path(key).exists():
+                for row in read_kept(self.path(key), "rows")["rows"]:
+                    yield {**row, "block": key}
+            elif self.failure(key).exists():
+                error = json.loads(self.failure(key).read_text(encoding="utf-8"))["error"]
+                for point in block.points:
+                    yield {**point.levels, "arm": block.arm, "seed": block.seed, "error": error, "block": key}
+
+
+def carry_out(
+    store: Store,
+    told: Told | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
+    retry_failed: bool = False,
+) -> None:
+    """Carry out what is missing, in any order by anyone; the rows do not depend on it.
+
+    Parameters
+    ----------
+    store : Store
+    told : callable, optional
+        Progress, called with (what was finished, done, total).
+    workers : int
+        Processes of this machine.
+    executor : concurrent.futures.Executor, optional
+        Where blocks are carried out instead: loky's, that of a dask client, one that submits jobs. Its workers must see
+        the folder under the same path.
+    shard : (int, int), optional
+        Which part of how many, from 1: for job arrays that share a folder.
+    retry_failed : bool
+        Try blocks again that failed before.
+    """
+    open_folder(store.folder)
+    open_folder(store.out / "runs")
+    wanted = store.missing(retry_failed)
+    if shard is not None:
+        number, of = shard
+        if not 1 <= number <= of:
+            raise ConfigError(f"--shard {number}/{of}: must lie between 1/{of} and {of}/{of}")
+        mine = set(list(store.blocks)[number - 1 :: of])
+        wanted = [key for key in wanted if key in mine]
+    done, total = len(store.blocks) - len(wanted), len(store.blocks)
+
+    def finish(key: str) -> None:
+        nonlocal done
+        done += 1
+        if told:
+            block = store.blocks[key]
+            told(f"{block.arm}, seed {block.seed}", done, total)
+
+    if executor is None and workers <= 1:
+        for key in wanted:
+            work(store.blocks[key], key, store.out)
+            finish(key)
+        return
+    own = pool(workers) if executor is None else None
+    where = executor or own
+    assert where is not None
+    try:
+        for key in _in_flight(where, store, wanted, AHEAD * max(workers, os.cpu_count() or 1)):
+            finish(key)
+    finally:
+        if own is not None:
+            own.shutdown(cancel_futures=True)
+
+
+def _in_flight(where: Executor, store: Store, wanted: Sequence[str], most: int) -> Iterator[str]:
+    """Submit blocks, never more than `most` at a time; yield the key of each as it is finished."""
+    waiting = iter(wanted)
+    jobs: dict[Future[Any], str] = {}
+    while True:
+        for key in waiting:
+            jobs[where.submit(work, store.blocks[key], key, store.out)] = key
+            if len(jobs) >= most:
+                break
+        if not jobs:
+            return
+        for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+            key = jobs.pop(job)
+            job.result()
+            yield key
+
+
+def work(block: Block, key: str, out: Path) -> str:
+    """Carry out one block and write its file, or that of its failure; return its key.
+
+    A pure function of the block and the code: another process, another machine ends in the same rows.
+    """
+    place = out / "blocks" / f"{key}.json"
+    failure = place.with_suffix(".failed.json")
+    try:
+        rows = list(_rows(block, out))
+    except (NeurosimError, ArithmeticError, MemoryError, ValueError) as error:
+        write_json(
+            failure, {"error": f"{type(error).__name__}: {error}", "arm": block.arm, "seed": block.seed}
+        )
+        return key
+    write_kept(place, {"arm": block.arm, "seed": block.seed, "rows": rows})
+    failure.unlink(missing_ok=True)
+    return key
+
+
+def _images(experiment: Any) -> Dataset:
+    key = data_key(experiment)
+    if key not in _data:
+        _data[key] = experiment.data()
+    return _data[key]
+
+
+def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
+    """What the block comes to at each of its points."""
+    experiment, arm = block.learning, block.learner()
+    data = _images(experiment)
+    plain = [point for point in block.points if _reads_as_it_learnt(block, point)]
+    if plain:
+        result = experiment.run(arm, block.seed, data, out, None)
+        yield from (_row(block, point, result) for point in plain)
+    others = [point for point in block.points if point not in plain]
+    if not others:
+        return
+    learnt = experiment.training(arm, block.seed, data)
+    counts = trained(learnt, out)
+    known: dict[str, dict[str, Any]] = {}
+    for point in others:
+        reader = arm_of(point.reading, block.arm)
+        same = json.dumps(
+            [deciding(point.reading, reader), point.age_s if arm.device else None], sort_keys=True
+        )
+        if same not in known:
+            known[same] = {**_read_again(learnt, point, reader, data).result(), "counts": counts}
+        yield _row(block, point, known[same])
+    if not learnt.keeps_learnt:
+        checkpoint_of(learnt, out).unlink(missing_ok=True)
+
+
+def _reads_as_it_learnt(block: Block, point: Point) -> bool:
+    if point.age_s is not None:
+        return False
+    return deciding(point.learning, block.learner()) == deciding(
+        point.reading, arm_of(point.reading, block.arm)
+    )
+
+
+def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Training:
+    """What was learnt, to be read as a point says: calibrated anew, then aged."""
+    reading = point.reading.training(arm, learnt.seed, data)
+    reading.take_over(learnt)
+    if point.age_s and arm.device is not None:
+        for layer in reading.layers:
+            layer.array.advance(point.age_s)
+    return reading
+
+
+def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
+    """One row of the table: levels, arm, seed, scores, and what was counted until then."""
+    counted = result.get("counts") or result.get("original", {}).get("counts") or {}
+    return {
+        **point.levels,
+        "arm": block.arm,
+        "seed": block.seed,
+        **point.reading.scores(result),
+        "untrained": (result.get("untrained") or {}).get("accuracy"),
+        "test_size": result.get("test_size") or result["original"]["test_size"],
+        "seconds": result.get("seconds", result.get("original", {}).get("seconds")),
+        "correct": _packed(result),
+        "counts": counted,
+    }
+
+
+def _packed(result: Any) -> str | None:
+    """Which images the headline score had right, packed, where the kind of study keeps it."""
+    if "heads" in result:
+        found = result["heads"][-1].get("correct")
+    else:
+        kept = result.get("correct") or {}
+        found = kept.get("accuracy") or next(iter(kept.values()), None)
+    return found if isinstance(found, str) else None

@@ -1,0 +1,187 @@
+"""What a sweep came to: a row for each point, arm and seed, means of these, and what each axis may reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosim.study.arm import IDEAL
+from neurosim.study.blocks import Store, Told, carry_out
+from neurosim.study.experiment import Experiment
+from neurosim.study.run import card_of
+from neurosim.study.statistics import of_runs
+from neurosim.study.store import open_folder, versions, write_json
+from neurosim.study.sweep import Axis, Plan, Sweep
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RESULTS = "sweep.json"
+NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "correct", "counts", "block", "error"}
+
+
+def sweep(
+    what: Sweep | Experiment,
+    out: Path | str,
+    axes: Sequence[str | Axis] = (),
+    told: Told | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    shard: tuple[int, int] | None = None,
+    retry_failed: bool = False,
+) -> dict[str, Any]:
+    """Carry out what is missing of a sweep and return what is there.
+
+    Parameters
+    ----------
+    what : Sweep or Experiment
+    out : Path
+        Folder of finished blocks: killed at any time, the same call goes on.
+    axes : sequence of str or Axis
+        Beside those of the sweep: ``"read_noise=0,0.01,0.05"``, ``"age_s=log:1:3e7:5"``, ``"wires.ohm=0,2@reading"``.
+    told, workers, executor, shard, retry_failed
+        As of `neurosim.study.blocks.carry_out`.
+
+    Returns
+    -------
+    results : dict
+        ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds), ``blocks`` (done,
+        failed, missing), ``data``, ``config``, ``devices``, ``versions``; also written to ``sweep.json``.
+
+    Raises
+    ------
+    NeurosimError
+        If a setting, a level or the experiment is wrong; nothing has been computed then.
+    """
+    plan = planned(what, axes)
+    store = Store(plan, Path(out))
+    carry_out(store, told, workers, executor, shard, retry_failed)
+    return collect(store)
+
+
+def planned(what: Sweep | Experiment, axes: Sequence[str | Axis] = ()) -> Plan:
+    """Return the plan of a sweep or an experiment with further axes; raises `NeurosimError` for what cannot be."""
+    added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
+    if isinstance(what, Experiment):
+        return Plan(Sweep.parse({"axis": added}, "sweep"), what)
+    return Plan(what.changed(axis=(*what.axis, *added)) if added else what)
+
+
+def collect(store: Store) -> dict[str, Any]:
+    """Return what lies in the folder of a sweep, and write it to ``sweep.json`` there."""
+    experiment, plan = store.plan.experiment, store.plan
+    places = {json.dumps(point.levels): number for number, point in enumerate(plan.points)}
+    fields = [axis.field for axis in plan.axes]
+    rows = sorted(
+        store.rows(),
+        key=lambda row: places[json.dumps({name: row[name] for name in fields if name in row})],
+    )
+    missing = store.missing(retry_failed=True)
+    failed = [key for key in missing if store.failure(key).exists()]
+    found = {
+        "kind": "sweep",
+        "of": experiment.kind,
+        "axes": [
+            {
+                "field": axis.field,
+                "unit": plan.units[axis.field],
+                "levels": list(axis.all_levels),
+                "when": axis.when,
+            }
+            for axis in plan.axes
+        ],
+        "plan": plan.sweep.plan,
+        "points": means(rows, fields),
+        "rows": [{name: value for name, value in row.items() if name != "correct"} for row in rows],
+        "blocks": {
+            "all": len(store.blocks),
+            "done": len(store.blocks) - len(missing),
+            "failed": len(failed),
+            "missing": len(missing) - len(failed),
+        },
+        "data": experiment.about_data(experiment.data()),
+        "config": {
+            **experiment.model_dump(mode="json"),
+            "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
+        },
+        "devices": {arm.name: card_of(arm) for arm in experiment.device_arms()},
+        "versions": versions(),
+    }
+    write_json(open_folder(store.out) / RESULTS, found)
+    return found
+
+
+def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one entry for each point and arm: mean scores over seeds with intervals, gaps to ideal arithmetic, counts.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `collect` has them.
+    fields : sequence of str
+        Names of the axes.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(_place(row, fields, row["arm"]), []).append(row)
+    order = list(groups)
+    order.sort(key=lambda place: json.loads(place)[1] != IDEAL)
+    return [_mean(groups[p], groups.get(_place(groups[p][0], fields, IDEAL), []), fields) for p in order]
+
+
+def _place(row: dict[str, Any], fields: Sequence[str], arm: str) -> str:
+    return json.dumps([[row.get(field, "as it is") for field in fields], arm])
+
+
+def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {field: rows[0][field] for field in fields if field in rows[0]}
+    found |= {"arm": rows[0]["arm"], "seeds": len(rows)}
+    good = [row for row in rows if "error" not in row]
+    if len(good) < len(rows):
+        found["errors"] = [row["error"] for row in rows if "error" in row]
+    if not good:
+        return found
+    images = good[0]["test_size"]
+    exact = {row["seed"]: row for row in ideal if "error" not in row}
+    for score in (name for name in good[0] if name not in NOT_SCORES and name not in fields):
+        values = [row[score] for row in good]
+        found[f"{score}_mean"] = float(np.mean(values))
+        found[f"{score}_ci95"] = of_runs(values, images)
+        gaps = [exact[row["seed"]][score] - row[score] for row in good if score in exact.get(row["seed"], {})]
+        if gaps and rows[0]["arm"] != IDEAL:
+            found[f"{score}_gap_mean"] = float(np.mean(gaps))
+    found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
+    counted = [row["counts"] for row in good if row["counts"]]
+    if counted:
+        found["counts"] = {name: float(np.mean([counts[name] for counts in counted])) for name in counted[0]}
+    return found
+
+
+def to_pandas(results: dict[str, Any]) -> DataFrame:
+    """Return the rows in long form: one for each point, arm and seed, counts as columns of their own."""
+    import pandas
+
+    flat = [
+        {**{name: value for name, value in row.items() if name != "counts"}, **(row.get("counts") or {})}
+        for row in results["rows"]
+    ]
+    return pandas.DataFrame(flat)
+
+
+def estimate(store: Store) -> dict[str, Any]:
+    """Return what is left to do: blocks, and, from those that are finished, seconds and bytes."""
+    missing = store.missing(retry_failed=True)
+    done = [store.path(key) for key in store.blocks if store.path(key).exists()]
+    seconds = [row["seconds"] for row in store.rows() if "error" not in row and row["seconds"] is not None]
+    size = float(np.mean([path.stat().st_size for path in done])) if done else None
+    return {
+        "blocks": len(store.blocks),
+        "missing": len(missing),
+        "seconds": float(np.mean(seconds)) * len(missing) if seconds else None,
+        "bytes": None if size is None else size * len(missing),
+    }
