@@ -17,6 +17,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import find
 from neurosim.kernels.jit import set_threads
 from neurosim.study.experiment import Experiment
+from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.store import digest, open_folder, versions
 from neurosim.study.training import Report
 
@@ -48,8 +49,8 @@ def study(
     Returns
     -------
     results : dict
-        ``kind``, ``runs`` and ``summary`` as the kind of experiment has them, ``data``, ``config``, ``devices`` (the
-        card of each arm), ``versions``, and what the kind knows before any training.
+        ``kind``, ``runs`` and ``summary`` as the kind of experiment has them, what the kind knows before any training,
+        and what `about` says.
 
     Raises
     ------
@@ -66,12 +67,22 @@ def study(
         "kind": experiment.kind,
         **experiment.summarise(runs),
         **beforehand,
+        **about(experiment, data),
+    }
+
+
+def about(experiment: Experiment, data: Dataset) -> dict[str, Any]:
+    """Return what every kind of results says of what was done: data, settings, devices, ideals, assumptions, versions."""
+    return {
         "data": experiment.about_data(data),
         "config": {
             **experiment.model_dump(mode="json"),
             "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
         },
+        "changed": changed_settings(experiment),
         "devices": {arm.name: card_of(arm) for arm in experiment.device_arms()},
+        "ideals": ideals(experiment),
+        "assumed": assumed(experiment),
         "versions": versions(),
     }
 

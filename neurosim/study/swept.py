@@ -13,9 +13,9 @@ import numpy as np
 from neurosim.study.arm import IDEAL
 from neurosim.study.blocks import Store, Told, carry_out
 from neurosim.study.experiment import Experiment
-from neurosim.study.run import card_of
+from neurosim.study.run import about
 from neurosim.study.statistics import of_runs
-from neurosim.study.store import open_folder, versions, write_json
+from neurosim.study.store import open_folder, write_json
 from neurosim.study.sweep import Axis, Plan, Sweep
 
 if TYPE_CHECKING:
@@ -104,13 +104,7 @@ def collect(store: Store) -> dict[str, Any]:
             "failed": len(failed),
             "missing": len(missing) - len(failed),
         },
-        "data": experiment.about_data(experiment.data()),
-        "config": {
-            **experiment.model_dump(mode="json"),
-            "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
-        },
-        "devices": {arm.name: card_of(arm) for arm in experiment.device_arms()},
-        "versions": versions(),
+        **about(experiment, experiment.data()),
     }
     write_json(open_folder(store.out) / RESULTS, found)
     return found
