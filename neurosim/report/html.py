@@ -77,6 +77,7 @@ def write_report(folder: Path) -> Path:
         budget=_budget(results) if results else None,
         configs=configs,
         more=_more_numbers(results) if results else [],
+        folder=folder.name or "DIR",
     )
     path = folder / REPORT
     write_text(path, html)
@@ -94,7 +95,13 @@ def pages() -> Environment:
     )
     environment.globals.update(words=words, nothing=text.NOTHING)
     environment.filters.update(
-        tied=words.tied, percent=text.percent, spread=text.spread, si=text.si, significant=text.significant
+        amount=text.amount,
+        setting=text.setting,
+        tied=words.tied,
+        percent=text.percent,
+        spread=text.spread,
+        si=text.si,
+        significant=text.significant,
     )
     return environment
 

@@ -149,6 +149,11 @@ class Study(Part):
     data: Data
     config: dict[str, Any]
     versions: dict[str, str]
+    ideals: tuple[dict[str, Any], ...] = ()
+    """What the arms on devices take as ideal (`neurosim.study.ideals`); none in results of earlier versions."""
+    assumed: tuple[dict[str, Any], ...] = ()
+    changed: dict[str, Any] = {}
+    devices: dict[str, Any] = {}
     baselines: tuple[Baseline, ...] = ()
 
     @classmethod

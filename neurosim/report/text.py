@@ -79,6 +79,22 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{value:.{digits - 1}e}".replace("-", MINUS)
 
 
+def amount(value: object) -> str:
+    """Return a number of a card as it is written, a table by its extent."""
+    if isinstance(value, list | tuple):
+        return f"table of {len(value)}"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def setting(value: object) -> str:
+    """Return a setting as text: nested ones as ``{name: value}``, None as "none"."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {setting(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(setting, value))
+    return "none" if value is None else str(value)
+
+
 def one_line(name: str, longest: int = 46) -> str:
     """Return a name on one line, cut in the middle where it is too long for a figure."""
     name = " ".join(name.split())

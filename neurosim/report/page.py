@@ -1,0 +1,213 @@
+"""One page for every kind of study: what was found, figures, tables, what was taken as ideal or assumed, settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from neurosim.core.errors import DataError
+from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep
+from neurosim.report.html import REPORT, Shown, address, pages
+from neurosim.report.text import percent
+from neurosim.study.arm import IDEAL
+from neurosim.study.store import write_text
+
+Results = dict[str, Any]
+
+
+class Shows(NamedTuple):
+    """What a kind of study adds to the page."""
+
+    title: Callable[[Results], str]
+    figures: Callable[[Results], dict[str, tuple[str, Figure | None]]]
+    """By heading: caption and figure."""
+    tables: Callable[[Results], list[Table | None]]
+    findings: Callable[[Results], list[tuple[str, str]]]
+    command: str
+
+
+class Sheet(NamedTuple):
+    """A table as text."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    caption: str
+
+
+def as_text(table: Table) -> Sheet:
+    """Return a table of the terminal as text: what is printed there stands on the page."""
+    columns = [[str(cell) for cell in column.cells] for column in table.columns]
+    headings = [str(column.header) for column in table.columns]
+    return Sheet(
+        str(table.title or ""),
+        headings,
+        [list(row) for row in zip(*columns, strict=True)],
+        str(table.caption or ""),
+    )
+
+
+def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
+    """Return a sentence an arm: its accuracy, and how far it is from ideal arithmetic where that is an arm too.
+
+    Parameters
+    ----------
+    results : dict
+        With a ``summary`` whose entries have ``arm`` and ``accuracy_mean``.
+    of : str, optional
+        Key that tells entries of one arm apart ("depth", "readout"): the last depth, the first readout counts.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    for entry in results["summary"]:
+        if of == "depth" or entry["arm"] not in chosen:
+            chosen[entry["arm"]] = entry
+    ideal = chosen.get(IDEAL)
+    found = []
+    for arm, entry in chosen.items():
+        low, high = entry["accuracy_ci95"]
+        which = "" if of is None else f" ({of} {entry[of]})" if of == "depth" else f" ({entry[of]})"
+        said = f"{percent(entry['accuracy_mean'], 2)} % ({percent(low, 2)} to {percent(high, 2)}){which}"
+        if ideal is not None and arm != IDEAL:
+            gap = ideal["accuracy_mean"] - entry["accuracy_mean"]
+            said += f", {percent(abs(gap), 2)} points {'below' if gap >= 0 else 'above'} ideal arithmetic"
+        found.append((arm, said + "."))
+    return found
+
+
+def _sweep_findings(results: Results) -> list[tuple[str, str]]:
+    found = []
+    for arm in dict.fromkeys(point["arm"] for point in results["points"]):
+        own = [point for point in results["points"] if point["arm"] == arm and "accuracy_mean" in point]
+        if not own:
+            continue
+        best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
+        if best["accuracy_mean"] == worst["accuracy_mean"]:
+            found.append((arm, f"{percent(best['accuracy_mean'], 2)} % at every point."))
+            continue
+        found.append((arm, f"{_point(results, worst)} at worst, {_point(results, best)} at best."))
+    return found
+
+
+def _point(results: Results, point: dict[str, Any]) -> str:
+    levels = ", ".join(
+        f"{sweep.quantity(axis)} {sweep.level_text(point[axis['field']])}"
+        for axis in results["axes"]
+        if axis["field"] in point
+    )
+    return f"{percent(point['accuracy_mean'], 2)} % ({levels})"
+
+
+def _mortal_findings(results: Results) -> list[tuple[str, str]]:
+    return [
+        (
+            f"{entry['arm']}, {entry['kind']}, {entry['readout']}",
+            (
+                f"{percent(entry['original_mean'], 2)} % on the chip that learnt, {percent(entry['copied_mean'], 2)} % as copied, "
+                f"{percent(entry['relearnt_mean'], 2)} % after learning there, {percent(entry['scratch_mean'], 2)} % from scratch."
+            ),
+        )
+        for entry in results["summary"]
+    ]
+
+
+KINDS: dict[str, Shows] = {
+    "deep": Shows(
+        deep.title,
+        lambda results: {"Accuracy against depth": ("Bands are 95 % intervals.", deep.depth_curves(results))},
+        lambda results: [deep.deep_table(results), holding.holding_table(results)],
+        lambda results: findings(results, "depth"),
+        "neurosim deep EXPERIMENT.toml --out {folder}",
+    ),
+    "forward-forward": Shows(
+        forward_forward.title,
+        lambda results: {
+            "Accuracy while it learns": (
+                f"Followed on the {results['data'].get('followed_on', 'training images')}.",
+                forward_forward_figures.epoch_curves(results),
+            ),
+            "Energy and accuracy": (
+                "Left: joules of the devices alone; right: with converters, lines and digital sums, a lower bound.",
+                forward_forward_figures.energy_and_accuracy(results),
+            ),
+        },
+        lambda results: [
+            forward_forward.forward_forward_table(results),
+            holding.holding_table(results),
+            forward_forward.layers_table(results),
+        ],
+        lambda results: findings(results, "readout"),
+        "neurosim ff EXPERIMENT.toml --out {folder}",
+    ),
+    "mortal": Shows(
+        mortal.title,
+        lambda results: {
+            heading: (caption, figure)
+            for (heading, caption), figure in zip(
+                (
+                    ("What a copy loses", "Against the chip that learnt."),
+                    ("What learning there recovers", "Against images seen at the other chip."),
+                ),
+                mortal.figures(results).values(),
+                strict=False,
+            )
+        },
+        lambda results: [mortal.mortal_table(results)],
+        _mortal_findings,
+        "neurosim mortal EXPERIMENT.toml --out {folder}",
+    ),
+    "sweep": Shows(
+        lambda results: "Accuracy against " + ", ".join(sweep.quantity(axis) for axis in results["axes"]),
+        lambda results: {
+            "Accuracy against each axis": (
+                "Means over seeds; bands are 95 % intervals; dotted: ideal arithmetic.",
+                sweep.sweep_curves(results),
+            )
+        },
+        lambda results: [sweep.sweep_table(results)],
+        _sweep_findings,
+        "neurosim sweep EXPERIMENT.toml --out {folder} --axis ...",
+    ),
+}
+"""Kinds of results with a page of this form; a new kind adds an entry."""
+
+
+def write_page(folder: Path, results: Results) -> Path:
+    """Write `report.html` of results of any of `KINDS` into a folder and return its path.
+
+    Raises
+    ------
+    DataError
+        If the results are damaged.
+    OutputError
+        If the folder cannot be written.
+    """
+    shows = KINDS[results["kind"]]
+    try:
+        figures = [
+            Shown(heading, caption, [(address(figure), heading)])
+            for heading, (caption, figure) in shows.figures(results).items()
+            if figure is not None
+        ]
+        html = pages().get_template("page.html.j2").render(
+            title=shows.title(results),
+            results=results,
+            findings=shows.findings(results),
+            figures=figures,
+            tables=[as_text(table) for table in shows.tables(results) if table is not None],
+            command=shows.command.format(folder=folder.name or "DIR"),
+            config=json.dumps(results["config"], indent=1, ensure_ascii=False),
+            versions=", ".join(f"{package} {version}" for package, version in results["versions"].items()),
+        )  # fmt: skip
+    except (KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{folder}: the results there are damaged or of an earlier version ({type(error).__name__}: {error}); make "
+            f"them again with: {shows.command.format(folder=folder)}"
+        ) from None
+    path = folder / REPORT
+    write_text(path, html)
+    return path
