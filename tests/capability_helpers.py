@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from helpers import PCM
+from helpers import PCM, ROOT
 
 import neurosim as ns
 from neurosim.core.hardware import Draws
@@ -60,6 +61,30 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Of each option: what an arm says of it."""
 TOGETHER: dict[str, Any] = {name: value for option in OPTIONS.values() for name, value in option.items()}
 """All of them at once."""
+
+
+PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
+OWN = "own weights"
+LINES = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:1] == "|"
+]
+CELLS = {
+    (option, kind): said
+    for option, *row in LINES[2:]
+    for kind, said in zip(LINES[0][1:], row, strict=True)
+}  # fmt: skip
+"""What the page says of each option and kind."""
+REASONS = {
+    (option, kind): (said, reason)
+    for kind, option, said, reason in re.findall(
+        r"^- ([^,\n]+), ([^:\n]+): (refused|no meaning), because ((?:.|\n  )+)", PAGE, re.MULTILINE
+    )
+}
+
+
+def cells(*said: str) -> list[tuple[str, str]]:
+    """Options and kinds of which the page says one of these."""
+    return [cell for cell, words in CELLS.items() if words in said]
 
 
 def experiment(
@@ -276,3 +301,10 @@ def by_hand(kind: str, arm: dict[str, Any]) -> list[ByHand]:
     other = ByHand(arm, other_seed(), other_draws())
     other.chip(learnt)
     return [one, other]
+
+
+def timeless(found: Any) -> Any:
+    """Results without what a clock on the wall says."""
+    if isinstance(found, dict):
+        return {key: timeless(value) for key, value in found.items() if not key.startswith("seconds")}
+    return [timeless(value) for value in found] if isinstance(found, list) else found

@@ -4,68 +4,45 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from capability_helpers import (
+    CELLS,
     EIGHT_BITS,
     KINDS,
     OPTIONS,
+    OWN,
+    REASONS,
     TOGETHER,
     by_hand,
+    cells,
     experiment,
     states,
+    timeless,
     trained,
     weights,
 )
-from helpers import HFO2, PCM, ROOT
+from helpers import PCM
 from safetensors.torch import save_file
 from torch import nn
 
 import neurosim as ns
-from neurosim.core.cautions import StillWarning
-from neurosim.core.errors import ConfigError, NeurosimError
+from neurosim.core.errors import NeurosimError
 from neurosim.data import load
 from neurosim.devices.card import load as card
-from neurosim.network.local_fields import locations
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.reference.convert import convert
-from neurosim.study.evaluate import evaluate
-from neurosim.study.rewire import rewire
 from neurosim.study.run import pool, study
 from neurosim.study.transfer import Transfer, transfer
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
-
-PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
-OWN = "own weights"
-LINES = [
-    [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:1] == "|"
-]
-CELLS = {
-    (option, kind): said
-    for option, *row in LINES[2:]
-    for kind, said in zip(LINES[0][1:], row, strict=True)
-}  # fmt: skip
-"""What the page says of each option and kind."""
-REASONS = {
-    (option, kind): (said, reason)
-    for kind, option, said, reason in re.findall(
-        r"^- ([^,\n]+), ([^:\n]+): (refused|no meaning), because ((?:.|\n  )+)", PAGE, re.MULTILINE
-    )
-}
-
-
-def cells(*said: str) -> list[tuple[str, str]]:
-    """Options and kinds of which the page says one of these."""
-    return [cell for cell, words in CELLS.items() if words in said]
 
 
 def learning() -> list[tuple[str, str]]:
@@ -126,77 +103,6 @@ def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
     assert for_one.arms()[-1].deciding() != experiment(kind).arms()[-1].deciding()
 
 
-class TestWires:
-    FOLLOWED: ClassVar = {
-        "r_word_ohm": 100.0,
-        "r_bit_ohm": 100.0,
-        "method": "exact",
-        "every": 10**6,
-        "moved": 1e9,
-    }
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_are_solved_exactly_before_a_network_is_asked(self, kind: str) -> None:
-        for training in trained(kind, {"wires": self.FOLLOWED}):
-            arrays: list[Any] = [place for layer in training.layers for place in locations(layer.array)]
-            assert {array.wires_report["solutions"] for array in arrays} == {1}, "followed while it learnt"
-            result = training.result()
-            assert {array.wires_report["solutions"] for array in arrays} == {2}
-            assert any(array.wires_report["largest_followed_error"] > 0 for array in arrays)
-            said = [entry["wires"] for entry in result.get("layers", [result])]
-            assert [one["solutions"] for one in said] == [
-                2 * len(locations(layer.array)) for layer in training.layers
-            ]
-            worst = max(array.wires_report["largest_followed_error"] for array in arrays)
-            assert max(one["largest_followed_error"] for one in said) == worst
-            assert {one["method"] for one in said} == {"exact"}
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_without_them_nothing_is_said_of_them(self, kind: str) -> None:
-        result = trained(kind, {})[0].result()
-        assert all("wires" not in entry for entry in result.get("layers", [result]))
-
-    def test_read_again_at_other_resistances_an_array_keeps_its_neurons(self) -> None:
-        """Gains so far apart that few neurons ever win: an array read bare would let others win."""
-        spec = experiment("dense", {"neurons": {"gain_spread": 5.0}})
-        (again,) = rewire(spec, [0.0], [64], [0.0], 64)["runs"]
-        training = spec.training(spec.device_arms()[0], 0, spec.data())
-        training.run()
-        array: Any = training.layer.array
-        bare, _ = evaluate(array, training.data, training.fit, training.test, 1, 0)
-        assert again["neurons_used"] == training.result()["neurons_used"] < bare["neurons_used"]
-
-
-class TestClock:
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_in_ideal_arithmetic_nothing_ages(self, kind: str) -> None:
-        found = []
-        settings: dict[str, Any] = {"kinds": ("none",)} if kind == "mortal" else {}
-        for seconds in (0.0, 1e6):
-            exact = {"device": None, **({"learning_rate": None} if kind == "deep" else {})}
-            one = experiment(kind, None if kind == "dense" else exact, **settings)
-            spec = one.changed(seconds_per_update=seconds)
-            training = spec.training(spec.arms()[0], 0, spec.data())
-            training.run()
-            assert training.arm.device is None
-            found.append(states([training]))
-        assert found[0] == found[1]
-
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_a_card_that_says_nothing_of_time_stays_and_warns_once(self, kind: str) -> None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("default")
-            still = trained(kind, {"device": HFO2, "seconds_per_update": 1e6})
-        assert [each.category for each in caught].count(StillWarning) == 1
-        for own, without in zip(weights(still), weights(trained(kind, {"device": HFO2})), strict=True):
-            np.testing.assert_array_equal(own, without)
-
-    @pytest.mark.parametrize("kind", ["deep", "Forward-Forward", "local fields"])
-    def test_stands_where_nothing_learns(self, kind: str) -> None:
-        (training,) = trained(kind, {"learns": False, "seconds_per_update": 10.0})
-        assert {place.now_s for layer in training.layers for place in locations(layer.array)} == {0.0}
-
-
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Executor]:
     with pool(2) as lent:
@@ -221,23 +127,6 @@ class TestWorkers:
         for kept in (tmp_path / "runs").glob("*.json"):
             kept.unlink()
         assert timeless(study(spec, tmp_path, workers=1)) == alone, "learnt before, asked again"
-
-
-def timeless(found: Any) -> Any:
-    """Results without what a clock on the wall says."""
-    if isinstance(found, dict):
-        return {key: timeless(value) for key, value in found.items() if not key.startswith("seconds")}
-    return [timeless(value) for value in found] if isinstance(found, list) else found
-
-
-@pytest.mark.parametrize("option", ["wires", "tiles", "faults", "reading delay", "parameters", "write"])
-@pytest.mark.parametrize("kind", ["deep", "Forward-Forward"])
-def test_ideal_arithmetic_is_given_none_of_its_own(kind: str, option: str) -> None:
-    name = next(iter(OPTIONS[option]))
-    with pytest.raises(ConfigError, match=f"arm 'a' is in ideal arithmetic, which has no {name}"):
-        experiment(kind, {"device": None, **OPTIONS[option]})
-    beside = experiment(kind, {"device": None}, **OPTIONS[option]).arms()[0]
-    assert beside.deciding() == experiment(kind, {"device": None}).arms()[0].deciding()
 
 
 @pytest.fixture(scope="module")

@@ -196,7 +196,8 @@ class LocalFields:
     @property
     def wires(self) -> Wires | None:
         """Resistance of the lines of its arrays, or None."""
-        return cast(DeviceArray, self.locations[0]).wires
+        found: Wires | None = cast(DeviceArray, self.locations[0]).wires
+        return found
 
     def solve_wires(self) -> None:
         """Solve the wires of all locations exactly at the next read."""
