@@ -51,7 +51,7 @@ def take_patches(image: Any, kernel: int, pad: int, first: int, last: int, out: 
 @jit
 def subtract_mean(currents: Any) -> None:
     """Make currents (n, cols) relu(u - mean of their row), in place: Triangle (Coates et al. 2011) of power one."""
-    share = np.float32(1.0) / np.float32(currents.shape[1])
+    share = currents.dtype.type(1) / currents.dtype.type(currents.shape[1])
     for row in currents:
         mean = total(row) * share
         for j in range(row.size):
@@ -117,7 +117,7 @@ def pool_max(image: Any, kernel: int, stride: int, pad: int, out: Any) -> None:
 def pool_mean(image: Any, kernel: int, stride: int, pad: int, power: Scalar, out: Any) -> None:
     """Fill `out` with the mean of each window of an image raised to `power`; padding counts as zeros."""
     height, width, channels = image.shape
-    share = np.float32(1.0) / np.float32(kernel * kernel)
+    share = image.dtype.type(1) / image.dtype.type(kernel * kernel)
     for row in range(out.shape[0]):
         for col in range(out.shape[1]):
             pooled = out[row, col]

@@ -222,6 +222,7 @@ class SoftmaxHead:
 
     def learn(self, features: Floats, labels: Labels, gain: float = 1.0) -> Floats:
         """Learn from one mini-batch and return the scores (n, classes) that it had before."""
+        features = features.astype(np.float32, copy=False)
         scores = self.scores(features)
         error = np.exp(scores - scores.max(axis=1, keepdims=True))
         error /= -error.sum(axis=1, keepdims=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.hardware import Wires
 from neurosim.core.protocols import Array, DeviceArray, Floats, State, UpdateMode
 from neurosim.crossbar.ledger import Ledger
 
@@ -191,6 +192,27 @@ class LocalFields:
         """Set the converters of each location by typical inputs (batch, rows)."""
         for array, rows, _ in self._each():
             cast(DeviceArray, array).calibrate(x.take(rows, axis=1))
+
+    @property
+    def wires(self) -> Wires | None:
+        """Resistance of the lines of its arrays, or None."""
+        found: Wires | None = cast(DeviceArray, self.locations[0]).wires
+        return found
+
+    def solve_wires(self) -> None:
+        """Solve the wires of all locations exactly at the next read."""
+        for array in self.locations:
+            cast(DeviceArray, array).solve_wires()
+
+    @property
+    def wires_report(self) -> dict[str, Any]:
+        """How the wires of all locations were solved together: exact solutions of all, the largest errors of any."""
+        each = [cast(DeviceArray, array).wires_report for array in self.locations]
+        methods = {report["method"] for report in each}
+        found = {name: max(report[name] for report in each) for name in each[0] if name != "method"}
+        if "solutions" in found:
+            found["solutions"] = sum(report["solutions"] for report in each)
+        return {"method": methods.pop() if len(methods) == 1 else "mixed", **found}
 
     def weights(self) -> Floats:
         """Return a copy of the weights (rows, cols), for inspection; zero where there is none."""

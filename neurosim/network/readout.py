@@ -96,7 +96,8 @@ def _some(features: Floats, chosen: NDArray[np.int64], dropout: float, draws: np
     drawn = _bytes(shape, draws)
     threshold, gain = round(256 * dropout), np.float32(1 / (1 - dropout))
     if features.dtype != np.float16:
-        some: Floats = features[chosen] * np.where(drawn >= threshold, gain, np.float32(0))
+        kept = features[chosen].astype(np.float32, copy=False)
+        some: Floats = kept * np.where(drawn >= threshold, gain, np.float32(0))
         return some
     out = np.empty(shape, np.float32)
     take_rows(features.view(np.uint16), chosen, drawn, threshold, gain, out.view(np.uint32), out)

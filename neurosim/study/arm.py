@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
@@ -19,6 +19,8 @@ ON_DEVICE = "ideal device"
 """Name of an arm on devices that would be called as ideal arithmetic is, such as that of the card "ideal"."""
 LONGEST_NAME = 180
 """Bytes of an arm's name, which is a part of the names of files."""
+OF_DEVICES = ("parameters", "read", "write", "wires", "tiles", "faults", "periphery")
+"""Settings of an arm that mean nothing in ideal arithmetic."""
 EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
 """Converters of a study, unless it says others."""
 
@@ -129,13 +131,30 @@ class Arm(Frozen):
     torch_device: str | None = None
     seconds_per_update: float | None = Field(None, ge=0)
 
+    @model_validator(mode="after")
+    def _ideal_arithmetic_has_no_devices(self) -> Self:
+        given = [name for name in OF_DEVICES if self.device is None and getattr(self, name)]
+        if given:
+            raise ValueError(
+                f"arm '{self.name}' is in ideal arithmetic, which has no {' and no '.join(given)}; give it a device, "
+                "of the card 'ideal' if need be, or leave that out"
+            )
+        return self
+
     def settled(self, shared: Arrays) -> Any:
-        """Return the same arm with every setting of its arrays filled in; one that has them stays as it is."""
-        return self.changed(
+        """Return the same arm with every setting of its arrays filled in; one that has them stays as it is.
+
+        In ideal arithmetic nothing is filled in that only devices have.
+        """
+        filled = self.changed(
             **{
                 name: getattr(shared, name) if getattr(self, name) is None else getattr(self, name)
                 for name in ("mode", "window", "backend", "precision", "torch_device", "seconds_per_update")
-            },
+            }
+        )
+        if self.device is None:
+            return filled
+        return filled.changed(
             parameters={**self._known(shared.parameters), **self.parameters},
             read={**shared.read.model_dump(), **self.read},
             write=merged(shared.write.model_dump(exclude_unset=True), self.write),
@@ -177,7 +196,7 @@ class Arm(Frozen):
         """Return, of a settled arm, everything that decides the bits of its runs: every setting, every number of its law."""
         own = self.model_dump(mode="json", exclude={"name", "seeds", "device"})
         if self.device is None:
-            for name in ("parameters", "read", "write", "wires", "tiles", "faults", "periphery"):
+            for name in OF_DEVICES:
                 own.pop(name)
             return own
         paths = {"read": self.read_path(), "write": self.write_path(), **self.hardware()}

@@ -57,6 +57,11 @@ class DeepTraining(Training):
         passes = len(self.stack.layers) if self.greedy else 1
         return passes * self.experiment.epochs * self.batches
 
+    @property
+    def updates_a_step(self) -> int:
+        """Updates of the arrays that one mini-batch is: none where nothing learns."""
+        return 1 if self.arm.learns else 0
+
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch, or take its statistics in where nothing learns."""
         images = self._images(self.images[chosen])
@@ -95,7 +100,7 @@ class DeepTraining(Training):
                     kept[first : first + CHUNK] = flat
         return found
 
-    def result(self) -> dict[str, Any]:
+    def evaluated(self) -> dict[str, Any]:
         """Put a head on every depth and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
         depths = self.experiment.depths

@@ -132,12 +132,10 @@ class DenseTraining(Training):
         images = min(self.steps * self.batch, self.experiment.epochs * count)
         return [images, vote_accuracy(self.read, self.data, fit, seen)]
 
-    def result(self) -> dict[str, Any]:
+    def evaluated(self) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
         devices = on_devices(array)
-        if devices is not None and devices.wires is not None:
-            devices.solve_wires()
         epochs = self.experiment.readout_epochs
         scores, self.answers = evaluate(self.read, self.data, self.fit, self.test, epochs, self.seed)
         rows, cols = array.shape
@@ -155,8 +153,6 @@ class DenseTraining(Training):
             "norm_tracking_error": float(self.layer.norm_errors[-1]) if self.layer.norm_errors else None,
         }
         if devices is not None:
-            if devices.wires is not None:
-                found["wires"] = devices.wires_report
             ledger = devices.ledger
             found["energy"] = ledger.energy(rows * cols)
             found["adc_clipped_share"] = ledger.clipped_share

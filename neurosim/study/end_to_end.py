@@ -132,7 +132,7 @@ class EndToEndTraining(Training):
         found: NDArray[np.bool_] = np.concatenate(answers) == part.labels
         return found
 
-    def result(self) -> dict[str, Any]:
+    def evaluated(self) -> dict[str, Any]:
         """Return the head of this depth, which becomes an entry of a run's `heads`, and beside it the net's layers."""
         right = self.right(self.test)
         fit = self.right(Labelled(self.fit.images[:TRAIN_TESTED], self.fit.labels[:TRAIN_TESTED]))

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 import neurosim.data
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, CardName, device_name
 
@@ -138,7 +139,8 @@ class Experiment(Arrays):
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
         for arm in self.device_arms():
-            arm.array((4, 2), "layer 0", 0, 1.0)
+            array = arm.array((4, 2), "layer 0", 0, 1.0)
+            refuse_in_mode(arm.mode or "accumulate", array.write)
         for name in self.parameters:
             on = self.device_arms()
             if on and not any(name in arm.parameters for arm in on):

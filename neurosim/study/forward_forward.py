@@ -191,7 +191,7 @@ class ForwardForwardTraining(Training):
             found["goodness"] = labelled.argmax(axis=1)
         return found
 
-    def result(self) -> dict[str, Any]:
+    def evaluated(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
         found = self._predictions(self.test.images)

@@ -110,7 +110,7 @@ class ChipTraining(ForwardForwardTraining):
         """Return the accuracy of the weights in ideal arithmetic, without unknown neurons."""
         own, layers = self.stack, []
         for layer in own.layers:
-            array: Any = IdealArray(layer.array.shape)
+            array: Any = IdealArray(layer.array.shape, precision=layer.array.precision)
             array.program(layer.array.weights())
             layers.append(Dense(array, layer.rule))
         self.stack = ForwardForwardStack(layers)
@@ -118,10 +118,10 @@ class ChipTraining(ForwardForwardTraining):
         self.stack = own
         return scores
 
-    def result(self) -> dict[str, Any]:
+    def evaluated(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on, before and after learning here."""
         self.calibrate()
-        found = super().result()
+        found = super().evaluated()
         del found["correct"]
         first = self.copied is None and self.chip == Draws()
         return {

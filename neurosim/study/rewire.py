@@ -8,10 +8,11 @@ from typing import Any
 from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Tiles, Wires
 from neurosim.data.dataset import Dataset
+from neurosim.network.dense import Dense
 from neurosim.study.arm import Arm
 from neurosim.study.dense import DenseTraining
 from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.evaluate import PAIRED, evaluate
+from neurosim.study.evaluate import PAIRED, Passed, evaluate
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
 from neurosim.study.training import Report
@@ -142,14 +143,16 @@ def _trained(
         return found
     label = f"{arm.name}, {trained_ohm:g} ohm"
     training.run(None if report is None else lambda done, total: report(label, seed, done, total))
-    array: Any = training.layer.array
+    layer = training.layer
+    array: Any = layer.array
     learnt = {"seconds": training.seconds, "wires": array.wires_report}
     runs = []
     for size in lines:
         for ohm in ohms:
             read = array.rewired(Wires(r_word_ohm=ohm, r_bit_ohm=ohm), Tiles(word_lines=size, bit_lines=size))
             read.calibrate(data.inputs(training.fit.images[:CALIBRATION_IMAGES]))
-            scores, _ = evaluate(read, data, training.fit, training.test, experiment.readout_epochs, seed)
+            seen = read if layer.neurons is None else Passed(Dense(read, layer.rule, neurons=layer.neurons))
+            scores, _ = evaluate(seen, data, training.fit, training.test, experiment.readout_epochs, seed)
             place = {"arm": arm.name, "seed": seed, "trained_ohm": trained_ohm, "ohm": ohm, "lines": size}
             runs.append({**place, **scores, "test_size": len(training.test.labels), "training": learnt})
     if kept is not None:

@@ -39,7 +39,7 @@ class Training:
     """What one arm learns with one seed, on its way through the images; `save` and `resume` lose no bit.
 
     A kind of study says what learns, what one step is, and what comes of it: it sets `layers` and defines `step`,
-    `result`, `snapshot` and `restore`, and may define `looks` and `look`.
+    `evaluated`, `snapshot` and `restore`, and may define `looks` and `look`.
 
     Parameters
     ----------
@@ -127,9 +127,26 @@ class Training:
         """Return what goes into `curve`; leaves no trace in what learns."""
         raise NotImplementedError
 
-    def result(self) -> dict[str, Any]:
-        """Evaluate what was learnt and return one entry of the results' ``runs``."""
+    def evaluated(self) -> dict[str, Any]:
+        """Evaluate what was learnt and return one entry of the results' ``runs``, but for what `result` adds."""
         raise NotImplementedError
+
+    def result(self) -> dict[str, Any]:
+        """Evaluate what was learnt, through exactly solved wires, and return one entry of the results' ``runs``.
+
+        How the wires of an array were solved stands beside what else is said of its layer.
+        """
+        arrays = [on_devices(layer.array) for layer in self.layers]
+        wired = [
+            (k, array) for k, array in enumerate(arrays) if array is not None and array.wires is not None
+        ]
+        for _, array in wired:
+            array.solve_wires()
+        found = self.evaluated()
+        entries = found.get("layers", [found])
+        for k, array in wired:
+            entries[k]["wires"] = array.wires_report
+        return found
 
     def snapshot(self) -> State:
         """Return everything that learns, as named arrays."""

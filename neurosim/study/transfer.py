@@ -11,14 +11,14 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 import neurosim.data
-from neurosim.core.config import Frozen, ReadPath
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import CapabilityError, ConfigError
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.readout import single_threaded_torch
-from neurosim.study.arm import EIGHT_BITS, CardName, device_name, fit_for_files
+from neurosim.study.arm import Arm, Arrays, Backend, CardName, device_name, fit_for_files
 from neurosim.study.code import own_code
+from neurosim.study.run import card_of
 from neurosim.study.statistics import bootstrap, interval, wilson
 from neurosim.study.store import versions
 from neurosim.study.training import Report
@@ -31,10 +31,16 @@ if TYPE_CHECKING:
 
 STACKED = 4000
 """Images times instances that pass through a model at once."""
+WITHOUT_MEANING = {
+    "mode": "nothing learns from weights trained elsewhere; leave it out",
+    "window": "percentile, or write.w_max, says which weight is a full difference; leave it out",
+    "seconds_per_update": "nothing is updated; times_s says when the weights are read",
+}
+"""Settings of arrays that mean nothing where nothing learns, and why."""
 
 
-class Transfer(Frozen):
-    """What is put onto which devices, and when it is read."""
+class Transfer(Arrays):
+    """What is put onto which devices, and when it is read; of the settings of arrays, those with a meaning here."""
 
     weights: str
     """A `.safetensors` file, or a state dict of torch."""
@@ -53,20 +59,27 @@ class Transfer(Frozen):
     """Percentile of a layer's magnitudes that becomes its w_max; larger weights are clipped."""
     calibration_images: int = Field(200, ge=1)
     """Training images that set the ADCs' ranges and are the fixed inputs of drift compensation."""
-    read: ReadPath = ReadPath(**EIGHT_BITS)
+    backend: Backend = "torch"
 
     @field_validator("times_s", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return value.split(",") if isinstance(value, str) else value
 
-    @field_validator("read", mode="before")
-    @classmethod
-    def _eight_bits_unless_said(cls, value: Any) -> Any:
-        return {**EIGHT_BITS, **value} if isinstance(value, dict) else value
-
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        for name in sorted(self.model_fields_set & set(WITHOUT_MEANING)):
+            raise ValueError(f"{name}: {WITHOUT_MEANING[name]}")
+        if self.backend != "torch":
+            raise ValueError("backend: own weights are read by the torch backend alone; leave it out")
+        if self.precision != "float32":
+            raise ValueError(
+                "precision: devices under own weights compute in single precision alone; leave it out"
+            )
+        if self.percentile != 100 and (self.write.w_max or self.write.scale != "auto"):
+            raise ValueError(
+                f"percentile = {self.percentile}: write says which weight is a full difference; give one of both"
+            )
         if not self.device:
             raise ValueError("device: name at least one card to program the weights onto")
         if list(self.times_s) != sorted({time for time in self.times_s if time > 0}):
@@ -81,6 +94,10 @@ class Transfer(Frozen):
     def arms(self) -> dict[str, str]:
         """Devices by the name of their arm."""
         return {device_name(Path(device).stem): device for device in self.device}
+
+    def settled(self) -> list[Arm]:
+        """Return the arms with every setting filled in; raises for unknown device cards."""
+        return [Arm(name=name, device=card).settled(self) for name, card in self.arms.items()]
 
     @property
     def seeds(self) -> list[int]:
@@ -98,8 +115,15 @@ def prepare(spec: Transfer) -> tuple[Dataset, Chain]:
     """
     from neurosim.reference.chain import Chain
 
-    for device in spec.device:
-        load(device)
+    for arm in spec.settled():
+        try:
+            arm.array((4, 2), "layer", 0, 1.0)
+        except CapabilityError as error:
+            what = str(error).partition(";")[0]
+            raise CapabilityError(f"{what}, which alone reads own weights; leave it out") from None
+    for name in spec.parameters:
+        if not any(name in arm.parameters for arm in spec.settled()):
+            load(spec.device[0]).with_parameters(**{name: None})
     data = neurosim.data.load(spec.dataset).subset(test=spec.test_images)
     height, width, channels = data.image_shape
     layers = Path(spec.layers) if spec.layers else None
@@ -131,16 +155,17 @@ def accuracies(model: Callable[[Tensor], Tensor], data: Dataset, size: int) -> l
 class _Arm:
     """One device: all its instances, read again and again while they age."""
 
-    def __init__(self, spec: Transfer, name: str, data: Dataset, chain: Chain):
+    def __init__(self, spec: Transfer, arm: Arm, data: Dataset, chain: Chain):
         from neurosim.reference.convert import convert
 
-        self.spec, self.name, self.data = spec, name, data
-        device = load(spec.arms[name])
+        self.spec, self.name, self.data = spec, arm.name, data
+        device = arm.law()
         self.times_s = spec.times_s if device.drifts else ()
         self.drifts = device.drifts
         self.model: CrossbarModel = convert(
-            chain.model, device, spec.seeds, spec.read, percentile=spec.percentile
-        )
+            chain.model, device, spec.seeds, arm.read_path(), arm.write_path(), percentile=spec.percentile,
+            periphery=spec.periphery, torch_device=spec.torch_device, **arm.hardware(),
+        )  # fmt: skip
         self.points: list[dict[str, Any]] = []
 
     def run(self, report: Report | None) -> list[dict[str, Any]]:
@@ -219,7 +244,7 @@ def transfer(spec: Transfer, report: Report | None = None) -> dict[str, Any]:
     -------
     results : dict
         What is written to `weights.json`: `ideal`, `runs` (one an arm and instance), `summary` (one an
-        arm), `model`, `data`, `config`, `versions`. Accuracies are fractions of one; `time_s` 0 means as
+        arm), `model`, `data`, `config`, `devices` (the card of each arm), `versions`. Accuracies are fractions of one; `time_s` 0 means as
         programmed, which is when a card's law defines the conductance (PCM: its reading time).
 
     Raises
@@ -228,14 +253,15 @@ def transfer(spec: Transfer, report: Report | None = None) -> dict[str, Any]:
         If something is wrong with the weights, map, data or devices; nothing has been computed then.
     """
     data, chain = prepare(spec)
+    arms = spec.settled()
 
-    def run(name: str) -> list[dict[str, Any]]:
+    def run(arm: Arm) -> list[dict[str, Any]]:
         with single_threaded_torch():
-            return _Arm(spec, name, data, chain).run(report)
+            return _Arm(spec, arm, data, chain).run(report)
 
     with single_threaded_torch():
         ideal = accuracies(chain.model, data, STACKED)[0]
-        runs = [entry for found in share(run, list(spec.arms)) for entry in found]
+        runs = [entry for found in share(run, arms) for entry in found]
     return {
         "ideal": {"accuracy": ideal, "accuracy_ci95": wilson(ideal, len(data.y_test))},
         "runs": runs,
@@ -251,8 +277,9 @@ def transfer(spec: Transfer, report: Report | None = None) -> dict[str, Any]:
             "test_images": len(data.y_test),
             "reported_on": "test set",
         },
-        "config": spec.model_dump(mode="json"),
-        **({"code": code} if (code := own_code(*map(load, spec.device))) else {}),
+        "config": spec.model_dump(mode="json", exclude=set(WITHOUT_MEANING)),
+        "devices": {arm.name: card_of(arm) for arm in arms},
+        **({"code": code} if (code := own_code(*(arm.law() for arm in arms))) else {}),
         "versions": versions(),
     }
 

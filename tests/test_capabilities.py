@@ -1,0 +1,222 @@
+"""Every option with every kind of study, as docs/capabilities.md says it, and what holds for all of them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from capability_helpers import (
+    CELLS,
+    EIGHT_BITS,
+    KINDS,
+    OPTIONS,
+    OWN,
+    REASONS,
+    TOGETHER,
+    by_hand,
+    cells,
+    experiment,
+    states,
+    timeless,
+    trained,
+    weights,
+)
+from helpers import PCM
+from safetensors.torch import save_file
+from torch import nn
+
+import neurosim as ns
+from neurosim.core.errors import NeurosimError
+from neurosim.data import load
+from neurosim.devices.card import load as card
+from neurosim.network.readout import single_threaded_torch
+from neurosim.reference.chain import Chain
+from neurosim.reference.convert import convert
+from neurosim.study.run import pool, study
+from neurosim.study.transfer import Transfer, transfer
+
+pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
+
+
+def learning() -> list[tuple[str, str]]:
+    """The same of which kinds that learn have something to be driven by hand."""
+    return [(option, kind) for option, kind in cells("yes") if kind in KINDS and option != "workers"]
+
+
+def test_the_table_is_whole_and_every_no_has_its_reason() -> None:
+    assert set(CELLS) == {(option, kind) for option in [*OPTIONS, "workers"] for kind in [*KINDS, OWN]}
+    assert set(CELLS.values()) == {"yes", "refused", "no meaning"}
+    assert {cell: said for cell, (said, _) in REASONS.items()} == {
+        cell: said for cell, said in CELLS.items() if said != "yes"
+    }
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, list[Any]]:
+    """Weights that each kind learns without any of the options."""
+    return {kind: weights(trained(kind, {})) for kind in KINDS}
+
+
+def agree(kind: str, arm: dict[str, Any], plain: dict[str, list[Any]]) -> None:
+    """Compare what a study learns with the same arrays driven by hand, to the bit, and with what it learns without."""
+    found = trained(kind, arm)
+    assert states(found) == states(by_hand(kind, arm))
+    assert any(
+        not np.array_equal(own, without) for own, without in zip(weights(found), plain[kind], strict=True)
+    )
+    assert {layer.array.precision for each in found for layer in each.layers} == {
+        arm.get("precision", "float32")
+    }
+    for training in found:
+        assert 0 <= training.result()["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_any_option_a_study_is_what_is_driven_by_hand(kind: str) -> None:
+    assert states(trained(kind, {})) == states(by_hand(kind, {}))
+
+
+@pytest.mark.parametrize(("option", "kind"), learning())
+def test_an_option_does_what_the_array_does_by_hand(
+    option: str, kind: str, plain: dict[str, list[Any]]
+) -> None:
+    agree(kind, OPTIONS[option], plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_options_at_once(kind: str, plain: dict[str, list[Any]]) -> None:
+    agree(kind, TOGETHER, plain)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "neurons"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
+    for_all, for_one = experiment(kind, **OPTIONS[option]), experiment(kind, OPTIONS[option])
+    assert for_all.arms()[-1].deciding() == for_one.arms()[-1].deciding()
+    assert for_one.arms()[-1].deciding() != experiment(kind).arms()[-1].deciding()
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Executor]:
+    with pool(2) as lent:
+        yield lent
+
+
+class TestWorkers:
+    @pytest.mark.parametrize("kind", [kind for option, kind in cells("yes") if option == "workers"])
+    def test_change_no_number_with_a_folder_or_without(
+        self, kind: str, workers: Executor, tmp_path: Path
+    ) -> None:
+        beside: dict[str, Any] = {
+            "deep": {"name": "labels", "backpropagation": {"epochs": 1}},
+            "Forward-Forward": {"name": "exact"},
+        }
+        others = (beside[kind],) if kind in beside else ()
+        spec = experiment(kind, TOGETHER, others, seeds=2)
+        alone = timeless(study(spec))
+        assert timeless(study(spec, executor=workers)) == alone
+        assert timeless(study(spec, tmp_path, executor=workers)) == alone
+        assert timeless(study(spec, tmp_path, workers=1)) == alone, "as it was kept"
+        for kept in (tmp_path / "runs").glob("*.json"):
+            kept.unlink()
+        assert timeless(study(spec, tmp_path, workers=1)) == alone, "learnt before, asked again"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights of a small perceptron that knows nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+    path = tmp_path_factory.mktemp("own") / "w.safetensors"
+    save_file(model.state_dict(), path)
+    return str(path)
+
+
+class TestOwnWeights:
+    def spec(self, file: str, **given: Any) -> Transfer:
+        small = {"test_images": 40, "calibration_images": 20, "instances": 2, "times_s": (3600.0,)}
+        return Transfer.parse({"weights": file, "device": (PCM,), **small, **given}, "test")
+
+    def by_hand(self, file: str, option: dict[str, Any]) -> list[dict[str, Any]]:
+        """Points of each instance: as programmed, after an hour, and compensated."""
+        data = load("digits").subset(test=40)
+        typical, test = (
+            torch.from_numpy(data.inputs(images)).reshape(-1, 1, 8, 8)
+            for images in (data.training(hold_out=False).images[:20], data.x_test)
+        )
+        device = card(PCM).with_parameters(**option.get("parameters", {}))
+        read = ns.ReadPath(**EIGHT_BITS, **option.get("read", {}))
+        write = ns.WritePath(**option.get("write", {}))
+        with single_threaded_torch():
+            model = convert(Chain(Path(file), None, (1, 8, 8), 10).model, device, range(2), read, write)
+            model.calibrate(typical)
+            labels = torch.from_numpy(data.y_test)
+
+            def right() -> list[float]:
+                found: list[float] = (model(test).argmax(-1) == labels).double().mean(-1).tolist()
+                return found
+
+            found = [right()]
+            program = [ledger.program_J for ledger in model.ledgers]
+            model.advance(3600.0)
+            found.append(right())
+            gains = torch.stack(list(model.compensate().values())).T.tolist()
+            found.append(right())
+        return [
+            {"accuracy": list(each), "gain": gain, "program_J": joule}
+            for *each, gain, joule in zip(*found, gains, program, strict=True)
+        ]
+
+    def told(self, results: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "accuracy": [point["accuracy"] for point in run["points"]],
+                "gain": run["points"][-1]["gain"],
+                "program_J": run["energy"]["program_J"],
+            }
+            for run in results["runs"]
+        ]
+
+    @pytest.mark.parametrize("option", [option for option, kind in cells("yes") if kind == OWN])
+    def test_an_option_does_what_the_model_does_by_hand(self, file: str, option: str) -> None:
+        results = transfer(self.spec(file, **OPTIONS[option]))
+        assert self.told(results) == self.by_hand(file, OPTIONS[option])
+        assert self.told(results) != self.told(transfer(self.spec(file)))
+        assert set(results["config"]) >= set(OPTIONS[option])
+        numbers = results["devices"][PCM]["numbers"]
+        for name, value in OPTIONS[option].get("parameters", {}).items():
+            assert (numbers[name]["value"], numbers[name]["source"]) == (value, "set by the experiment")
+
+    @pytest.mark.parametrize(("option", "kind"), cells("refused", "no meaning"))
+    def test_the_others_are_refused_in_the_words_of_the_page(self, file: str, option: str, kind: str) -> None:
+        assert kind == OWN, "every kind that learns takes every option"
+        if option == "workers":
+            assert "workers" not in inspect.signature(transfer).parameters
+            return
+        with pytest.raises(NeurosimError) as refused:
+            transfer(self.spec(file, **OPTIONS[option]))
+        for words in re.findall(r'"([^"]+)"', REASONS[option, kind][1]):
+            assert words in str(refused.value)
+        assert next(iter(OPTIONS[option])) in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"backend": "numba"}, "backend: own weights are read by the torch backend alone; leave it out"),
+            ({"mode": "mixed"}, "mode: nothing learns from weights trained elsewhere; leave it out"),
+            ({"window": 2.0}, "window: percentile, or write.w_max, says .* leave it out"),
+            ({"write": {"pair": "separate"}}, "write.pair = 'separate': not in the torch backend, .* leave it out"),
+            ({"write": {"w_max": 1.0}, "percentile": 99.0}, "percentile = 99.0: write says .* give one of both"),
+            ({"parameters": {"p_stuck": 0.1}}, "p_stuck"),
+        ],
+    )  # fmt: skip
+    def test_so_is_what_else_means_nothing_there(self, file: str, given: dict[str, Any], words: str) -> None:
+        with pytest.raises(NeurosimError, match=words):
+            transfer(self.spec(file, **given))
