@@ -16,8 +16,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from neurosim import cli
-from neurosim.cli import app
-from neurosim.cli import progress
+from neurosim.cli import app, progress
 from neurosim.cli.terminal import PlainConsole
 from neurosim.core.errors import ConfigError, NeurosimError, OutputError
 from neurosim.core.plain import printable
@@ -197,7 +196,9 @@ class TestNothingRawReachesTheTerminal:
         assert "\x1b[1mx\\x1b[2J" in shown.getvalue()
 
     def test_of_a_card(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        text = (Path(cli.__file__).parents[1] / "devices" / "cards" / "ideal.toml").read_text(encoding="utf-8")
+        text = (Path(cli.__file__).parents[1] / "devices" / "cards" / "ideal.toml").read_text(
+            encoding="utf-8"
+        )
         lines = [line for line in text.splitlines() if not line.startswith(("name", "summary", "citation"))]
         words = [f"{key} = {json.dumps(self.NASTY)}" for key in ("name", "summary", "citation")]
         (tmp_path / "nasty.toml").write_text("\n".join([*words, *lines]), encoding="utf-8")

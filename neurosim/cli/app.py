@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ app.add_typer(devices_app, name="devices")
 app.command("fit")(fit_command)
 app.command("validate")(validate_command)
 
-USAGE_ERROR = typer.BadParameter.__mro__[-4]
+USAGE_ERROR: Any = typer.BadParameter.__mro__[-4]
 """What typer raises for options that it does not take; it is not to be had by a name of its own in all versions."""
 
 
