@@ -293,7 +293,7 @@ def test_the_command_shows_depths_and_writes_json(tmp_path: Path):
     assert done.exit_code == 0, done.output
     assert "depth 2" in done.output
     kept = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
-    assert kept["summary"] == json.loads((tmp_path / "o/deep.json").read_text(encoding="utf-8"))["summary"]
+    assert kept["summary"] == json.loads((tmp_path / "o/results.json").read_text(encoding="utf-8"))["summary"]
     assert kept["data"]["note"] in done.output
 
 
@@ -325,7 +325,7 @@ def test_arms_may_be_run_one_by_one_and_are_collected(tmp_path: Path):
         assert done.exit_code == 0, done.output
     done = CliRunner().invoke(app, ["deep", str(file), "--out", str(tmp_path / "o")])
     assert "mini-batches" not in done.output
-    kept = json.loads((tmp_path / "o/deep.json").read_text(encoding="utf-8"))
+    kept = json.loads((tmp_path / "o/results.json").read_text(encoding="utf-8"))
     assert {entry["arm"] for entry in kept["summary"]} == {"ideal", "random"}
     assert (tmp_path / "o/depth.svg").stat().st_size > 1000
     page = deep_markdown("digits", kept)

@@ -383,5 +383,5 @@ def test_the_command_shows_readouts_and_writes_json(tmp_path: Path):
     assert "goodness" in done.output
     kept = json.loads((tmp_path / "j.json").read_text(encoding="utf-8"))
     assert kept["runs"][0]["seed"] == 3
-    assert kept == json.loads((tmp_path / "o/ff.json").read_text(encoding="utf-8"))
+    assert kept == json.loads((tmp_path / "o/results.json").read_text(encoding="utf-8"))
     assert "<svg" in (tmp_path / "o/epochs.svg").read_text(encoding="utf-8")

@@ -386,7 +386,7 @@ def test_the_command_writes_results_and_figures(tmp_path: Path):
     )
     assert done.exit_code == 0, done.output
     kept = json.loads(copy.read_text(encoding="utf-8"))
-    assert kept == json.loads((out / "mortal.json").read_text(encoding="utf-8"))
+    assert kept == json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert kept["runs"][0]["seed"] == 3
     for figure in ("mortal", "recovery"):
         assert "<svg" in (out / f"{figure}.svg").read_text(encoding="utf-8")

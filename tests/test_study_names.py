@@ -16,8 +16,8 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from neurosim import cli
-from neurosim.cli import app
-from neurosim.cli_terminal import PlainConsole
+from neurosim.cli import app, progress
+from neurosim.cli.terminal import PlainConsole
 from neurosim.core.errors import ConfigError, NeurosimError, OutputError
 from neurosim.core.plain import printable
 from neurosim.report.html import write_report
@@ -196,7 +196,9 @@ class TestNothingRawReachesTheTerminal:
         assert "\x1b[1mx\\x1b[2J" in shown.getvalue()
 
     def test_of_a_card(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        text = (Path(cli.__file__).parent / "devices" / "cards" / "ideal.toml").read_text(encoding="utf-8")
+        text = (Path(cli.__file__).parents[1] / "devices" / "cards" / "ideal.toml").read_text(
+            encoding="utf-8"
+        )
         lines = [line for line in text.splitlines() if not line.startswith(("name", "summary", "citation"))]
         words = [f"{key} = {json.dumps(self.NASTY)}" for key in ("name", "summary", "citation")]
         (tmp_path / "nasty.toml").write_text("\n".join([*words, *lines]), encoding="utf-8")
@@ -216,10 +218,9 @@ class TestNothingRawReachesTheTerminal:
     def test_progress_takes_names_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         shown = io.StringIO()
         monkeypatch.setattr(
-            cli, "PlainConsole", lambda **_: PlainConsole(file=shown, force_terminal=True, width=100)
+            progress, "PlainConsole", lambda **_: PlainConsole(file=shown, force_terminal=True, width=100)
         )
-        with cli._progress() as report:
-            assert report is not None
+        with progress.progress() as report:
             report("a [/b] [red]", 0, 1, 2)
         assert "a [/b] [red], seed 0" in shown.getvalue()
 

@@ -25,3 +25,7 @@ class WindowWarning(Caution):
 
 class PulsesCutWarning(Caution):
     """An update asked for more pulses than any device has use for."""
+
+
+class ImplausibleWarning(Caution):
+    """A setting is possible, but so far from what any device has that another was probably meant."""

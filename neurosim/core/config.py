@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from neurosim.core.cautions import ImplausibleWarning
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import DecayMode, Mapping
 
@@ -39,6 +49,19 @@ class Frozen(BaseModel):
             except ValidationError:
                 raise ConfigError(self._fixed(name)) from None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_other_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would turn into a number or a flag: `true` is no 1, "12" is no 12, and 1 is no `true`."""
+        field = cls.model_fields.get(info.field_name or "")
+        if field is not None:
+            known = set(_leaves(field.annotation))
+            for given in _values(value):
+                if not _fits(given, known):
+                    quotes = ", without quotes" if isinstance(given, str) else ""
+                    raise ValueError(f"must be {_in_words(known)}{quotes}")
+        return value
+
     @classmethod
     def _fixed(cls, name: str) -> str:
         if name not in cls.model_fields:
@@ -68,6 +91,52 @@ class Frozen(BaseModel):
             raise UnknownNameError(f"{type(self).__name__} field", unknown.pop(), type(self).model_fields)
         given = self.model_dump(exclude_unset=True)
         return type(self).parse({**given, **changes}, type(self).__name__)
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Types that a field holds, whatever they are packed in; of a `Literal` its values."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif parts := get_args(annotation):
+        for part in parts[1:] if get_origin(annotation) is dict else parts:
+            yield from _leaves(part)
+    else:
+        yield annotation if isinstance(annotation, type) else Any
+
+
+def _values(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _values(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _values(part)
+    else:
+        yield value
+
+
+def _fits(value: Any, known: set[Any]) -> bool:
+    """Whether a number, flag or text is of a type that is known; of others pydantic judges."""
+    if not known & {bool, int, float} or any(_is_other(kind) for kind in known):
+        return True
+    if isinstance(value, bool):
+        return bool in known
+    if isinstance(value, str):
+        return str in known or value in known
+    return not isinstance(value, (int, float)) or bool(known & {int, float})
+
+
+_PLAIN = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): ""}
+"""Types that are told apart, and what they are called."""
+
+
+def _is_other(kind: Any) -> bool:
+    return kind is Any or (isinstance(kind, type) and kind not in _PLAIN)
+
+
+def _in_words(known: set[Any]) -> str:
+    values = sorted(repr(kind) for kind in known if not isinstance(kind, type))
+    return " or ".join([*(words for kind, words in _PLAIN.items() if kind in known and words), *values])
 
 
 def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -178,6 +247,13 @@ class ReadPath(Frozen):
     def _no_negative_noise(cls, value: float | str | None) -> float | str | None:
         if isinstance(value, float) and value < 0:
             raise ValueError("must be at least 0, 'card' or None")
+        if isinstance(value, float) and value > 1:
+            warnings.warn(
+                f"read_noise = {value:g} is a share of G_max, so {100 * value:,.0f} % of it; "
+                f"did you mean {value / 100:g}?",
+                ImplausibleWarning,
+                stacklevel=2,
+            )
         return value
 
 

@@ -41,6 +41,14 @@ class OutputError(NeurosimError, OSError):
     """Results cannot be written."""
 
 
+class InUseError(NeurosimError, OSError):
+    """Another process writes the same results."""
+
+
+class Stopped(NeurosimError):
+    """Somebody asked for the end, by Ctrl-C or a signal; the message says what is kept."""
+
+
 class CheckpointError(NeurosimError, ValueError):
     """A checkpoint is damaged or belongs to another experiment."""
 

@@ -20,12 +20,20 @@ from neurosim.study.store import write_text
 Results = dict[str, Any]
 
 
+class Drawn(NamedTuple):
+    """A figure with its heading and caption; None where the results have none."""
+
+    heading: str
+    caption: str
+    figure: Figure | None
+
+
 class Shows(NamedTuple):
     """What a kind of study adds to the page."""
 
     title: Callable[[Results], str]
-    figures: Callable[[Results], dict[str, tuple[str, Figure | None]]]
-    """By heading: caption and figure."""
+    figures: Callable[[Results], dict[str, Drawn]]
+    """By the name of their file."""
     tables: Callable[[Results], list[Table | None]]
     findings: Callable[[Results], list[tuple[str, str]]]
     command: str
@@ -115,10 +123,17 @@ def _mortal_findings(results: Results) -> list[tuple[str, str]]:
     ]
 
 
+MORTAL = {
+    "mortal": ("What a copy loses", "Against the chip that learnt."),
+    "recovery": ("What learning there recovers", "Against images seen at the other chip."),
+}
+"""Heading and caption of the figures of mortal chips."""
 KINDS: dict[str, Shows] = {
     "deep": Shows(
         deep.title,
-        lambda results: {"Accuracy against depth": ("Bands are 95 % intervals.", deep.depth_curves(results))},
+        lambda results: {
+            "depth": Drawn("Accuracy against depth", "Bands are 95 % intervals.", deep.depth_curves(results))
+        },
         lambda results: [deep.deep_table(results), holding.holding_table(results)],
         lambda results: findings(results, "depth"),
         "neurosim deep EXPERIMENT.toml --out {folder}",
@@ -126,11 +141,13 @@ KINDS: dict[str, Shows] = {
     "forward-forward": Shows(
         forward_forward.title,
         lambda results: {
-            "Accuracy while it learns": (
+            "epochs": Drawn(
+                "Accuracy while it learns",
                 f"Followed on the {results['data'].get('followed_on', 'training images')}.",
                 forward_forward_figures.epoch_curves(results),
             ),
-            "Energy and accuracy": (
+            "energy": Drawn(
+                "Energy and accuracy",
                 "Left: joules of the devices alone; right: with converters, lines and digital sums, a lower bound.",
                 forward_forward_figures.energy_and_accuracy(results),
             ),
@@ -146,15 +163,7 @@ KINDS: dict[str, Shows] = {
     "mortal": Shows(
         mortal.title,
         lambda results: {
-            heading: (caption, figure)
-            for (heading, caption), figure in zip(
-                (
-                    ("What a copy loses", "Against the chip that learnt."),
-                    ("What learning there recovers", "Against images seen at the other chip."),
-                ),
-                mortal.figures(results).values(),
-                strict=False,
-            )
+            name: Drawn(*MORTAL[name], figure) for name, figure in mortal.figures(results).items()
         },
         lambda results: [mortal.mortal_table(results)],
         _mortal_findings,
@@ -163,7 +172,8 @@ KINDS: dict[str, Shows] = {
     "sweep": Shows(
         lambda results: "Accuracy against " + ", ".join(sweep.quantity(axis) for axis in results["axes"]),
         lambda results: {
-            "Accuracy against each axis": (
+            "sweep": Drawn(
+                "Accuracy against each axis",
                 "Means over seeds; bands are 95 % intervals; dotted: ideal arithmetic.",
                 sweep.sweep_curves(results),
             )
@@ -189,9 +199,9 @@ def write_page(folder: Path, results: Results) -> Path:
     shows = KINDS[results["kind"]]
     try:
         figures = [
-            Shown(heading, caption, [(address(figure), heading)])
-            for heading, (caption, figure) in shows.figures(results).items()
-            if figure is not None
+            Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])
+            for drawn in shows.figures(results).values()
+            if drawn.figure is not None
         ]
         html = pages().get_template("page.html.j2").render(
             title=shows.title(results),

@@ -9,12 +9,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
-from neurosim.core.errors import ConfigError, NeurosimError
+from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
-from neurosim.study.run import pool
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training, checkpoint_of, trained
+from neurosim.study.workers import lent, workers_pool
 
 Told = Callable[[str, int, int], None]
 """Called with (what was finished, blocks done, blocks in all)."""
@@ -123,15 +123,9 @@ def carry_out(
             work(store.blocks[key], key, store.out)
             finish(key)
         return
-    own = pool(workers) if executor is None else None
-    where = executor or own
-    assert where is not None
-    try:
+    with workers_pool(workers) if executor is None else lent(executor) as where:
         for key in _in_flight(where, store, wanted, AHEAD * max(workers, os.cpu_count() or 1)):
             finish(key)
-    finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)
 
 
 def _in_flight(where: Executor, store: Store, wanted: Sequence[str], most: int) -> Iterator[str]:
@@ -160,6 +154,8 @@ def work(block: Block, key: str, out: Path) -> str:
     failure = place.with_suffix(".failed.json")
     try:
         rows = list(_rows(block, out))
+    except (Stopped, InUseError):
+        raise
     except (NeurosimError, ArithmeticError, MemoryError, ValueError) as error:
         write_json(
             failure, {"error": f"{type(error).__name__}: {error}", "arm": block.arm, "seed": block.seed}

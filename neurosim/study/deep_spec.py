@@ -259,6 +259,10 @@ class DeepExperiment(Experiment):
         """Return what one arm learns with one seed, not yet begun."""
         from neurosim.study.deep import DeepTraining
 
+        if arm.backpropagation is not None:
+            raise ConfigError(
+                f"arm {arm.name}: backpropagation trains a net for each depth; `neurosim deep` with --arm does that"
+            )
         return DeepTraining(self, arm, seed, data)
 
     def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
@@ -269,13 +273,15 @@ class DeepExperiment(Experiment):
 
         return run_end_to_end(self, arm, seed, data, out, report)
 
-    def beforehand(self, data: Dataset) -> dict[str, Any]:
-        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+    def holding(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer."""
         from neurosim.study.deep_build import holding
 
-        found = super().beforehand(data)
-        held = {arm.name: holding(self, arm, data.image_shape[2]) for arm in self.device_arms()}
-        return {**found, "holding": held}
+        return {arm.name: holding(self, arm, data.image_shape[2]) for arm in self.device_arms()}
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        return {**super().beforehand(data), "holding": self.holding(data)}
 
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run: of the last depth, and of each depth."""

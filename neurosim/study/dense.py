@@ -18,6 +18,7 @@ from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, Answers, Passed, evaluate, on_devices, to_numpy, vote_accuracy
+from neurosim.study.holding import SAMPLE, held
 from neurosim.study.store import digest, pack_bits, write_arrays
 from neurosim.study.training import Training
 
@@ -54,6 +55,14 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> 
     neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
     passed = {} if neurons is None else {"neurons": neurons}
     return layer(array, experiment.build_rule(), arm.mode or "accumulate", experiment.norm_every, **passed)
+
+
+def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
+    """Return what an arm's devices make of weights as large as those the layer starts with (`study.holding.held`)."""
+    arm = arm.settled(experiment).changed(backend="numba")
+    highest = highest_start_weight(experiment, rows)
+    array = arm.array(SAMPLE, "layer 0", seed, arm.of_layer("window", 0) * highest, devices=True)
+    return held(array, highest / float(np.sqrt(3)), arm.mode or "accumulate", 1, rows, seed)
 
 
 class DenseTraining(Training):

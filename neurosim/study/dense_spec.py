@@ -90,6 +90,13 @@ class DenseExperiment(Experiment):
 
         return {"runs": runs, "summary": summarise(runs)}
 
+    def holding(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of weights as large as those the layer starts with."""
+        from neurosim.study.dense import holding
+
+        rows = data.x_train.shape[1]
+        return {arm.name: [holding(self, arm, rows)] for arm in self.device_arms()}
+
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return the accuracy of the linear readout on raw pixels, which needs no layer; refuses what an arm cannot have."""
         from neurosim.study.compare import raw_pixels

@@ -109,7 +109,8 @@ class Experiment(Arrays):
         for name in names:
             if name not in known:
                 raise UnknownNameError("arm", name, known)
-        return self.with_arms([known[name] for name in names])
+        implied = {arm.name for arm in self.implied}
+        return self.with_arms([known[name] for name in names if name not in implied])
 
     def with_arms(self, arms: Sequence[Any]) -> Self:
         """Return the same with other arms and no list of devices."""
@@ -155,6 +156,10 @@ class Experiment(Arrays):
         from neurosim.study.training import finished
 
         return finished(self.training(arm, seed, data), out, report)
+
+    def holding(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer, by arm (`study.holding.held`)."""
+        raise NotImplementedError
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what the results say that is known before any training; refuses what an arm cannot have."""

@@ -175,13 +175,15 @@ class ForwardForwardExperiment(Samples, Experiment):
 
         return ForwardForwardTraining(self, arm, seed, data)
 
-    def beforehand(self, data: Dataset) -> dict[str, Any]:
-        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+    def holding(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer."""
         from neurosim.study.forward_forward_build import holding
 
-        found = super().beforehand(data)
-        held = {arm.name: holding(self, arm, data.image_shape) for arm in self.device_arms()}
-        return {**found, "holding": held}
+        return {arm.name: holding(self, arm, data.image_shape) for arm in self.device_arms()}
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        return {**super().beforehand(data), "holding": self.holding(data)}
 
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run: of the first readout, and of each."""

@@ -20,13 +20,17 @@ KINDS = {
 }
 
 
+SHORT = {"ff": "forward-forward", "compare": "dense"}
+"""Names of commands that are not those of their kinds."""
+
+
 def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
     """Return the class of a kind of experiment.
 
     Parameters
     ----------
     name : str, optional
-        None: what the file says as ``kind``, or "dense".
+        Of the kind or of its command; None: what the file says as ``kind``, or "dense".
     file : Path, optional
 
     Raises
@@ -39,7 +43,7 @@ def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
             name = tomllib.loads(file.read_text(encoding="utf-8")).get("kind")
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             name = None  # the experiment's own reading says what is wrong
-    name = "dense" if name is None else name
+    name = "dense" if name is None else SHORT.get(name, name)
     if name not in KINDS:
         raise UnknownNameError("kind of experiment", name, KINDS)
     module, kind = KINDS[name]

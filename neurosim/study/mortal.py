@@ -180,7 +180,7 @@ def original_and_copies(
     report: Report | None,
 ) -> dict[str, Any]:
     """Return the ``original`` of one arm and seed, and its runs at other chips as ``copies``."""
-    first = ChipTraining(experiment.for_epochs(experiment.epochs), arm, seed, data)
+    first: Any = experiment.training(arm, seed, data)
     original = finished(first, out, report)
     if first.steps < first.total and out is not None:
         first.resume(checkpoint_of(first, out))

@@ -13,7 +13,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 if TYPE_CHECKING:
-    from neurosim.study.training import Report
+    from neurosim.study.training import Report, Training
 
 Kind = Literal["none", "devices", "faults", "converters", "neurons", "all"]
 """What another chip has drawn anew: nothing, one kind of draw alone, or everything."""
@@ -105,6 +105,12 @@ class MortalExperiment(ForwardForwardExperiment):
         """Return the training of a single chip: what the study sets beyond it does not belong to its checkpoint."""
         shared = self.model_dump(exclude_unset=True, include=set(ForwardForwardExperiment.model_fields))
         return ForwardForwardExperiment.parse({**shared, "epochs": epochs}, "training at a chip")
+
+    def training(self, arm: Any, seed: int, data: Dataset) -> Training:
+        """Return what learns on the first chip of an arm, not yet begun."""
+        from neurosim.study.mortal import ChipTraining
+
+        return ChipTraining(self.for_epochs(self.epochs), arm, seed, data)
 
     def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
         """Carry out one arm with one seed: the original, and all its copies."""

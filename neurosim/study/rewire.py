@@ -13,9 +13,10 @@ from neurosim.study.arm import Arm
 from neurosim.study.dense import DenseTraining
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, Passed, evaluate
+from neurosim.study.locks import held
 from neurosim.study.statistics import bootstrap, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
-from neurosim.study.training import Report
+from neurosim.study.training import SAVE_EVERY_S, Report, checkpoint_of, learn
 
 CALIBRATION_IMAGES = 1000
 
@@ -141,8 +142,33 @@ def _trained(
     if kept is not None and kept.exists():
         found: list[dict[str, Any]] = read_kept(kept, "runs")["runs"]
         return found
-    label = f"{arm.name}, {trained_ohm:g} ohm"
-    training.run(None if report is None else lambda done, total: report(label, seed, done, total))
+
+    def told(name: str, seed: int, done: int, total: int) -> None:
+        if report is not None:
+            report(f"{name}, {trained_ohm:g} ohm", seed, done, total)
+
+    if out is None or kept is None:
+        training.run(lambda done, total: told(arm.name, seed, done, total))
+        return _read(experiment, training, trained_ohm, data, ohms, lines)
+    checkpoint = checkpoint_of(training, out)
+    with held(checkpoint):
+        learn(training, checkpoint, SAVE_EVERY_S, told)
+        runs = _read(experiment, training, trained_ohm, data, ohms, lines)
+        write_kept(kept, {"runs": runs})
+        checkpoint.unlink(missing_ok=True)
+    return runs
+
+
+def _read(
+    experiment: DenseExperiment,
+    training: DenseTraining,
+    trained_ohm: float,
+    data: Dataset,
+    ohms: list[float],
+    lines: list[int],
+) -> list[dict[str, Any]]:
+    """What has been learnt, read at every resistance and tile size."""
+    arm, seed = training.arm, training.seed
     layer = training.layer
     array: Any = layer.array
     learnt = {"seconds": training.seconds, "wires": array.wires_report}
@@ -155,8 +181,6 @@ def _trained(
             scores, _ = evaluate(seen, data, training.fit, training.test, experiment.readout_epochs, seed)
             place = {"arm": arm.name, "seed": seed, "trained_ohm": trained_ohm, "ohm": ohm, "lines": size}
             runs.append({**place, **scores, "test_size": len(training.test.labels), "training": learnt})
-    if kept is not None:
-        write_kept(kept, {"runs": runs})
     return runs
 
 

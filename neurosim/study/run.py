@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from neurosim.core.errors import UnknownNameError
+from neurosim.core.errors import Stopped, UnknownNameError
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import find
-from neurosim.kernels.jit import set_threads
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
+from neurosim.study.locks import held
 from neurosim.study.store import digest, open_folder, versions
-from neurosim.study.training import Report
+from neurosim.study.training import Report, learn
+from neurosim.study.workers import in_order, lent, tell, workers_pool
 
 
 def study(
@@ -62,7 +58,10 @@ def study(
     if out is not None:
         open_folder(out / "runs")
     beforehand = experiment.beforehand(data)
-    runs = list(all_runs(experiment, data, out, report, workers, executor, ideal))
+    try:
+        runs = list(all_runs(experiment, data, out, report, workers, executor, ideal))
+    except Stopped as stop:
+        raise _in_words(stop, out) from None
     return {
         "kind": experiment.kind,
         **experiment.summarise(runs),
@@ -85,6 +84,17 @@ def about(experiment: Experiment, data: Dataset) -> dict[str, Any]:
         "assumed": assumed(experiment),
         "versions": versions(),
     }
+
+
+def _in_words(stop: Stopped, out: Path | None) -> Stopped:
+    """The end that was asked for, with what is kept."""
+    if stop.args:
+        return stop
+    if out is None:
+        return Stopped("stopped; nothing of it is kept")
+    return Stopped(
+        f"stopped: what is learnt so far is kept in {out / 'runs'}; the same command goes on there"
+    )
 
 
 def card_of(arm: Any) -> dict[str, Any]:
@@ -119,11 +129,11 @@ def all_runs(
         for seed, arm in tasks:
             yield experiment.run(arm, seed, data, out, report)
         return
-    with pool(workers) if executor is None else _lent(executor) as where:
-        jobs: list[Future[Any]] = [where.submit(_block, experiment, arm, seed, out) for seed, arm in tasks]
-        for (seed, arm), job in zip(tasks, jobs, strict=True):
-            yield job.result()
-            if report:
+    with workers_pool(workers, report) if executor is None else lent(executor) as where:
+        jobs = [where.submit(_block, experiment, arm, seed, out) for seed, arm in tasks]
+        for (seed, arm), found in zip(tasks, in_order(jobs), strict=True):
+            yield found
+            if report and executor is not None:
                 report(arm.name, seed, 1, 1)
 
 
@@ -136,33 +146,7 @@ def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any
     if key not in _data:
         _data.clear()
         _data[key] = experiment.data()
-    return experiment.run(arm, seed, _data[key], out, None)
-
-
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Return so many processes that share the cores, and end with this one."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-    )
-
-
-def _start_worker(threads: int) -> None:
-    set_threads(threads)
-    parent = parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
-
-
-@contextmanager
-def _lent(executor: Executor) -> Iterator[Executor]:
-    """An executor of somebody else's, which is not shut down."""
-    yield executor
+    return experiment.run(arm, seed, _data[key], out, tell)
 
 
 CHECKPOINT = "checkpoint.npz"
@@ -202,31 +186,23 @@ def run_with_checkpoints(
     ------
     CheckpointError
         If the checkpoint in `out` is damaged or belongs to another experiment.
+    InUseError
+        If another process is at the same training in the same folder.
+    Stopped
+        If somebody asked for the end; what was learnt is kept.
     """
     experiment.check()
     arm = pick_arm(experiment, arm_name)
     training = experiment.training(arm, experiment.first_seed, experiment.data())
     path = out / CHECKPOINT
-    if path.exists():
-        training.resume(path)
-    last = time.monotonic()
-
-    def save_now_and_then() -> None:
-        nonlocal last
-        if time.monotonic() - last >= checkpoint_s:
-            training.save(path)
-            last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        if report:
-            report(training.name, training.seed, done, total)
-
-    training.run(progress, save_now_and_then)
-    training.save(path)
-    learnt = {name: values for name, values in training.snapshot().items() if not name.endswith("ledger")}
-    return {
-        **training.result(),
-        "weights_sha256": digest(learnt),
-        "config": experiment.model_dump(mode="json"),
-        "versions": versions(),
-    }
+    with held(path):
+        learn(training, path, checkpoint_s, report)
+        training.save(path)
+        learnt = {name: values for name, values in training.snapshot().items() if not name.endswith("ledger")}
+        return {
+            "kind": experiment.kind,
+            **training.result(),
+            "weights_sha256": digest(learnt),
+            "config": experiment.model_dump(mode="json"),
+            "versions": versions(),
+        }

@@ -23,6 +23,7 @@ import neurosim
 from neurosim.core.cautions import Caution
 from neurosim.core.errors import CheckpointError, OutputError
 from neurosim.core.protocols import State
+from neurosim.study.locks import clear_litter, part_of
 
 _DIGEST = "sha256"
 _SHARES = {"accuracy", "vote"}
@@ -35,11 +36,18 @@ class UncheckedWarning(Caution):
 
 
 def open_folder(folder: Path) -> Path:
-    """Create the output folder if need be and prove that it can be written; raises `OutputError`."""
+    """Create the output folder if need be, prove that it can be written, and clear what killed processes left there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
+        clear_litter(folder)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"--out {folder}: cannot write there ({reason}); choose another folder") from None
@@ -62,7 +70,7 @@ def expect_file(path: Path, option: str) -> Path:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside its place and move it there when complete; raises `OutputError`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part_of(path)
     try:
         with open(temporary, "wb") as stream:
             yield stream

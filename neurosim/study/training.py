@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
-from neurosim.core.errors import CheckpointError, ConfigError
+from neurosim.core.errors import CheckpointError, ConfigError, Stopped
 from neurosim.core.protocols import State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
+from neurosim.study import stopping
 from neurosim.study.code import own_code
 from neurosim.study.evaluate import on_devices
+from neurosim.study.locks import held
 from neurosim.study.store import (
     digest,
     read_arrays,
@@ -303,6 +305,55 @@ def checkpoint_of(training: Training, out: Path) -> Path:
     return out / "runs" / f"{text_digest(training.identity)}.npz"
 
 
+def learn(training: Training, checkpoint: Path, every_s: float, report: Report | None = None) -> None:
+    """Train to the end from the checkpoint, if there is one, and go on writing it.
+
+    Parameters
+    ----------
+    training : Training
+    checkpoint : Path
+    every_s : float
+        Seconds between checkpoints; there is one at the end where what was learnt is kept.
+    report : callable, optional
+        Progress, called with (arm, seed, done, total).
+
+    Raises
+    ------
+    Stopped
+        If somebody asked for the end: after the mini-batch under way, with its checkpoint written.
+    CheckpointError
+        If the checkpoint is damaged or belongs to another experiment.
+    """
+    if checkpoint.exists():
+        training.resume(checkpoint)
+    saved, last = training.steps, time.monotonic()
+
+    def save() -> None:
+        nonlocal saved, last
+        stop = stopping.asked()
+        if stop or time.monotonic() - last >= every_s:
+            training.save(checkpoint)
+            saved, last = training.steps, time.monotonic()
+        if stop:
+            raise Stopped(
+                f"stopped: {training.name}, seed {training.seed}, is kept after {training.steps} of "
+                f"{training.total} mini-batches in {checkpoint}; the same command goes on there"
+            )
+
+    with stopping.learning():
+        training.run(_told(training, report), save)
+    if training.keeps_learnt and saved < training.steps:
+        training.save(checkpoint)
+
+
+def _told(training: Training, report: Report | None) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if report:
+            report(training.name, training.seed, done, total)
+
+    return progress
+
+
 def finished(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, Any]:
     """Train to the end and evaluate; what is finished in `out` is not computed again.
 
@@ -323,47 +374,41 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
     ------
     CheckpointError
         If a file that is found is damaged.
+    InUseError
+        If another process is at the same training in the same folder.
+    Stopped
+        If somebody asked for the end; what was learnt is kept.
     """
-
     if out is None:
         counts = trained(training, None, report)
         return {**training.result(), "counts": counts}
     checkpoint = checkpoint_of(training, out)
     kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
-    if kept.exists():
-        found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
-        found.pop("made_with", None)
-        return found
-    counts = trained(training, out, report)
-    result = {**training.result(), "counts": counts}
-    training.keep_beside(out)
-    write_kept(kept, {**result, "made_with": versions()})
-    if not training.keeps_learnt:
-        checkpoint.unlink(missing_ok=True)
-    return result
+    if not kept.exists():
+        with held(checkpoint):
+            if not kept.exists():  # nor has it been finished elsewhere meanwhile
+                learn(training, checkpoint, SAVE_EVERY_S, report)
+                counts = training.counts()
+                result = {**training.result(), "counts": counts}
+                training.keep_beside(out)
+                write_kept(kept, {**result, "made_with": versions()})
+                if not training.keeps_learnt:
+                    checkpoint.unlink(missing_ok=True)
+                return result
+    found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
+    found.pop("made_with", None)
+    return found
 
 
 def trained(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, float]:
-    """Train to the end, from a checkpoint in `out` where there is one; return the events counted until then."""
+    """Train to the end, from a checkpoint in `out` where there is one; return the events counted until then.
 
-    def progress(done: int, total: int) -> None:
-        if report:
-            report(training.name, training.seed, done, total)
-
+    Raises as `finished`.
+    """
     if out is None:
-        training.run(progress)
+        training.run(_told(training, report))
         return training.counts()
     checkpoint = checkpoint_of(training, out)
-    if checkpoint.exists():
-        training.resume(checkpoint)
-    last = time.monotonic()
-
-    def save() -> None:
-        nonlocal last
-        ended = training.steps == training.total
-        if time.monotonic() - last > SAVE_EVERY_S or (ended and training.keeps_learnt):
-            training.save(checkpoint)
-            last = time.monotonic()
-
-    training.run(progress, save)
+    with held(checkpoint):
+        learn(training, checkpoint, SAVE_EVERY_S, report)
     return training.counts()

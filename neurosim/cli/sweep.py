@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.cli_devices import Json
-from neurosim.cli_terminal import console, expect_json, say
+from neurosim.cli.options import Json, Workers
+from neurosim.cli.progress import progress
+from neurosim.cli.studies import opened, show
+from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def sweep_command(
     axis: Axes = None,
     kind: Kind = None,
     one_at_a_time: OneAtATime = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1,
+    workers: Workers = 1,
     executor: Annotated[
         str | None, typer.Option(metavar="loky|dask:ADDRESS", help="Where blocks are carried out instead.")
     ] = None,
@@ -58,13 +60,20 @@ def sweep_command(
     if dry_run:
         _tell(store)
         return
-    expect_json(json_file)
+    opened(out, json_file)
     if part is None and workers == 1 and executor is None and len(store.missing()) > 1:
         say(
             f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
         )
-    with _lent(executor) as where:
-        carry_out(store, _line if part is None or where is None else None, workers, where, part, retry_failed)
+    with _lent(executor) as where, progress() as report:
+        carry_out(
+            store,
+            lambda what, done, total: report("blocks", 0, done, total),
+            workers,
+            where,
+            part,
+            retry_failed,
+        )
     _show(collect(store), out, json_file)
 
 
@@ -79,7 +88,7 @@ def collect_command(
     """Gather what lies in the folder of a sweep, whoever carried it out; exit code 1 while blocks are missing."""
     from neurosim.study.swept import collect
 
-    expect_json(json_file)
+    opened(out, json_file)
     results = collect(_store(file, out, axis, kind, one_at_a_time))
     _show(results, out, json_file)
     if results["blocks"]["missing"]:
@@ -139,10 +148,6 @@ def _lent(name: str | None) -> Any:
     raise ConfigError(f"--executor {name}: must be loky or dask:ADDRESS of a scheduler")
 
 
-def _line(what: str, done: int, total: int) -> None:
-    say(f"{done} of {total} blocks: {what}")
-
-
 def _tell(store: Store) -> None:
     from neurosim.report.text import si
     from neurosim.study.swept import estimate
@@ -160,19 +165,16 @@ def _tell(store: Store) -> None:
 
 
 def _show(results: dict[str, Any], out: Path, json_file: Path | None) -> None:
-    from neurosim.report.style import to_svg
-    from neurosim.report.sweep import sweep_curves, sweep_table
-    from neurosim.study.store import whole_file, write_json
+    from neurosim.study.store import write_json
 
     if json_file is not None:
         write_json(json_file, results)
-    with whole_file(out / "sweep.svg") as stream:
-        stream.write(to_svg(sweep_curves(results)))
-    console().print(sweep_table(results))
     blocks = results["blocks"]
+    if results["points"]:
+        show(results, out)
     if blocks["failed"] or blocks["missing"]:
         say(
             f"{blocks['done']} of {blocks['all']} blocks done, {blocks['failed']} failed, {blocks['missing']} missing; "
             "the same command goes on (--retry-failed tries failed ones again)"
         )
-    say(f"results: {out / 'sweep.json'}, figure: {out / 'sweep.svg'}")
+    say(f"results: {out / 'sweep.json'}")

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli_devices import Json
-from neurosim.cli_terminal import console, expect_json, say
+from neurosim.cli.options import ExperimentFile, FirstSeed, Json
+from neurosim.cli.progress import progress
+from neurosim.cli.studies import opened
+from neurosim.cli.terminal import console, say
 from neurosim.core.errors import ConfigError
 
 
@@ -37,7 +39,7 @@ def whole_numbers(text: str, option: str) -> list[int]:
 
 
 def wires_command(
-    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")],
+    experiment: ExperimentFile,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and figures.")],
     ohm: Annotated[
         str, typer.Option(metavar="R1,R2,...", help="Ohm from cell to cell to read at.")
@@ -47,7 +49,7 @@ def wires_command(
     ] = "64,128,256,512",
     train_ohm: Annotated[str, typer.Option(metavar="R1,R2,...", help="Ohm to learn at.")] = "0,1,5",
     train_tile: Annotated[int, typer.Option(min=2, help="Lines of a tile while it learns.")] = 256,
-    seed: Annotated[int | None, typer.Option(help="First seed; same seed, same bits.")] = None,
+    seed: FirstSeed = None,
     json_file: Json = None,
 ) -> None:
     """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others."""
@@ -55,7 +57,7 @@ def wires_command(
     from neurosim.report.style import to_svg
     from neurosim.study.dense_spec import DenseExperiment
     from neurosim.study.rewire import check_wires, rewire
-    from neurosim.study.store import open_folder, write_json
+    from neurosim.study.store import write_json
 
     spec = DenseExperiment.from_toml(experiment)
     if seed is not None:
@@ -63,9 +65,9 @@ def wires_command(
     ohms, sizes = numbers(ohm, "--ohm"), whole_numbers(tile, "--tile")
     trained = numbers(train_ohm, "--train-ohm")
     check_wires(spec, ohms, sizes, trained, train_tile)
-    open_folder(out)
-    expect_json(json_file)
-    results = rewire(spec, ohms, sizes, trained, train_tile, out)
+    opened(out, json_file)
+    with progress() as report:
+        results = rewire(spec, ohms, sizes, trained, train_tile, out, report)
     write_json(out / "wires.json", results)
     if json_file is not None:
         write_json(json_file, results)

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from neurosim.cli_terminal import console, expect_json, say
+from neurosim.cli.options import Json
+from neurosim.cli.terminal import console, expect_json, say
 
 devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
 
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 CardName = Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]
 
 

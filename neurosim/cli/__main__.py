@@ -1,0 +1,5 @@
+"""`python -m neurosim.cli`."""
+
+from neurosim.cli.app import main
+
+main()

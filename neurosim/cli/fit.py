@@ -1,0 +1,44 @@
+"""`neurosim fit`: a device law from measured pulses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from neurosim.cli.options import Json
+from neurosim.cli.terminal import console, expect_json, say
+from neurosim.core.errors import ConfigError
+
+
+def fit_command(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA.csv...")],
+    model: Annotated[str | None, typer.Option(help="Law to fit; default all that can be, ranked.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="CARD.toml", help="Default: DATA.toml, here.")
+    ] = None,
+    read_voltage: Annotated[float | None, typer.Option(help="Volt; columns hold currents.")] = None,
+    write_voltage: Annotated[float | None, typer.Option(help="Volt, of a write pulse.")] = None,
+    write_time: Annotated[float | None, typer.Option(help="Seconds, of a write pulse.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
+    from neurosim.devices.fitting import fit, to_toml
+    from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
+    from neurosim.study.store import expect_file, write_json, write_text
+
+    card = out or Path(f"{data[0].stem}.toml")
+    if card.suffix != ".toml":
+        raise ConfigError(f"--out {card}: expected a name that ends in .toml")
+    expect_file(card, "--out")
+    expect_file(card.with_suffix(".svg"), "figure")
+    expect_json(json_file)
+    found = fit(data, model, read_voltage, write_voltage, write_time, card.stem)
+    write_text(card, to_toml(found.card))
+    figure = write_fit_sheet(found, card.with_suffix(".svg"))
+    if json_file is not None:
+        write_json(json_file, fit_numbers(found))
+    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
+    say(f"card: {card}\nfigure: {figure}")

@@ -1,0 +1,115 @@
+"""The options that commands share, and those that every command of a study has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from neurosim.core.errors import ConfigError
+
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
+FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same seed, same bits.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Processes, a run each at a time; results do not depend on it."),
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command of a study is given."""
+
+    experiment: Annotated[Path | None, typer.Argument(metavar="EXPERIMENT.toml")] = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of checkpoints, results and figures."),
+    ] = None
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            help="Only this arm; repeat for more. Several may share a folder, then all are collected.",
+        ),
+    ] = None
+    seed: FirstSeed = None
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Runs of each arm, paired between arms.")
+    ] = None
+    train_images: Annotated[
+        int | None, typer.Option("--train-images", help="Use so many training images.")
+    ] = None
+    hold_out: Annotated[
+        bool,
+        typer.Option(
+            "--hold-out", help="Leave the validation images out, and report on them instead of the test set."
+        ),
+    ] = False
+    holding: Annotated[
+        bool,
+        typer.Option(
+            "--holding",
+            help="Train nothing: show what each arm's devices make of the weights of each layer.",
+        ),
+    ] = False
+    workers: Workers = 1
+    json_file: Json = None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Settings of the experiment that were given as options."""
+        given = {
+            "first_seed": self.seed,
+            "seeds": self.seeds,
+            "train_images": self.train_images,
+            "hold_out": True if self.hold_out else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def folder(self) -> Path:
+        """Return the folder of results; raises `ConfigError` without one."""
+        if self.out is None:
+            raise ConfigError("--out: give a folder for checkpoints and results")
+        return self.out
+
+
+def with_common(
+    command: Callable[..., None], file_needed: bool = True, out: Path | None = None
+) -> Callable[..., None]:
+    """Return a command with the common options before its own.
+
+    Parameters
+    ----------
+    command : callable
+        Called with a `Common` and its own options by name.
+    file_needed : bool
+        Whether there is nothing to do without an experiment file.
+    out : Path, optional
+        The folder where none is given.
+    """
+    kinds = get_type_hints(Common, include_extras=True)
+    defaults = {field.name: field.default for field in fields(Common)} | {"out": out}
+    if file_needed:
+        kinds["experiment"], defaults["experiment"] = ExperimentFile, inspect.Parameter.empty
+    common = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=kinds[name]
+        )
+        for name in defaults
+    ]
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+
+    def called(**given: Any) -> None:
+        shared = {name: given.pop(name) for name in kinds}
+        command(Common(**shared), **given)
+
+    called.__doc__ = command.__doc__
+    called.__signature__ = inspect.Signature([*common, *parameters])  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in [*common, *parameters]}
+    return called

@@ -1,0 +1,146 @@
+"""The commands that carry out a study: one way to make them, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosim.cli.options import Common, with_common
+from neurosim.cli.progress import progress
+from neurosim.cli.terminal import console, expect_json, say
+from neurosim.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from neurosim.study.experiment import Experiment
+
+RESULTS = "results.json"
+"""What every study writes into its folder."""
+
+
+NETWORKS = {
+    "deep": "Train deep networks layer by layer, resumable at any time, and show the accuracy at each depth.",
+    "ff": "Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout.",
+    "mortal": "Learn on one chip, copy to others, learn on there; resumable at any time.",
+}
+"""The commands of networks by name, and their help; a comparison of one layer has options of its own (`cli.compare`)."""
+
+
+def network_command(name: str) -> Callable[..., None]:
+    """Return the command of that name in `NETWORKS`."""
+
+    def command(common: Common) -> None:
+        from neurosim.study.run import study
+
+        spec = chosen(name, common)
+        if common.holding:
+            show_holding(spec, common.json_file)
+            return
+        results = carry_out(spec, common, study)
+        show(results, common.folder())
+
+    command.__doc__ = NETWORKS[name]
+    return with_common(command)
+
+
+def chosen(kind: str, common: Common, **further: Any) -> Any:
+    """Return the experiment of a file, or of options alone, with what options change of it, and its chosen arms.
+
+    Settings of `read` and `write` are changed number by number; options that are None change nothing.
+    """
+    from neurosim.study.kinds import kind_of
+
+    known = kind_of(kind)
+    changes = {**common.changes, **{name: value for name, value in further.items() if value is not None}}
+    if common.experiment is None:
+        spec = known.parse(changes, "command line")
+    else:
+        spec = known.from_toml(common.experiment)
+        for part in {"read", "write"} & set(changes):
+            changes[part] = {**getattr(spec, part).model_dump(exclude_unset=True), **changes[part]}
+        spec = spec.changed(**changes) if changes else spec
+    return spec.only(common.arm) if common.arm else spec
+
+
+def carry_out(
+    spec: Experiment, common: Common, study: Callable[..., dict[str, Any]], name: str = RESULTS
+) -> dict[str, Any]:
+    """Check an experiment, open its folder, carry it out, and write its results there and where they were asked for.
+
+    Parameters
+    ----------
+    spec : Experiment
+    common : Common
+    study : callable
+        Called as `neurosim.study.run.study`.
+    name : str
+        Of the file of results.
+    """
+    from neurosim.study.store import write_json
+
+    out = common.folder()
+    spec.check()
+    opened(out, common.json_file)
+    if name == RESULTS:
+        _of_one_kind(out, spec.kind)
+    with progress() as report:
+        results = study(spec, out, report, common.workers)
+    write_json(out / name, results)
+    if common.json_file is not None:
+        write_json(common.json_file, results)
+    return results
+
+
+def opened(out: Path, json_file: Path | None) -> None:
+    """Make the folder of results if need be; a place for `--json` that cannot be written is refused before that."""
+    from neurosim.study.store import open_folder
+
+    within = json_file is not None and json_file.absolute().is_relative_to(out.absolute())
+    if not within:
+        expect_json(json_file)
+    open_folder(out)
+    if within:
+        expect_json(json_file)
+
+
+def _of_one_kind(out: Path, kind: str) -> None:
+    """Refuse to write over the results of another kind of study."""
+    from neurosim.study.store import read_json
+
+    file = out / RESULTS
+    other = read_json(file).get("kind", "dense") if file.exists() else kind
+    if other != kind:
+        raise ConfigError(f"--out {out}: {file} is of a study of kind '{other}'; choose another folder")
+
+
+def show(results: dict[str, Any], out: Path) -> None:
+    """Print the tables of results, and write their figures and their page into the folder."""
+    from neurosim.report.page import KINDS, write_page
+    from neurosim.report.style import to_svg
+    from neurosim.study.store import whole_file
+
+    shows = KINDS[results["kind"]]
+    for name, drawn in shows.figures(results).items():
+        if drawn.figure is not None:
+            with whole_file(out / f"{name}.svg") as stream:
+                stream.write(to_svg(drawn.figure))
+    for table in shows.tables(results):
+        if table is not None:
+            console().print(table)
+    say(f"report: {write_page(out, results)}")
+
+
+def show_holding(spec: Experiment, json_file: Path | None) -> None:
+    """Print what devices make of the weights of each layer; raises `ConfigError` if no arm has any."""
+    from neurosim.report.holding import holding_table
+    from neurosim.study.store import write_json
+
+    expect_json(json_file)
+    spec.check()
+    results = {"kind": spec.kind, "holding": spec.holding(spec.data())}
+    table = holding_table(results)
+    if table is None:
+        raise ConfigError("--holding: no arm of this experiment has a device")
+    if json_file is not None:
+        write_json(json_file, results)
+    console().print(table)

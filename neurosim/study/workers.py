@@ -1,0 +1,105 @@
+"""Processes that carry out runs: they share the cores, tell how far they are, and end when their parent does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from queue import Empty
+from typing import Any
+
+from neurosim.core.errors import Stopped
+from neurosim.kernels.jit import set_threads
+from neurosim.study import stopping
+from neurosim.study.training import Report
+
+TELL_EVERY_S = 0.5
+"""Seconds between two words of a worker about one run."""
+
+_to_parent: Any = None
+"""Queue in which this worker tells how far its runs are."""
+
+
+@contextmanager
+def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Open so many processes that share the cores; what they tell by `tell` reaches `report`.
+
+    Where the block is left by an exception, such as `Stopped`, they are asked for the end as well: each writes the
+    checkpoint of what it learns.
+    """
+    context = get_context("spawn")
+    stop, told, done = context.Event(), context.Queue(), threading.Event()
+    threads = max(1, (os.cpu_count() or 1) // count)
+    listener = threading.Thread(target=_pass_on, args=(told, done, report), daemon=True)
+    listener.start()
+    try:
+        with ProcessPoolExecutor(
+            count, mp_context=context, initializer=_start, initargs=(threads, stop, told)
+        ) as pool:
+            try:
+                yield pool
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    finally:
+        done.set()
+        listener.join(timeout=2.0)
+
+
+def in_order(jobs: list[Future[Any]]) -> Iterator[Any]:
+    """Yield what futures come to; where one was stopped, raises `Stopped` in words for all of them."""
+    for job in jobs:
+        try:
+            yield job.result()
+        except Stopped:
+            raise Stopped from None
+
+
+def tell(arm: str, seed: int, done: int, total: int) -> None:
+    """Tell the parent how far a run is, now and then; the `Report` of a worker."""
+    now = time.monotonic()
+    if _to_parent is not None and (done >= total or now - _last.get((arm, seed), 0.0) >= TELL_EVERY_S):
+        _last[arm, seed] = now
+        _to_parent.put((arm, seed, done, total))
+
+
+_last: dict[tuple[str, int], float] = {}
+
+
+def _pass_on(told: Any, done: threading.Event, report: Report | None) -> None:
+    while True:
+        try:
+            found = told.get(timeout=0.1)
+        except Empty:
+            if done.is_set():
+                return
+            continue
+        if report:
+            report(*found)
+
+
+def _start(threads: int, stop: Any, told: Any) -> None:
+    global _to_parent
+    _to_parent = told
+    set_threads(threads)
+    stopping.ask_only()
+    stopping.look_at(stop)
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def lent(executor: Executor) -> Iterator[Executor]:
+    """An executor of somebody else's, which is not shut down."""
+    yield executor
