@@ -189,12 +189,29 @@ def test_intervals_are_named(tmp_path: Path) -> None:
     assert "95 % bootstrap intervals over 3 seeds" in printed(summary_table(found))
 
 
-def test_gap_within_students_interval_is_not_told_apart() -> None:
+@pytest.mark.parametrize("interval", ["gap_interval", "gap_student95"])
+def test_gap_is_told_apart_for_new_chips_and_in_older_results_by_student(interval: str) -> None:
     found = results(["PCM"], 3)
-    found["summary"][1] |= {"gap_ci95": [0.001, 0.02], "gap_student95": [-0.02, 0.04]}
+    found["summary"][1] |= {"gap_ci95": [0.001, 0.02], "gap_student95": [0.001, 0.02], "gap_interval": None}
+    found["summary"][1] |= {interval: [-0.02, 0.04]}
     assert "not told apart" in words.findings(Results.of(found))[0][1]
-    found["summary"][1] |= {"gap_student95": [0.0005, 0.03]}
+    found["summary"][1] |= {interval: [0.0005, 0.03]}
     assert "not told apart" not in words.findings(Results.of(found))[0][1]
+
+
+def test_verdict_says_what_would_decide() -> None:
+    found = results(["PCM"], 3)
+    said = {
+        "answer": "undecided",
+        "seen": "x.",
+        "decides": "About 4 more chips would decide.",
+        "more_chips": 4,
+    }
+    found["summary"][1] |= {"verdict": said}
+    finding = words.findings(Results.of(found))[0][1]
+    assert "As good as ideal, by linear readout: undecided. About 4 more chips would decide." in finding
+    found["summary"][1] |= {"verdict": None}
+    assert "As good as ideal" not in words.findings(Results.of(found))[0][1]
 
 
 def test_older_results(tmp_path: Path) -> None:

@@ -86,8 +86,17 @@ class McNemar(Part):
     p_value: float
 
 
+class Verdict(Part):
+    """Whether an arm does what ideal arithmetic does (`neurosim.study.statistics.Verdict`)."""
+
+    answer: Literal["yes", "no", "undecided"]
+    seen: str
+    decides: str = ""
+    more_chips: int | None = None
+
+
 class ArmSummary(Part):
-    """One arm, means over seeds with 95 % intervals: Wilson's or the bootstrap, and Student's."""
+    """One arm, means over seeds with 95 % intervals: Wilson's or the bootstrap, Student's, those for new chips."""
 
     arm: str
     seeds: int
@@ -98,6 +107,10 @@ class ArmSummary(Part):
     gap_to_ideal_mean: float
     gap_ci95: Interval | None
     gap_student95: Interval | None = None
+    gap_interval: Interval | None = None
+    """For new chips and new images; None in older results."""
+    gap_p: float | None = None
+    verdict: Verdict | None = None
     accuracy_learning_kept: float | None
     vote_mean: float
     vote_ci95: Interval

@@ -74,8 +74,8 @@ def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
     if not results.tested_arms:
         return None
     table = Table(
-        title=Text(f"Ideal : device, image by image on the {results.data.where}"),
-        caption="images that only ideal : only the device gets right; McNemar's exact test",
+        title=Text(f"These chips, ideal : device, image by image on the {results.data.where}"),
+        caption="images that only ideal : only the device gets right; McNemar's exact test, of these chips alone",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,

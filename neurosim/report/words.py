@@ -61,8 +61,15 @@ def _finding(results: Results, arm: ArmSummary) -> str:
     return (
         f"accuracy {percent(arm.accuracy_mean)} %{against} ({_gap(arm)}). "
         f"It keeps {_kept(arm.vote_learning_kept)} of the learning by vote and "
-        f"{_kept(arm.accuracy_learning_kept)} by linear readout.{_cost(arm)}"
+        f"{_kept(arm.accuracy_learning_kept)} by linear readout.{_verdict(arm)}{_cost(arm)}"
     )
+
+
+def _verdict(arm: ArmSummary) -> str:
+    if arm.verdict is None:
+        return ""
+    decides = f" {arm.verdict.decides}" if arm.verdict.decides else ""
+    return f" As good as ideal, by linear readout: {arm.verdict.answer}.{decides}"
 
 
 def _gap(arm: ArmSummary) -> str:
@@ -73,7 +80,9 @@ def _gap(arm: ArmSummary) -> str:
     text += f", 95 % interval {between(arm.gap_ci95)}"
     if arm.gap_student95 is not None:
         text += f" by bootstrap, {between(arm.gap_student95)} by Student"
-    low, high = arm.gap_student95 or arm.gap_ci95
+    if arm.gap_interval is not None:
+        text += f", {between(arm.gap_interval)} for new chips and images"
+    low, high = arm.gap_interval or arm.gap_student95 or arm.gap_ci95
     return f"{text}: not told apart from zero with {arm.seeds} seeds" if low <= 0 <= high else text
 
 
@@ -194,7 +203,7 @@ def few_seeds(study: Results | Vary) -> str:
 
 
 def mcnemar(arm: ArmSummary, score: str) -> str:
-    """Return McNemar's test of a score: images that ideal : device alone got right, and how sure that is."""
+    """Return McNemar's test of these very chips: images that ideal : device alone got right, and how sure that is."""
     tests = arm.mcnemar.get(score)
     if not tests:
         return NOTHING
@@ -212,8 +221,9 @@ def mcnemar_explained(results: Results) -> str:
     return (
         f"Ideal arithmetic and device answer the same {results.data.test_images} images: the first count is how "
         f"many only ideal arithmetic gets right, the second how many only the device does{summed}; p is the "
-        "probability of a split at least as uneven if both were equally good (McNemar's exact test). It compares "
-        "networks as trained; whether other seeds would agree, the gap over seeds must tell."
+        "probability of a split at least as uneven if both were equally good (McNemar's exact test). It is of these "
+        "chips alone, and only their images are left to chance: these may differ for sure while the gap of all chips "
+        "is not told apart from zero. Of other chips the interval of the gap tells."
     )
 
 

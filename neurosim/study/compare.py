@@ -13,7 +13,7 @@ from neurosim.study.arm import IDEAL
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, raw_pixel_accuracy
 from neurosim.study.run import study
-from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
+from neurosim.study.statistics import bootstrap, decision, interval, mcnemar, wilson
 from neurosim.study.store import unpack_bits
 from neurosim.study.training import Report
 
@@ -54,7 +54,9 @@ def raw_pixels(experiment: DenseExperiment, data: Dataset) -> dict[str, Any]:
 def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one entry an arm: means, 95 % intervals, gaps to ideal, McNemar's test, share of learning kept.
 
-    ``_ci95`` is the bootstrap over seeds, of one seed Wilson's interval; ``_student95`` is Student's over seeds.
+    ``_ci95`` is the bootstrap over seeds, of one seed Wilson's interval; ``_student95`` is Student's over seeds;
+    ``_interval``, ``gap_p`` and ``verdict`` are for new chips and new images (`neurosim.study.statistics.decision`),
+    McNemar's test for these very chips.
     """
     arms = list(dict.fromkeys(run["arm"] for run in runs))
     ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
@@ -76,6 +78,7 @@ def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, An
         found[f"{prefix}gap_ci95"] = bootstrap(gaps)
         found[f"{prefix}gap_student95"] = interval(gaps)
         found[f"{score}_learning_kept"] = _share_kept(score, runs, ideal)
+        found |= decision(score, runs, [] if arm == IDEAL else list(ideal.values()))
     if arm != IDEAL and (tests := _mcnemar(runs, ideal)):
         found["mcnemar"] = tests
     energies = [run["energy"] for run in runs if run.get("energy")]

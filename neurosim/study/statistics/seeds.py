@@ -72,7 +72,7 @@ def of_runs(accuracies: Sequence[float], images: int) -> tuple[float, float]:
 
 
 def mcnemar(ideal_correct: NDArray[np.bool_], device_correct: NDArray[np.bool_]) -> dict[str, Any]:
-    """McNemar's exact test of two trained networks on the same images.
+    """McNemar's exact test of two trained networks on the same images: of these very chips, not of others.
 
     Parameters
     ----------
@@ -84,6 +84,11 @@ def mcnemar(ideal_correct: NDArray[np.bool_], device_correct: NDArray[np.bool_])
     found : dict
         ``ideal_only`` and ``device_only``, the images that one alone classified correctly, and ``p_value``,
         the two-sided binomial probability of a split at least as uneven if both were equally likely.
+
+    Notes
+    -----
+    Only the images are left to chance. That these two chips differ (118 : 21) does not say that other chips of the
+    same kind would: of that `mean_gap` has an interval and a p value.
 
     References
     ----------

@@ -1,0 +1,36 @@
+"""Statistics for a decision: from few simulated chips and many test images to all chips and all images."""
+
+from neurosim.study.statistics.crossed import Chips, Crossed, Estimate, mean_accuracy, mean_gap
+from neurosim.study.statistics.from_runs import chips_of, decision, paired
+from neurosim.study.statistics.learning import Kept, Verdict, learning_kept, verdict
+from neurosim.study.statistics.ranked_effects import Ranking, holm, ranking
+from neurosim.study.statistics.seeds import bootstrap, interval, mcnemar, of_runs, wilson
+from neurosim.study.statistics.tolerated_level import Tolerance, tolerance
+from neurosim.study.statistics.yields import Yield, chip_yield
+
+__all__ = [
+    "Chips",
+    "Crossed",
+    "Estimate",
+    "Kept",
+    "Ranking",
+    "Tolerance",
+    "Verdict",
+    "Yield",
+    "bootstrap",
+    "chip_yield",
+    "chips_of",
+    "decision",
+    "holm",
+    "interval",
+    "learning_kept",
+    "mcnemar",
+    "mean_accuracy",
+    "mean_gap",
+    "of_runs",
+    "paired",
+    "ranking",
+    "tolerance",
+    "verdict",
+    "wilson",
+]

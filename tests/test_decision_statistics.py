@@ -1,0 +1,516 @@
+"""From few chips and many images to all of them: against plain formulas, closed forms and simulated studies."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from helpers import check_count
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.decision_coverage import cell, kept_cell, level_cell, rates, tables
+from neurosim.core.errors import InputError, UnknownNameError
+from neurosim.study.statistics import (
+    Chips,
+    Crossed,
+    chip_yield,
+    chips_of,
+    decision,
+    holm,
+    learning_kept,
+    mcnemar,
+    mean_accuracy,
+    mean_gap,
+    paired,
+    ranking,
+    tolerance,
+    verdict,
+    wilson,
+)
+from neurosim.study.statistics.crossed import Contrast
+from neurosim.study.statistics.learning import Learning
+from neurosim.study.store import pack_bits
+
+Z = float(stats.norm.ppf(0.975))
+
+
+def drawn(seed: int, means: list[float], spread: float, chips: int, images: int) -> list[Chips]:
+    """Arms with these mean accuracies, tested on the same images."""
+    draws = np.random.default_rng(seed)
+    found = tables(draws, [rates(draws, mean, spread, chips) for mean in means], images)
+    return [Chips.of_table(table) for table in found]
+
+
+def exactly(rights: list[int], images: int, shift: int = 0) -> Chips:
+    """Chips that get so many images right: the first ones, or those after a shift."""
+    return Chips.of_table(
+        np.array([np.roll(np.arange(images) < right, shift * k) for k, right in enumerate(rights)])
+    )
+
+
+def mean_squares(x: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean squares of rows, columns and the rest of a two-way table, term by term."""
+    n, count = x.shape
+    rows, columns, mean = x.mean(axis=1), x.mean(axis=0), x.mean()
+    rest = x - rows[:, None] - columns[None, :] + mean
+    return (
+        count * float(((rows - mean) ** 2).sum()) / (n - 1),
+        n * float(((columns - mean) ** 2).sum()) / (count - 1),
+        float((rest**2).sum()) / ((n - 1) * (count - 1)),
+    )
+
+
+class TestCrossed:
+    @pytest.mark.parametrize("weights", [[1, 0, 0], [1, -1, 0], [1, -0.5, -0.5]])
+    def test_parts_are_those_of_the_two_way_table(self, weights: list[float]) -> None:
+        arms = drawn(1, [0.8, 0.7, 0.75], 0.15, 4, 300)
+        found = Crossed(arms).contrast(weights)
+        x = sum(w * arm.correct for w, arm in zip(weights, arms, strict=True) if arm.correct is not None)
+        rows, columns, rest = mean_squares(x)
+        assert min(rows, columns) > rest  # else the parts would be cut at zero
+        assert found.value == pytest.approx(x.mean())
+        assert found.spread == pytest.approx(rows / 300)
+        image = (columns - rest) / 4 + (
+            found.value - found.middle
+        ) ** 2 / 300  # half an image more at each end
+        assert found.shared == pytest.approx(image / (image + rest))
+        assert found.total == pytest.approx(x.var(), rel=0.04)
+
+    def test_variance_of_the_mean_is_that_of_anova(self) -> None:
+        """(MS chips + MS images - MS rest) / (n N), where the mean squares are far from the bounds."""
+        (arm,) = drawn(2, [0.6], 0.05, 6, 4000)
+        found = Crossed([arm]).contrast([1])
+        rows, columns, rest = mean_squares(np.asarray(arm.correct, float))
+        of_images, of_rest, of_chips = found.variances()
+        assert of_images + of_chips == pytest.approx((rows + columns - rest) / (6 * 4000), rel=0.01)
+        assert of_rest == pytest.approx(rest / (6 * 4000), rel=0.01)
+
+    @pytest.mark.parametrize("right", [0, 3, 50, 99, 100])
+    def test_one_chip_has_wilsons_interval_and_says_so(self, right: int) -> None:
+        found = mean_accuracy(exactly([right], 100))
+        assert (found.low, found.high) == pytest.approx(wilson(right / 100, 100))
+        assert not found.chips_known
+
+    @pytest.mark.parametrize("chips", [1, 2, 5])
+    def test_chips_that_are_always_right_have_the_interval_of_one(self, chips: int) -> None:
+        found = mean_accuracy(exactly([100] * chips, 100))
+        assert (found.low, found.high) == pytest.approx(wilson(1.0, 100))
+
+    def test_arms_without_a_difference_are_not_taken_for_certainty(self) -> None:
+        """Half an image more for each side (Agresti and Min): half a width of about 1.96 / (N + 1/2)."""
+        arm = exactly([80, 70, 90], 100)
+        found = mean_gap(arm, arm)
+        assert found.low == pytest.approx(-found.high)
+        assert found.high == pytest.approx(Z / 100.5, rel=0.03)
+        assert found.p_value == 1.0
+
+    @pytest.mark.parametrize("chips", [1, 2, 3, 8])
+    @pytest.mark.parametrize("weights", [[1, 0], [1, -1]])
+    def test_p_is_five_per_cent_at_both_ends_and_ends_keep_the_bounds(
+        self, chips: int, weights: list[float]
+    ) -> None:
+        for seed, mean in enumerate((0.03, 0.5, 0.97)):
+            found = Crossed(drawn(seed, [mean, 0.5], 0.02, chips, 50)).contrast(weights)
+            low, high = found.interval()
+            assert min(0.0, weights[1]) <= low <= found.value <= high <= 1
+            for end in {low, high} - {found.value}:
+                assert found.p_value(end) == pytest.approx(0.05, abs=1e-6)
+            assert found.p_value(found.value) == 1.0
+
+    @pytest.mark.parametrize("chips", [2, 3, 5, 10, 20])
+    @pytest.mark.parametrize("level", [0.05, 0.001])
+    def test_covers_whatever_belongs_to_chips_and_images(self, chips: int, level: float) -> None:
+        """The variance of the chips is seen as a chi-square with n - 1 degrees of freedom, those of the images are
+        known: the probability of a p value below the level is an integral over it. It is the level where chips are
+        all, and never more; where chips add nothing to their images it is a quarter of it with three chips."""
+        logs, step = np.linspace(-14, math.log(stats.chi.isf(1e-12, chips - 1)), 400, retstep=True)
+        root = np.exp(logs)
+        seen, weight = root**2 / (chips - 1), stats.chi.pdf(root, chips - 1) * root * step
+        single, images = 1e-6, 10**9
+
+        def wrong(shared: float, more: float) -> float:
+            rest = (1 - shared) * single
+            spread = rest + more * single
+            parts = (
+                Contrast(0, 0, 1, single * images, shared, spread * each, chips, images, True)
+                for each in seen
+            )
+            reach = np.array([part.reach(level) for part in parts])
+            true = shared * single + spread / chips
+            return float(weight @ (2 * stats.norm.sf(np.sqrt(reach / true)))) / level
+
+        for shared in (0.0, 0.3, 0.9):
+            for more in (0.0, 0.5, 3.0, 30.0):
+                assert wrong(shared, more) <= 1.005
+        assert wrong(0.0, 1e5) == pytest.approx(1.0, abs=0.02)
+        if level == 0.05:
+            assert wrong(0.0, 0.0) >= {2: 0.14, 3: 0.24, 5: 0.4, 10: 0.55, 20: 0.65}[chips]
+
+    def test_means_alone_take_the_images_part_as_large_as_it_can_be(self) -> None:
+        """Independent arms, each wrong on the same images in every chip: variance p (1 - p) / N each."""
+        shares = np.array([0.9, 0.8, 0.85])
+        found = Crossed([Chips(shares, 400), Chips(shares - 0.1, 400)]).contrast([1, -1])
+        assert not found.images_known
+        of_images, of_rest, of_chips = found.variances()
+        assert of_images == pytest.approx((0.85 * 0.15 + 0.75 * 0.25) / 400, rel=0.02)
+        assert (of_rest, of_chips) == (0, pytest.approx(0, abs=1e-12))
+        for seed in range(5):
+            arms = drawn(seed, [0.9, 0.85], 0.02, 3, 360)
+            bare = [Chips(arm.accuracies, arm.images) for arm in arms]
+            assert mean_gap(*bare).value == pytest.approx(mean_gap(*arms).value)
+            known, bound = (Crossed(some).contrast([1, -1]).variances()[0] for some in (arms, bare))
+            assert known < bound
+
+    def test_same_table_same_bits_whatever_the_order_of_chips(self) -> None:
+        arms = drawn(3, [0.9, 0.8], 0.02, 4, 200)
+        turned = [Chips.of_table(arm.correct[::-1]) for arm in arms if arm.correct is not None]
+        assert mean_gap(*arms) == mean_gap(*arms)
+        assert mean_gap(*turned).low == pytest.approx(mean_gap(*arms).low, rel=1e-12)
+
+    def test_two_chips_that_split_118_to_21_say_little_of_others(self) -> None:
+        """McNemar's test of these chips is sure, and the gap of all chips is not."""
+        ideal, device = exactly([9500, 9500], 10_000), exactly([9598, 9306], 10_000)
+        assert ideal.correct is not None
+        assert device.correct is not None
+        assert mcnemar(ideal.correct[1], device.correct[1])["p_value"] < 1e-9
+        found = mean_gap(ideal, device)
+        assert found.p_value is not None
+        assert found.p_value > 0.5
+
+    @pytest.mark.parametrize(
+        ("make", "said"),
+        [
+            (lambda: Chips(np.array([]), 10), "one chip"),
+            (lambda: Chips(np.array([1.2]), 10), "from 0 to 1"),
+            (lambda: Chips(np.array([0.5]), 0), "one image"),
+            (lambda: Chips(np.array([0.5]), 10, np.ones((1, 9), bool)), "10 images"),
+            (lambda: Chips.of_table([[0, 1]]), "boolean"),
+            (
+                lambda: Crossed([exactly([1], 2), exactly([1, 1], 2)]),
+                "1 chips with 2 images, 2 chips with 2 images",
+            ),
+            (lambda: Crossed([]), "none"),
+            (lambda: Crossed([exactly([1], 2)]).contrast([0]), "not all zero"),
+            (lambda: Crossed([exactly([1], 2)]).contrast([1, 1]), "1 numbers"),
+            (lambda: tolerance([0.0], [exactly([1], 2)]), "two or more"),
+            (lambda: ranking(exactly([1], 2), {}), "at least one"),
+        ],
+    )
+    def test_wrong_input_is_refused(self, make, said: str) -> None:  # type: ignore[no-untyped-def]
+        with pytest.raises(InputError, match=said):
+            make()
+
+
+class TestSimulatedStudies:
+    """Populations of chips and images whose means are known; the bounds are those of the docs, with room for chance."""
+
+    @pytest.mark.parametrize(
+        ("chips", "images", "mean", "spread"),
+        [(3, 360, 0.9, 0.02), (5, 100, 0.9, 0.02), (10, 360, 0.5, 0.05)],
+    )
+    def test_intervals_hold_the_truth(self, chips: int, images: int, mean: float, spread: float) -> None:
+        found = cell(chips, images, mean, spread, 400, 0)
+        for what in ("accuracy", "gap"):
+            assert 0.92 <= found[what]["crossed"]["covered"] / 400 <= 0.99, what
+
+    def test_students_interval_over_seeds_misses_new_images(self) -> None:
+        """What the crossed interval is for: with 20 equal chips and 100 images the seeds say nothing of the images."""
+        found = cell(20, 100, 0.9, 0.0, 200, 0)["accuracy"]
+        assert found["crossed"]["covered"] >= 180
+        assert found["student over seeds"]["covered"] < 120
+
+    def test_learning_kept(self) -> None:
+        found = kept_cell(5, 360, 0.9, 0.02, 150)
+        assert found["all tables"] / 150 >= 0.9
+        assert found["untrained means alone"] / 150 >= 0.93
+        assert found["no"] == 0
+
+    def test_tolerated_level(self) -> None:
+        found = level_cell(5, 360, 0.005, 300)
+        assert found["low_wrong"] <= 0.025 * 300 + 3 * math.sqrt(0.025 * 300)
+        assert found["high_wrong"] <= 0.025 * 300 + 3 * math.sqrt(0.025 * 300)
+        assert found["enough"] > 250
+
+
+class TestLearning:
+    def test_share_and_interval_are_fiellers(self) -> None:
+        """Every share is refuted whose contrast is told apart from zero; the ends have p = 0.05."""
+        device, bare_device, ideal, bare_ideal = drawn(4, [0.84, 0.3, 0.9, 0.3], 0.01, 4, 2000)
+        found = learning_kept(device, bare_device, ideal, bare_ideal)
+        gain = [float(arm.accuracies.mean()) for arm in (device, bare_device, ideal, bare_ideal)]
+        assert found.share == pytest.approx((gain[0] - gain[1]) / (gain[2] - gain[3]))
+        assert found.interval is not None
+        learning = Learning(device, bare_device, ideal, bare_ideal)
+        for end in found.interval:
+            assert learning.beyond(end).p_value() == pytest.approx(0.05, abs=1e-4)
+        about = math.sqrt(learning.beyond(found.share or 0).reach()) / (gain[2] - gain[3])
+        assert found.interval[1] - found.interval[0] == pytest.approx(2 * about, rel=0.05)
+
+    def test_no_share_where_ideal_arithmetic_learns_nothing(self) -> None:
+        device, bare, ideal, also = drawn(5, [0.3, 0.3, 0.3, 0.3], 0.01, 3, 100)
+        assert learning_kept(device, bare, ideal, also).interval is None
+        assert "not seen to learn" in verdict(device, bare, ideal, also).seen
+
+    def test_untrained_means_alone_are_said(self) -> None:
+        device, bare, ideal, also = drawn(6, [0.88, 0.3, 0.9, 0.3], 0.01, 4, 500)
+        whole = learning_kept(device, bare, ideal, also)
+        alone = learning_kept(device, Chips(bare.accuracies, 500), ideal, Chips(also.accuracies, 500))
+        assert whole.images_known
+        assert not alone.images_known
+        assert whole.interval is not None
+        assert alone.interval is not None
+        assert alone.interval[0] < whole.interval[0] < whole.interval[1] < alone.interval[1]
+
+
+class TestVerdict:
+    def of(self, device: float, chips: int, images: int = 10_000, spread: float = 0.003, ideal: float = 0.9):  # type: ignore[no-untyped-def]
+        return verdict(*drawn(7, [device, 0.3, ideal, 0.3], spread, chips, images))
+
+    def test_yes_and_no(self) -> None:
+        assert self.of(0.9, 8).answer == "yes"
+        assert self.of(0.5, 8).answer == "no"
+        assert self.of(0.9, 8).more_chips is None
+
+    def test_one_chip_decides_nothing(self) -> None:
+        for device in (0.9, 0.4):
+            found = self.of(device, 1)
+            assert found.answer == "undecided"
+            assert "One chip tells nothing of others" in found.decides
+
+    def test_between_the_bounds_more_chips_cannot(self) -> None:
+        found = self.of(0.72, 8)
+        assert (found.answer, found.more_chips) == ("undecided", None)
+        assert "while the share lies between the bounds" in found.decides
+        found = self.of(0.87, 8)
+        assert (found.answer, found.more_chips) == ("undecided", None)
+        assert "while the gap itself is over 1 point" in found.decides
+
+    def test_about_so_many_more_chips_do_decide(self) -> None:
+        """Gaps of 60, -40 and 40 images in 10,000: mean 0.2 points, spread 0.53, of so many chips +- t 0.53 / sqrt(n)."""
+        ideal, before = exactly([9000, 9010, 9020], 10_000), exactly([3000] * 3, 10_000)
+        device = exactly([8940, 9050, 8980], 10_000)
+        found = verdict(device, before, ideal, before)
+        assert found.answer == "undecided"
+        assert found.more_chips is not None
+        assert f"About {found.more_chips} more chips" in found.decides
+
+        def high(chips: int) -> float:
+            return 20 + float(stats.t.ppf(0.975, chips - 1)) * np.std([60, -40, 40], ddof=1) / math.sqrt(
+                chips
+            )
+
+        assert high(3 + found.more_chips) < 100 < high(2 + found.more_chips)
+
+    def test_where_only_images_can_help_it_is_said(self) -> None:
+        """One image only ideal arithmetic gets right, one only the device, in all chips: 0 +- 1.96 sqrt(2) / 250."""
+        ideal, before = exactly([225] * 4, 250), exactly([75] * 4, 250)
+        assert ideal.correct is not None
+        device = Chips.of_table(np.roll(ideal.correct, 1, axis=1))
+        found = verdict(device, before, ideal, before)
+        assert (found.answer, found.more_chips) == ("undecided", None)
+        assert "take more test images" in found.decides
+
+
+class TestTolerance:
+    LEVELS = (0.0, 0.1, 0.2, 0.4)
+
+    def of(self, *rights: list[int]):  # type: ignore[no-untyped-def]
+        return tolerance(self.LEVELS, [exactly(each, 10_000) for each in rights])
+
+    def test_in_between(self) -> None:
+        found = self.of([9000, 9010, 9005], [8990, 9005, 9000], [8890, 8945, 8925], [8000, 8010, 7990])
+        assert (found.level, found.low, found.high, found.enough) == (0.2, 0.1, 0.4, True)
+        assert found.verdict == "0.2 (95 %: at least 0.1, below 0.4)."
+
+    def test_at_least_the_last_level_tried(self) -> None:
+        found = self.of([9000, 9010, 9005], [9000, 9010, 9001], [9000, 9011, 9002], [9002, 9008, 9003])
+        assert (found.level, found.low, found.high) == (0.4, 0.4, None)
+        assert found.verdict == "At least 0.4, the last level tried."
+
+    def test_none_of_the_levels(self) -> None:
+        found = self.of([9000, 9010, 9005], [8000, 8010, 8003], [7000, 7011, 7002], [6002, 6008, 6003])
+        assert (found.level, found.low, found.high) == (0.0, 0.0, 0.1)
+        assert found.verdict == "None of the levels tried: below 0.1."
+
+    def test_open_above(self) -> None:
+        found = self.of([9000, 9010, 9005], [9000, 9010, 9001], [8700, 9300, 8990], [8500, 9300, 8900])
+        assert (found.low, found.high, found.enough) == (0.1, None, True)
+        assert "these chips cannot tell" in found.verdict
+
+    def test_not_enough_chips(self) -> None:
+        wild = [[9500, 9000, 8500], [8500, 9500, 9000], [9000, 8500, 9500], [9500, 8400, 9000]]
+        found = self.of(*wild)
+        assert (found.low, found.high, found.enough) == (0.0, None, False)
+        assert found.verdict.startswith("Not enough chips to say")
+        alone = self.of([9000], [8990], [8500], [5000])
+        assert (alone.level, alone.low, alone.high, alone.enough) == (0.1, None, None, False)
+        assert "one tells nothing" in alone.verdict
+
+    def test_a_level_is_kept_only_if_all_before_it_are(self) -> None:
+        found = self.of([9000, 9010, 9005], [8000, 9900, 9000], [9000, 9010, 9001], [8000, 8010, 7990])
+        assert (found.low, found.high) == (0.0, 0.4)
+
+    def test_axis_may_fall(self) -> None:
+        levels = (8.0, 6.0, 4.0, 2.0)
+        rights = ([9000, 9010, 9005], [8990, 9005, 9000], [8890, 8945, 8925], [8000, 8010, 7990])
+        found = tolerance(levels, [exactly(each, 10_000) for each in rights])
+        assert (found.level, found.low, found.high) == (4.0, 6.0, 2.0)
+
+    def test_share_of_the_learning(self) -> None:
+        """Accuracy falls by 1 %, what was learnt by 20 %: 0.99 of the accuracy, not 0.9 of the learning."""
+        trained = [exactly(each, 10_000) for each in ([9000, 9010, 9005], [8930, 8940, 8933])]
+        before = [exactly([8650, 8660, 8655], 10_000)] * 2
+        assert tolerance([0, 1], trained).low == 1
+        found = tolerance([0, 1], trained, 0.9, before)
+        assert (found.level, found.high) == (0, 1)
+
+
+class TestRanking:
+    def test_holm(self) -> None:
+        """Textbook: the smallest times their number, and so on, never falling."""
+        assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+        assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+
+    def test_effects_told_apart(self) -> None:
+        bare, adc, noise, wires = drawn(8, [0.95, 0.80, 0.93, 0.949], 0.005, 5, 2000)
+        found = ranking(bare, {"wires": wires, "noise": noise, "ADC": adc})
+        assert [cost.effect for cost in found.costs] == ["ADC", "noise", "wires"]
+        assert [cost.told_apart for cost in found.costs] == [True, True, False]
+        assert found.enough
+        assert found.verdict == "ADC costs most, more than every other. Told apart from zero: ADC, noise."
+        assert found.costs[0].lost.value == pytest.approx(bare.accuracies.mean() - adc.accuracies.mean())
+
+    def test_noise_is_not_ranked(self) -> None:
+        bare, *rest = drawn(9, [0.8] * 5, 0.1, 3, 360)
+        found = ranking(bare, dict(zip("abcd", rest, strict=True)))
+        assert not found.enough
+        assert found.verdict == "Not enough chips to rank. None is told apart from zero."
+
+    def test_one_chip_ranks_nothing(self) -> None:
+        found = ranking(exactly([900], 1000), {"a": exactly([500], 1000), "b": exactly([100], 1000)})
+        assert not found.enough
+        assert not any(cost.told_apart for cost in found.costs)
+        assert "one tells nothing of others" in found.verdict
+
+    def test_false_orders_are_rare(self) -> None:
+        """Five equal effects: at least one pair told apart in 5 % of all studies at most."""
+        wrong = sum(
+            ranking(bare, dict(zip("abcde", rest, strict=True))).enough
+            for bare, *rest in (drawn(k, [0.9] * 6, 0.02, 4, 200) for k in range(80))
+        )
+        assert wrong <= 0.05 * 80 + 3 * math.sqrt(0.05 * 0.95 * 80)
+
+
+class TestYield:
+    @pytest.mark.parametrize("chips", [1, 10, 40])
+    def test_all_or_none_in_closed_form(self, chips: int) -> None:
+        """Clopper and Pearson: 0.025 ** (1 / n) if all reach it, 1 - 0.025 ** (1 / n) if none does."""
+        arm = exactly([900] * chips, 1000)
+        good, bad = chip_yield(arm, 0.8), chip_yield(arm, 0.95)
+        assert (good.share, good.high, bad.share, bad.low) == (1, 1, 0, 0)
+        assert good.low == pytest.approx(0.025 ** (1 / chips))
+        assert bad.high == pytest.approx(1 - 0.025 ** (1 / chips))
+
+    def test_chips_near_the_threshold_are_counted(self) -> None:
+        found = chip_yield(exactly([900, 955, 945, 990], 1000), 0.95)
+        assert (found.share, found.unsure) == (0.5, 2)
+        assert "500 reach 95 %" in found.verdict
+        assert "2 of them too near" in found.verdict
+
+    def test_interval_holds_the_share(self) -> None:
+        draws = np.random.default_rng(10)
+        held = 0
+        for good in draws.binomial(20, 0.8, 300):
+            found = chip_yield(Chips(np.where(np.arange(20) < good, 0.9, 0.1), 100), 0.5)
+            held += found.low <= 0.8 <= found.high
+        exact = sum(
+            float(stats.binom.pmf(k, 20, 0.8))
+            for k in range(21)
+            if stats.binom.sf(k - 1, 20, 0.8) > 0.025 and stats.binom.cdf(k, 20, 0.8) > 0.025
+        )
+        check_count(held, 300, exact)
+
+
+def run(seed: int, right: NDArray[np.bool_], **more: object) -> dict:
+    """A run of `compare` with one score."""
+    share = float(right.mean())
+    return {
+        "arm": "x", "seed": seed, "accuracy": share, "test_size": len(right), "correct": {"accuracy": pack_bits(right)},
+        "untrained": {"accuracy": 0.3}, **more,
+    }  # fmt: skip
+
+
+class TestRuns:
+    RIGHT = np.random.default_rng(11).random((3, 77)) < 0.8
+
+    def test_every_kind_of_run(self) -> None:
+        bits = [pack_bits(row) for row in self.RIGHT]
+        shares = self.RIGHT.mean(axis=1).tolist()
+        plain = [run(seed, row) for seed, row in enumerate(self.RIGHT)]
+        deep = [
+            {
+                "seed": k,
+                "accuracy": 0.5,
+                "test_size": 77,
+                "heads": [{"depth": 2, "accuracy": s, "correct": b}],
+            }
+            for k, (s, b) in enumerate(zip(shares, bits, strict=True))
+        ]
+        layers = [
+            {
+                "seed": k,
+                "accuracy": 0.5,
+                "test_size": 77,
+                "readouts": {"goodness": s},
+                "correct": {"goodness": b},
+            }
+            for k, (s, b) in enumerate(zip(shares, bits, strict=True))
+        ]
+        for runs, score in ((plain, "accuracy"), (deep, 2), (layers, "goodness")):
+            found = chips_of(runs, score)
+            assert found.correct is not None
+            assert np.array_equal(found.correct, self.RIGHT)
+            assert found.accuracies.tolist() == shares
+        before = chips_of(plain, "accuracy", untrained=True)
+        assert before.correct is None
+        assert before.accuracies.tolist() == [0.3] * 3
+        bare = [{key: value for key, value in one.items() if key != "correct"} for one in plain]
+        assert chips_of(bare, "accuracy").correct is None
+        with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):
+            chips_of(plain, "acuracy")
+        with pytest.raises(UnknownNameError, match="depth '3'"):
+            chips_of(deep, 3)
+        with pytest.raises(InputError, match=r"\[76, 77\] images"):
+            chips_of([run(0, self.RIGHT[0]), run(1, self.RIGHT[1, :76])], "accuracy")
+
+    def test_runs_are_paired_by_seed(self) -> None:
+        first = [run(seed, self.RIGHT[0]) for seed in (3, 1, 2)]
+        second = [run(seed, self.RIGHT[1]) for seed in (2, 3, 5)]
+        assert [[one["seed"] for one in runs] for runs in paired(first, second)] == [[3, 2], [3, 2]]
+        assert paired(first, []) == [[], []]
+
+    def test_decision_of_a_summary(self) -> None:
+        ideal = [run(seed, row) for seed, row in enumerate(self.RIGHT)]
+        device = [run(seed, row & (np.arange(77) > 10)) for seed, row in enumerate(self.RIGHT)]
+        found = decision("accuracy", device, ideal)
+        gap = mean_gap(chips_of(ideal, "accuracy"), chips_of(device, "accuracy"))
+        assert found["gap_interval"] == (gap.low, gap.high)
+        assert found["gap_p"] == gap.p_value
+        assert found["verdict"]["answer"] in ("yes", "no", "undecided")
+        assert found["accuracy_learning_kept_interval"] is not None
+        alone = decision("accuracy", ideal, [])
+        assert alone["accuracy_interval"] is not None
+        assert {name for name, value in alone.items() if value is None} == found.keys() - {
+            "accuracy_interval"
+        }
+
+
+def test_more_chips_make_every_interval_narrower() -> None:
+    arms = drawn(12, [0.9, 0.88], 0.02, 3, 1000)
+    found = Crossed(arms).contrast([1, -1])
+    widths = [high - low for low, high in (found.interval(chips) for chips in (3, 4, 6, 10, 100, 1000))]
+    assert all(wide > narrow for wide, narrow in pairwise(widths))
+    assert widths[0] == pytest.approx(np.diff(found.interval())[0])
