@@ -344,7 +344,7 @@ def test_the_rate_stays_for_half_of_the_training_and_then_falls():
         ({"arm": [{"name": "a"}, {"name": "a"}]}, "two arms are called 'a'"),
         ({"arm": [{"name": "a", "settings": {"goodnes": "sum"}}]}, "did you mean 'goodness'"),
         ({"arm": [{"name": "a", "device": "ideal", "mode": "online"}]}, "set momentum = 0"),
-        ({"arm": [{"name": "a", "write": {"w_macks": 1}}]}, "did you mean 'w_max'"),
+        ({"arm": [{"name": "a", "device": "ideal", "write": {"w_macks": 1}}]}, "did you mean 'w_max'"),
         ({"arm": [{"name": "a", "momentum": 1.0}]}, "momentum"),
         ({"negatives": "soft"}, "negatives"),
         ({"arm": [{"name": "a", "samples": {"jiter": 1}}]}, "did you mean 'jitter'"),
