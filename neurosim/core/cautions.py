@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 
 class Caution(UserWarning):
     """Root of all warnings that neurosim gives on purpose."""
@@ -25,3 +27,16 @@ class WindowWarning(Caution):
 
 class PulsesCutWarning(Caution):
     """An update asked for more pulses than any device has use for."""
+
+
+class Once:
+    """What has been said of one array: each kind of caution is said once, whatever others have said at that place."""
+
+    def __init__(self, before: Once | None = None):
+        self._said: set[type[Caution]] = set() if before is None else set(before._said)
+
+    def say(self, kind: type[Caution], words: str, stacklevel: int = 1) -> None:
+        """Warn, unless that kind has been said; `stacklevel` counts from the caller, as `warnings.warn` does."""
+        if kind not in self._said:
+            self._said.add(kind)
+            warnings.warn(words, kind, stacklevel + 1)
