@@ -2,7 +2,8 @@
 
 A law with any of them on gets its kernels wrapped; with all of them off nothing is added and nothing costs.
 Order of a pulse: the optical gate, loss since the last write, the law's own pulse, the device's own gain and
-added noise, the part that will fade, wear. Order of a read: see `neurosim.devices.seen`.
+added noise, the part that will fade, wear. A closed loop finds the device as it is instead, with all that time has
+made of it, and programs that and the pulses' steps. Order of a read: see `neurosim.devices.seen`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class AroundParams(NamedTuple):
     g_max_uS: np.floating[Any]
     g_rest_uS: np.floating[Any]
     nominal_step_uS: np.floating[Any]
+    read_step_uS: np.floating[Any]
     added_step_spread: np.floating[Any]
     added_conductance_spread: np.floating[Any]
     added_cycle_to_cycle: np.floating[Any]
@@ -121,10 +123,12 @@ def piece(share: Any, at: Any) -> Any:
         return 1, _ZERO
     if share >= at[last]:
         return last, _ONE
-    k = 1
-    while at[k] < share:
-        k += 1
-    return k, (share - at[k - 1]) / (at[k] - at[k - 1])
+    below, k = 0, last
+    while k - below > 1:
+        middle = (below + k) >> 1
+        inside = at[middle] < share
+        below, k = (middle if inside else below), (k if inside else middle)
+    return k, (share - at[below]) / (at[k] - at[below])
 
 
 @inlined
@@ -149,8 +153,8 @@ def flicker_level(conductance_uS: Any, params: Any) -> Any:
 def written(cell: Any, reference_uS: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> None:
     """Note that a cell has been written: its lasting noise starts anew.
 
-    Exponents of drift refer to `reference_uS`, the target of programming or, after a pulse, the conductance;
-    1/f noise to the conductance that was reached.
+    Exponents of drift refer to `reference_uS`, the target of programming and of closed loop or, after any other pulse,
+    the conductance; 1/f noise to the conductance that was reached.
     """
     if state.written_at_s.size > 0:
         state.written_at_s[cell] = now_s
@@ -268,7 +272,7 @@ def shift(cell: Any, by_uS: Any, state: Any, low_uS: Any, high_uS: Any) -> Any:
 
 
 @cache
-def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKernels:
+def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: bool) -> DeviceKernels:
     """Return the kernels of a law with the effects around it; `name` tells compiled versions apart."""
     law_construct, law_program, law_pulse, law_reset, law_drifted, law_sigma = law[:6]
     law_shift = law.shift or shift
@@ -277,6 +281,12 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         return inlined_as(kernel, f"surrounded.{name}.{kernel.__name__}")
 
     gradual_both_ways = polarity == "bipolar"
+
+    def settled(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
+        g = law_drifted(cell, state.law, params.law, now_s)
+        return seen.settled(cell, g, state, params, now_s)
+
+    settled = named(settled)
 
     def construct(cell: Any, state: Any, params: Any, key: Any) -> None:
         law_construct(cell, state.law, params.law, key)
@@ -319,13 +329,19 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
             return 0.0
         before = state.conductance[cell]
         low_uS, high_uS = params.g_min_uS, params.g_max_uS
-        if params.retention_s > _ZERO and state.fault[cell] == SOUND:
-            held = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
-            law_shift(
-                cell, seen.retained(cell, held, state, params, now_s) - held, state.law, low_uS, high_uS
-            )
-        start = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
-        energy = law_pulse(cell, count, state.law, params.law, now_s, event, key)
+        aim = _ZERO
+        if closed_loop:
+            found = settled(cell, state, params, now_s)
+            start = to_be_written(found, state, params)
+            aim = to_be_written(found + np.float32(count) * params.read_step_uS, state, params)
+            energy = law_program(cell, aim, state.law, params.law, now_s, event, key)
+        else:
+            if params.retention_s > _ZERO and state.fault[cell] == SOUND:
+                held = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
+                lost = seen.retained(cell, held, state, params, now_s) - held
+                law_shift(cell, lost, state.law, low_uS, high_uS)
+            start = law_shift(cell, _ZERO, state.law, low_uS, high_uS)
+            energy = law_pulse(cell, count, state.law, params.law, now_s, event, key)
         if state.fault[cell] != SOUND:
             state.conductance[cell] = before
             return energy
@@ -347,7 +363,8 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         if extra != _ZERO:
             law_shift(cell, extra, state.law, low_uS, high_uS)
         open_gate(cell, count, state, params, event, key)
-        written(cell, state.conductance[cell], state, params, now_s, event, key)
+        reference = aim if closed_loop else state.conductance[cell]
+        written(cell, reference, state, params, now_s, event, key)
         wear(cell, count, state)
         return energy
 
@@ -363,9 +380,8 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity) -> DeviceKerne
         return energy
 
     def drifted(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
-        g = law_drifted(cell, state.law, params.law, now_s)
-        settled = seen.settled(cell, g, state, params, now_s)
-        return seen.steady(cell, settled, state, params, seen.left(cell, state, params, now_s))
+        g = settled(cell, state, params, now_s)
+        return seen.steady(cell, g, state, params, seen.left(cell, state, params, now_s))
 
     def stored(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
         return seen.steady(cell, state.conductance[cell], state, params, _ONE)

@@ -13,7 +13,6 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.devices.response import reading
 from neurosim.kernels.cells import construct_cells, drift_cells, flat, program_cells, pulse_counted
 
 CELLS = 500
@@ -68,7 +67,7 @@ class _Devices:
     def seen(self, now_s: float | None = None) -> NDArray[np.float32]:
         """Conductances of devices just written, or at a time."""
         out = np.empty(CELLS, np.float32)
-        kernel = reading(self.law) if now_s is None else self.kernels.drifted
+        kernel = self.law.reading() if now_s is None else self.kernels.drifted
         drift_cells(out, self.state, self.params, now_s or 0.0, kernel)
         return out
 

@@ -97,7 +97,7 @@ class Effects(Frozen):
 
     # short-term change: part of what a pulse did fades within a time constant
     volatile_share: float | None = quantity("1", None, ge=0, lt=1)
-    """Share of each pulse's change that fades (ECRAM)."""
+    """Share of each pulse's change that fades (ECRAM), from the pulse on: a reading delay does not shorten it."""
     gate_step: float | None = quantity("1", None, ge=0)
     """Each pulse adds (+) or takes (-) this much to a factor 1 + m on the conductance, which fades."""
     gate_noise: float | None = quantity("1", None, noise=True, ge=0)
@@ -188,14 +188,20 @@ class Effects(Frozen):
         return max(g, 0.0)
 
     @property
-    def _fades(self) -> bool:
+    def switches(self) -> bool:
+        """Whether there is telegraph noise."""
+        return bool(self.telegraph_share)
+
+    @property
+    def fades(self) -> bool:
+        """Whether part of what a pulse does fades."""
         return bool(self.volatile_share or self.gate_step)
 
     @property
     def _tells_time(self) -> bool:
         """Whether the time of the last write matters."""
         settles = self._relaxes or self.flickers
-        return settles or self._fades or bool(self.drift_table_share or self.retention_s)
+        return settles or self.fades or bool(self.drift_table_share or self.retention_s)
 
     @property
     def is_surrounded(self) -> bool:

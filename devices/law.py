@@ -15,6 +15,7 @@ from neurosim.devices.around import AroundParams, surrounded
 from neurosim.devices.effects import Effects
 from neurosim.devices.parameters import quantity
 from neurosim.devices.several import SeveralParams, SeveralState, several
+from neurosim.kernels.cells import stored
 from neurosim.kernels.jit import inlined
 
 
@@ -44,7 +45,7 @@ class Law(Effects):
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
     closed_loop: ClassVar[bool] = False
-    """Whether a pulse of the law is itself a program-and-verify."""
+    """Whether a pulse of the law is itself a program-and-verify: of what its `drifted` finds now, and `count` steps."""
     own_kernels: ClassVar[DeviceKernels]
     params_type: ClassVar[Any]
     state_type: ClassVar[Any]
@@ -60,7 +61,7 @@ class Law(Effects):
     """White noise of every read as a share of g_max, instead of all that the law has of it; 0: there is none."""
     reading_delay_s: float | None = quantity("s", None, gt=0)
     """Age of a cell just written at which reads see its drift, relaxation and 1/f noise; None: that at which the
-    law states them."""
+    law states them. Retention and what fades see the true age."""
 
     devices_per_cell: float = quantity("1", 1.0, ge=1)
     """Devices whose conductances one cell of an array sums; an update pulses one of them."""
@@ -193,8 +194,19 @@ class Law(Effects):
         if one.read_sigma is not self.own_kernels.read_sigma:
             name = f"{name}, {one.read_sigma.__qualname__}"
         if self.is_surrounded:
-            one, name = surrounded(one, name, self.polarity), f"surrounded {name}"
+            one = surrounded(one, name, self.polarity, self.closed_loop)
+            name = f"surrounded {name}"
         return several(one, name) if self.devices_per_cell > 1 else one
+
+    def reading(self, now_s: float = 0.0) -> Any:
+        """Return the kernel that reads a conductance at its age, devices written at time zero.
+
+        As stored, which is shorter, where that comes to the same.
+        """
+        kernels = self.kernels
+        if self.drifts and (now_s > 0 or not self.reads_as_stored):
+            return kernels.drifted
+        return kernels.stored or stored
 
     def _told(self, kernels: DeviceKernels) -> DeviceKernels:
         """Put the read noise that `read_noise_share` asks for in place of a law's own, whatever that is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.devices.response import as_read, fresh, reading
+from neurosim.devices.response import as_read, fresh
 from neurosim.kernels.programming import Target, Written
 from neurosim.kernels.programming import write_verify as write_verify_cells
 
@@ -41,7 +41,7 @@ def write_verify(
     pulse_budget: int = 100,
     n_devices: int = 1000,
     seed: int = 0,
-    read: ReadPath | None = None,
+    read: ReadPath | dict[str, Any] | None = None,
 ) -> Verified:
     """Write many fresh devices to each target: read, pulse, read again, until a read is near enough.
 
@@ -62,7 +62,7 @@ def write_verify(
         Devices per target.
     seed : int
         Same seed, same bits.
-    read : ReadPath, optional
+    read : ReadPath or dict, optional
         Voltage and duration of the verifying reads.
 
     Returns
@@ -95,7 +95,7 @@ def write_verify(
     loop = Programming.parse(
         {"mode": "closed", "tolerance": tolerance, "pulse_budget": pulse_budget}, "write_verify"
     )
-    read = read or ReadPath()
+    path = ReadPath.of(read, "read") or ReadPath()
     targets = np.atleast_1d(np.asarray(targets_uS, np.float32))
     if targets.ndim != 1 or not (np.isfinite(targets).all() and (targets >= 0).all()):
         raise InputError("targets_uS: expected a list of finite numbers, zero or larger")
@@ -108,15 +108,15 @@ def write_verify(
         loop.pulse_budget,
         law.steps_down,
         np.float32(1),
-        read.read_voltage_V**2 * read.integration_time_s * 1e-6,
+        path.read_voltage_V**2 * path.integration_time_s * 1e-6,
     )
     write_verify_cells(
         0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
         (key(seed, "response", "pulse"), key(seed, "response", "verify")), written,
-        kernels.reset, kernels.pulse, reading(law), kernels.read_sigma,
+        kernels.reset, kernels.pulse, law.reading(), kernels.read_sigma,
     )  # fmt: skip
     pulses = written.pulses + written.resets
-    time_s = pulses * law.pulse_time_s + (pulses + 1) * read.integration_time_s
+    time_s = pulses * law.pulse_time_s + (pulses + 1) * path.integration_time_s
     shape = targets.size, n_devices
     return Verified(
         as_read(law, state, params).reshape(shape),

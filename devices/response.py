@@ -13,7 +13,7 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, program_cells, pulse_cells, stored
+from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, program_cells, pulse_cells
 
 
 def pulse_response(
@@ -106,15 +106,10 @@ def programmed(
     return result.reshape(times.size, targets.size, n_devices)
 
 
-def reading(law: Law) -> Any:
-    """Return the kernel that reads a device just written: at the reading delay."""
-    return (law.kernels.stored or stored) if law.reads_as_stored else law.kernels.drifted
-
-
 def as_read(law: Law, state: Any, params: Any) -> NDArray[np.float32]:
     """Return the conductances (cells,) of devices written at time zero and read after the reading delay, uS."""
     out = np.empty(state.conductance.size, np.float32)
-    drift_cells(out, state, params, 0.0, reading(law))
+    drift_cells(out, state, params, 0.0, law.reading())
     return out
 
 

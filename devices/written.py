@@ -80,12 +80,6 @@ def construct(cell: int, state: Any, params: Any, key: Any) -> None:
 
 
 @inlined
-def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-    target = state.conductance[cell] + np.float32(count) * params.nominal_step_uS
-    return program(cell, target, state, params, now_s, event, key)
-
-
-@inlined
 def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     return program(cell, params.g_min_uS, state, params, now_s, event, key)
 
@@ -109,6 +103,12 @@ def drifted(cell: int, state: Any, params: Any, now_s: float) -> Any:
 
 
 @inlined
+def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
+    target = drifted(cell, state, params, now_s) + np.float32(count) * params.nominal_step_uS
+    return program(cell, target, state, params, now_s, event, key)
+
+
+@inlined
 def read_sigma(conductance_uS: Any, params: Any) -> Any:
     sigma = law.read_sigma(conductance_uS, params)
     if params.read_noise_most_uS > _ZERO:
@@ -121,9 +121,10 @@ class Programmed(Law):
 
     With g = G / G_max, written states have the standard deviation
     ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` around their target G at each of the times
-    `error_at_s`, in between along ln t: what is added to the first is one more normal a write. An update programs the device anew, to the conductance it has
-    plus the pulses' nominal steps: closed loop, at the energy of a programming. That conductance is the one written
-    last: what time has done to it since then is not seen, which is an ideal.
+    `error_at_s`, in between along ln t: what is added to the first is one more normal a write. An update programs the
+    device anew, closed loop, at the energy of a programming: to the conductance that time has made of it until now (no
+    younger than the reading delay; known without the noise of a read) and the pulses' steps from there, within the
+    window.
     """
 
     law: ClassVar[str] = "programmed"

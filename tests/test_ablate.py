@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import HFO2, IDEAL, PCM, ROOT
+from helpers import HFO2, IDEAL, PCM
+from own_law_helpers import write_own_law
 from report_helpers import cells, check_page, results
 from test_cli import QUICK, neurosim, refused
 
@@ -103,15 +104,13 @@ def test_every_setting_of_the_table_exists() -> None:
 
 
 def test_noise_of_an_own_law_is_a_cause_of_its_own_name(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
-    (law,) = re.findall(r"```python\n(# knee\.py\n.*?)```", page, flags=re.DOTALL)
-    (card,) = re.findall(r"```toml\n(# my-device\.toml\n.*?)```", page, flags=re.DOTALL)
+    card = write_own_law(tmp_path)
+    law = card.with_name("knee.py")
     line = '    knee: float = quantity("1", ge=0, lt=1)\n'
     own = '    wobble_rate: float | None = quantity("1", None, noise=True)\n'
-    assert line in law
-    (tmp_path / "knee.py").write_text(law.replace(line, line + own), encoding="utf-8")
-    (tmp_path / "my-device.toml").write_text(card, encoding="utf-8")
-    arm = {"name": "mine", "device": str(tmp_path / "my-device.toml"), "parameters": {"wobble_rate": 0.1}}
+    assert line in law.read_text(encoding="utf-8")
+    law.write_text(law.read_text(encoding="utf-8").replace(line, line + own), encoding="utf-8")
+    arm = {"name": "mine", "device": str(card), "parameters": {"wobble_rate": 0.1}}
     (given,) = DenseExperiment(arm=(arm,)).device_arms()
     assert causes_on(given)["wobble rate"] == {"parameters.wobble_rate": None}
 

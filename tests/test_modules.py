@@ -10,7 +10,7 @@ from torch import nn
 
 import neurosim as ns
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.reference import modules
+from neurosim.reference import layer as layers
 from neurosim.reference.convert import convert
 from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
 
@@ -152,7 +152,7 @@ def test_blocks_of_reads_bound_memory_and_change_nothing(monkeypatch: pytest.Mon
     """Noise follows the number of a read, so the size of the blocks moves no draw."""
     layer, x = nn.Conv2d(2, 3, 3, padding=1), torch.rand(6, 2, 5, 5)
     whole = CrossbarConv2d.from_conv(layer, PCM, seed=[0, 1])(x)
-    monkeypatch.setattr(modules, "BLOCK", 1)
+    monkeypatch.setattr(layers, "BLOCK", 1)
     torch.testing.assert_close(
         CrossbarConv2d.from_conv(layer, PCM, seed=[0, 1])(x), whole, rtol=1e-5, atol=1e-5
     )

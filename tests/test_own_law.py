@@ -9,23 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from own_law_helpers import CARD, LAW, write_own_law
 
 from neurosim import devices
 from neurosim.core.errors import ConfigError
 from neurosim.devices.card import CARDS
 from neurosim.reference.agreement import compare_operations
 
-PAGE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
-(LAW,) = re.findall(r"```python\n(# knee\.py\n.*?)```", PAGE, flags=re.DOTALL)
-(CARD,) = re.findall(r"```toml\n(# my-device\.toml\n.*?)```", PAGE, flags=re.DOTALL)
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "knee.py").write_text(LAW, encoding="utf-8")
-    (tmp_path / "my-device.toml").write_text(CARD, encoding="utf-8")
-    return tmp_path
+    return write_own_law(tmp_path).parent
 
 
 def run(folder: Path, *words: str) -> str:

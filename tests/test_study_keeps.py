@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import ROOT
+from own_law_helpers import write_own_law
 
 from neurosim import Crossbar, Wires
 from neurosim.core.errors import CheckpointError
@@ -43,16 +44,11 @@ CASES: list[dict[str, Any]] = [
     {"backend": "torch"},
     {"mode": "online"},
 ]
-PAGE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
-(LAW,) = re.findall(r"```python\n(# knee\.py\n.*?)```", PAGE, flags=re.DOTALL)
-(CARD,) = re.findall(r"```toml\n(# my-device\.toml\n.*?)```", PAGE, flags=re.DOTALL)
 
 
 @pytest.fixture
 def own_card(tmp_path: Path) -> Path:
-    (tmp_path / "knee.py").write_text(LAW, encoding="utf-8")
-    (tmp_path / "my-device.toml").write_text(CARD, encoding="utf-8")
-    return tmp_path / "my-device.toml"
+    return write_own_law(tmp_path)
 
 
 def edit_law(card: Path) -> None:

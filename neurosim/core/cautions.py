@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 
 class Caution(UserWarning):
     """Root of all warnings that neurosim gives on purpose."""
@@ -29,3 +31,16 @@ class PulsesCutWarning(Caution):
 
 class ImplausibleWarning(Caution):
     """A setting is possible, but so far from what any device has that another was probably meant."""
+
+
+class Once:
+    """What has been said of one array: each kind of caution is said once, whatever others have said at that place."""
+
+    def __init__(self, before: Once | None = None):
+        self._said: set[type[Caution]] = set() if before is None else set(before._said)
+
+    def say(self, kind: type[Caution], words: str, stacklevel: int = 1) -> None:
+        """Warn, unless that kind has been said; `stacklevel` counts from the caller, as `warnings.warn` does."""
+        if kind not in self._said:
+            self._said.add(kind)
+            warnings.warn(words, kind, stacklevel + 1)

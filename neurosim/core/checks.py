@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -119,6 +119,13 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
     if least is not None and found < least:
         raise InputError(f"{name} = {found}: must be at least {least}")
     return found
+
+
+def precision_of(value: Any) -> Precision:
+    """Return `value`, a precision of state and arithmetic; raises `InputError` for any but "float32" and "float64"."""
+    if not isinstance(value, str) or value not in get_args(Precision):
+        raise InputError(f"precision = {_shown(value)}: must be one of {', '.join(get_args(Precision))}")
+    return cast(Precision, value)
 
 
 def extents(value: Any, name: str = "shape") -> tuple[int, int]:

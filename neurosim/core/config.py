@@ -84,6 +84,23 @@ class Frozen(BaseModel):
         except ValidationError as error:
             raise ConfigError(f"{where}: {explain(error, cls)}") from None
 
+    @classmethod
+    def of(cls, given: Self | dict[str, Any] | None, where: str) -> Self | None:
+        """Return settings as they are given, made of a dict of them, or None.
+
+        Raises
+        ------
+        ConfigError
+            If they are neither, or a dict holds an unknown key or a value out of range.
+        """
+        if given is None or isinstance(given, cls):
+            return given
+        if not isinstance(given, dict):
+            raise ConfigError(
+                f"{where}: expected {cls.__name__}(...) or a dict of its settings, got {type(given).__name__}"
+            )
+        return cls.parse(given, where)
+
     def changed(self, **changes: Any) -> Self:
         """Return a validated copy with some fields changed."""
         unknown = set(changes) - set(type(self).model_fields)
@@ -232,8 +249,8 @@ class ReadPath(Frozen):
     """Let time pass for the devices when the clock is advanced."""
     reading_delay_s: float | None = Field(None, gt=0)
     """Age of a device just written when it is read: at least so old it is to drift, relaxation and 1/f noise, while it
-    learns and while it ages. Targets, nominal steps and verifying reads refer to it. None: the age at which each
-    card states its conductances (PCM: 20 to 300 s)."""
+    learns and while it ages. Targets, nominal steps and verifying reads refer to it; retention and the share of a
+    pulse that fades see the true age. None: the age at which each card states its conductances (PCM: 20 to 300 s)."""
 
     @field_validator("input_range")
     @classmethod

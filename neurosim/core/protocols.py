@@ -142,7 +142,7 @@ class Device(Protocol):
     law: ClassVar[str]
     polarity: ClassVar[Polarity]
     closed_loop: ClassVar[bool]
-    """Whether a pulse of the law is itself a program-and-verify."""
+    """Whether a pulse of the law is itself a program-and-verify: of what its `drifted` finds now, and `count` steps."""
 
     @property
     def kernels(self) -> DeviceKernels:
@@ -195,6 +195,16 @@ class Device(Protocol):
         ...
 
     @property
+    def switches(self) -> bool:
+        """Whether it switches between conductances by itself as time passes."""
+        ...
+
+    @property
+    def fades(self) -> bool:
+        """Whether part of what a pulse does fades."""
+        ...
+
+    @property
     def has_read_noise(self) -> bool:
         """Whether a read adds white noise."""
         ...
@@ -222,6 +232,10 @@ class Device(Protocol):
     @property
     def reads_as_stored(self) -> bool:
         """Whether a read of a cell just written finds the conductance of its state."""
+        ...
+
+    def reading(self, now_s: float = 0.0) -> Callable[..., Any]:
+        """The kernel that reads a conductance at its age: `drifted`, or `stored` where that comes to the same."""
         ...
 
     def mean_read_uS(self, conductance_uS: float) -> float:

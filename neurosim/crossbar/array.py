@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core.cautions import WindowWarning
-from neurosim.core.checks import extents, matrix, refuse_overflow, vector, whole
+from neurosim.core.cautions import Once
+from neurosim.core.checks import extents, matrix, precision_of, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
-from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.errors import InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
 from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.checkpoint import saved, take_back
 from neurosim.crossbar.converters import Converters
-from neurosim.crossbar.device import as_read, device_of, warn_if_still
+from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programmer import Programmer
@@ -27,12 +29,14 @@ from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
+from neurosim.crossbar.window import warn_of_growth
 from neurosim.crossbar.wired import Wired, physical_arrays
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
 _MODES = ("accumulate", "mixed", "online")
-_PRECISIONS = ("float32", "float64")
+Settings = dict[str, Any]
+"""Fields of one of the models by name, as `Model.parse` takes them."""
 
 
 class Crossbar:
@@ -48,11 +52,11 @@ class Crossbar:
         Card name, card file or device.
     seed : int
         Same seed, same bits, whatever the number of threads or the chunking of reads.
-    read, write, periphery : ReadPath, WritePath, Periphery
-        Configuration of the read path, the update path and the energy model of the periphery.
-    wires, tiles, faults : Wires, Tiles, Faults
+    read, write, periphery : ReadPath, WritePath, Periphery or dict
+        Configuration of the read path, the update path and the energy model of the periphery; a dict holds fields.
+    wires, tiles, faults : Wires, Tiles, Faults or dict
         Resistance of the lines, the largest physical array, and what is broken; None is none.
-    draws : Draws
+    draws : Draws or dict
         Seeds of what the array is born with, where they are not `seed`.
     name : str
         Tells the random numbers of several arrays with one seed apart.
@@ -63,6 +67,15 @@ class Crossbar:
     ----------
     ledger : Ledger
         Counts and joules so far.
+
+    Raises
+    ------
+    InputError
+        If shape, seed, device or precision are none.
+    ConfigError
+        If a setting is unknown or out of range.
+    CapabilityError
+        If a setting asks for what the device cannot do.
 
     Notes
     -----
@@ -88,32 +101,40 @@ class Crossbar:
         device: str | Path | Device,
         *,
         seed: int = 0,
-        read: ReadPath | None = None,
-        write: WritePath | None = None,
-        periphery: Periphery | None = None,
-        wires: Wires | None = None,
-        tiles: Tiles | None = None,
-        faults: Faults | None = None,
-        draws: Draws | None = None,
+        read: ReadPath | Settings | None = None,
+        write: WritePath | Settings | None = None,
+        periphery: Periphery | Settings | None = None,
+        wires: Wires | Settings | None = None,
+        tiles: Tiles | Settings | None = None,
+        faults: Faults | Settings | None = None,
+        draws: Draws | Settings | None = None,
         name: str = "array",
         precision: Precision = "float32",
     ):
         self.shape, seed = extents(shape), whole("seed", seed)
-        if precision not in _PRECISIONS:
-            raise InputError(f"precision = '{precision}': must be one of {', '.join(_PRECISIONS)}")
-        self.read, self.write = read or ReadPath(), write or WritePath()
-        self.periphery = periphery or Periphery()
+        self.read = ReadPath.of(read, "read") or ReadPath()
+        self.write = WritePath.of(write, "write") or WritePath()
+        self.periphery = Periphery.of(periphery, "periphery") or Periphery()
+        self.wires, self.tiles = Wires.of(wires, "wires"), Tiles.of(tiles, "tiles")
+        self.faults, self.draws = Faults.of(faults, "faults"), Draws.of(draws, "draws") or Draws()
         self.gains_hold_norms = self.write.decay_mode == "gain"
-        self.wires, self.tiles, self.faults, self.draws = wires, tiles, faults, draws or Draws()
-        self.precision, self.seed, self.name = precision, seed, name
+        self.precision, self.seed, self.name = precision_of(precision), seed, name
         self.device = as_read(device_of(device), self.read)
+        self._once, self._fitted = Once(), False
+        warn_if_carried(self.device, self._once)
+        self._build()
+
+    def _build(self) -> None:
+        """Make the devices and all that stands around them, from the settings."""
+        tiles, faults, wires, seed, name = self.tiles, self.faults, self.wires, self.seed, self.name
         self.ledger = Ledger()
-        self._fitted = False
         built = (self.shape[0], self.shape[1] + (faults.spare_columns if faults else 0))
         down, across = tile_grid(built, tiles, self.write)
         arrays = physical_arrays(built, tiles, self.write)
         shared = across if self.write.mapping == "offset" else None
-        self._cells = PairCells(built, self.device, seed, name, self.write, precision, shared, self.draws)
+        self._cells = PairCells(
+            built, self.device, seed, name, self.write, self.precision, shared, self.draws
+        )
         self._placement: Placement | None = None
         if faults is not None:
             broken = draw_faults(faults, arrays, built, self.draws.seed_of("faults", seed), name)
@@ -130,7 +151,7 @@ class Crossbar:
         self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
         reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
         self._writer = Writer(
-            self._cells, self._reader, self.write, self.periphery, self.ledger, reach, seed, name
+            self._cells, self._reader, self.write, self.periphery, self.ledger, reach, seed, name, self._once
         )
 
     def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
@@ -232,12 +253,7 @@ class Crossbar:
             raise InputError(f"mode = '{mode}': must be one of {', '.join(_MODES)}")
         if self._fitted:
             self._fitted = False
-            warnings.warn(
-                "the window was fitted to the programmed weights, the largest of which is a full difference: where "
-                "learning lets them grow, they end there; state the window as program(weights, w_max=...)",
-                WindowWarning,
-                stacklevel=2,
-            )
+            warn_of_growth()
         pre = self._samples("pre", pre, self.shape[0])
         post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
         refuse_overflow(float(np.abs(pre).max(initial=0)), float(np.abs(post).max(initial=0)), len(pre))
@@ -266,13 +282,12 @@ class Crossbar:
         """How the wires were solved, and how far off that was: shares of the largest current."""
         return {"method": "perfect"} if self._wired is None else self._wired.report()
 
-    def rewired(self, wires: Wires | None, tiles: Tiles | None = None) -> Crossbar:
+    def rewired(self, wires: Wires | Settings | None, tiles: Tiles | Settings | None = None) -> Crossbar:
         """Return an array of the same devices as they are now, with other wires and tiles; calibrate it anew."""
-        other = Crossbar(
-            self.shape, self.device, seed=self.seed, name=self.name, precision=self.precision,
-            read=self.read, write=self.write, periphery=self.periphery, wires=wires, tiles=tiles,
-            faults=self.faults, draws=self.draws,
-        )  # fmt: skip
+        other = copy(self)
+        other.wires, other.tiles = Wires.of(wires, "wires"), Tiles.of(tiles, "tiles")
+        other._once = Once(self._once)
+        other._build()
         other._cells.restore(self._cells.snapshot())
         if self._placement is not None and other._placement is not None:
             other._placement.place(self._placement.columns.copy())
@@ -308,7 +323,7 @@ class Crossbar:
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
-            warn_if_still(self.device)
+            warn_if_still(self.device, self._once)
         if self.read.drift:
             self._cells.advance(float(seconds))
 
@@ -387,21 +402,7 @@ class Crossbar:
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""
-        reader, writer = self._reader, self._writer
-        counters = [reader.reads, reader.norm_reads, writer.updates]
-        wired = {} if self._wired is None else self._wired.snapshot()
-        return {
-            **self._cells.snapshot(),
-            **{f"wires.{name}": values for name, values in wired.items()},
-            **{f"reach.{name}": values for name, values in writer.reach.snapshot().items() if self._weakens},
-            **({} if self._placement is None else {"placement": self._placement.columns.copy()}),
-            "ledger": self.ledger.to_array(),
-            "counters": np.array(counters, np.int64),
-            "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
-            "pending_decay": writer.pending_decay.copy(),
-            "accumulator": writer.accumulator.copy(),
-            **({"velocity": writer.velocity.copy()} if self.write.momentum else {}),
-        }
+        return saved(self)
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot of an array with the same configuration and seed.
@@ -411,34 +412,4 @@ class Crossbar:
         CheckpointError
             If an array is missing or has another shape.
         """
-        reader, writer = self._reader, self._writer
-        rows, cols = self._cells.shape
-        shapes: dict[str, list[tuple[int, ...]]] = {
-            "row_sum": [(rows,)],
-            "pending_decay": [(cols,)],
-            "accumulator": [(0, 0), (rows, cols)],
-        }
-        try:
-            for name, fitting in shapes.items():
-                if snapshot[name].shape not in fitting:
-                    raise CheckpointError(f"checkpoint does not fit this array: {name}")
-            self._cells.restore(snapshot)
-            if self._weakens:
-                writer.reach.restore(
-                    {name: snapshot[f"reach.{name}"] for name in ("strength", "refreshed_at")}
-                )
-            if self._placement is not None:
-                self._placement.place(snapshot["placement"].copy())
-            if self._wired is not None:
-                found = {name: values for name, values in snapshot.items() if name.startswith("wires.")}
-                self._wired.restore({name.removeprefix("wires."): values for name, values in found.items()})
-            reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
-            ranges = reader.converters.range_uS
-            ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)
-            writer.pending_decay = snapshot["pending_decay"].astype(self.precision)
-            writer.accumulator = snapshot["accumulator"].astype(self.precision)
-            if self.write.momentum:
-                writer.velocity[:] = snapshot["velocity"]
-            self.rewind(Ledger.from_array(snapshot["ledger"]))
-        except (KeyError, ValueError) as error:
-            raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
+        take_back(self, snapshot)

@@ -12,7 +12,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import Key, key
-from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat, stored
+from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat
 from neurosim.kernels.jit import share
 from neurosim.kernels.products import blocks
 from neurosim.kernels.update import Grid, refresh_grid
@@ -119,11 +119,8 @@ class PairCells:
 
     @property
     def read(self) -> Any:
-        """The kernel that reads a conductance at its age; as stored, which is shorter, where that comes to the same."""
-        aged = self.now_s > 0 or not self.device.reads_as_stored
-        if self.device.drifts and aged:
-            return self.kernels.drifted
-        return self.kernels.stored or stored
+        """The kernel that reads a conductance now."""
+        return self.device.reading(self.now_s)
 
     @property
     def grid(self) -> Grid:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from neurosim.core import registry
-from neurosim.core.cautions import ExtrapolationWarning, StillWarning
+from neurosim.core.cautions import ExtrapolationWarning, Once, StillWarning
 from neurosim.core.config import ReadPath
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import Device
@@ -14,18 +13,39 @@ from neurosim.core.protocols import Device
 
 def stands_still(device: Device) -> bool:
     """Return whether a card says nothing of time."""
-    return not (device.drifts or device.kernels.age)
+    return not (device.drifts or device.switches)
 
 
-def warn_if_still(device: Device) -> None:
-    """Warn that a card has no law of time, so that nobody takes its silence for stability."""
+def warn_if_still(device: Device, once: Once) -> None:
+    """Warn that a card has no law of time, so that nobody takes its silence for stability; called by `advance`."""
     if stands_still(device):
-        warnings.warn(
+        once.say(
+            StillWarning,
             f"{device.name} has no retention data: its conductances stay as they are, however much time passes; "
             "give the card drift, relaxation or retention (neurosim devices show lists the parameters)",
-            StillWarning,
             stacklevel=3,
         )
+
+
+def warn_if_carried(device: Device, once: Once) -> None:
+    """Warn of what a reading delay that is not the card's own means; called by the constructor of an array."""
+    if device.delay_s == device.own_delay_s:
+        return
+    words = []
+    if device.own_delay_s > 0:
+        high_uS = device.g_max_uS
+        words.append(
+            f"{device.name} states its conductances {device.own_delay_s:g} s after a write; read after "
+            f"{device.delay_s:g} s they are its laws of time carried there ({high_uS:.3g} uS become "
+            f"{device.mean_read_uS(high_uS):.3g} uS in the mean), which nobody measured"
+        )
+    if device.fades:
+        words.append(
+            f"a reading delay of {device.delay_s:g} s does not reach what fades on {device.name}: that part of a "
+            "pulse's change is read whole until time passes (advance), and nominal steps hold it"
+        )
+    if words:
+        once.say(ExtrapolationWarning, "; ".join(words), stacklevel=3)
 
 
 def device_of(device: str | Path | Device) -> Device:
@@ -53,14 +73,4 @@ def as_read(device: Device, read: ReadPath) -> Device:
         changes["read_noise_share"] = float(read.read_noise or 0.0)
     if read.reading_delay_s is not None:
         changes["reading_delay_s"] = read.reading_delay_s
-    changed = device.with_parameters(**changes) if changes else device
-    if 0 < changed.own_delay_s != changed.delay_s:
-        high_uS = changed.g_max_uS
-        warnings.warn(
-            f"{device.name} states its conductances {changed.own_delay_s:g} s after a write; read after "
-            f"{changed.delay_s:g} s they are its laws of time carried there ({high_uS:.3g} uS become "
-            f"{changed.mean_read_uS(high_uS):.3g} uS in the mean), which nobody measured",
-            ExtrapolationWarning,
-            stacklevel=3,
-        )
-    return changed
+    return device.with_parameters(**changes) if changes else device

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core.checks import matrix
+from neurosim.core.checks import matrix, whole
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.crossbar.array import Crossbar
 from neurosim.crossbar.window import Window
+
+_MOST_BITS = 52
+"""Of a double, in which weights are rounded to their levels."""
 
 
 class SlicedCrossbar:
@@ -28,7 +31,7 @@ class SlicedCrossbar:
         Word lines and signed columns.
     device : str, path or Device
     bits : int
-        Bits of one slice: its pairs stand at 2^(bits + 1) - 1 signed levels.
+        Bits of one slice, from 1 up: its pairs stand at 2^(bits + 1) - 1 signed levels.
     slices : int
     seed, write, name, options
         As `Crossbar`; every slice draws its own random numbers.
@@ -41,7 +44,7 @@ class SlicedCrossbar:
     Raises
     ------
     InputError
-        If bits or slices is less than 1.
+        If bits or slices is no whole number of at least 1, or a weight has more than 52 bits.
     """
 
     ideal = False
@@ -54,25 +57,25 @@ class SlicedCrossbar:
         bits: int = 2,
         slices: int = 4,
         seed: int = 0,
-        write: WritePath | None = None,
+        write: WritePath | dict[str, Any] | None = None,
         name: str = "array",
         **options: Any,
     ):
-        if bits < 1 or slices < 1:
-            raise InputError(f"bits = {bits}, slices = {slices}: both must be at least 1")
-        if (write or WritePath()).scale_by == "column":
+        self.bits, slices = whole("bits", bits, 1), whole("slices", slices, 1)
+        self.write = WritePath.of(write, "write") or WritePath()
+        if self.bits * slices > _MOST_BITS:
+            raise InputError(f"bits x slices = {self.bits * slices}: a weight has at most {_MOST_BITS} bits")
+        if self.write.scale_by == "column":
             raise InputError("write.scale_by = 'column': slices share one weight of full scale; use 'array'")
-        self.bits = bits
-        self.write = write or WritePath()
         each = self.write.changed(w_max=1.0, scale="fixed")
         self.slices = [
             Crossbar(shape, device, seed=seed, write=each, name=f"{name}, slice {k}", **options)
             for k in range(slices)
         ]
         self.shape = self.slices[0].shape
-        levels = 2 ** (bits * slices) - 1
-        digit = 2**bits - 1
-        self.worth = [digit * 2.0 ** (bits * (slices - 1 - k)) / levels for k in range(slices)]
+        levels = 2 ** (self.bits * slices) - 1
+        digit = 2**self.bits - 1
+        self.worth = [digit * 2.0 ** (self.bits * (slices - 1 - k)) / levels for k in range(slices)]
         self._levels = levels
         self._w_max = self.write.w_max or 1.0
         self._window = Window(self.write.scale, self.slices[0].ledger)

@@ -15,6 +15,16 @@ UNUSED = 0.1
 ROUNDING = 1e-6
 
 
+def warn_of_growth() -> None:
+    """Warn that weights learn in a window that was fitted to where they started; called by `update`."""
+    warnings.warn(
+        "the window was fitted to the programmed weights, the largest of which is a full difference: where "
+        "learning lets them grow, they end there; state the window as program(weights, w_max=...)",
+        WindowWarning,
+        stacklevel=3,
+    )
+
+
 class Window:
     """Counts weights beyond the window of one array, and warns once."""
 

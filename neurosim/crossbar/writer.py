@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.cautions import PulsesCutWarning
+from neurosim.core.cautions import Once, PulsesCutWarning
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
@@ -72,6 +71,18 @@ def enough_pulses(device: Device, write: WritePath) -> int:
     return min(max(math.ceil(across), LEAST_ENOUGH, write.flush_pulses), MOST_COUNTED)
 
 
+def warn_of_cut(once: Once, pulses: float, most: int, write: WritePath) -> None:
+    """Warn of pulses that were asked for and not given, unless their limit was asked for too."""
+    if write.pulse_limit is None or write.pulse_limit != most:
+        once.say(
+            PulsesCutWarning,
+            f"an update asked for {pulses:.3g} pulses beyond the {most} that take any device across its window "
+            "several times: they were cut (ledger.pulses_cut); the learning rate is too high, or the window too "
+            "narrow for the weights",
+            stacklevel=6,
+        )
+
+
 def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
     """Raise `CapabilityError` where a mode does not do what a setting asks for."""
     for field in ("half_select", "momentum"):
@@ -126,8 +137,9 @@ class Writer:
         reach: Reach,
         seed: int,
         name: str,
+        once: Once,
     ):
-        self.reach = reach
+        self.reach, self._once = reach, once
         self.cells, self.reader, self.config = cells, reader, write
         self.periphery, self.ledger = periphery, ledger
         device = cells.device
@@ -164,7 +176,6 @@ class Writer:
         self.verifier = Verifier(
             write.prompt, np.int32(write.verify_reads), self.keys["verify"], held, cells.real(enough)
         )
-        self._warned = False
         self.updates = 0
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
@@ -351,16 +362,8 @@ class Writer:
     def _cut(self, pulses: float) -> None:
         """Enter pulses that were asked for and not given; say it once, unless a limit was asked for."""
         self.ledger.pulses_cut += pulses
-        asked_for = self.config.pulse_limit is not None and self.most == self.config.pulse_limit
-        if pulses > 0 and not self._warned and not asked_for:
-            self._warned = True
-            warnings.warn(
-                f"an update asked for {pulses:.3g} pulses beyond the {self.most} that take any device across its "
-                "window several times: they were cut (ledger.pulses_cut); the learning rate is too high, or the "
-                "window too narrow for the weights",
-                PulsesCutWarning,
-                stacklevel=5,
-            )
+        if pulses > 0:
+            warn_of_cut(self._once, pulses, self.most, self.config)
 
     def _enter(self, parts: list[Sums]) -> None:
         """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""

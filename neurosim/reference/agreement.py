@@ -113,6 +113,18 @@ def _waits(array: Any, task: Task) -> Any:
     return array.forward(task.x)
 
 
+def _learns_late(mode: str) -> Callable[[Any, Task], Any]:
+    """An update on devices that a day has changed, and what they are another hour later."""
+
+    def do(array: Any, task: Task) -> Any:
+        array.advance(86_400.0)
+        array.update(task.pre, task.post, None, mode)
+        array.advance(3600.0)
+        return array.forward(task.x)
+
+    return do
+
+
 def _programs(array: Any, task: Task) -> None:
     array.program(0.9 * start_weights(1), w_max=1.0)
 
@@ -128,6 +140,8 @@ OPERATIONS: dict[str, Operation] = {
     "update, accumulate": Operation(_updates("accumulate")),
     "update, mixed": Operation(_updates("mixed")),
     "update, online": Operation(_updates("online")),
+    "a day, update": Operation(_learns_late("accumulate")),
+    "a day, update online": Operation(_learns_late("online")),
     "decay, readback": Operation(_decays),
     "update, mixed in bursts": Operation(_mixed(12), {"flush_pulses": 3}),
     "update, accumulate in bursts": Operation(_updates("accumulate"), {"flush_pulses": 2}),

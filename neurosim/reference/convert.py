@@ -20,7 +20,8 @@ from neurosim.core.protocols import Device
 from neurosim.crossbar.ledger import Ledger
 from neurosim.reference.doors import one_warning
 from neurosim.reference.instances import EachAlone, on_every, prepare
-from neurosim.reference.modules import CrossbarConv2d, CrossbarLayer, CrossbarLinear
+from neurosim.reference.layer import CrossbarLayer
+from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
 
 
 class CrossbarModel(nn.Module):
@@ -169,8 +170,8 @@ def convert(
     model: nn.Module,
     device: str | Path | Device,
     seed: int | Sequence[int] = 0,
-    read: ReadPath | None = None,
-    write: WritePath | None = None,
+    read: ReadPath | dict[str, Any] | None = None,
+    write: WritePath | dict[str, Any] | None = None,
     *,
     digital: Iterable[str] = (),
     **options: Any,

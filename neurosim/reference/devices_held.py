@@ -115,7 +115,7 @@ def refuse_another(name: str, mine: Mapping[str, Any], held: Mapping[str, Tensor
         )
 
 
-def restored(name: str, array: TorchCrossbar, seeds: list[int], held: Mapping[str, Tensor]) -> TorchCrossbar:
+def restored(name: str, array: TorchCrossbar, held: Mapping[str, Tensor]) -> TorchCrossbar:
     """Return a new array in the state of a checkpoint; the old one stays as it is.
 
     Raises
@@ -124,20 +124,17 @@ def restored(name: str, array: TorchCrossbar, seeds: list[int], held: Mapping[st
         If a tensor is missing, or of another shape or precision.
     """
     _, w_max = unpacked(name, held[CONFIGURATION])
-    fresh = TorchCrossbar(
-        array.shape, array.device, seed=seeds, read=array.read, write=array.write.changed(w_max=w_max),
-        periphery=array.periphery, name=name, precision=array.precision, torch_device=array.on,
-    )  # fmt: skip
+    fresh = array.anew(w_max=w_max)
     own = {ARRAY + key: values.shape for key, values in fresh.snapshot(0).items()}
     odd = sorted(set(own).symmetric_difference(key for key in held if key.startswith(ARRAY)))
     if odd:
         raise CheckpointError(f"layer '{name}': missing or unknown in the checkpoint: {', '.join(odd)}")
     if held[ARRAY + "accumulator"].numel():
         own[ARRAY + "accumulator"] = array.shape
-    refuse_shapes(name, held, {key: (len(seeds), *shape) for key, shape in own.items()})
+    refuse_shapes(name, held, {key: (array.count, *shape) for key, shape in own.items()})
     try:
         parts = {key.removeprefix(ARRAY): held[key].detach().cpu().numpy() for key in own}
-        for k in range(len(seeds)):
+        for k in range(array.count):
             fresh.restore({key: values[k] for key, values in parts.items()}, k)
     except (CheckpointError, TypeError, IndexError) as error:
         raise CheckpointError(f"layer '{name}': {error}") from None
@@ -145,7 +142,7 @@ def restored(name: str, array: TorchCrossbar, seeds: list[int], held: Mapping[st
 
 
 class HoldsDevices(nn.Module):
-    """A module whose state is an array of devices; base of `neurosim.reference.modules.CrossbarLayer`."""
+    """A module whose state is an array of devices; base of `neurosim.reference.layer.CrossbarLayer`."""
 
     name: str
     seeds: list[int]
@@ -204,7 +201,7 @@ class HoldsDevices(nn.Module):
         own = [name for name in ("gain", "bias") if getattr(self, name) is not None]
         reference = [held[name].to(self.array.on) for name in REFERENCE if name in held]
         refuse_shapes(self.name, held, {name: getattr(self, name).shape for name in own})
-        array = restored(self.name, self.array, self.seeds, held)
+        array = restored(self.name, self.array, held)
         for name in own:
             getattr(self, name).copy_(held[name])
         self.array, self._reference = array, (reference[0], reference[1]) if reference else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.core.checks import extents, matrix, vector
+from neurosim.core.checks import extents, matrix, precision_of, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.change import add_scaled, forget, largest
@@ -40,7 +40,7 @@ class IdealArray:
     Raises
     ------
     InputError
-        If `shape` is not two whole numbers, or `momentum` does not lie between 0 and 1.
+        If `shape` is not two whole numbers, `precision` neither of the two, or `momentum` does not lie between 0 and 1.
     """
 
     ideal = True
@@ -53,7 +53,7 @@ class IdealArray:
         if momentum is not None and not 0 < momentum < 1:
             raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
         self.shape = extents(shape)
-        self.precision, self.momentum = precision, momentum
+        self.precision, self.momentum = precision_of(precision), momentum
         self._columns: Floats = np.zeros(self.shape[::-1], precision)
         self._gains = np.ones(self.shape[1])
         self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)

@@ -9,7 +9,7 @@ from neurosim.core.checks import extents
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted, stored
+from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted
 
 MOST_AT_ONCE = 1_000_000
 """Pulses that one call gives a synapse: each is followed by itself."""
@@ -115,8 +115,5 @@ class DeviceSynapses:
     def conductance_uS(self) -> NDArray[np.float32]:
         """Return the conductances (inputs, neurons) at their age, no younger than the reading delay."""
         out = np.empty(self.state.conductance.size, np.float32)
-        kernels = self.device.kernels
-        aged = self.device.drifts and (self.now_s > 0 or not self.device.reads_as_stored)
-        read = kernels.drifted if aged else kernels.stored or stored
-        drift_cells(out, self.state, self._params, self.now_s, read)
+        drift_cells(out, self.state, self._params, self.now_s, self.device.reading(self.now_s))
         return out.reshape(self.shape)

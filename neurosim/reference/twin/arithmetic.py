@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import extents
+from neurosim.core.checks import extents, precision_of
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision, State, UpdateMode
+from neurosim.reference.twin.tensors import real_tensor
 
 
 class TorchIdeal:
@@ -34,29 +35,29 @@ class TorchIdeal:
         precision: Precision = "float32",
         torch_device: torch.device = torch.device("cpu"),  # noqa: B008
     ):
-        self.shape, self.precision, self.on = extents(shape), precision, torch_device
+        self.shape, self.precision, self.on = extents(shape), precision_of(precision), torch_device
         self.dtype = getattr(torch, precision)
         self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
 
-    def _tensor(self, value: Any) -> Tensor:
-        return torch.as_tensor(value).to(self.on, self.dtype)
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        return real_tensor(name, value).to(self.on, self.dtype)
 
     def program(self, weights: Any, w_max: float | None = None) -> None:
         """Set the weights (rows, cols); they have no window."""
-        wanted = self._tensor(weights)
+        wanted = self._tensor("weights", weights)
         if wanted.shape != self.shape:
             raise InputError(f"weights: expected shape {self.shape}, got {tuple(wanted.shape)}")
         self._weights = wanted.clone()
 
     def forward(self, x: Any) -> Tensor:
         """Return x (batch, rows) @ weights."""
-        return self._tensor(x) @ self._weights
+        return self._tensor("x", x) @ self._weights
 
     def _change(self, pre: Any, post: Any, decay: Any) -> Tensor:
-        change = self._tensor(pre).T @ self._tensor(post)
+        change = self._tensor("pre", pre).T @ self._tensor("post", post)
         if decay is None:
             return change
-        share = self._tensor(decay)
+        share = self._tensor("decay", decay)
         return change - (self._weights @ share if share.ndim == 2 else share * self._weights)
 
     def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> int:
@@ -66,13 +67,13 @@ class TorchIdeal:
 
     def forward_lebesgue(self, x: Any, p: float) -> Tensor:
         """Return ``x @ (sign(w) |w|**(p - 1))`` (batch, cols)."""
-        return self._tensor(x) @ (torch.sign(self._weights) * torch.abs(self._weights) ** (p - 1))
+        return self._tensor("x", x) @ (torch.sign(self._weights) * torch.abs(self._weights) ** (p - 1))
 
     def apply(self, change: LocalUpdate) -> None:
         """Apply a change of a rule that needs more than a wire carries: a decay between columns, a rate."""
         wanted = self._change(change.pre, change.post, change.decay)
         if change.rate is not None:
-            wanted = wanted / ((wanted / self._tensor(change.rate)).abs().max() + 1e-30)
+            wanted = wanted / ((wanted / self._tensor("rate", change.rate)).abs().max() + 1e-30)
         self._weights = self._weights + wanted
 
     def column_norms(self) -> Tensor:
@@ -97,4 +98,4 @@ class TorchIdeal:
         if found is None or found.shape != self.shape:
             raise CheckpointError("checkpoint does not fit this array: weights")
         gains = snapshot.get("gains", np.ones(self.shape[1]))
-        self._weights = self._tensor(found * gains.astype(found.dtype)).clone()
+        self._weights = self._tensor("weights", found * gains.astype(found.dtype)).clone()

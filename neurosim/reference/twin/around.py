@@ -83,7 +83,7 @@ class AroundTwin(TwinLaw):
         }
 
     def _written(self, reference: Tensor, conductance: Tensor, now_s: float, draw: Draw) -> State:
-        """What a write draws: drift exponents by the target, or the conductance pulsed to; 1/f noise by what was reached."""
+        """What a write draws: drift exponents by the target, or what open-loop pulses reached; 1/f noise by what was reached."""
         p = self.params
         fresh: State = {}
         a, b, c, d = draw(_AROUND)
@@ -174,14 +174,16 @@ class AroundTwin(TwinLaw):
         if self.gated:
             counts = torch.where(self.uniform(draw(_AROUND + 4)[0]) < p.optical_gate, counts, 0)
         own, around = self._split(state)
-        if self.on["retention_s"]:
-            held = self.law.persistent(own)
-            lost = self._retained(held, state, now_s) - held
-            own = self.law.shift(
-                own, torch.where((state["fault"] == SOUND) & (counts != 0), lost, 0.0).to(self.dtype)
-            )
-        start = self.law.persistent(own)
-        own, energy = self.law.pulse(own, counts, most, now_s, draw)
+        aim: Tensor | None = None
+        if self.device.closed_loop:
+            found = self._settled(self.law.drifted(own, now_s), state, now_s)
+            start = self._to_be_written(found)
+            aim = self._to_be_written(found + counts.float().to(self.dtype) * p.read_step_uS)
+            own, energy = self.law.rewritten(own, aim, counts, now_s, draw)
+        else:
+            own = self._lost(own, state, counts, now_s)
+            start = self.law.persistent(own)
+            own, energy = self.law.pulse(own, counts, most, now_s, draw)
         moved = self.law.persistent(own) - start
         gradual = (counts != 0) if self.device.polarity == "bipolar" else (counts > 0)
         extra = torch.zeros_like(moved)
@@ -208,7 +210,17 @@ class AroundTwin(TwinLaw):
             m = torch.minimum(torch.maximum(state["gating"] * left + step, -bound), bound)
             around["gating"] = torch.where(struck, m, state["gating"])
         own = self.law.shift(own, torch.where(struck, extra, 0.0).to(self.dtype))
-        return self._kept({**state, **around}, own, energy, counts.abs(), now_s, draw)
+        return self._kept({**state, **around}, own, energy, counts.abs(), now_s, draw, aim)
+
+    def _lost(self, own: State, state: State, counts: Tensor, now_s: float) -> State:
+        """Take from the persistent conductance of sound cells that have a count what retention has lost."""
+        if not self.on["retention_s"]:
+            return own
+        held = self.law.persistent(own)
+        lost = self._retained(held, state, now_s) - held
+        return self.law.shift(
+            own, torch.where((state["fault"] == SOUND) & (counts != 0), lost, 0.0).to(self.dtype)
+        )
 
     def reset(self, state: State, now_s: float, draw: Draw) -> tuple[State, Tensor]:
         """As the law, unless the cell is faulty; one pulse of wear."""

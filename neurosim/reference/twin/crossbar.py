@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import extents, matrix, numbers, refuse_overflow, vector, whole
+from neurosim.core.cautions import Once
+from neurosim.core.checks import extents, matrix, numbers, precision_of, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
-from neurosim.crossbar.device import as_read, warn_if_still
+from neurosim.crossbar.device import as_read, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.window import warn_of_growth
 from neurosim.devices.card import load
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
+from neurosim.reference.twin.tensors import real_tensor
 from neurosim.reference.twin.writer import TwinWriter
 
 
@@ -116,9 +120,9 @@ class TorchCrossbar:
         device: str | Path | Device,
         *,
         seed: int | Sequence[int] = 0,
-        read: ReadPath | None = None,
-        write: WritePath | None = None,
-        periphery: Periphery | None = None,
+        read: ReadPath | dict[str, Any] | None = None,
+        write: WritePath | dict[str, Any] | None = None,
+        periphery: Periphery | dict[str, Any] | None = None,
         wires: None = None,
         tiles: None = None,
         faults: None = None,
@@ -126,34 +130,48 @@ class TorchCrossbar:
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
     ):
-        self.shape = extents(shape)
-        if precision not in ("float32", "float64"):
-            raise InputError(f"precision = '{precision}': must be float32 or float64")
+        self.shape, self.precision = extents(shape), precision_of(precision)
         self.single = np.ndim(seed) == 0
         given: Any = (seed,) if self.single else seed
-        seeds = tuple(whole("seed", each) for each in given)
-        if not seeds:
+        self._seeds = tuple(whole("seed", each) for each in given)
+        if not self._seeds:
             raise InputError("seed: expected at least one")
-        self.instances = None if self.single else len(seeds)
-        self.precision = precision
-        self.read, self.write = read or ReadPath(), write or WritePath()
+        self.count = len(self._seeds)
+        self.instances = None if self.single else self.count
+        self.read = ReadPath.of(read, "read") or ReadPath()
+        self.write = WritePath.of(write, "write") or WritePath()
+        self.periphery = Periphery.of(periphery, "periphery") or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
-        self.periphery = periphery or Periphery()
         self.wires = None
         _refuse_what_is_not_followed(
             self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
         )
-        card = load(device) if isinstance(device, str | Path) else device
-        self.device = as_read(card, self.read)
-        self.on = on_device(torch_device)
-        self.count = len(seeds)
+        self.name, self.on = name, on_device(torch_device)
+        self.device = as_read(load(device) if isinstance(device, str | Path) else device, self.read)
+        self._once, self._fitted = Once(), False
+        warn_if_carried(self.device, self._once)
+        self._build()
+
+    def _build(self) -> None:
+        """Make the devices and all that stands around them, from the settings."""
         self._tally = Tally(self.count, self.on)
-        self._cells = TwinCells(self.shape, self.device, seeds, name, self.write, precision, self.on)
+        self._cells = TwinCells(
+            self.shape, self.device, self._seeds, self.name, self.write, self.precision, self.on
+        )
         if self._cells.reference:
             self._tally.add("program_J", self._cells.program_references())
             self._tally.add("programmed_cells", self._cells.cells // 2)
         self._reader = TwinReader(self._cells, self.read, self.periphery, self._tally)
-        self._writer = TwinWriter(self._cells, self._reader, self.write, self.periphery, self._tally)
+        self._writer = TwinWriter(
+            self._cells, self._reader, self.write, self.periphery, self._tally, self._once
+        )
+
+    def anew(self, **write: Any) -> TorchCrossbar:
+        """Return an array of the same settings as it was made, but for some of `WritePath`; says nothing twice."""
+        other = copy(self)
+        other.write, other._once, other._fitted = self.write.changed(**write), Once(self._once), False
+        other._build()
+        return other
 
     def _tensor(self, name: str, value: Any, lines: int) -> Tensor:
         """Return samples (batch, lines) or (instances, batch, lines) as a tensor of this array."""
@@ -170,9 +188,7 @@ class TorchCrossbar:
                 f"{name}: expected shape (any x {lines}) or ({self.count} x any x {lines}), "
                 f"got {tuple(value.shape)}"
             )
-        if value.is_complex():
-            raise InputError(f"{name}: expected real numbers, got complex ones; give their .real")
-        samples: Tensor = value.to(self.on, self._cells.dtype)
+        samples: Tensor = real_tensor(name, value).to(self.on, self._cells.dtype)
         return samples
 
     def _out(self, values: Tensor) -> Tensor:
@@ -192,6 +208,8 @@ class TorchCrossbar:
         wanted = self._tensor("weights", weights, self.shape[1])
         if wanted.shape[-2] != self.shape[0]:
             raise InputError(f"weights: expected {self.shape[0]} rows, got {wanted.shape[-2]}")
+        unstated = self.write.scale == "auto" and not (w_max or self.write.w_max)
+        self._fitted = unstated and bool(wanted.any())
         differences, energy, clipped = self._cells.program(wanted.reshape(-1, *self.shape), w_max)
         self._tally.add("weights_clipped", clipped)
         self._tally.add("program_J", energy)
@@ -218,6 +236,9 @@ class TorchCrossbar:
         """
         if mode not in ("accumulate", "mixed", "online"):
             raise InputError(f"mode = '{mode}': must be one of accumulate, mixed, online")
+        if self._fitted:
+            self._fitted = False
+            warn_of_growth()
         pre = self._tensor("pre", pre, self.shape[0])
         post = self._tensor("post", post, self.shape[1])
         if self._cells.sparse and pre.numel() and post.numel():
@@ -247,7 +268,7 @@ class TorchCrossbar:
         if not (np.isfinite(seconds) and seconds >= 0):
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
-            warn_if_still(self.device)
+            warn_if_still(self.device, self._once)
         if self.read.drift:
             self._cells.advance(float(seconds))
 
@@ -268,12 +289,19 @@ class TorchCrossbar:
     @property
     def ledgers(self) -> list[Ledger]:
         """Counts and joules of every instance."""
+        self._fetched()
         return [self._tally.ledger(k) for k in range(self.count)]
 
     @property
     def ledger(self) -> Ledger:
         """Counts and joules of the first instance."""
+        self._fetched()
         return self._tally.ledger(0)
+
+    def _fetched(self) -> None:
+        """On a GPU, say now what an update would have had to wait for."""
+        if not self._cells.sparse:
+            self._writer.warn_of_cut()
 
     def rewind(self, ledger: Ledger) -> None:
         """Set the ledger of every instance back to earlier totals."""
@@ -296,6 +324,7 @@ class TorchCrossbar:
             **self._cells.snapshot(instance),
             "ledger": self._tally.to_array(instance),
             "counters": np.array(counters, np.int64),
+            "fitted": np.array([self._fitted]),
             "adc_range_uS": reader.adc_range_uS[instance : instance + 1].cpu().numpy().copy(),
             "pending_decay": writer.pending_decay[instance].cpu().numpy().copy(),
             "accumulator": accumulator,
@@ -328,6 +357,7 @@ class TorchCrossbar:
                     writer.velocity[k] = self._kept(snapshot["velocity"])
                 self._tally.restore(k, snapshot["ledger"])
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
+            self._fitted = bool(snapshot.get("fitted", np.zeros(1))[0])
             writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

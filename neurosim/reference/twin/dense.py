@@ -15,6 +15,7 @@ from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.dense import Dense
 from neurosim.reference.twin.arithmetic import TorchIdeal
 from neurosim.reference.twin.crossbar import TorchCrossbar
+from neurosim.reference.twin.tensors import real_tensor
 
 
 def rule_twin(rule: Rule, array: TorchCrossbar | TorchIdeal) -> Any:
@@ -50,7 +51,7 @@ class TorchDense(Dense):
         self.on, self.dtype = array.on, getattr(torch, array.precision)
 
     def _inputs(self, x: Any) -> Any:
-        return torch.as_tensor(x).to(self.on, self.dtype)
+        return real_tensor("x", x).to(self.on, self.dtype)
 
     def _kept(self, values: Tensor) -> NDArray[Any]:
         return np.array(values.cpu())

@@ -68,6 +68,15 @@ class TwinLaw:
         """RESET fully; returns state and energy."""
         raise NotImplementedError
 
+    def rewritten(
+        self, state: State, target_uS: Tensor, counts: Tensor, now_s: float, draw: Draw
+    ) -> tuple[State, Tensor]:
+        """Program the cells that have a count; the others come out unchanged."""
+        touched = counts != 0
+        written, energy = self.program(state, target_uS, now_s, draw)
+        kept = {name: torch.where(touched, values, state[name]) for name, values in written.items()}
+        return {**state, **kept}, torch.where(touched, energy, 0.0)
+
     def drifted(self, state: State, now_s: float) -> Tensor:
         """Conductance in uS at the time now_s."""
         return state["conductance"]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim.core.cautions import Once
 from neurosim.core.config import Periphery, WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
@@ -16,6 +17,7 @@ from neurosim.crossbar.writer import (
     drive,
     enough_pulses,
     refuse_in_mode,
+    warn_of_cut,
 )
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
 from neurosim.reference.twin.cells import TwinCells
@@ -33,8 +35,15 @@ class TwinWriter:
     """Updates of all instances at once."""
 
     def __init__(
-        self, cells: TwinCells, reader: TwinReader, write: WritePath, periphery: Periphery, tally: Tally
+        self,
+        cells: TwinCells,
+        reader: TwinReader,
+        write: WritePath,
+        periphery: Periphery,
+        tally: Tally,
+        once: Once,
     ):
+        self._once = once
         self.cells, self.reader, self.config = cells, reader, write
         self.periphery, self.tally = periphery, tally
         device = cells.device
@@ -171,7 +180,16 @@ class TwinWriter:
 
     def _cut(self, excess: Tensor) -> None:
         """Enter pulses (instances, rows, cols) that are asked for and not given, where above zero."""
-        self.tally.add("pulses_cut", excess.clamp(min=0).sum(dim=(1, 2)))
+        cut = excess.clamp(min=0).sum(dim=(1, 2))
+        self.tally.add("pulses_cut", cut)
+        if self.cells.sparse:
+            self.warn_of_cut(cut)
+
+    def warn_of_cut(self, cut: Tensor | None = None) -> None:
+        """Say once that pulses were cut: by an update, or so far. On a GPU the host waits for the number."""
+        pulses = float((self.tally.totals["pulses_cut"] if cut is None else cut).sum())
+        if pulses > 0:
+            warn_of_cut(self._once, pulses, self.most, self.config)
 
     def _rounded(self, change: Tensor, event: int) -> Tensor:
         """Round at random so that the mean count equals the change: (instances, rows, cols, 2) counts."""

@@ -56,12 +56,9 @@ class ProgrammedTwin(TwinLaw):
     def pulse(
         self, state: State, counts: Tensor, most: int, now_s: float, draw: Draw
     ) -> tuple[State, Tensor]:
-        """Program the conductance that the pulses' nominal steps lead to."""
-        moved = state["conductance"] + counts.float().to(self.dtype) * self.params.nominal_step_uS
-        written, energy = self._program(moved, now_s, draw)
-        touched = counts != 0
-        kept = {name: torch.where(touched, values, state[name]) for name, values in written.items()}
-        return kept, torch.where(touched, energy, 0.0)
+        """Program what time has made of the device and the pulses' steps from there."""
+        step = counts.float().to(self.dtype) * self.params.nominal_step_uS
+        return self.rewritten(state, self.drifted(state, now_s) + step, counts, now_s, draw)
 
     def drifted(self, state: State, now_s: float) -> Tensor:
         """Relax along ln t."""
