@@ -178,7 +178,7 @@ KINDS: dict[str, Shows] = {
                 sweep.sweep_curves(results),
             )
         },
-        lambda results: [sweep.sweep_table(results)],
+        lambda results: [sweep.tolerance_table(results), sweep.sweep_table(results)],
         _sweep_findings,
         "neurosim sweep EXPERIMENT.toml --out {folder} --axis ...",
     ),

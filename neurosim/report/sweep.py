@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import percent, spread
+from neurosim.report.text import spread
 from neurosim.report.tolerance import MARKERS, WIDE
 from neurosim.study.arm import IDEAL
 
@@ -33,7 +33,7 @@ def sweep_table(results: Results) -> Table:
     more = f"; {len(points) - len(shown)} more in sweep.json" if len(points) > len(shown) else ""
     table = Table(
         title=Text(f"Accuracy on the {data['reported_on']} of {data['note']}"),
-        caption=f"95 % intervals of the mean over seeds and images; gap in points below ideal arithmetic{more}",
+        caption=f"95 % intervals for new chips and new images; gap in points below ideal arithmetic{more}",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -55,8 +55,28 @@ def sweep_table(results: Results) -> Table:
         gap = point.get("accuracy_gap_mean")
         table.add_row(
             *levels, Text(point["arm"]), str(point["seeds"]),
-            spread(point["accuracy_mean"], point["accuracy_ci95"]), "" if gap is None else percent(gap, 2),
+            spread(point["accuracy_mean"], point.get("accuracy_interval") or point["accuracy_ci95"]),
+            "" if gap is None else spread(gap, point.get("accuracy_gap_interval")),
         )  # fmt: skip
+    return table
+
+
+def tolerance_table(results: Results) -> Table | None:
+    """Return how far each axis may go on each arm; None where nothing can be said."""
+    if not results.get("tolerances"):
+        return None
+    table = Table(
+        title=Text("The largest level that keeps 99 % of the accuracy at the first"),
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    for heading in ("arm", "axis", "with", "tolerated, 95 % for new chips and images"):
+        table.add_column(heading, overflow="fold")
+    named = {axis["field"]: quantity(axis) for axis in results["axes"]}
+    for found in results["tolerances"]:
+        others = ", ".join(f"{named[name]} {level_text(level)}" for name, level in found["others"].items())
+        table.add_row(Text(found["arm"]), Text(named[found["field"]]), Text(others), Text(found["verdict"]))
     return table
 
 
@@ -132,7 +152,7 @@ def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colou
         )
         faint = 1.0 if len(lines) <= len(arms) else 0.6
         place.plot(x[order], y[order], color=colour[arm], lw=1.6, ms=4, alpha=faint, **style)
-        band = np.array([point[f"{score}_ci95"] for point in points])[order]
+        band = np.array([point.get(f"{score}_interval") or point[f"{score}_ci95"] for point in points])[order]
         if arm != IDEAL and len(lines) <= 2 * len(arms):
             low, high = np.clip(100 * band, 0, 100).T
             place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)

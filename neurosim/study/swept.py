@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,16 @@ from neurosim.study.arm import IDEAL
 from neurosim.study.blocks import Store, Told, carry_out
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import about
-from neurosim.study.statistics import of_runs
-from neurosim.study.store import open_folder, write_json
+from neurosim.study.statistics import Chips, mean_accuracy, mean_gap, of_runs, tolerance
+from neurosim.study.store import open_folder, unpack_bits, write_json
 from neurosim.study.sweep import Axis, Plan, Sweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 RESULTS = "sweep.json"
+KEPT = 0.99
+"""Share of the accuracy at the first level that a tolerable level keeps."""
 NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "correct", "counts", "block", "error"}
 
 
@@ -50,8 +53,9 @@ def sweep(
     Returns
     -------
     results : dict
-        ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds), ``blocks`` (done,
-        failed, missing), ``data``, ``config``, ``devices``, ``versions``; also written to ``sweep.json``.
+        ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds, with intervals for
+        new chips and images), ``tolerances``, ``blocks`` (done, failed, missing), and what `neurosim.study.run.about`
+        says; also written to ``sweep.json``.
 
     Raises
     ------
@@ -97,6 +101,7 @@ def collect(store: Store) -> dict[str, Any]:
         ],
         "plan": plan.sweep.plan,
         "points": means(rows, fields),
+        "tolerances": tolerances(rows, plan.axes),
         "rows": [{name: value for name, value in row.items() if name != "correct"} for row in rows],
         "blocks": {
             "all": len(store.blocks),
@@ -149,11 +154,67 @@ def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Seque
         gaps = [exact[row["seed"]][score] - row[score] for row in good if score in exact.get(row["seed"], {})]
         if gaps and rows[0]["arm"] != IDEAL:
             found[f"{score}_gap_mean"] = float(np.mean(gaps))
+    own = mean_accuracy(chips(good))
+    found["accuracy_interval"] = (own.low, own.high)
+    both = [row for row in good if row["seed"] in exact]
+    if both and rows[0]["arm"] != IDEAL:
+        gap = mean_gap(chips([exact[row["seed"]] for row in both]), chips(both))
+        found |= {"accuracy_gap_interval": (gap.low, gap.high), "accuracy_gap_p": gap.p_value}
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
     if counted:
         found["counts"] = {name: float(np.mean([counts[name] for counts in counted])) for name in counted[0]}
     return found
+
+
+def tolerances(rows: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> list[dict[str, Any]]:
+    """Return, for each arm on devices, how far each axis may go before the accuracy falls below 99 % of that at its first level.
+
+    Axes of numbers alone, where all seeds have finished at every level; of several that are crossed, at each
+    combination of the others.
+
+    Returns
+    -------
+    found : list of dict
+        ``field``, ``arm``, ``others`` (levels of the other axes), and what `neurosim.study.statistics.Tolerance` has;
+        infinite: without (a level "none").
+    """
+    found = []
+    for axis in axes:
+        levels = axis.all_levels
+        if len(levels) < 2 or not all(level is None or type(level) in (int, float) for level in levels):
+            continue
+        others = [other.field for other in axes if other.field != axis.field]
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            if axis.field in row and row["arm"] != IDEAL and "error" not in row:
+                key = json.dumps([row["arm"], {name: row[name] for name in others if name in row}])
+                groups.setdefault(key, []).append(row)
+        for place, own in groups.items():
+            at = [sorted((r for r in own if r[axis.field] == level), key=_seed) for level in levels]
+            if not all(at) or len({tuple(map(_seed, some)) for some in at}) > 1:
+                continue
+            arm, beside = json.loads(place)
+            numbers = [float("inf") if level is None else float(level) for level in levels]
+            reached = asdict(tolerance(numbers, [chips(some) for some in at], KEPT))
+            for name in ("level", "low", "high"):
+                reached[name] = None if reached[name] == float("inf") else reached[name]
+            reached["verdict"] = reached["verdict"].replace("inf", "none")
+            found.append({"field": axis.field, "arm": arm, "others": beside, **reached})
+    return found
+
+
+def _seed(row: dict[str, Any]) -> int:
+    seed: int = row["seed"]
+    return seed
+
+
+def chips(rows: Sequence[dict[str, Any]]) -> Chips:
+    """Return the rows of one arm at one point, one a chip, for the statistics of chips and images."""
+    images = rows[0]["test_size"]
+    bits = [unpack_bits(row["correct"], images) for row in rows if row.get("correct")]
+    table = np.array(bits) if len(bits) == len(rows) else None
+    return Chips(np.array([row["accuracy"] for row in rows]), images, table)
 
 
 def to_pandas(results: dict[str, Any]) -> DataFrame:
