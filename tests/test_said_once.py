@@ -90,17 +90,6 @@ def test_a_fitted_window_is_warned_of_by_whoever_goes_on_learning(kind: Callable
     assert said == []
 
 
-def test_an_older_snapshot_has_no_word_of_it() -> None:
-    array = ns.Crossbar((3, 2), PCM)
-    array.program(WEIGHTS)
-    snapshot = array.snapshot()
-    del snapshot["fitted"]
-    array.restore(snapshot)
-    with heard() as said:
-        learn(array)
-    assert said == []
-
-
 def test_an_array_with_other_wires_repeats_nothing_and_forgets_nothing() -> None:
     with pytest.warns(ExtrapolationWarning, match="nobody measured"):
         array = ns.Crossbar((3, 2), PCM, read=EARLY)

@@ -67,12 +67,19 @@ def test_hardware_too(name: str) -> None:
         ns.Crossbar((3, 2), PCM, **{name: {"nothing": 1}})
 
 
-@pytest.mark.parametrize("precision", ["float16", "double", np.float32, None, 32])
+@pytest.mark.parametrize("precision", ["float16", "double", np.float16, int, list, None, 32])
 def test_two_precisions_and_no_other(precision: Any) -> None:
     builders = [IdealArray, TorchIdeal, *(lambda shape, m=m, **o: m(shape, PCM, **o) for m in MACHINES)]
     for build in builders:
         with pytest.raises(InputError, match=r"precision = .*: must be one of float32, float64"):
             build((3, 2), precision=precision)
+
+
+def test_numpys_types_of_these_names_are_they() -> None:
+    for given in (np.float64, np.dtype("float64")):
+        for machine in (*MACHINES, lambda shape, device, **o: IdealArray(shape, **o)):
+            array = machine((3, 2), PCM, precision=given)
+            assert getattr(array, "slices", [array])[0].precision == "float64"
 
 
 def test_ideal_arithmetic_in_torch_takes_real_numbers_only() -> None:

@@ -122,10 +122,18 @@ def whole(name: str, value: Any, least: int | None = None) -> int:
 
 
 def precision_of(value: Any) -> Precision:
-    """Return `value`, a precision of state and arithmetic; raises `InputError` for any but "float32" and "float64"."""
-    if not isinstance(value, str) or value not in get_args(Precision):
+    """Return the precision of state and arithmetic: "float32" or "float64", or numpy's types of these names.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    of_numpy = isinstance(value, type | np.dtype) and value in (np.float32, np.float64)
+    name = np.dtype(value).name if of_numpy else value
+    if not isinstance(name, str) or name not in get_args(Precision):
         raise InputError(f"precision = {_shown(value)}: must be one of {', '.join(get_args(Precision))}")
-    return cast(Precision, value)
+    return cast(Precision, name)
 
 
 def extents(value: Any, name: str = "shape") -> tuple[int, int]:

@@ -56,7 +56,7 @@ def take_back(array: Crossbar, snapshot: State) -> None:
             found = {name: values for name, values in snapshot.items() if name.startswith("wires.")}
             array._wired.restore({name.removeprefix("wires."): values for name, values in found.items()})
         reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
-        array._fitted = bool(snapshot.get("fitted", np.zeros(1))[0])
+        array._fitted = bool(snapshot["fitted"][0])
         ranges = reader.converters.range_uS
         ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)
         writer.pending_decay = snapshot["pending_decay"].astype(array.precision)

@@ -357,7 +357,7 @@ class TorchCrossbar:
                     writer.velocity[k] = self._kept(snapshot["velocity"])
                 self._tally.restore(k, snapshot["ledger"])
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
-            self._fitted = bool(snapshot.get("fitted", np.zeros(1))[0])
+            self._fitted = bool(snapshot["fitted"][0])
             writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"checkpoint does not fit this array: {error}") from None
