@@ -15,7 +15,8 @@ KEEPS, FAILS, WITHIN = 0.90, 0.50, 0.01
 MOST_CHIPS = 1000
 """So many chips more are looked ahead."""
 _FAR = 1e6
-_MORE = "Take more test images."
+_MORE = "take more test images."
+_LEARN = "Take more chips and more test images, or let it learn for longer."
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Learning:
 
         kept = self.kept()
         if kept.interval is None or kept.share is None:
-            return Verdict("undecided", "Ideal arithmetic itself is not seen to learn here.", _MORE)
+            return Verdict("undecided", "Ideal arithmetic itself is not seen to learn here.", _LEARN)
         seen = _seen(kept.share, kept.interval, gap)
         if gap.chips < 2:
             return Verdict("undecided", seen, "One chip tells nothing of others: take three or more.")
@@ -150,17 +151,19 @@ class Learning:
             return Verdict("undecided", seen, cannot)
         more = bisect_left(range(MOST_CHIPS), True, key=lambda k: answer(gap.chips + k) != "undecided")
         if more < MOST_CHIPS:
-            return Verdict("undecided", seen, f"About {more} more chips would decide.", more)
-        return Verdict("undecided", seen, f"{MOST_CHIPS} more chips would not decide: {_MORE.lower()}")
+            return Verdict(
+                "undecided", seen, f"About {more} more {'chip' if more == 1 else 'chips'} would decide.", more
+            )
+        return Verdict("undecided", seen, f"{MOST_CHIPS} more chips would not decide: {_MORE}")
 
 
 def _seen(share: float, interval: tuple[float, float], gap: Contrast) -> str:
     """What is seen, in a sentence."""
     low, high = (100 * end for end in interval)
-    ends = " to ".join(f"{100 * end:.1f}" for end in gap.interval())
+    ends = " to ".join(f"{100 * end:z.1f}" for end in gap.interval())
     return (
-        f"It keeps {100 * share:.0f} % of the learning (95 %: {low:.0f} to {high:.0f}), with a gap to ideal of "
-        f"{100 * gap.value:.1f} points (95 %: {ends})."
+        f"It keeps {100 * share:.0f} % of the learning (95 %: {low:z.0f} to {high:z.0f}), with a gap to ideal of "
+        f"{100 * gap.value:z.1f} points (95 %: {ends})."
     )
 
 

@@ -52,8 +52,7 @@ def chip_yield(arm: Chips, threshold: float) -> Yield:
     -----
     Each chip counts as the test images have it. On N images a chip's accuracy is known within about
     sqrt(p (1 - p) / N), and chips within this noise of the threshold are counted in `unsure` (95 %, Wilson). The
-    interval does not contain it: with `unsure` chips, an interval for other images reaches as far as if all of
-    them had been on the other side.
+    interval is that of the chips alone and does not contain this noise.
 
     References
     ----------
