@@ -39,8 +39,9 @@ from neurosim.devices.card import load as card
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.reference.convert import convert
-from neurosim.study.run import pool, study
+from neurosim.study.run import study
 from neurosim.study.transfer import Transfer, transfer
+from neurosim.study.workers import workers_pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
@@ -105,7 +106,7 @@ def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Executor]:
-    with pool(2) as lent:
+    with workers_pool(2) as lent:
         yield lent
 
 

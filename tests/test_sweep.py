@@ -22,7 +22,7 @@ from neurosim.core.hardware import Wires
 from neurosim.study import blocks
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.compare import compare
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
 from neurosim.study.dense import DenseTraining
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import evaluate
@@ -175,6 +175,22 @@ class TestReadingAlone:
         quiet.take_over(training)
         assert digest({"w": quiet.layer.array.weights()}) == digest({"w": training.layer.array.weights()})
         assert rows_of(found, PCM)[0]["accuracy"] == quiet.result()["accuracy"]
+
+    @pytest.mark.parametrize(
+        "axis", ["age_s=0,1e6", "wires.r_word_ohm=0,9@reading", "read_noise=0,0.1@learning"]
+    )
+    def test_what_is_many_trainings_is_read_where_it_learns(self, axis: str) -> None:
+        with pytest.raises(ConfigError, match=r"many trainings, .* use when = 'both', and no age_s"):
+            planned(MORTAL, [axis])
+
+    def test_networks_in_ideal_arithmetic_do_not_age(self, tmp_path: Path) -> None:
+        """Nor do those trained with labels, a net for each depth, which no one training stands for."""
+        labels = DeepArm(name="labels", backpropagation=Backpropagation(epochs=1))
+        found = sweep(DEEP.with_arms([labels, *DEEP.listed]), tmp_path, ["age_s=0,1e6"])
+        assert found["blocks"]["done"] == found["blocks"]["all"]
+        for arm in ("labels", "ideal"):
+            first, second = (row["accuracy"] for row in found["rows"] if row["arm"] == arm)
+            assert first == second
 
     def test_what_devices_are_cannot_change_in_between(self) -> None:
         with pytest.raises(ConfigError, match="use 'both' or 'learning'"):

@@ -189,9 +189,7 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for point in others:
         reader = arm_of(point.reading, block.arm)
-        same = json.dumps(
-            [deciding(point.reading, reader), point.age_s if arm.device else None], sort_keys=True
-        )
+        same = json.dumps([deciding(point.reading, reader), point.age_s], sort_keys=True)
         if same not in known:
             known[same] = {**_read_again(learnt, point, reader, data).result(), "counts": counts}
         yield _row(block, point, known[same])
@@ -200,7 +198,7 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
 
 
 def _reads_as_it_learnt(block: Block, point: Point) -> bool:
-    if point.age_s is not None:
+    if point.age_s is not None and block.learner().device is not None:
         return False
     return deciding(point.learning, block.learner()) == deciding(
         point.reading, arm_of(point.reading, block.arm)
@@ -211,7 +209,7 @@ def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Trai
     """What was learnt, to be read as a point says: calibrated anew, then aged."""
     reading = point.reading.training(arm, learnt.seed, data)
     reading.take_over(learnt)
-    if point.age_s and arm.device is not None:
+    if point.age_s:
         for layer in reading.layers:
             layer.array.advance(point.age_s)
     return reading

@@ -28,6 +28,8 @@ class Experiment(Arrays):
     kind: ClassVar[str]
     """Name of the kind of study."""
     arm_kind: ClassVar[type[Arm]] = Arm
+    one_training: ClassVar[bool] = True
+    """Whether what an arm learns with a seed is one training, which can be read again in other ways."""
     aside: ClassVar[frozenset[str]] = frozenset()
     """Settings of the evaluation: another value trains nothing anew."""
 

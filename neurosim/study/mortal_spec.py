@@ -53,6 +53,7 @@ class MortalExperiment(ForwardForwardExperiment):
     """Networks that learn on one chip, are copied to others, and go on learning there; each arm is a make of chips."""
 
     kind: ClassVar[str] = "mortal"
+    one_training: ClassVar[bool] = False
 
     kinds: tuple[Kind, ...] = KINDS
     """How the other chips differ from the first; kinds that chips of an arm do not have are left out."""

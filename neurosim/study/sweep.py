@@ -232,6 +232,11 @@ class Plan:
                     f"axis {axis.field}: when = 'reading' is for {', '.join(READING)} and {AGE}; what devices are and how "
                     "they are written is decided while they learn: use 'both' or 'learning'"
                 )
+            if not self.experiment.one_training and (axis.when != "both" or axis.field == AGE):
+                raise ConfigError(
+                    f"axis {axis.field}: a study of kind '{self.experiment.kind}' is many trainings, each read where and when "
+                    f"it learns: use when = 'both', and no {AGE}"
+                )
         self.points = [self._point(levels) for levels in self._levels()]
         for point in self.points:
             point.learning.check()
