@@ -14,9 +14,8 @@ from neurosim.core.checks import extents, matrix, numbers, refuse_overflow, vect
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
-from neurosim.crossbar.device import as_read, warn_if_still
+from neurosim.crossbar.device import as_read, device_of, warn_if_still
 from neurosim.crossbar.ledger import Ledger
-from neurosim.devices.card import load
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
@@ -143,8 +142,7 @@ class TorchCrossbar:
         _refuse_what_is_not_followed(
             self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
         )
-        card = load(device) if isinstance(device, str | Path) else device
-        self.device = as_read(card, self.read)
+        self.device = as_read(device_of(device), self.read)
         self.on = on_device(torch_device)
         self.count = len(seeds)
         self._tally = Tally(self.count, self.on)
