@@ -178,6 +178,12 @@ def find(given: str | Path | Card | Law) -> Card:
     return found
 
 
+def card_or_none(given: str | Path | Card | Law) -> Card | None:
+    """Return a card as `find` does, or None for a device that was given without one."""
+    found = _found(given)
+    return found if isinstance(found, Card) else None
+
+
 def _found(given: Any) -> Card | Law:
     found: Card | Law = registry.resolve("device", given, _no_device, _named)
     return found

@@ -83,16 +83,16 @@ def build(
         If the rule has no such setting, or a value is out of range; else as `load`.
     """
     found = load(rule)
-    kind, own = (
-        (found, {}) if isinstance(found, type) else (type(found), found.model_dump(exclude_unset=True))
-    )
+    kind = _kind(found)
+    own = {} if found is kind else found.model_dump(exclude_unset=True)
     given = {name: value for name, value in (fitting or {}).items() if name in kind.model_fields}
     made: Rule | PhasedRule = kind.parse({**given, **own, **settings}, where)
     return made
 
 
 def _kind(rule: Any) -> Any:
-    return rule if isinstance(rule, type) else type(rule)
+    kind: Any = rule if isinstance(rule, type) else type(rule)
+    return kind
 
 
 def text_of(rule: Any) -> str:

@@ -524,7 +524,7 @@ class TestDoors:
         assert "Dataset.of(x_train" in said(InputError, np.zeros(3))
 
     def test_experiments_take_them_and_write_down_what_they_took(self, tmp_path: Path) -> None:
-        from neurosim.study.spec import Experiment
+        from neurosim.study.dense_spec import DenseExperiment
 
         own = Dataset.of(*four(), name="mine")
         for given, kept in (
@@ -532,14 +532,14 @@ class TestDoors:
             (tmp_path / "a.npz", str(tmp_path / "a.npz")),
             ({"path": "a.npz", "size": 3}, {"path": "a.npz", "size": 3, "scale": None, "test": None, "seed": 0, "label": None}),
         ):  # fmt: skip
-            spec = Experiment.parse({"dataset": given}, "test")
+            spec = DenseExperiment.parse({"dataset": given}, "test")
             assert json.loads(spec.model_dump_json())["dataset"] == kept
             assert json.loads(spec.changed(seeds=3).model_dump_json())["dataset"] == kept
-        assert data.load(Experiment(dataset=own).changed(seeds=2).dataset) is own
+        assert data.load(DenseExperiment(dataset=own).changed(seeds=2).dataset) is own
         with pytest.raises(ConfigError, match="did you mean 'size'"):
-            Experiment.parse({"dataset": {"path": "a.npz", "sise": 3}}, "test")
+            DenseExperiment.parse({"dataset": {"path": "a.npz", "sise": 3}}, "test")
         with pytest.raises(ConfigError, match="expected a name, a path"):
-            Experiment.parse({"dataset": 3}, "test")
+            DenseExperiment.parse({"dataset": 3}, "test")
 
 
 def _turned() -> Image.Exif:

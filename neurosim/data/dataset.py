@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError, InputError
-from neurosim.data.on_disk import OnDisk, joined
+from neurosim.data.on_disk import contents, joined
 
 Images = NDArray[Any]
 """Of shape (n, rows): uint8, or float32 from 0 to 1."""
@@ -182,8 +182,7 @@ class Dataset:
             if values is None:
                 continue
             found.update(f"{name} {values.dtype.str} {values.shape};".encode())
-            parts: Any = values.contents() if isinstance(values, OnDisk) else [np.ascontiguousarray(values)]
-            for part in parts:
+            for part in contents(values):
                 found.update(part)
         return found.hexdigest()
 

@@ -72,6 +72,14 @@ class OnDisk:
             yield self.read(self.chosen[first : first + CHUNK]).tobytes()
 
 
+def contents(values: Any) -> Iterator[Any]:
+    """Yield what stands for an array in a digest: its bytes, or what images on disk give instead (`OnDisk.contents`)."""
+    if isinstance(values, OnDisk):
+        yield from values.contents()
+    else:
+        yield np.ascontiguousarray(values)
+
+
 def joined(one: Any, other: Any) -> Any:
     """Return images one behind the other: on disk still, if both are images of the same files."""
     if isinstance(one, OnDisk) and isinstance(other, OnDisk) and one.read == other.read:
