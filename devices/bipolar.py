@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from pydantic import model_validator
 
+from neurosim.core.own_modules import version_of
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
@@ -156,7 +157,8 @@ def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct
     def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
         return step_by_step(cell, count, state, params, event, key, share)
 
-    steps = inlined_as(pulse, f"{share.__module__}.{share.__qualname__}.pulse")
+    origin = f"{share.__module__}{version_of(share.__module__)}"
+    steps = inlined_as(pulse, f"{origin}.{share.__qualname__}.pulse")
     return DeviceKernels(construct, program, steps, reset, stored, read_sigma, shift=shift)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
 from neurosim.core import registry
+from neurosim.core.cautions import Caution
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices.law import Law
-from neurosim.kernels.jit import own_module
 
 CARDS = Path(__file__).with_name("cards")
 GONE = {
@@ -22,6 +22,12 @@ GONE = {
     "ReadPath.reading_delay_s): delete the line"
 }
 """Parameters that laws no longer have, and what to do."""
+_shadows: set[Path] = set()
+"""Files of cards with a built-in name that were spoken of."""
+
+
+class ShadowedCardWarning(Caution):
+    """A card of one's own has the name of a built-in card, and other content."""
 
 
 class Quantity(Frozen):
@@ -47,12 +53,8 @@ class Card(Frozen):
     _folder: Path | None = PrivateAttr(None)
 
     def law_class(self) -> type[Law]:
-        """Return the law's class: a registered one, or that of a file beside the card ("my_law.py:MyLaw")."""
-        file, colon, name = self.law.rpartition(":")
-        if colon:
-            return law_of_file((self._folder or Path()) / file, name)
-        law: type[Law] = registry.find("device law", self.law)
-        return law
+        """Return the law's class: a registered one, of a file beside the card ("my_law.py:MyLaw") or of a package."""
+        return law_of(self.law, self._folder)
 
     @property
     def silent_on(self) -> dict[str, str]:
@@ -103,25 +105,41 @@ def read(path: Path) -> Card:
     return card
 
 
-def law_of_file(path: Path, name: str) -> type[Law]:
-    """Import a law from a Python file; a changed file is another module, so no stale kernel is ever used.
+def law_of(given: str | type[Law], beside: Path | None = None) -> type[Law]:
+    """Return the class of a law.
+
+    Parameters
+    ----------
+    given : str or class
+        A registered name, ``"my_law.py:MyLaw"``, ``"package.module:MyLaw"``, or the class.
+    beside : Path, optional
+        Folder that relative files are in; default the working folder.
 
     Raises
     ------
+    UnknownNameError
+        If there is no law of that name; the message has the nearest match.
     ConfigError
-        If the file is missing, cannot be run, or has no law of that name.
+        If a file cannot be run, what it has is no law, or a law of one's own has the name of a registered one.
     """
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"law file {path}: {error.strerror}") from None
-    try:
-        law = getattr(importlib.import_module(own_module(source)), name, None)
-    except Exception as error:  # noqa: BLE001 (whatever the user's file raises)
-        raise ConfigError(f"law file {path}: {type(error).__name__}: {error}") from None
-    if not (isinstance(law, type) and issubclass(law, Law)):
-        raise ConfigError(f"law file {path}: it has no class '{name}' derived from neurosim.devices.Law")
+    law: type[Law] = registry.resolve("device law", given, _no_law, beside=beside)
+    registry.refuse_shadow("device law", law, law.law)
     return law
+
+
+def _no_law(thing: Any) -> str | None:
+    if not (isinstance(thing, type) and issubclass(thing, Law)):
+        return "a law is a class derived from neurosim.devices.Law"
+    missing = registry.lacks(thing, ("law", "own_kernels", "params_type", "state_type"))
+    return f"it has no {', no '.join(missing)}" if missing else None
+
+
+def _no_device(thing: Any) -> str | None:
+    if isinstance(thing, Law | Card):
+        return None
+    if isinstance(thing, type) and issubclass(thing, Law):
+        return 'it is a law, without numbers: name it in a card (law = "FILE.py:LAW"), or give a device made of it'
+    return "expected a card name, a card file or a device (neurosim.devices.Law, or a Card)"
 
 
 def cards() -> dict[str, Path]:
@@ -133,29 +151,71 @@ def cards() -> dict[str, Path]:
         raise ConfigError(
             f"NEUROSIM_CARDS: no folder {missing[0]}; give folders of cards, separated by '{os.pathsep}'"
         )
-    folders += own
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
+    return {file.stem: file for folder in folders + own for file in sorted(folder.glob("*.toml"))}
 
 
-def find(name: str | Path) -> Card:
-    """Return a card by its name or the path of its file; raises as `load`."""
+def _said_if_shadow(file: Path) -> Card:
+    """Read a card; warn once where it has the name of a built-in one and is another."""
+    card, built_in = read(file), CARDS / file.name
+    if file not in _shadows and built_in.is_file() and card.model_dump() != read(built_in).model_dump():
+        _shadows.add(file)
+        warnings.warn(
+            f"device card {file}: '{file.stem}' is the name of a built-in card, and this is another; call the file "
+            "something else to tell their results apart",
+            ShadowedCardWarning,
+            stacklevel=2,
+        )
+    return card
+
+
+def find(given: str | Path | Card | Law) -> Card:
+    """Return a card by its name or the path of its file, or as it is given; raises as `load`."""
+    found = _found(given)
+    if isinstance(found, Law):
+        raise ConfigError(
+            f"device {found.name}: it is a device without a card, so no source of its numbers can be shown"
+        )
+    return found
+
+
+def card_or_none(given: str | Path | Card | Law) -> Card | None:
+    """Return a card as `find` does, or None for a device that was given without one."""
+    found = _found(given)
+    return found if isinstance(found, Card) else None
+
+
+def _found(given: Any) -> Card | Law:
+    found: Card | Law = registry.resolve("device", given, _no_device, _named)
+    return found
+
+
+def _named(name: str) -> Card:
     known = cards()
-    if str(name) in known:
-        return read(known[str(name)])
+    if name in known:
+        return _said_if_shadow(known[name])
     path = Path(name)
     if path.suffix == ".toml":
-        return read(path)
-    raise UnknownNameError("device card", str(name), known)
+        return _said_if_shadow(path)
+    raise UnknownNameError("device card", name, known)
 
 
-def load(device: str | Path | Law) -> Law:
-    """Return a device from a card's name, the path of a card file, or a device itself.
+def load(device: str | Path | Card | Law) -> Law:
+    """Return a device.
+
+    Parameters
+    ----------
+    device : str, Path, Card or Law
+        A card's name, the path of a card file, ``"my.py:device"`` or ``"package.module:device"`` (a device or a card
+        that is there), a card, or a device itself.
 
     Raises
     ------
     UnknownNameError
         If there is no card of that name; the message has the nearest match.
     ConfigError
-        If the card is wrong.
+        If the card is wrong, or a file has no device of that name.
+    InputError
+        If it is none of these.
     """
-    return device if isinstance(device, Law) else find(device).device()
+    found = _found(device)
+    return found.device() if isinstance(found, Card) else found

@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
+from neurosim.core.own_modules import version_of
 from neurosim.core.protocols import DeviceKernels, Polarity, Precision
 from neurosim.devices.around import AroundParams, surrounded
 from neurosim.devices.effects import Effects
@@ -190,7 +191,7 @@ class Law(Effects):
     @property
     def kernels(self) -> DeviceKernels:
         """The numba functions of one cell: the law's own, within the effects around it, of all its devices."""
-        one, name = self._told(self.own_kernels), self.law
+        one, name = self._told(self.own_kernels), self._compiled_name
         if one.read_sigma is not self.own_kernels.read_sigma:
             name = f"{name}, {one.read_sigma.__qualname__}"
         if self.is_surrounded:
@@ -207,6 +208,12 @@ class Law(Effects):
         if self.drifts and (now_s > 0 or not self.reads_as_stored):
             return kernels.drifted
         return kernels.stored or stored
+
+    @property
+    def _compiled_name(self) -> str:
+        """Name of the law among compiled kernels; one of a user's own says where it is from, and its version."""
+        module = type(self).__module__
+        return self.law if module.startswith("neurosim.") else f"{self.law} of {module}{version_of(module)}"
 
     def _told(self, kernels: DeviceKernels) -> DeviceKernels:
         """Put the read noise that `read_noise_share` asks for in place of a law's own, whatever that is."""
@@ -280,6 +287,7 @@ class Law(Effects):
 
         A law that is not registered, because it comes from a file, overrides this.
         """
+        registry.refuse_shadow("device law", cls, cls.law)
         return registry.find("law twin", cls.law)
 
     def with_parameters(self, **changes: float | None) -> Self:

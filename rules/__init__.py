@@ -5,6 +5,7 @@ if __name__ != "neurosim.rules":
 
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.rules.hebb import Hebb, HebbDecay, Oja, Sanger
+from neurosim.rules.loading import build, load, settings_of
 from neurosim.rules.softhebb import SoftHebb, SoftHebbPaper
 from neurosim.rules.winner import HardWta, KrotovHopfield, KrotovHopfieldPaper
 
@@ -19,4 +20,7 @@ __all__ = [
     "Sanger",
     "SoftHebb",
     "SoftHebbPaper",
+    "build",
+    "load",
+    "settings_of",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from neurosim.core import compiled_folder, own_modules
 from neurosim.kernels import jit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,15 +32,15 @@ def fresh(tmp_path, monkeypatch):
     temporary.mkdir(mode=0o700)
     monkeypatch.setenv("NEUROSIM_CACHE", str(cache))
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(temporary))
-    monkeypatch.setattr(jit, "_said", set())
-    jit.cache_folder.cache_clear()
+    monkeypatch.setattr(compiled_folder, "_said", set())
+    compiled_folder.cache_folder.cache_clear()
     yield tmp_path
-    jit.cache_folder.cache_clear()
+    compiled_folder.cache_folder.cache_clear()
 
 
 def kept(fresh) -> Path:
-    jit.cache_folder.cache_clear()
-    folder = jit.cache_folder()
+    compiled_folder.cache_folder.cache_clear()
+    folder = compiled_folder.cache_folder()
     assert folder is not None
     return Path(folder)
 
@@ -75,7 +76,7 @@ def test_folders_are_made_for_this_user_alone_whatever_the_umask(fresh):
     before = os.umask(0)
     try:
         folder = kept(fresh)
-        name = jit.own_module(b"one = 1\n")
+        name = own_modules.own_module(b"one = 1\n")
     finally:
         os.umask(before)
     assert folder.parent.parent == fresh / "cache"
@@ -157,7 +158,7 @@ def test_a_planted_temporary_folder_is_passed_by(fresh, monkeypatch, fault):
         else:
             planted.write_text("in the way")
     made = []
-    monkeypatch.setattr(jit.atexit, "register", made.append)
+    monkeypatch.setattr(compiled_folder.atexit, "register", made.append)
     with pytest.warns(UserWarning, match="not kept there"):
         found = kept(fresh)
     assert found.is_relative_to(fresh / "temporary")
@@ -172,9 +173,9 @@ def test_a_planted_temporary_folder_is_passed_by(fresh, monkeypatch, fault):
 def test_temporary_files_that_anyone_may_rename_keep_nothing(fresh):
     (fresh / "cache").write_text("in the way")
     (fresh / "temporary").chmod(0o777)
-    jit.cache_folder.cache_clear()
+    compiled_folder.cache_folder.cache_clear()
     with pytest.warns(UserWarning, match="others may write"):
-        found = jit.cache_folder()
+        found = compiled_folder.cache_folder()
     assert found is None
     (fresh / "temporary").chmod(0o1777)
     assert kept(fresh).parent.parent == fresh / "temporary"
@@ -184,9 +185,9 @@ def test_without_any_folder_kernels_and_laws_still_work(fresh, monkeypatch):
     def refuse(*folders, **options):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(jit, "_private", refuse)
-    assert jit.cache_folder() is None
-    name = jit.own_module(b"two = 2\n")
+    monkeypatch.setattr(compiled_folder, "_private", refuse)
+    assert compiled_folder.cache_folder() is None
+    name = own_modules.own_module(b"two = 2\n")
     assert __import__(name).two == 2
 
     def doubled(x):
@@ -210,12 +211,12 @@ def test_a_cache_is_never_in_the_working_folder(fresh, monkeypatch):
 def forget(name: str) -> None:
     """As in another process."""
     sys.modules.pop(name, None)
-    jit._own_sources.pop(name, None)
+    own_modules._own_sources.pop(name, None)
 
 
 def test_a_law_is_read_back_only_if_it_is_what_its_name_says(fresh):
     source = b"who = 'the user'\n"
-    name = jit.own_module(source)
+    name = own_modules.own_module(source)
     file = kept(fresh) / "own" / f"{name}.py"
     assert file.read_bytes() == source
     forget(name)
@@ -224,7 +225,7 @@ def test_a_law_is_read_back_only_if_it_is_what_its_name_says(fresh):
     file.write_bytes(b"who = 'someone'\n")
     with pytest.raises(ImportError, match="its content is not what its name says"):
         __import__(name)
-    assert jit.own_module(source) == name
+    assert own_modules.own_module(source) == name
     assert file.read_bytes() == source
     assert __import__(name).who == "the user"
     forget(name)
@@ -232,7 +233,7 @@ def test_a_law_is_read_back_only_if_it_is_what_its_name_says(fresh):
 
 def test_a_law_leaves_and_believes_no_bytecode(fresh):
     source = b"who = 'the user'\n"
-    name = jit.own_module(source)
+    name = own_modules.own_module(source)
     __import__(name)
     folder = kept(fresh) / "own"
     assert os.listdir(folder) == [f"{name}.py"]
@@ -247,7 +248,7 @@ def test_a_law_that_cannot_be_kept_still_runs(fresh, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.warns(UserWarning, match="cannot be kept"):
-        name = jit.own_module(b"three = 3\n")
+        name = own_modules.own_module(b"three = 3\n")
     assert __import__(name).three == 3
     forget(name)
 

@@ -120,9 +120,9 @@ NOISY = LAW.replace("class Knee", LOUD, 1).replace(
 def test_read_noise_off_is_off_for_a_users_own_law(tmp_path):
     """By what it does, whatever the law calls its noise; a level in its place goes through the law's floor."""
     (tmp_path / "loud.py").write_text(NOISY, encoding="utf-8")
-    from neurosim.devices.card import law_of_file
+    from neurosim.devices.card import law_of
 
-    own = law_of_file(tmp_path / "loud.py", "Knee")
+    own = law_of(f"{tmp_path}/loud.py:Knee")
 
     class Loud(own):  # type: ignore[misc, valid-type]
         @property
@@ -258,10 +258,10 @@ def test_a_shared_reference_has_one_path_of_noise():
 
 def test_noise_of_a_users_own_law_is_seen_by_what_its_kernel_does(tmp_path):
     """A law whose kernel of read noise asks for no parameter of ours is not taken for a silent one."""
-    from neurosim.devices.card import law_of_file
+    from neurosim.devices.card import law_of
 
     (tmp_path / "loud.py").write_text(NOISY, encoding="utf-8")
-    own = law_of_file(tmp_path / "loud.py", "Knee")
+    own = law_of(f"{tmp_path}/loud.py:Knee")
     given = {"name": "loud", "g_min_uS": 5.0, "g_max_uS": 45.0, "step": 0.02, "knee": 0.6,
              "write_voltage_V": 1.0, "write_time_s": 1e-7}  # fmt: skip
     array = ns.Crossbar((12, 4), own(**given))

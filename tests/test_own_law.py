@@ -103,8 +103,9 @@ def test_a_process_that_started_earlier_finds_laws_that_came_later(folder):
     ("law", "said"),
     [
         ("missing.py:Knee", "missing.py"),
-        ("knee.py:Nee", "no class 'Nee'"),
-        ("knee.py:np", "no class 'np'"),
+        ("knee.py:Nee", "unknown device law 'Nee' in knee.py; did you mean 'Knee'?"),
+        ("knee.py:np", "knee.py:np: this is none: a law is a class derived from"),
+        ("knee.py", "say which device law of it, knee.py:Knee"),
         ("broken.py:Knee", "SyntaxError"),
         ("knees", "unknown device law 'knees'"),
     ],

@@ -16,6 +16,7 @@ import pytest
 from helpers import ROOT
 
 import neurosim
+from neurosim.core import compiled_folder
 from neurosim.kernels import jit
 
 TESTS = Path(__file__).parent
@@ -161,18 +162,18 @@ def test_kernels_without_compilation_give_the_same_numbers():
 def sources(tmp_path, monkeypatch):
     """A copy of the compiled sources, and a cache folder of its own."""
     copies = []
-    for index, file in enumerate(jit._compiled_sources()):
+    for index, file in enumerate(compiled_folder._compiled_sources()):
         copies.append(tmp_path / f"{index} {file.name}")
         copies[-1].write_bytes(file.read_bytes())
-    monkeypatch.setattr(jit, "_compiled_sources", lambda: copies)
+    monkeypatch.setattr(compiled_folder, "_compiled_sources", lambda: copies)
     monkeypatch.setenv("NEUROSIM_CACHE", str(tmp_path / "cache"))
     yield copies
-    jit.cache_folder.cache_clear()
+    compiled_folder.cache_folder.cache_clear()
 
 
 def folder_now() -> str:
-    jit.cache_folder.cache_clear()
-    return jit.cache_folder()
+    compiled_folder.cache_folder.cache_clear()
+    return compiled_folder.cache_folder()
 
 
 def test_the_kernel_cache_moves_when_any_kernel_source_changes(sources, tmp_path):
@@ -191,7 +192,7 @@ def test_the_kernel_cache_moves_when_any_kernel_source_changes(sources, tmp_path
 
 
 def test_the_cache_covers_every_source_that_holds_a_kernel():
-    hashed = {file.resolve() for file in jit._compiled_sources()}
+    hashed = {file.resolve() for file in compiled_folder._compiled_sources()}
     for file in [
         *(ROOT / "neurosim").rglob("*.py"),
         *(ROOT / "devices").glob("*.py"),
@@ -205,7 +206,7 @@ def test_a_cache_that_cannot_be_written_falls_back_to_a_temporary_folder(sources
     blocked = tmp_path / "a file"
     blocked.write_text("in the way")
     monkeypatch.setenv("NEUROSIM_CACHE", str(blocked))
-    monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(compiled_folder.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     folder = Path(folder_now())
     assert folder.is_relative_to(tmp_path / "temporary")
     assert folder.is_dir()
@@ -218,11 +219,11 @@ def test_sources_of_third_party_laws_are_found_without_importing_their_package(t
     (package / "law.py").write_text("")
     (tmp_path / "acme_single.py").write_text("raise RuntimeError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert jit._sources_of("acme_laws.law") == [package / "law.py"]
-    assert jit._sources_of("acme_laws") == [package / "__init__.py"]
-    assert jit._sources_of("acme_single") == [tmp_path / "acme_single.py"]
-    assert jit._sources_of("acme_laws.missing") == []
-    assert jit._sources_of("acme_missing.law") == []
+    assert compiled_folder._sources_of("acme_laws.law") == [package / "law.py"]
+    assert compiled_folder._sources_of("acme_laws") == [package / "__init__.py"]
+    assert compiled_folder._sources_of("acme_single") == [tmp_path / "acme_single.py"]
+    assert compiled_folder._sources_of("acme_laws.missing") == []
+    assert compiled_folder._sources_of("acme_missing.law") == []
     assert "acme_laws" not in sys.modules
 
 

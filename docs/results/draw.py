@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ HEADER = (
 
 def rows(results: dict[str, Any]) -> Iterator[str]:
     """One row of the table an arm."""
-    synapses = results["config"]["neurons"] * results["data"]["image_shape"][0] ** 2
+    synapses = results["config"]["neurons"] * math.prod(results["data"]["image_shape"])
     for arm in results["summary"]:
         kept = f"{percent(arm['accuracy_learning_kept'])} / {percent(arm['vote_learning_kept'])}"
         untrained = f"{percent(arm['untrained_accuracy_mean'])} / {percent(arm['untrained_vote_mean'])}"

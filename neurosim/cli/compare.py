@@ -23,9 +23,13 @@ WITH_WEIGHTS = {"weights", "layers", "times", "dataset", "device", "seeds", "see
 def compare(
     common: Common,
     context: typer.Context,
-    dataset: Annotated[str | None, typer.Option(help="digits, mnist, fashion-mnist or cifar10.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Local learning rule.")] = None,
-    device: Annotated[list[str] | None, typer.Option(help="Card name or file; repeat for more.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A name, or a folder, .npz or .csv of your own.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="Local learning rule: a name, or FILE.py:RULE.")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Card name or file, or FILE.py:DEVICE; repeat for more.")
+    ] = None,
     neurons: Annotated[int | None, typer.Option(min=2)] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     mode: Annotated[str | None, typer.Option(help="accumulate, mixed or online.")] = None,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 from neurosim.core import registry
 from neurosim.core.cautions import ExtrapolationWarning, Once, StillWarning
 from neurosim.core.config import ReadPath
-from neurosim.core.errors import InputError
 from neurosim.core.protocols import Device
 
 
@@ -48,22 +47,18 @@ def warn_if_carried(device: Device, once: Once) -> None:
         once.say(ExtrapolationWarning, "; ".join(words), stacklevel=3)
 
 
-def device_of(device: str | Path | Device) -> Device:
-    """Return a device from a card's name, the path of a card file, or a device itself.
+def device_of(device: Any) -> Device:
+    """Return a device as `neurosim.devices.load` does; anything else that is a `Device` passes.
 
     Raises
     ------
     InputError
         If it is none of these.
     """
-    if isinstance(device, str | Path):
-        loaded: Device = registry.find("loader", "device")(device)
-        return loaded
-    if not isinstance(device, Device):
-        raise InputError(
-            f"device: expected a card name, a card file or a device, got {type(device).__name__}"
-        )
-    return device
+    if isinstance(device, Device):
+        return device
+    loaded: Device = registry.find("loader", "device")(device)
+    return loaded
 
 
 def as_read(device: Device, read: ReadPath) -> Device:

@@ -32,16 +32,7 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> Arrays:
     DataError
         If the file cannot be read, is damaged, holds pickled objects or lacks a key.
     """
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError("no zip directory")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                found = archive.files
-                arrays = {key: archive[key] for key in keys if key in found}
-    except (OSError, EOFError, MemoryError, RuntimeError, ValueError, *ZIP_ERRORS) as error:
-        raise DataError(f"{path}: damaged or not an npz archive ({error}); fetch it again") from None
+    arrays, found = _read(path, keys)
     missing = [key for key in keys if key not in found]
     if missing:
         raise DataError(
@@ -49,6 +40,25 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> Arrays:
             f"(x images, y labels), found {', '.join(found) or 'nothing'}"
         )
     return arrays
+
+
+def read_all(path: Path) -> Arrays:
+    """Return all arrays of an npz archive; raises as `read_npz`."""
+    return _read(path, None)[0]
+
+
+def _read(path: Path, keys: tuple[str, ...] | None) -> tuple[Arrays, list[str]]:
+    """Return some arrays, or all, and the names of all."""
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no zip directory")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                found = list(archive.files)
+                return {key: archive[key] for key in keys or found if key in found}, found
+    except (OSError, EOFError, MemoryError, RuntimeError, ValueError, *ZIP_ERRORS) as error:
+        raise DataError(f"{path}: damaged or not an npz archive ({error}); fetch it again") from None
 
 
 def cached(path: Path, keys: tuple[str, ...], make: Callable[[], Arrays]) -> Arrays:

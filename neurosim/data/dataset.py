@@ -1,26 +1,31 @@
-"""An image data set: uint8 images, in memory or on disk, int64 labels, and a validation split that never changes."""
+"""A data set: images or vectors, in memory or on disk, int64 labels, and a validation split that never changes."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError, InputError
-from neurosim.data.on_disk import joined
+from neurosim.data.on_disk import contents, joined
 
-Images = NDArray[np.uint8]
+Images = NDArray[Any]
+"""Of shape (n, rows): uint8, or float32 from 0 to 1."""
 Labels = NDArray[np.int64]
 Shape = tuple[int, int, int]
 
+ARRAYS = ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test", "x_unlabelled")
+"""What a data set holds, in the order of its digest."""
 HELD_OUT = 6  # one image in six of the training set is held out for validation
 
 
 class Labelled(NamedTuple):
-    """Images of shape (n, rows), uint8, and their class numbers of shape (n,), int64."""
+    """Images of shape (n, rows), uint8 or float32, and their class numbers of shape (n,), int64."""
 
     images: Images
     labels: Labels
@@ -37,33 +42,37 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training, validation and test images with their labels.
+    """Training, validation and test images, or vectors, with their labels.
 
     Images stay uint8, one flattened image (height, width, channel order) per row; `inputs` turns a batch
-    into float32 when it is used.  Those of large data sets stay on disk until then (`OnDisk`).  The training images come in a fixed random order, the test images in
+    into float32 when it is used. What is no whole number from 0 to 255 is float32, from 0 to 1. Images of large data
+    sets stay on disk until then (`OnDisk`). The training images come in a fixed random order, the test images in
     the order of their file.
 
     Attributes
     ----------
     name : str
-        The name given to `neurosim.data.load`.
+        The name given to `neurosim.data.load`, or that of the file.
     note : str
-        What the images are, to be stated beside every accuracy, for example "CIFAR-10 (JPEG q75)".
-    image_shape : tuple of int
-        (height, width, channels); rows = height * width * channels.
+        What the images are, to be stated beside every accuracy, for example "CIFAR-10 (JPEG q75)"; of one's own data
+        also all that was assumed.
+    shape : tuple of int
+        (height, width, channels) of an image, or (rows,) of vectors that are none.
     classes : int
         Number of classes; labels run from 0 to classes - 1.
     full_scale : int
-        Pixel value that becomes 1.0: 255 for images, 16 for digits.
-    x_train, x_validation, x_test : uint8 arrays of shape (n, rows)
+        Pixel value that becomes 1.0: 255 for images, 16 for digits, 1 for float32.
+    x_train, x_validation, x_test : uint8 or float32 arrays of shape (n, rows)
     y_train, y_validation, y_test : int64 arrays of shape (n,)
-    x_unlabelled : uint8 array of shape (n, rows), optional
+    x_unlabelled : array of shape (n, rows), optional
         Images without labels, for rules that need none.
+    order : str
+        What its random orders follow; empty: its name.
     """
 
     name: str
     note: str
-    image_shape: Shape
+    shape: tuple[int, ...]
     classes: int
     full_scale: int
     x_train: Images
@@ -73,28 +82,66 @@ class Dataset:
     x_test: Images
     y_test: Labels
     x_unlabelled: Images | None = None
+    order: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        x_train: Any,
+        y_train: Any,
+        x_test: Any = None,
+        y_test: Any = None,
+        *,
+        name: str = "arrays",
+        **options: Any,
+    ) -> Dataset:
+        """Return a data set of arrays.
+
+        Parameters
+        ----------
+        x_train, x_test : array of shape (n, height, width), (n, height, width, channels) or (n, rows)
+            Images, or vectors. Without a test set a part of the training set becomes it.
+        y_train, y_test : array of shape (n,), or (n, classes) of one-hot rows
+            Labels: numbers or text.
+        name : str
+            What it is called.
+        **options
+            `size`, `scale`, `test` and `seed`, fields of `neurosim.data.Reading`.
+
+        Raises
+        ------
+        DataError
+            If arrays do not fit each other, hold NaN, or cannot be taken for inputs from 0 to 1 without being told how.
+        ConfigError
+            If an option is unknown or out of range.
+        """
+        from neurosim.data.own_arrays import Found, Reading, data_set_of
+
+        test = None if x_test is None and y_test is None else (x_test, y_test)
+        return data_set_of(Found((x_train, y_train), test), Reading(**options), name)
 
     @classmethod
     def from_arrays(
         cls,
         name: str,
         note: str,
-        image_shape: Shape,
+        shape: tuple[int, ...],
         classes: int,
         full_scale: int,
         train: Labelled,
         test: Labelled,
         unlabelled: Images | None = None,
+        order: str = "",
     ) -> Dataset:
-        """Shuffle the training set by `permutation(name, n)` and hold out its last sixth for validation."""
+        """Shuffle the training set by `permutation(order or name, n)` and hold out its last sixth for validation."""
         if unlabelled is not None:
-            unlabelled = unlabelled[permutation(f"{name} unlabelled", len(unlabelled))]
-        order = permutation(name, len(train.labels))
-        kept, held = np.split(order, [len(order) - len(order) // HELD_OUT])
+            unlabelled = unlabelled[permutation(f"{order or name} unlabelled", len(unlabelled))]
+        shuffled = permutation(order or name, len(train.labels))
+        kept, held = np.split(shuffled, [len(shuffled) - len(shuffled) // HELD_OUT])
         return cls(
             name,
             note,
-            image_shape,
+            shape,
             classes,
             full_scale,
             x_train=train.images[kept],
@@ -104,26 +151,53 @@ class Dataset:
             x_test=test.images,
             y_test=test.labels,
             x_unlabelled=unlabelled,
+            order=order,
         )
 
     @property
     def rows(self) -> int:
-        """Pixels times channels of one image: the word lines that it needs."""
-        height, width, channels = self.image_shape
-        return height * width * channels
+        """Pixels times channels of one image, or features of a vector: the word lines that it needs."""
+        return math.prod(self.shape)
+
+    @property
+    def image_shape(self) -> Shape:
+        """Height, width and channels; raises `InputError` where these are vectors, not images."""
+        if len(self.shape) != 3:
+            raise InputError(
+                f"data set '{self.name}' holds vectors of {self.rows} numbers, and images are needed here; give vectors "
+                "to fully connected layers (neurosim compare), or say what images they are: size = [HEIGHT, WIDTH]"
+            )
+        height, width, channels = self.shape
+        return height, width, channels
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that is learnt from and tested on: shape, scale, classes and every array, in their order.
+
+        Names and the note are not in it. Of image files that stay on disk it is the files' bytes instead of pixels.
+        """
+        found = hashlib.sha256(f"{self.shape} {self.classes} {self.full_scale};".encode())
+        for name in ARRAYS:
+            values: Any = getattr(self, name)
+            if values is None:
+                continue
+            found.update(f"{name} {values.dtype.str} {values.shape};".encode())
+            for part in contents(values):
+                found.update(part)
+        return found.hexdigest()
 
     def inputs(self, images: Images) -> NDArray[np.float32]:
-        """Return uint8 images of shape (n, rows) as float32 in [0, 1].
+        """Return images of shape (n, rows), as the data set has them, as float32 in [0, 1].
 
         Raises
         ------
         InputError
-            If `images` is not uint8 or not of shape (n, rows).
+            If `images` is not of the data set's type, or not of shape (n, rows).
         """
-        if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != self.rows:
+        if images.dtype != self.x_train.dtype or images.ndim != 2 or images.shape[1] != self.rows:
             raise InputError(
-                f"images: expected uint8 of shape (n, {self.rows}), got {images.dtype} of {images.shape}; "
-                f"give rows of x_train, x_validation or x_test of '{self.name}'"
+                f"images: expected {self.x_train.dtype} of shape (n, {self.rows}), got {images.dtype} of "
+                f"{images.shape}; give rows of x_train, x_validation or x_test of '{self.name}'"
             )
         return np.divide(images, self.full_scale, dtype=np.float32)
 
@@ -166,7 +240,7 @@ class Dataset:
         held = round(train * len(self.y_validation) / total)
         test = _size("test", test, len(self.y_test))
         unlabelled = 0 if self.x_unlabelled is None else -(-len(self.x_unlabelled) * train // total)
-        chosen = permutation(f"{self.name} test", len(self.y_test))[:test]
+        chosen = permutation(f"{self.order or self.name} test", len(self.y_test))[:test]
         return replace(
             self,
             x_train=self.x_train[: train - held],
@@ -187,6 +261,21 @@ def permutation(name: str, n: int) -> NDArray[np.int64]:
     """
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+def split_by_class(labels: Labels, test: int, order: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of training and of `test` test samples, each class shared out in the same proportion.
+
+    Every sample gets its place in the shuffled queue of its class, counted from 0 to 1; the test set is those that
+    stand nearest to the front.
+    """
+    shuffled = permutation(order, len(labels))
+    place = np.empty(len(shuffled))
+    for each in np.unique(labels):
+        queue = shuffled[labels[shuffled] == each]
+        place[queue] = (np.arange(len(queue)) + 0.5) / len(queue)
+    tested, trained = np.split(np.argsort(place, kind="stable"), [test])
+    return trained, tested
 
 
 def labelled(

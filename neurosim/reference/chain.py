@@ -257,8 +257,8 @@ class Chain:
     layers : Path, optional
         The map. Without one the file must hold a plain chain of fully connected layers, between which ReLU
         is assumed.
-    shape : (int, int, int)
-        Channels, height and width of the images.
+    shape : tuple of int
+        Channels, height and width of the images, or the numbers of a vector.
     classes : int
         Outputs that the last layer must have.
 
@@ -276,14 +276,14 @@ class Chain:
         If the file or the map is wrong, or the layers do not fit each other, the images or the classes.
     """
 
-    def __init__(self, weights: Path, layers: Path | None, shape: tuple[int, int, int], classes: int):
+    def __init__(self, weights: Path, layers: Path | None, shape: tuple[int, ...], classes: int):
         tensors = Tensors(weights)
         where = f"layer map {layers.name}" if layers else f"weights {weights.name} read as a chain"
         entries = _mapped(layers) if layers else _inferred(tensors)
         self.text: list[str] = []
         built: list[nn.Module] = []
         sample = torch.zeros(1, *shape)
-        before = f"the images, {' x '.join(map(str, shape))}"
+        before = f"the {'images' if len(shape) == 3 else 'vectors'}, {' x '.join(map(str, shape))}"
         for number, (kind, values) in enumerate(entries, 1):
             here = f"{where}, layer {number} ({kind})"
             layer = KINDS[kind].parse(values, here)

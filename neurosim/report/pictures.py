@@ -23,9 +23,9 @@ COLOUR_MAP, CHANNEL_MAP = colormaps["RdBu_r"].resampled(SHADES), colormaps["gray
 MOMENTS = ("before", "after")
 
 
-def fields_that_fit(image_shape: tuple[int, int, int], arms: int, budget: int = 1_400_000) -> int:
+def fields_that_fit(image_shape: tuple[int, ...], arms: int, budget: int = 1_400_000) -> int:
     """Return how many fields an arm (a square number, 4 to 36) may show for the report to stay small."""
-    height, width, channels = image_shape
+    height, width, channels = image_shape if len(image_shape) == 3 else (1, *image_shape, 1)
     per_field = 2 * max(1, arms) * (height + 1) * (width + 1) * (3 if channels == 3 else 1.8)
     side = int(np.sqrt(budget / per_field))
     return min(max(side, 2), 6) ** 2
@@ -33,7 +33,7 @@ def fields_that_fit(image_shape: tuple[int, int, int], arms: int, budget: int = 
 
 @styled
 def receptive_fields(
-    arm: str, pictures: State, image_shape: tuple[int, int, int], most: int = MOST_FIELDS
+    arm: str, pictures: State, image_shape: tuple[int, ...], most: int = MOST_FIELDS
 ) -> Figure | None:
     """Weights of the first neurons as images before and after learning, on one scale, that of "after".
 
@@ -65,11 +65,11 @@ def _weight_bar(figure: Figure, largest: float, in_colour: bool) -> None:
     bar.ax.tick_params(labelsize=8, pad=1.5, length=2)
 
 
-def as_images(weights: NDArray[Any], image_shape: tuple[int, int, int]) -> NDArray[Any] | None:
-    """Return (rows, neurons) weights as (neurons, height, width) or, in colour, (..., 3) images."""
-    height, width, _ = image_shape
+def as_images(weights: NDArray[Any], image_shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """Return (rows, neurons) weights as (neurons, height, width) or, in colour, (..., 3) images; None: they are none."""
+    height, width = image_shape[:2] if len(image_shape) == 3 else (0, 0)
     rows, neurons = weights.shape
-    if rows % (height * width):
+    if not height or rows % (height * width):
         return None
     images = weights.T.reshape(neurons, height, width, rows // (height * width))
     return images if images.shape[-1] == 3 else images.mean(axis=-1)

@@ -145,7 +145,8 @@ class Data(Part):
     """What the accuracies are of."""
 
     note: str
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
+    """Height, width and channels; of vectors that are no images their length alone."""
     train_images: int
     test_images: int
     reported_on: str

@@ -12,6 +12,7 @@ from neurosim.core.protocols import Precision, UpdateMode
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
 from neurosim.network.neurons import Neurons
+from neurosim.study.doors import CardName
 
 IDEAL = "ideal"
 """Name of an arm in ideal arithmetic, which no arm on devices may have."""
@@ -47,16 +48,6 @@ def fit_for_files(name: str) -> str:
 
 ArmName = Annotated[str, AfterValidator(fit_for_files)]
 """Checked before any work: it becomes a part of file names, tables and figures."""
-
-
-def _a_path(name: str) -> str:
-    if "\0" in name:
-        raise ValueError("no name of a card or file has a NUL character")
-    return name
-
-
-CardName = Annotated[str, AfterValidator(_a_path)]
-"""Name of a card, or path of its file."""
 
 
 def _as_changes(value: Any) -> Any:
@@ -113,7 +104,7 @@ class Arm(Frozen):
     seeds: int | None = Field(None, ge=1)
     """Runs of this arm, where it has not as many as the experiment."""
     device: CardName | None = None
-    """Card name or file; None is ideal arithmetic."""
+    """Card name or file, or a device itself; None is ideal arithmetic."""
     mode: UpdateMode | None = None
     window: Positive | tuple[Positive, ...] | None = None
     parameters: dict[str, float | None] = Field(default_factory=dict)

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from neurosim.study.typed_code import is_typed, typed_digest
+
 OURS = "neurosim"
 INSTALLED = {"site-packages", "dist-packages"}
 
@@ -24,11 +26,14 @@ def own_code(*things: Any) -> list[str]:
         A law, a rule.
     """
     found: dict[str, ModuleType] = {}
+    typed: set[str] = set()
     for thing in things:
         kind = thing if isinstance(thing, type) else type(thing)
         for base in kind.__mro__:
             _gather(base.__module__, _top(kind.__module__), found)
-    return sorted(_digest(module) for module in found.values())
+            if is_typed(base):
+                typed.add(typed_digest(base))
+    return sorted([*typed, *(_digest(module) for module in found.values())])
 
 
 def _gather(name: str, root: str, found: dict[str, ModuleType]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neurosim.core import registry
+from neurosim import rules
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule
@@ -15,6 +15,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.network.images import Activation, Statistics
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.dense_spec import phaseless
+from neurosim.study.doors import DataName, RuleName
 from neurosim.study.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class DeepArm(Arm):
 
     learns: bool = True
     """False: random weights, with the normalisation calibrated."""
-    rule: str = "softhebb-paper"
+    rule: RuleName = "softhebb-paper"
     """A registered rule; "softhebb-paper" divides the change by its largest magnitude over the layer, "softhebb" has a
     fixed gain, which devices need."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -151,7 +152,7 @@ class DeepArm(Arm):
 
     @model_validator(mode="after")
     def _devices_take_a_fixed_gain(self) -> Self:
-        if self.device is not None and registry.find("rule", self.rule).ideal_only:
+        if self.device is not None and rules.load(self.rule).ideal_only:
             raise ValueError(
                 f"rule '{self.rule}' exists in ideal arithmetic only: take 'softhebb' on devices, or another that can"
             )
@@ -167,8 +168,7 @@ class DeepArm(Arm):
         ConfigError
             If the rule has no such setting, one is given twice, or a value is out of range.
         """
-        kind = phaseless(self.rule)
-        if self.hard and "inverse_temperature" not in kind.model_fields:
+        if self.hard and "inverse_temperature" not in rules.settings_of(self.rule):
             raise ConfigError(
                 f"hard = true: rule '{self.rule}' has no temperature; leave it out, or take 'hard-wta'"
             )
@@ -180,9 +180,7 @@ class DeepArm(Arm):
             "rate_power": layer.rate_power,
             "anti_hebbian": self.anti_hebbian and not self.hard,
         }
-        fitting = {name: value for name, value in given.items() if name in kind.model_fields}
-        rule: Rule = kind.parse({**fitting, **self.settings}, f"arm {self.name}, settings of {self.rule}")
-        return rule
+        return phaseless(self.rule, self.settings, f"arm {self.name}, settings of {self.rule}", given)
 
 
 class DeepExperiment(Experiment):
@@ -192,7 +190,7 @@ class DeepExperiment(Experiment):
     arm_kind: ClassVar[type[Arm]] = DeepArm
     aside: ClassVar[frozenset[str]] = frozenset({"heads", "head_epochs", "head_batch", "dropout"})
 
-    dataset: str = "cifar10"
+    dataset: DataName = "cifar10"
     train_images: int | None = Field(None, ge=20)
     preset: str = "cifar"
     width: float = Field(4.0, gt=0)

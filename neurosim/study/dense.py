@@ -20,7 +20,7 @@ from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, Answers, Passed, evaluate, on_devices, to_numpy, vote_accuracy
 from neurosim.study.holding import SAMPLE, held
 from neurosim.study.store import digest, pack_bits, write_arrays
-from neurosim.study.training import Training
+from neurosim.study.training import Training, content
 
 CURVE_IMAGES = 2000
 CURVE_IMAGES_A_NEURON = 10
@@ -237,7 +237,5 @@ def _start(training: DenseTraining, before: State) -> str:
     if device is not None:
         read["write"] = {name: read["write"][name] for name in ("mapping", "pair")}
     rest = [training.seed, training.experiment.readout_epochs, own_code(device)]
-    images = [
-        digest({"images": part.images, "labels": part.labels}) for part in (training.fit, training.test)
-    ]
+    images = [content(training.data, part) for part in (training.fit, training.test)]
     return json.dumps([digest(before), read, rest, images], sort_keys=True)

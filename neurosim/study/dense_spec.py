@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import Field, model_validator
 
-from neurosim.core import registry
+from neurosim import rules
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, needs_phase
 from neurosim.data.dataset import Dataset
 from neurosim.study.arm import IDEAL, Arm, Positive
+from neurosim.study.doors import RuleName
 from neurosim.study.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class DenseExperiment(Experiment):
     kind: ClassVar[str] = "dense"
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
-    rule: str = "softhebb"
+    rule: RuleName = "softhebb"
     rule_options: dict[str, Any] = Field(default_factory=dict)
     neurons: int = Field(100, ge=2)
     epochs: int = Field(1, ge=1)
@@ -55,8 +56,7 @@ class DenseExperiment(Experiment):
 
     def build_rule(self) -> Rule:
         """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""
-        rule: Rule = phaseless(self.rule).parse(self.rule_options, f"rule {self.rule}")
-        return rule
+        return phaseless(self.rule, self.rule_options, f"rule {self.rule}")
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, rules, parameters or settings."""
@@ -104,11 +104,11 @@ class DenseExperiment(Experiment):
         return {**super().beforehand(data), "baselines": [raw_pixels(self, data)]}
 
 
-def phaseless(name: str) -> Any:
-    """Return a registered rule that learns without phases; raises `UnknownNameError` or `ConfigError`."""
-    kind = registry.find("rule", name)
-    if needs_phase(kind):
+def phaseless(name: str, settings: dict[str, Any], where: str, fitting: dict[str, Any] | None = None) -> Rule:
+    """Return a rule that learns without phases (`neurosim.rules.build`); raises `UnknownNameError` or `ConfigError`."""
+    if needs_phase(rules.load(name)):
         raise ConfigError(
             f"rule '{name}' learns from positive and negative data: train it with `neurosim ff`"
         )
-    return kind
+    rule: Any = rules.build(name, settings, where, fitting)
+    return cast(Rule, rule)

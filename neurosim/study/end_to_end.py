@@ -84,7 +84,7 @@ class EndToEndTraining(Training):
         """What a checkpoint must agree with: everything that decides the trained bits and the accuracy."""
         spec = self.experiment
         shapes = [layer.model_dump(mode="json", include=SHAPE_FIELDS) for layer in spec.layers[: self.depth]]
-        data = [content(self.fit), content(self.test)]
+        data = [content(self.data, self.fit), content(self.data, self.test)]
         rest = [BITS, "backpropagation", self.seed, spec.head_batch, spec.dropout, spec.hold_out]
         return json.dumps([shapes, self.settings.model_dump(mode="json"), data, rest], sort_keys=True)
 

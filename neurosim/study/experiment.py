@@ -13,7 +13,8 @@ import neurosim.data
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.data.dataset import Dataset, Labelled
-from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, CardName, device_name
+from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, device_name
+from neurosim.study.doors import CardName, DataName, called
 
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
@@ -33,7 +34,7 @@ class Experiment(Arrays):
     aside: ClassVar[frozenset[str]] = frozenset()
     """Settings of the evaluation: another value trains nothing anew."""
 
-    dataset: str = "digits"
+    dataset: DataName = "digits"
     train_images: int | None = Field(None, ge=12)
     """Images to train on (a fixed random subset); None is all."""
     test_images: int | None = Field(None, ge=10)
@@ -181,7 +182,7 @@ class Experiment(Arrays):
         fit, test = self.splits(data)
         return {
             "note": data.note,
-            "image_shape": list(data.image_shape),
+            "image_shape": list(data.shape),
             "reported_on": self.reported_on,
             "train_images": len(fit.labels),
             "test_images": len(test.labels),
@@ -204,4 +205,4 @@ class Experiment(Arrays):
 
 def _named(arm: Any) -> Any:
     """The arm with the name of its card where it has none of its own."""
-    return arm if arm.name or not arm.device else arm.changed(name=device_name(Path(arm.device).stem))
+    return arm if arm.name or not arm.device else arm.changed(name=device_name(called(arm.device)))

@@ -11,6 +11,7 @@ from neurosim.core.errors import ConfigError
 from neurosim.data.dataset import Dataset
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
+from neurosim.study.doors import DataName
 from neurosim.study.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ForwardForwardExperiment(Samples, Experiment):
     arm_kind: ClassVar[type[Arm]] = ForwardForwardArm
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
-    dataset: str = "mnist"
+    dataset: DataName = "mnist"
     train_images: int | None = Field(None, ge=20)
     preset: str = "hinton"
     widths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)

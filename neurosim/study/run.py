@@ -9,7 +9,7 @@ from typing import Any
 
 from neurosim.core.errors import Stopped, UnknownNameError
 from neurosim.data.dataset import Dataset
-from neurosim.devices.card import find
+from neurosim.devices.card import card_or_none
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.locks import held
@@ -99,14 +99,15 @@ def _in_words(stop: Stopped, out: Path | None) -> Stopped:
 
 def card_of(arm: Any) -> dict[str, Any]:
     """Return the law of an arm's devices with every number, its unit, and where it comes from."""
-    law, sources = arm.law(), find(arm.device).parameters
-    units = type(law).units()
+    law, card = arm.law(), card_or_none(arm.device)
+    sources, units = {} if card is None else card.parameters, type(law).units()
+    unless_said = "default of the law" if card else "given with the device"
     numbers = {
         name: {
             "value": value,
             "unit": units[name],
             "source": "set by the experiment" if name in arm.parameters else sources[name].source
-            if name in sources else "default of the law",
+            if name in sources else unless_said,
         }
         for name, value in law.model_dump(mode="json").items()
         if name in units

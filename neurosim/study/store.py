@@ -23,6 +23,7 @@ import neurosim
 from neurosim.core.cautions import Caution
 from neurosim.core.errors import CheckpointError, OutputError
 from neurosim.core.protocols import State
+from neurosim.data.on_disk import OnDisk, contents
 from neurosim.study.locks import clear_litter, part_of
 
 _DIGEST = "sha256"
@@ -162,9 +163,11 @@ def digest(arrays: State) -> str:
     """SHA-256 over the names, types, shapes and bytes of some arrays."""
     found = hashlib.sha256()
     for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
+        values: Any = arrays[name]
+        values = values if isinstance(values, OnDisk) else np.ascontiguousarray(values)
         found.update(f"{name} {values.dtype.str} {values.shape};".encode())
-        found.update(values.tobytes())
+        for part in contents(values):
+            found.update(part)
     return found.hexdigest()
 
 

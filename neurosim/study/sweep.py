@@ -16,12 +16,14 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from neurosim import rules
 from neurosim.core.bits import BITS
 from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
 from neurosim.data.dataset import Dataset
 from neurosim.study.arm import device_name
 from neurosim.study.code import own_code
+from neurosim.study.doors import called
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE, READING, full_name, known_fields, with_setting
 from neurosim.study.kinds import kind_of
@@ -98,7 +100,7 @@ class Axis(Frozen):
         parts = levels.split(":")
         if not equal or not levels:
             raise ConfigError(f"--axis {text}: expected FIELD=LEVEL,LEVEL,... or FIELD=START:STOP:COUNT")
-        if len(parts) >= 3:
+        if len(parts) >= 3 and "," not in levels:
             log = parts[0].strip() == "log"
             try:
                 start, stop, count = (float(part) for part in parts[log:])
@@ -185,11 +187,12 @@ class Block(NamedTuple):
 
 
 def deciding(experiment: Experiment, arm: Any) -> list[Any]:
-    """Return all settings that decide the result of a settled arm, those of its evaluation included."""
+    """Return all that decides the result of a settled arm: settings, those of its evaluation too, and a rule's own code."""
     aside = experiment.model_dump(
         mode="json", include=set(experiment.aside) | {"hold_out", "dataset", "test_images"}
     )
-    return [experiment.deciding(), aside, arm.deciding()]
+    given = [rule for rule in (getattr(each, "rule", None) for each in (experiment, arm)) if rule]
+    return [experiment.deciding(), aside, arm.deciding(), own_code(*map(rules.load, given))]
 
 
 def arm_of(experiment: Experiment, name: str) -> Any:
@@ -304,7 +307,7 @@ def data_key(experiment: Experiment) -> str:
 def images_digest(experiment: Experiment, data: Dataset) -> str:
     """Return the digest of the images that are learnt and of those reported on."""
     fit, test = experiment.splits(data)
-    return text_digest(content(fit, data.x_unlabelled) + content(test))
+    return text_digest(content(data, fit, data.x_unlabelled) + content(data, test))
 
 
 def _read(sweep: Sweep) -> Experiment:
@@ -317,7 +320,7 @@ def _read(sweep: Sweep) -> Experiment:
 
 def _with_devices(experiment: Experiment, axes: Sequence[Axis]) -> Experiment:
     """The experiment with every arm on each device of an axis "device"."""
-    devices = [str(level) for axis in axes if axis.field == "device" for level in axis.all_levels]
+    devices = [level for axis in axes if axis.field == "device" for level in axis.all_levels]
     if not devices:
         return experiment
     if any(axis.field == "device" and axis.when != "both" for axis in axes):
@@ -327,10 +330,10 @@ def _with_devices(experiment: Experiment, axes: Sequence[Axis]) -> Experiment:
         return experiment.changed(device=tuple(devices))
     several = len(arms) > 1
     on = [
-        arm.changed(device=device, name=f"{arm.name}, {stem}" if several else stem)
+        changed.changed(name=f"{arm.name}, {stem}" if several else stem)
         for arm in arms
-        for device in devices
-        for stem in [device_name(Path(device).stem)]
+        for changed in (arm.changed(device=device) for device in devices)
+        for stem in [device_name(called(changed.device))]
     ]
     listed = [arm for arm in experiment.arm if arm.device is None]
     return experiment.with_arms([*listed, *on])

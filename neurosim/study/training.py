@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,10 @@ class Training:
         """What decides the bits beside experiment, arm, images, rules and seed."""
         return {}
 
+    @cached_property
+    def _learnt(self) -> str:
+        return content(self.data, self.fit, self.images)
+
     @property
     def identity(self) -> str:
         """What a checkpoint must agree with: everything that decides the trained bits, defaults included."""
@@ -180,7 +185,7 @@ class Training:
             "arm": self.arm.deciding(),
             "rules": [[type(rule).__qualname__, rule.model_dump(mode="json")] for rule in rules],
             "seed": self.seed,
-            "images": content(self.fit, self.images),
+            "images": self._learnt,
             "code": own_code(law, *rules),
             **self.own,
         }
@@ -190,7 +195,7 @@ class Training:
     def evaluation(self) -> str:
         """What decides a result beyond the training."""
         aside = self.experiment.model_dump(mode="json", include=set(self.experiment.aside))
-        return json.dumps([self.name, aside, content(self.test)], sort_keys=True)
+        return json.dumps([self.name, aside, content(self.data, self.test)], sort_keys=True)
 
     def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
         """Train to the end from wherever it stands; `save` is called after every mini-batch."""
@@ -292,12 +297,12 @@ def _of_reading(name: str) -> bool:
     return not {"adc_range_uS", "wires"}.isdisjoint(name.split("."))
 
 
-def content(part: Labelled, images: Any = None) -> str:
-    """Digest of images and labels; of other images that are learnt without labels as well."""
+def content(data: Dataset, part: Labelled, images: Any = None) -> str:
+    """Digest of images and labels of a data set, and how they are taken; of images learnt without labels as well."""
     found: State = {"images": part.images, "labels": part.labels}
     if images is not None and images is not part.images:
         found["unlabelled"] = images
-    return digest(found)
+    return f"{digest(found)} {data.shape} {data.classes} {data.full_scale}"
 
 
 def checkpoint_of(training: Training, out: Path) -> Path:

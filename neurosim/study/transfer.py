@@ -16,8 +16,9 @@ from neurosim.data.dataset import Dataset
 from neurosim.devices.card import load
 from neurosim.kernels.jit import share
 from neurosim.network.readout import single_threaded_torch
-from neurosim.study.arm import Arm, Arrays, Backend, CardName, device_name, fit_for_files
+from neurosim.study.arm import Arm, Arrays, Backend, device_name, fit_for_files
 from neurosim.study.code import own_code
+from neurosim.study.doors import CardName, DataName, called
 from neurosim.study.run import card_of
 from neurosim.study.statistics import bootstrap, interval, wilson
 from neurosim.study.store import versions
@@ -46,7 +47,7 @@ class Transfer(Arrays):
     """A `.safetensors` file, or a state dict of torch."""
     layers: str | None = None
     """The layer map; None reads the file as a plain chain of fully connected layers with ReLU between."""
-    dataset: str = "digits"
+    dataset: DataName = "digits"
     test_images: int | None = Field(None, ge=10)
     device: tuple[CardName, ...] = ()
     """Card names or files."""
@@ -93,7 +94,7 @@ class Transfer(Arrays):
     @property
     def arms(self) -> dict[str, str]:
         """Devices by the name of their arm."""
-        return {device_name(Path(device).stem): device for device in self.device}
+        return {device_name(called(device)): device for device in self.device}
 
     def settled(self) -> list[Arm]:
         """Return the arms with every setting filled in; raises for unknown device cards."""
@@ -125,19 +126,24 @@ def prepare(spec: Transfer) -> tuple[Dataset, Chain]:
         if not any(name in arm.parameters for arm in spec.settled()):
             load(spec.device[0]).with_parameters(**{name: None})
     data = neurosim.data.load(spec.dataset).subset(test=spec.test_images)
-    height, width, channels = data.image_shape
     layers = Path(spec.layers) if spec.layers else None
     try:
-        return data, Chain(Path(spec.weights), layers, (channels, height, width), data.classes)
+        return data, Chain(Path(spec.weights), layers, _torch_shape(data), data.classes)
     except ConfigError as error:
         raise ConfigError(f"{error} (data set '{spec.dataset}')") from None
 
 
+def _torch_shape(data: Dataset) -> tuple[int, ...]:
+    """Shape of a sample as torch lays it out: channels, height and width of images; vectors as they are."""
+    return data.shape[-1:] + data.shape[:-1]
+
+
 def _pictures(data: Dataset, images: np.ndarray) -> Tensor:
-    """Images (n, rows) in [0, 1] as torch lays them out: (n, channels, height, width)."""
+    """Samples (n, rows) in [0, 1] as torch lays them out: (n, channels, height, width), or vectors as they are."""
     import torch
 
-    return torch.from_numpy(data.inputs(images)).reshape(-1, *data.image_shape).permute(0, 3, 1, 2)
+    found = torch.from_numpy(data.inputs(images)).reshape(-1, *data.shape)
+    return found.movedim(-1, 1)
 
 
 def accuracies(model: Callable[[Tensor], Tensor], data: Dataset, size: int) -> list[float]:

@@ -16,10 +16,9 @@ from neurosim.core.checks import extents, matrix, numbers, precision_of, refuse_
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
-from neurosim.crossbar.device import as_read, warn_if_carried, warn_if_still
+from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.window import warn_of_growth
-from neurosim.devices.card import load
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
@@ -147,7 +146,7 @@ class TorchCrossbar:
             self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
         )
         self.name, self.on = name, on_device(torch_device)
-        self.device = as_read(load(device) if isinstance(device, str | Path) else device, self.read)
+        self.device = as_read(device_of(device), self.read)
         self._once, self._fitted = Once(), False
         warn_if_carried(self.device, self._once)
         self._build()

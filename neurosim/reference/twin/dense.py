@@ -25,7 +25,10 @@ def rule_twin(rule: Rule, array: TorchCrossbar | TorchIdeal) -> Any:
     ------
     CapabilityError
         If none is registered under the rule's name.
+    ConfigError
+        If the rule has the name of another one, which is registered.
     """
+    registry.refuse_shadow("rule", type(rule), rule.name)
     try:
         found = registry.find("rule twin", rule.name)
     except UnknownNameError:
