@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import neurosim
 from neurosim.core import compiled_folder, own_modules
+from neurosim.core.compiled_folder import COMPILED
 from neurosim.kernels import jit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -360,3 +363,27 @@ def test_a_function_without_a_file_is_compiled_and_not_kept(fresh):
     typed = type(thrice)(thrice.__code__.replace(co_filename="<stdin>"), {"__name__": "typed"}, "thrice")
     assert jit.jit(typed)(2) == 6
     assert list(kept(fresh).rglob("*.nb?")) == []
+
+
+def test_nothing_is_compiled_outside_the_folders_that_name_the_cache() -> None:
+    package = Path(neurosim.__file__).parent
+    inside = {(package / name).resolve() for name in COMPILED}
+    compiling = re.compile(
+        r"from neurosim\.kernels\.jit import [^\n]*\b(jit|inlined|inlined_as|Scalar)\b|\bnumba\b"
+    )
+    folders = [
+        package,
+        *(path for path in package.rglob("*") if path.is_dir()),
+        package / "devices",
+        package / "rules",
+    ]
+    outside = [
+        str(file)
+        for folder in {folder.resolve() for folder in folders} - inside
+        for file in folder.glob("*.py")
+        if re.search(
+            compiling,
+            re.sub(r'""".*?"""|#[^\n]*|"[^"]*"', "", file.read_text(encoding="utf-8"), flags=re.DOTALL),
+        )
+    ]
+    assert outside == []

@@ -15,10 +15,13 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
+COMPILED = ("kernels", "devices", "devices/fitting")
+"""Folders whose code is compiled; a change anywhere else leaves compiled kernels as they are."""
+
 
 def _compiled_sources() -> list[Path]:
     package = Path(__file__).resolve().parents[1]
-    names = ("kernels", "devices", "devices/fitting", "rules", "crossbar")
+    names = COMPILED
     folders = (package / name for name in names)
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     for entry in entry_points(group="neurosim.laws"):

@@ -35,7 +35,7 @@ from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
 
 _MODES = ("accumulate", "mixed", "online")
-Settings = dict[str, Any]
+_Given = dict[str, Any]
 """Fields of one of the models by name, as `Model.parse` takes them."""
 
 
@@ -101,13 +101,13 @@ class Crossbar:
         device: str | Path | Device,
         *,
         seed: int = 0,
-        read: ReadPath | Settings | None = None,
-        write: WritePath | Settings | None = None,
-        periphery: Periphery | Settings | None = None,
-        wires: Wires | Settings | None = None,
-        tiles: Tiles | Settings | None = None,
-        faults: Faults | Settings | None = None,
-        draws: Draws | Settings | None = None,
+        read: ReadPath | _Given | None = None,
+        write: WritePath | _Given | None = None,
+        periphery: Periphery | _Given | None = None,
+        wires: Wires | _Given | None = None,
+        tiles: Tiles | _Given | None = None,
+        faults: Faults | _Given | None = None,
+        draws: Draws | _Given | None = None,
         name: str = "array",
         precision: Precision = "float32",
     ):
@@ -282,7 +282,7 @@ class Crossbar:
         """How the wires were solved, and how far off that was: shares of the largest current."""
         return {"method": "perfect"} if self._wired is None else self._wired.report()
 
-    def rewired(self, wires: Wires | Settings | None, tiles: Tiles | Settings | None = None) -> Crossbar:
+    def rewired(self, wires: Wires | _Given | None, tiles: Tiles | _Given | None = None) -> Crossbar:
         """Return an array of the same devices as they are now, with other wires and tiles; calibrate it anew."""
         other = copy(self)
         other.wires, other.tiles = Wires.of(wires, "wires"), Tiles.of(tiles, "tiles")
