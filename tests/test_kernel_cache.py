@@ -119,6 +119,37 @@ def test_a_folder_in_which_others_may_have_written_is_not_used(fresh, monkeypatc
 
 
 @HERE
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_folder_that_anyone_may_replace_from_above_is_not_used(fresh, monkeypatch, depth):
+    """Its own mode protects nothing where a parent lets anyone rename it; with the sticky bit nobody can."""
+    above = fresh / "open"
+    cache = above.joinpath("between", "cache") if depth == 2 else above / "cache"
+    monkeypatch.setenv("NEUROSIM_CACHE", str(cache))
+    assert kept(fresh).parent.parent == cache
+    above.chmod(0o775)  # of a group, as disks of laboratories are
+    assert kept(fresh).parent.parent == cache
+    above.chmod(0o777)
+    with pytest.warns(UserWarning, match=rf"not kept there: anyone may write to {above}") as said:
+        found = [kept(fresh) for _ in range(2)]
+    assert len(said) == 1
+    assert {each.parent.parent for each in found} == {fresh / "temporary"}
+    above.chmod(0o1777)
+    assert kept(fresh).parent.parent == cache
+
+
+@HERE
+def test_folders_above_the_cache_are_made_for_this_user_alone(fresh, monkeypatch):
+    monkeypatch.setenv("NEUROSIM_CACHE", str(fresh / "new" / "cache"))
+    before = os.umask(0)
+    try:
+        folder = kept(fresh)
+    finally:
+        os.umask(before)
+    assert folder.is_relative_to(fresh / "new")
+    assert mode(fresh / "new") == 0o700
+
+
+@HERE
 def test_a_cache_may_be_a_link_and_a_folder_within_is_closed_again(fresh):
     last = kept(fresh)
     (fresh / "cache").rename(fresh / "moved")

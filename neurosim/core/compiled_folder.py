@@ -118,14 +118,19 @@ def _private(base: Path, *below: str, ours: bool = False) -> Path:
     Raises
     ------
     _Distrusted
-        If a folder belongs to another user, others may write to it, or it is a link.
+        If a folder belongs to another user, others may write to it, or it is a link; or if anyone may write to one
+        above, and so put another in its place.
     OSError
         If a folder cannot be made or written to.
     """
-    base.mkdir(0o700, parents=True, exist_ok=True)
+    for above in reversed(base.parents):  # mkdir(parents=True) would give them what the umask leaves
+        if not above.exists():
+            above.mkdir(0o700, exist_ok=True)
+    base.mkdir(0o700, exist_ok=True)
     folder = base.resolve()
     if ours:
         _tighten(folder)
+    _check_above(folder)
     _check_owner(folder, shared=True)
     for depth, name in enumerate(below, 1):
         folder = folder / name
@@ -155,6 +160,17 @@ def _check_owner(folder: Path, shared: bool = False) -> None:
         raise _Distrusted(
             f"others may write to {folder}; remove it, or let NEUROSIM_CACHE name a folder of your own alone"
         )
+
+
+def _check_above(folder: Path) -> None:
+    """Raise `_Distrusted` if anyone may rename a folder on the way to this one; groups may, as on disks of laboratories."""
+    for above in folder.parents if hasattr(os, "getuid") else ():
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise _Distrusted(
+                f"anyone may write to {above} and put another folder in the place of {folder}; take that permission "
+                "away (chmod o-w), or let NEUROSIM_CACHE name a folder elsewhere"
+            )
 
 
 def _tighten(folder: Path) -> None:
