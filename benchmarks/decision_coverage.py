@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from neurosim.report.text import markdown_table, percent
 from neurosim.study.statistics.crossed import SURE, Chips, Contrast, Crossed
@@ -56,7 +56,7 @@ def tables(draws: np.random.Generator, arms: Sequence[NDArray[np.float64]], imag
     own = np.float32(np.sqrt(1 - EASE - SEED))
     return [
         ease + own * draws.standard_normal((chips, images), np.float32)
-        < stats.norm.ppf(each).astype(np.float32)[:, None]
+        < special.ndtri(each).astype(np.float32)[:, None]
         for each in arms
     ]
 
@@ -66,8 +66,8 @@ def satterthwaite(found: Contrast) -> Table:
     of_images, of_rest, of_chips = found.variances()
     of_chips = max(of_chips, of_rest)
     whole = of_images + of_chips
-    freedom = (found.chips - 1) * (whole / of_chips) ** 2 if of_chips else np.inf
-    return found.ends(stats.t.isf((1 - SURE) / 2, freedom) ** 2 * whole)
+    freedom = (found.chips - 1) * (whole / of_chips) ** 2 if of_chips else 1e9
+    return found.ends(special.stdtrit(freedom, (1 - SURE) / 2) ** 2 * whole)
 
 
 def resampled(draws: np.random.Generator, difference: NDArray[np.int8]) -> Table:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
 
 from neurosim.core.errors import InputError
 
@@ -166,10 +166,10 @@ class Contrast:
         to agree know no more of other images than one.
         """
         of_images, of_rest, of_chips = self.variances(chips)
-        normal = stats.norm.isf(p_value / 2) ** 2
+        normal = ndtri(p_value / 2) ** 2
         if self.chips == 1:
             return float(normal * (of_images + of_rest))
-        student = stats.t.isf(p_value / 2, (chips or self.chips) - 1) ** 2
+        student = stdtrit((chips or self.chips) - 1, p_value / 2) ** 2
         return float(normal * of_images + max(normal * of_rest, student * of_chips))
 
     def ends(self, reach: float) -> tuple[float, float]:
