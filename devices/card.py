@@ -59,13 +59,7 @@ class Card(Frozen):
     @property
     def silent_on(self) -> dict[str, str]:
         """What the device has no numbers for, with the card's reason, or that it gives none."""
-        device = self.device()
-        given = {"read noise": device.has_read_noise or device.flickers, "retention": device.drifts}
-        return {
-            what: self.omits.get(what, "the card does not say why")  # type: ignore[call-overload]
-            for what, there in given.items()
-            if not there
-        }
+        return _silent(self.device(), dict(self.omits), "the card does not say why")
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -182,6 +176,19 @@ def card_or_none(given: str | Path | Card | Law) -> Card | None:
     """Return a card as `find` does, or None for a device that was given without one."""
     found = _found(given)
     return found if isinstance(found, Card) else None
+
+
+def silences(given: str | Path | Card | Law) -> dict[str, str]:
+    """Return what a device has no numbers for, with the reason of its card if it has one (`Card.silent_on`)."""
+    found = _found(given)
+    return (
+        found.silent_on if isinstance(found, Card) else _silent(found, {}, "the device came without a card")
+    )
+
+
+def _silent(device: Law, reasons: dict[Any, str], otherwise: str) -> dict[str, str]:
+    there = {"read noise": device.has_read_noise or device.flickers, "retention": device.drifts}
+    return {what: reasons.get(what, otherwise) for what, known in there.items() if not known}
 
 
 def _found(given: Any) -> Card | Law:

@@ -37,6 +37,8 @@ from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import run_with_checkpoints, study
 from neurosim.study.store import digest
+from neurosim.study.sweep import Axis, Plan, Sweep
+from neurosim.study.swept import sweep
 from neurosim.study.typed_code import typed_digest
 
 BCM = (ROOT / "docs" / "examples" / "bcm.py").read_text(encoding="utf-8")
@@ -166,6 +168,20 @@ class TestTheRuleOfThePage:
         (folder / "bcm.py").write_text(BCM.replace("0.99", "0.98"), encoding="utf-8")
         assert not set(before) & set(identities())
 
+    def test_in_a_sweep_an_edited_rule_is_carried_out_again(self, folder: Path) -> None:
+        base = DenseExperiment.parse({**TINY, "rule": "hebb"}, "test")
+
+        def swept() -> dict[str, Any]:
+            return sweep(base, folder / "out", ["rule=hebb,bcm.py:Bcm"])
+
+        first, again = swept(), swept()
+        assert [row["experiment.rule"] for row in first["rows"]] == ["hebb", "bcm.py:Bcm"]
+        assert again["rows"] == first["rows"], "what is kept is not computed again"
+        (folder / "bcm.py").write_text(BCM.replace("0.001", "0.01"), encoding="utf-8")
+        edited = swept()
+        assert edited["rows"][0] == first["rows"][0]
+        assert edited["rows"][1]["block"] != first["rows"][1]["block"]
+
     def test_workers_find_it(self, folder: Path) -> None:
         spec = DenseExperiment.parse({**TINY, "rule": "bcm.py:Bcm", "device": [PCM]}, "test")
         alone, shared = compare(spec), compare(spec, workers=2)
@@ -182,6 +198,40 @@ def _with_rate() -> Any:
         name: ClassVar[str] = "rated"
 
     return Rated
+
+
+class TestThePage:
+    def test_its_programs_run(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        page = (ROOT / "docs" / "your_own.md").read_text(encoding="utf-8")
+        programs = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+        assert len(programs) == 2
+        found = []
+        for program in programs:
+            space: dict[str, Any] = {}
+            exec(program, space)  # noqa: S102
+            space["spec"].check()
+            found.append(space.get("results"))
+        assert [run["arm"] for run in found[0]["runs"]] == ["ideal", PCM, "rram-hfo2-om-2022"]
+        unknown = [told for told in found[0]["ideals"] if "without a card" in told["ideal"]]
+        assert [told["arms"] for told in unknown] == [[PCM]]
+        numbers = found[0]["devices"][PCM]["numbers"]
+        assert {number["source"] for number in numbers.values()} == {"given with the device"}
+        assert numbers["read_noise_relative"]["value"] is None
+        said = capsys.readouterr().out
+        assert said.startswith(
+            "three clouds (240 training and 60 test vectors of 8 numbers; 3 classes; 20 % of each class"
+        )
+
+    def test_a_scale_is_part_of_what_was_learnt(self) -> None:
+        """The same bytes, taken otherwise, are other inputs."""
+        x, y = np.arange(60 * 16, dtype=np.uint8).reshape(60, 4, 4) % 16, np.arange(60) % 3
+        spec = DenseExperiment(**{**TINY, "train_images": None, "test_images": None})
+        taken = [
+            Dataset.of(x, y, scale=15),
+            Dataset.of(x, y, scale=100),
+            Dataset.of(x.reshape(60, 2, 8), y, scale=15),
+        ]
+        assert len({DenseTraining(spec, None, 0, data).identity for data in taken}) == 3
 
 
 class TestRules:
@@ -304,6 +354,12 @@ class TestDevices:
         )
         spec = DenseExperiment(**{**TINY, "device": (quiet,)})
         assert json.loads(spec.model_dump_json())["device"] == [f"{PCM} (pcm-accumulative)"]
+
+    def test_as_levels_of_a_sweep(self, folder: Path) -> None:
+        quiet = devices.load(PCM).with_parameters(read_noise_relative=None)
+        axis = Axis(field="device", levels=("my-device.toml", "cells.py:quiet", quiet))
+        plan = Plan(Sweep(axis=(axis, Axis.from_text("epochs=1,2"))), DenseExperiment(**TINY))
+        assert [arm.name for arm in plan.experiment.listed] == ["ideal", "my-device", "quiet", PCM]
 
     @pytest.mark.parametrize(
         ("given", "words"),

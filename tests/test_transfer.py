@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -17,6 +18,7 @@ from torch import nn
 import neurosim.data
 from neurosim import cli
 from neurosim.core.errors import ConfigError, DataError, NeurosimError
+from neurosim.data import Dataset
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.report.results import nothing_in
@@ -234,6 +236,47 @@ def test_results_do_not_depend_on_the_company(trained: Path, results: dict[str, 
     """An arm run alone gives the same numbers, to the bit: same seeds, one thread an arm."""
     spec = Transfer(weights=str(trained), device=(PCM,), instances=3, times_s=(1.0, 3e7))
     assert transfer(spec)["runs"] == [run for run in results["runs"] if run["arm"] == PCM]
+
+
+def test_own_data_by_every_door(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digits again, as an archive of images, a table and an object of vectors: weights answer all alike."""
+    digits = neurosim.data.load("digits")
+    train, x_test = digits.training(hold_out=False), digits.x_test
+    images = {"x_train": train.images.reshape(-1, 8, 8), "x_test": x_test.reshape(-1, 8, 8)}
+    np.savez(tmp_path / "d.npz", **images, y_train=train.labels, y_test=digits.y_test)
+    for name, x, y in (("train", train.images, train.labels), ("test", x_test, digits.y_test)):
+        np.savetxt(
+            tmp_path / f"{name}.csv",
+            np.column_stack([x, y]),
+            "%d",
+            ",",
+            header=f"{'p,' * 64}label",
+            comments="",
+        )
+    vectors = Dataset.of(train.images, train.labels, x_test, digits.y_test, scale=16)
+    monkeypatch.chdir(tmp_path)
+    given = [
+        "d.npz?scale=16", {"path": "train.csv", "test": "test.csv", "scale": 16}, "train.csv?scale=16&test=test.csv&size=8",
+        vectors,
+    ]  # fmt: skip
+    quiet = {"adc_bits": None, "dac_bits": None, "read_noise": None}
+    known = transfer(Transfer(weights=str(trained), device=("ideal",), instances=1, read=quiet))
+    for dataset in given:
+        found = transfer(
+            Transfer(weights=str(trained), device=("ideal",), instances=1, read=quiet, dataset=dataset)
+        )
+        assert found["ideal"] == known["ideal"], dataset
+        assert found["runs"][0]["points"][0]["accuracy"] == known["runs"][0]["points"][0]["accuracy"]
+        json.dumps(found)
+    code = command(monkeypatch, "compare", "--weights", str(trained), "--dataset", given[2], "--device", "ideal",
+                   "--seeds", "1", "--out", "o")  # fmt: skip
+    assert code == 0
+    assert "test set from test.csv" in json.loads(Path("o/weights.json").read_text())["data"]["note"]
+    layers = mapped(tmp_path, 'kind = "conv2d"\nweight = "0.weight"')
+    save_file({"0.weight": torch.ones(10, 1, 8, 8)}, tmp_path / "conv.safetensors")
+    spec = Transfer(weights="conv.safetensors", layers=str(layers), dataset=vectors, device=("ideal",))
+    with pytest.raises(ConfigError, match="takes 1 channels of images, but what comes is the vectors, 64"):
+        transfer(spec)
 
 
 def test_table_figure_and_page(tmp_path: Path, results: dict[str, Any]) -> None:

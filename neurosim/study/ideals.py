@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from neurosim.devices.card import find
+from neurosim.devices.card import card_or_none, silences
 from neurosim.study.experiment import Experiment
 
 MARKS = ("assumption", "assumptions", "assumed", "from memory")
@@ -33,7 +33,9 @@ def ideals(experiment: Experiment) -> list[dict[str, Any]]:
 
 def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     law, read, write = arm.law(), arm.read_path(), arm.write_path()
-    silent = find(arm.device).silent_on
+    silent = silences(arm.device)
+    if card_or_none(arm.device) is None:
+        yield f"Where the numbers of {law.name} come from is not known: the device was given without a card."
     yield from _of_time(experiment, arm, law, read, silent)
     if arm.mode == "accumulate":
         yield "Changes are summed over the mini-batch by digital arithmetic (an exact outer product) before they become pulses."
@@ -98,7 +100,9 @@ def assumed(experiment: Experiment) -> list[dict[str, Any]]:
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for arm in experiment.device_arms():
-        card = find(arm.device)
+        card = card_or_none(arm.device)
+        if card is None:
+            continue
         for name, number in card.parameters.items():
             if name in arm.parameters or not any(mark in number.source.casefold() for mark in MARKS):
                 continue
