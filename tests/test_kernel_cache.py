@@ -400,7 +400,8 @@ def test_nothing_is_compiled_outside_the_folders_that_name_the_cache() -> None:
     package = Path(neurosim.__file__).parent
     inside = {(package / name).resolve() for name in COMPILED}
     compiling = re.compile(
-        r"from neurosim\.kernels\.jit import [^\n]*\b(jit|inlined|inlined_as|Scalar)\b|\bnumba\b"
+        r"from neurosim\.kernels\.jit import [^\n]*\b(jit|inlined|inlined_as|Scalar)\b|^(import|from) numba\b",
+        re.MULTILINE,
     )
     folders = [
         package,
