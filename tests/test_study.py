@@ -168,9 +168,14 @@ class TestVary:
         with pytest.raises(UnknownNameError, match="did you mean 'read_noise'"):
             with_level(DenseExperiment(**SMALL, device=(PCM,)), "read_nois", 0.1)
 
-    def test_read_noise_costs_accuracy(self) -> None:
+    def test_read_noise_costs_accuracy_and_nothing_is_computed_twice(self, tmp_path: Path) -> None:
         spec = DenseExperiment(**{**SMALL, "seeds": 1}, device=(PCM,), mode="mixed")
-        found = vary(spec, "read_noise", [0.0, 0.5])
+        found = vary(spec, "read_noise", [0.0, 0.5], out=tmp_path)
+        kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").glob("*.json")}
+        assert len(kept) == 3, "ideal arithmetic once, the device at each level"
+        again = vary(spec, "read_noise", [0.0, 0.5], out=tmp_path)
+        assert again["arms"] == found["arms"]
+        assert {file: file.stat().st_mtime_ns for file in kept} == kept, "nothing is computed again"
         curve = next(arm for arm in found["arms"] if arm["arm"] == PCM)
         assert [point["level"] for point in curve["points"]] == [0.0, 0.5]
         assert curve["points"][1]["vote_mean"] < curve["points"][0]["vote_mean"] - 0.1

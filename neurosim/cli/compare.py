@@ -114,7 +114,7 @@ def _vary(spec: Any, common: Common, text: str) -> None:
     results = carry_out(
         spec,
         common,
-        lambda spec, _, report, workers: run_vary(spec, effect, levels, report, workers),
+        lambda spec, out, report, workers: run_vary(spec, effect, levels, report, workers, out),
         "vary.json",
     )
     console().print(vary_table(results))

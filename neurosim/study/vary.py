@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, get_args
 
 from neurosim.core.config import Frozen, ReadPath, WritePath, merged
@@ -103,8 +104,18 @@ def vary(
     levels: list[float],
     report: Report | None = None,
     workers: int = 1,
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """Compare at every level of one effect.
+
+    Parameters
+    ----------
+    experiment : DenseExperiment
+    effect : str
+    levels : list of float
+        The undisturbed one first.
+    report, workers, out
+        As of `neurosim.study.run.study`: with a folder, a study that was killed goes on where it was.
 
     Returns
     -------
@@ -119,7 +130,7 @@ def vary(
     """
     check_levels(experiment, effect, levels)
     runs = [
-        compare(with_level(experiment, effect, level), None, report, workers, ideal=k == 0)
+        compare(with_level(experiment, effect, level), out, report, workers, ideal=k == 0)
         for k, level in enumerate(levels)
     ]
     curves: dict[str, list[dict[str, Any]]] = {}
