@@ -40,6 +40,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 
 verify: $(VENV)/installed
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 	$(BIN)/python -m benchmarks.verify --out docs/results
 
 clean:

@@ -20,8 +20,8 @@ from neurosim.study.locks import clear_litter, held, part_of
 
 SMALL = 'dataset = "digits"\ntrain_images = 120\ntest_images = 60\nreadout_epochs = 1\n'
 EXPERIMENTS = {
-    "compare": f'{SMALL}neurons = 20\nepochs = 1200\ncurve_points = 2\ndevice = ["pcm-nandakumar-2018"]\nmode = "mixed"\n',
-    "ff": f'{SMALL}widths = [16, 12]\nepochs = 150\nbatch = 20\n[[arm]]\nname = "ideal"\n'
+    "compare": f'{SMALL}neurons = 20\nepochs = 400\ncurve_points = 2\ndevice = ["pcm-nandakumar-2018"]\nmode = "mixed"\n',
+    "ff": f'{SMALL}widths = [16, 12]\nepochs = 80\nbatch = 20\n[[arm]]\nname = "ideal"\n'
     '[[arm]]\nname = "mine"\ndevice = "pcm-nandakumar-2018"\nmode = "mixed"\n',
 }
 WAIT_S = 240.0
@@ -69,7 +69,8 @@ def litter(out: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("command", "number", "workers"), [("compare", signal.SIGINT, "1"), ("ff", signal.SIGTERM, "2")]
+    ("command", "number", "workers"),
+    [pytest.param("compare", signal.SIGINT, "1", marks=pytest.mark.slow), ("ff", signal.SIGTERM, "2")],
 )
 def test_interrupted_and_started_again_it_ends_as_if_undisturbed(
     command: str, number: signal.Signals, workers: str, tmp_path: Path
@@ -98,7 +99,8 @@ def test_interrupted_and_started_again_it_ends_as_if_undisturbed(
 
 
 def test_two_at_one_training_and_what_a_kill_leaves(tmp_path: Path) -> None:
-    (tmp_path / "e.toml").write_text(EXPERIMENTS["compare"], encoding="utf-8")
+    long = EXPERIMENTS["compare"].replace("epochs = 400", "epochs = 100000")
+    (tmp_path / "e.toml").write_text(long, encoding="utf-8")
     words = ("compare", "e.toml", "--out", "o")
     first = begun(*words, folder=tmp_path)
     learning(first, tmp_path / "o")
@@ -112,6 +114,7 @@ def test_two_at_one_training_and_what_a_kill_leaves(tmp_path: Path) -> None:
     assert litter(tmp_path / "o")
     part = tmp_path / "o" / "runs" / part_of(Path("x.npz")).name.replace(str(os.getpid()), str(first.pid))
     part.write_bytes(b"half")
+    (tmp_path / "e.toml").write_text(long.replace("epochs = 100000", "epochs = 1"), encoding="utf-8")
     done(*words, folder=tmp_path)
     assert litter(tmp_path / "o") == []
 

@@ -15,6 +15,7 @@ from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.compare import compare
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED
+from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.statistics import bootstrap, interval
 from neurosim.study.training import Report
 
@@ -222,6 +223,11 @@ def ablate(
         If there are no device arms.
     """
     results = compare(ablation(experiment), out, report, workers)
+    results |= {
+        "changed": changed_settings(experiment),
+        "ideals": ideals(experiment),
+        "assumed": assumed(experiment),
+    }  # of the arms as given, not of their parts
     results["ablation"] = [budget(arm, results["runs"]) for arm in experiment.device_arms()]
     return results
 

@@ -206,6 +206,7 @@ def run_end_to_end(
         "heads": [net["head"] for net in nets],
         "layers": nets[-1]["layers"],
         "seconds": sum(net["seconds"] for net in nets),
+        "counts": {},
         "backpropagation": settings.model_dump(mode="json")
         | {"batch": experiment.head_batch, "dropout": experiment.dropout},
     }
