@@ -426,9 +426,13 @@ class TestCompiledKernels:
     @pytest.mark.parametrize(
         ("law", "around"),
         [
-            ("knee.py:Knee", ", added_step_spread=0.1"),
+            pytest.param("knee.py:Knee", ", added_step_spread=0.1", marks=pytest.mark.slow),
             ("my_package_of_laws:Knee", ""),
-            ("my_package_of_laws:Knee", ", added_step_spread=0.1, devices_per_cell=2"),
+            pytest.param(
+                "my_package_of_laws:Knee",
+                ", added_step_spread=0.1, devices_per_cell=2",
+                marks=pytest.mark.slow,
+            ),
         ],
     )
     def test_an_edited_law_meets_none_of_the_old_one(self, folder: Path, law: str, around: str) -> None:
