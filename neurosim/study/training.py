@@ -261,7 +261,8 @@ class Training:
         for layer in self.layers:
             for array in locations(layer.array):
                 devices = on_devices(array)
-                for name, value in ({} if devices is None else vars(devices.ledger)).items():
+                ledger = {} if devices is None else devices.ledger.counts() | devices.ledger.joules()
+                for name, value in ledger.items():
                     found[name] = found.get(name, 0) + value
         return found
 
