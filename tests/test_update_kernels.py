@@ -28,7 +28,8 @@ from neurosim.kernels.cells import stored
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
 from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
-from neurosim.kernels.update import NO_SUMS, (
+from neurosim.kernels.update import (
+    NO_SUMS,
     Verifier,
     depress_rows,
     pulse_row,
