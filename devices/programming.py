@@ -108,7 +108,6 @@ def write_verify(
         loop.pulse_budget,
         law.steps_down,
         np.float32(1),
-        path.read_voltage_V**2 * path.integration_time_s * 1e-6,
     )
     write_verify_cells(
         0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
@@ -123,6 +122,6 @@ def write_verify(
         written.pulses.reshape(shape),
         written.resets.reshape(shape),
         written.converged.reshape(shape),
-        written.energy_J.reshape(shape),
+        (written.energy_J + path.read_voltage_V**2 * path.integration_time_s * 1e-6 * written.seen_uS).reshape(shape),
         time_s.reshape(shape),
     )

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 RESULTS = "sweep.json"
 KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
-NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "correct", "counts", "block", "error"}
+NOT_SCORES = {
+    "arm",
+    "seed",
+    "untrained",
+    "test_size",
+    "seconds",
+    "correct",
+    "counts",
+    "events",
+    "block",
+    "error",
+}
 
 
 def sweep(
