@@ -29,6 +29,7 @@ from capability_helpers import (
     weights,
 )
 from helpers import PCM
+from neurosim.study.transfer import Transfer, transfer
 from safetensors.torch import save_file
 from torch import nn
 
@@ -40,7 +41,6 @@ from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.reference.convert import convert
 from neurosim.study.run import study
-from neurosim.study.transfer import Transfer, transfer
 from neurosim.study.workers import workers_pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
