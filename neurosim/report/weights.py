@@ -71,11 +71,8 @@ def duration(seconds: float) -> str:
 
 def _accuracy(point: Entry) -> str:
     """Mean and half the interval in percent, to a hundredth: aging is a matter of tenths."""
-    mean = percent(point["accuracy_mean"], 2)
-    if point["accuracy_student95"] is None:
-        return mean
-    low, high = point["accuracy_student95"]
-    return f"{mean} ± {percent((high - low) / 2, 2)}"
+    low, high = point["accuracy_interval"]
+    return f"{percent(point['accuracy_mean'], 2)} ± {percent((high - low) / 2, 2)}"
 
 
 def table_rows(results: Results) -> list[tuple[str, str, list[str]]]:
@@ -101,7 +98,8 @@ def aged_table(results: Results) -> Table:
     count = max(entry["seeds"] for entry in on_devices(results))
     table = _table(
         f"Accuracy (%) on the {where(results)}",
-        f"{count} instance{'' if count == 1 else 's'} of each device; 95 % intervals of the mean (Student), on these images",
+        f"{count} instance{'' if count == 1 else 's'} of each device; ± half the 95 % interval for new "
+        f"{'images' if count == 1 else 'instances and new images'}",
     )
     table.add_column("arm", overflow="fold", min_width=10)
     table.add_column("compensation")
@@ -221,10 +219,8 @@ def _line(axes: Axes, points: list[Entry], colour: str, compensated: bool, start
         x, [100 * point["accuracy_mean"] for point in points], color=colour, lw=1.8, marker="o", ms=4.5,
         ls="-" if compensated else "--", mfc=colour if compensated else "white",
     )  # fmt: skip
-    known = [(place, point["accuracy_student95"]) for place, point in zip(x, points, strict=True)]
-    band = np.array([(place, *interval) for place, interval in known if interval])
-    if len(band):
-        axes.fill_between(band[:, 0], *(100 * band[:, 1:]).T, color=colour, alpha=0.13, lw=0)
+    band = 100 * np.array([point["accuracy_interval"] for point in points]).T
+    axes.fill_between(x, *band, color=colour, alpha=0.13, lw=0)
 
 
 def _keys(colour: dict[str, str], drifts: bool) -> list[Line2D]:
@@ -241,7 +237,7 @@ def _keys(colour: dict[str, str], drifts: bool) -> list[Line2D]:
 
 
 AGING = (
-    "Mean of the instances; bands are 95 % intervals. Dashed: outputs as they come. Solid: global drift compensation, one "
+    "Mean of the instances; bands are 95 % intervals for new instances and new images. Dashed: outputs as they come. Solid: global drift compensation, one "
     "number a layer and instance, from the summed answers to fixed inputs after programming and now; it undoes what all "
     "devices have in common and not their differences. A single point: no retention data on the card. Dotted: ideal "
     "arithmetic. As programmed is the conductance that the card's law defines (for PCM at its reading time, 38.6 s after "
@@ -285,8 +281,9 @@ def weights_markdown(name: str, results: Results) -> str:
         for entry in on_devices(results)
     ]
     said = (
-        f"Accuracy (%) on the {where(results)} of weights trained by backpropagation, mean and 95 % interval over "
-        f"{on_devices(results)[0]['seeds']} instances. As trained: {percent(ideal_accuracy(results), 2)} %."
+        f"Accuracy (%) on the {where(results)} of weights trained by backpropagation, mean over "
+        f"{on_devices(results)[0]['seeds']} instances, ± half the 95 % interval for new instances and new images. As "
+        f"trained: {percent(ideal_accuracy(results), 2)} %."
     )
     return "\n".join(
         [
