@@ -181,7 +181,7 @@ def model_table(results: Results) -> Table:
     table = _table(
         "The model",
         f"{said}; linear and convolutional layers stand on the devices, all else, bias included, is digital{left}; "
-        f"weights {model['sha256']} (SHA-256)",
+        f"SHA-256 of the weights: {model['sha256'][:16]}…",
     )
     table.add_column("layer", justify="right")
     table.add_column("what it is", overflow="fold")
