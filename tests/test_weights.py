@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,16 @@ from weights_helpers import MODELS, convolution, perceptron
 import neurosim as ns
 import neurosim.data
 from neurosim import cli
-from neurosim.core.errors import ConfigError, DataError, NeurosimError
+from neurosim.core.errors import ConfigError, DataError, NeurosimError, Stopped
 from neurosim.data import Dataset
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.report.page import as_text, write_page
 from neurosim.report.weights import against_table, aged_table, aging_curves, duration
+from neurosim.study import stopping, weights
 from neurosim.study.run import study
 from neurosim.study.store import unpack_bits
-from neurosim.study.weights import WeightsTraining
+from neurosim.study.weights import WeightsTraining, right_of
 from neurosim.study.weights_spec import WeightsExperiment
 
 PCM, COARSE = "pcm-nandakumar-2018", "rram-hfo2-om-2022"
@@ -404,6 +406,21 @@ class TestNothingLost:
         undisturbed = json.loads(json.dumps(study(WeightsExperiment.from_toml(spec))))
         assert timeless(found["runs"]) == timeless(undisturbed["runs"])
 
+    def test_asked_to_end_it_stops_between_two_readings_and_keeps_what_is_whole(
+        self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        readings = iter(range(100))
+        with monkeypatch.context() as asked:
+            asked.setattr(stopping, "asked", lambda: False)
+            asked.setattr(weights, "right_of", _stopping(readings, asked))
+            with pytest.raises(Stopped, match="the same command goes on there"):
+                study(self.spec(trained), tmp_path)
+        assert next(readings) == 3, "ideal, as programmed, and no more"
+        assert len(list((tmp_path / "runs").glob("*.json"))) == 1
+        assert timeless(study(self.spec(trained), tmp_path)["runs"]) == timeless(
+            study(self.spec(trained))["runs"]
+        )
+
     def test_one_arm_by_itself_ends_in_the_same_bits(
         self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -423,6 +440,17 @@ class TestNothingLost:
         )
         assert found["points"] == json.loads(json.dumps(wanted["points"]))
         assert found["kind"] == "weights"
+
+
+def _stopping(readings: Iterator[int], patch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """What reads images, and asks for the end while it reads for the third time."""
+
+    def read(*given: Any) -> Any:
+        if next(readings) == 2:
+            patch.setattr(stopping, "asked", lambda: True)
+        return right_of(*given)
+
+    return read
 
 
 class TestSweeps:
