@@ -393,7 +393,7 @@ class TestNothingLost:
         spec.write_text(
             f'kind = "weights"\nweights = "{trained}"\ndevice = ["{PCM}"]\nseeds = 12\ntimes_s = [60, 3600, 86400]\n'
         )
-        command = [sys.executable, "-m", "neurosim.cli", "compare", str(spec), "--out", str(tmp_path / "out")]
+        command = [sys.executable, "-m", "neurosim", "compare", str(spec), "--out", str(tmp_path / "out")]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
             while len(list((tmp_path / "out" / "runs").glob("*.json"))) < 3 and killed.poll() is None:
                 time.sleep(0.01)
