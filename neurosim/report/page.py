@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
-from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep
+from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep, weights
 from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.text import percent
 from neurosim.study.arm import IDEAL
@@ -168,6 +168,20 @@ KINDS: dict[str, Shows] = {
         lambda results: [mortal.mortal_table(results)],
         _mortal_findings,
         "neurosim mortal EXPERIMENT.toml --out {folder}",
+    ),
+    "weights": Shows(
+        weights.title,
+        lambda results: {
+            "aging": Drawn("Accuracy against time", weights.AGING, weights.aging_curves(results))
+        },
+        lambda results: [
+            weights.aged_table(results),
+            weights.against_table(results),
+            weights.cost_table(results),
+            weights.model_table(results),
+        ],
+        weights.findings,
+        "neurosim compare --weights FILE --out {folder} ...",
     ),
     "sweep": Shows(
         lambda results: "Accuracy against " + ", ".join(sweep.quantity(axis) for axis in results["axes"]),
