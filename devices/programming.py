@@ -116,12 +116,13 @@ def write_verify(
     )  # fmt: skip
     pulses = written.pulses + written.resets
     time_s = pulses * law.pulse_time_s + (pulses + 1) * path.integration_time_s
+    looks_J = path.read_voltage_V**2 * path.integration_time_s * 1e-6 * written.seen_uS
     shape = targets.size, n_devices
     return Verified(
         as_read(law, state, params).reshape(shape),
         written.pulses.reshape(shape),
         written.resets.reshape(shape),
         written.converged.reshape(shape),
-        (written.energy_J + path.read_voltage_V**2 * path.integration_time_s * 1e-6 * written.seen_uS).reshape(shape),
+        (written.energy_J + looks_J).reshape(shape),
         time_s.reshape(shape),
     )
