@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Arm": "neurosim.study.arm",
+    "Axis": "neurosim.study.axis",
     "Crossbar": "neurosim.crossbar.array",
     "DeepArm": "neurosim.study.deep_spec",
     "DeepExperiment": "neurosim.study.deep_spec",
@@ -26,6 +27,7 @@ _HOMES = {
     "ReadPath": "neurosim.core.config",
     "Refresh": "neurosim.core.config",
     "SlicedCrossbar": "neurosim.crossbar.sliced",
+    "Sweep": "neurosim.study.sweep",
     "Tiles": "neurosim.core.hardware",
     "WeightsExperiment": "neurosim.study.weights_spec",
     "Wires": "neurosim.core.hardware",
@@ -50,6 +52,7 @@ _MODULES = {
 
 __all__ = [
     "Arm",
+    "Axis",
     "Crossbar",
     "DeepArm",
     "DeepExperiment",
@@ -67,6 +70,7 @@ __all__ = [
     "ReadPath",
     "Refresh",
     "SlicedCrossbar",
+    "Sweep",
     "Tiles",
     "WeightsExperiment",
     "Wires",

@@ -117,42 +117,6 @@ def data(shape: tuple[int, int, int] = SHAPE) -> dict[str, Any]:
     }
 
 
-def vary(arms: list[str], levels: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)) -> dict[str, Any]:
-    """A noise-tolerance study; the second arm tolerates nothing, the third everything."""
-    ideal = {"arm": "ideal", "points": [point(0.0, 0.93)], "undisturbed_accuracy": 0.93}
-    studied = []
-    for place, arm in enumerate(arms):
-        points = [point(level, 0.92 - 0.01 * place - (1 + place % 3) * level) for level in levels]
-        tolerated = (levels[1], None, levels[-1])[place % 3]
-        studied.append(
-            {
-                "arm": arm,
-                "points": points,
-                "undisturbed_accuracy": points[0]["accuracy_mean"],
-                "tolerated_level": tolerated,
-            }
-        )
-    shared = {key: value for key, value in results(arms).items() if key not in ("runs", "summary")}
-    return {
-        **shared,
-        "parameter": "read_noise",
-        "unit": "share of G_max",
-        "levels": list(levels),
-        "arms": [ideal, *studied],
-    }
-
-
-def point(level: float, accuracy: float) -> dict[str, Any]:
-    """One point of a noise-tolerance study."""
-    return {
-        "level": level,
-        "accuracy_mean": accuracy,
-        "accuracy_ci95": [accuracy - 0.02, accuracy + 0.02],
-        "vote_mean": accuracy - 0.1,
-        "vote_ci95": [accuracy - 0.15, accuracy - 0.05],
-    }
-
-
 def held(arm: str, shape: tuple[int, int, int] = SHAPE, shown: int = 40) -> dict[str, np.ndarray]:
     """Pictures of an arm: noise before, a gradient with noise after."""
     draws = np.random.default_rng(len(arm))
@@ -166,16 +130,11 @@ def held(arm: str, shape: tuple[int, int, int] = SHAPE, shown: int = 40) -> dict
     return found
 
 
-def folder_with(
-    folder: Path, found: dict[str, Any] | None, varied: dict[str, Any] | None = None, drawn: bool = True
-) -> Path:
+def folder_with(folder: Path, found: dict[str, Any], drawn: bool = True) -> Path:
     """Write results into a folder as the studies do."""
     folder.mkdir(parents=True, exist_ok=True)
-    if varied:
-        (folder / "vary.json").write_text(json.dumps(varied))
-    if found:
-        (folder / "results.json").write_text(json.dumps(found))
-    for arm in [entry["arm"] for entry in found["summary"]] if found and drawn else []:
+    (folder / "results.json").write_text(json.dumps(found))
+    for arm in [entry["arm"] for entry in found["summary"]] if drawn else []:
         write_arrays(folder / f"pictures-{arm}.npz", held(arm, tuple(found["data"]["image_shape"])))
     return folder
 

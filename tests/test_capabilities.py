@@ -42,6 +42,7 @@ from neurosim.reference.convert import convert
 from neurosim.report.html import write_report
 from neurosim.report.page import KINDS as PAGES
 from neurosim.report.page import write_page
+from neurosim.study.effects import causes_on, with_effects
 from neurosim.study.run import study
 from neurosim.study.store import write_json
 from neurosim.study.weights_spec import WeightsExperiment
@@ -50,7 +51,7 @@ from neurosim.study.workers import workers_pool
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
 
-COMES_OF_IT = ("workers", "sweep", "statistics", "counts", "report")
+COMES_OF_IT = ("workers", "ablation", "sweep", "statistics", "counts", "report")
 """Rows of the table that are no settings of arrays."""
 
 
@@ -121,6 +122,27 @@ def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
 def workers() -> Iterator[Executor]:
     with workers_pool(2) as lent:
         yield lent
+
+
+class TestAblation:
+    def row(self, kind: str, axis: str, level: Any, folder: Path) -> dict[str, Any]:
+        """The row of the arm on devices at one level."""
+        found = ns.sweep(experiment(kind), folder, [axis])
+        assert found["blocks"]["done"] == found["blocks"]["all"]
+        (row,) = (row for row in found["rows"] if row["arm"] == "a" and level in row.values())
+        return dict(row)
+
+    @pytest.mark.parametrize("kind", [kind for option, kind in cells("yes") if option == "ablation"])
+    def test_an_effect_is_taken_away_from_the_array_by_hand(
+        self, kind: str, plain: dict[str, list[Any]], tmp_path: Path
+    ) -> None:
+        (given,) = experiment(kind).device_arms()
+        off = causes_on(given)["pulse-to-pulse noise"]
+        arm = {"parameters": {path.removeprefix("parameters."): value for path, value in off.items()}}
+        agree(kind, arm, plain)
+        name = "pulse-to-pulse noise"
+        row = self.row(kind, f"without=nothing,{name}", name, tmp_path)
+        assert row["accuracy"] == trained(kind, arm)[0].result()["accuracy"]
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +312,10 @@ class TestOwnWeights:
     @pytest.mark.parametrize(("option", "kind"), cells("refused", "no meaning"))
     def test_the_others_are_refused_in_the_words_of_the_page(self, file: str, option: str, kind: str) -> None:
         assert kind == OWN, "every kind that learns takes every option"
+        if option == "ablation":
+            with pytest.raises(NeurosimError, match=re.findall(r'"([^"]+)"', REASONS[option, kind][1])[0]):
+                with_effects(own_weights(file), "without", "nothing")
+            return
         with pytest.raises(NeurosimError) as refused:
             study(own_weights(file, **OPTIONS[option]))
         for words in re.findall(r'"([^"]+)"', REASONS[option, kind][1]):

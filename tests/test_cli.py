@@ -59,8 +59,8 @@ def test_vary_writes_a_noise_tolerance_curve(tmp_path: Path) -> None:
         cwd=tmp_path,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    curve = json.loads((tmp_path / "out" / "vary.json").read_text())
-    assert curve["levels"] == [0.0, 0.3]
+    curve = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert [axis["levels"] for axis in curve["axes"]] == [[0, 0.3]]
     assert (tmp_path / "out" / "report.html").exists()
 
 
@@ -150,4 +150,7 @@ class TestBadInput:
 
     def test_bad_levels(self, tmp_path: Path) -> None:
         found = neurosim("compare", "--device", "ideal", "--vary", "read_noise=a", cwd=tmp_path)
-        refused(found, "--vary", "numbers")
+        refused(found, "read_noise = 'a'", "must be a number")
+        refused(
+            neurosim("compare", "--device", "ideal", "--vary", "read_noise", cwd=tmp_path), "--vary", "LEVEL"
+        )

@@ -29,8 +29,9 @@ from neurosim.network.readout import LinearReadout
 from neurosim.reference.ideal import IdealArray
 from neurosim.study import mortal
 from neurosim.study.evaluate import evaluate
-from neurosim.study.rewire import rewire
+from neurosim.study.fields import with_setting
 from neurosim.study.store import digest
+from neurosim.study.swept import sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
@@ -141,15 +142,24 @@ class TestWires:
         result = trained(kind, {})[0].result()
         assert all("wires" not in entry for entry in result.get("layers", [result]))
 
-    def test_read_again_at_other_resistances_an_array_keeps_its_neurons(self) -> None:
+    def test_read_again_at_other_resistances_an_array_keeps_its_neurons(self, tmp_path: Path) -> None:
         """Gains so far apart that few neurons ever win: an array read bare would let others win."""
         spec = experiment("dense", {"neurons": {"gain_spread": 5.0}})
-        (again,) = rewire(spec, [0.0], [64], [0.0], 64)["runs"]
-        training = spec.training(spec.device_arms()[0], 0, spec.data())
-        training.run()
-        array: Any = training.layer.array
-        bare, _ = evaluate(array, training.data, training.fit, training.test, 1, 0)
-        assert again["neurons_used"] == training.result()["neurons_used"] < bare["neurons_used"]
+        (again,) = (
+            row for row in sweep(spec, tmp_path, ["wires.ohm=5@reading"])["rows"] if row["arm"] == "a"
+        )
+        other, learnt = (
+            with_setting(spec, "wires.ohm", 5.0),
+            spec.training(spec.device_arms()[0], 0, spec.data()),
+        )
+        learnt.run()
+        read = other.training(other.device_arms()[0], 0, other.data())
+        read.take_over(learnt)
+        found = read.result()
+        array: Any = read.layer.array
+        bare, _ = evaluate(array, read.data, read.fit, read.test, 1, 0)
+        assert (again["accuracy"], again["vote"]) == (found["accuracy"], found["vote"])
+        assert found["neurons_used"] < bare["neurons_used"]
 
 
 class TestClock:

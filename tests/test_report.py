@@ -20,14 +20,17 @@ from report_helpers import (
     older,
     printed,
     results,
-    vary,
 )
+from typer.testing import CliRunner
 
+from neurosim.cli import app
 from neurosim.core.errors import DataError, NeurosimError
 from neurosim.report import text, words
+from neurosim.report.earlier import from_earlier
 from neurosim.report.html import write_report
 from neurosim.report.results import Results, read_results
-from neurosim.report.table import mcnemar_table, summary_table, vary_table
+from neurosim.report.sweep import sweep_table
+from neurosim.report.table import mcnemar_table, summary_table
 from neurosim.study.statistics import mcnemar
 from neurosim.study.store import unpack_bits
 
@@ -73,24 +76,22 @@ def test_headline_says_what_the_numbers_say() -> None:
 
 
 CASES = {
-    "ideal only": (results([], 2), None, True),
-    "twelve arms in colour": (results([f"arm {k} <i>" for k in range(12)], 1, (32, 32, 3)), None, True),
-    "no pictures": (results(["PCM"]), vary(["PCM"]), False),
-    "vary only": (None, vary(["PCM", ODD, "RRAM"]), False),
+    "ideal only": (results([], 2), True),
+    "twelve arms in colour": (results([f"arm {k} <i>" for k in range(12)], 1, (32, 32, 3)), True),
+    "no pictures": (results(["PCM"]), False),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_report_of(case: str, tmp_path: Path) -> None:
-    found, varied, drawn = CASES[case]
-    path = write_report(folder_with(tmp_path, found, varied, drawn))
+    found, drawn = CASES[case]
+    path = write_report(folder_with(tmp_path, found, drawn))
     assert path == tmp_path / "report.html"
     html = check_page(path)
-    for study, entries in ((found, "summary"), (varied, "arms")):
-        for entry in study[entries] if study else []:
-            assert entry["arm"] in unescape(html)
+    for entry in found["summary"]:
+        assert entry["arm"] in unescape(html)
     assert f"validation split of {NOTE}" in html
-    assert ("is missing or damaged" in html) == (found is not None and not drawn)
+    assert ("is missing or damaged" in html) == (not drawn)
     assert not list(tmp_path.glob(".*part"))
 
 
@@ -118,12 +119,6 @@ def test_missing_or_damaged_results(content: str | None, tmp_path: Path) -> None
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_vary_that_is_damaged(tmp_path: Path) -> None:
-    (tmp_path / "vary.json").write_text("{")
-    with pytest.raises(DataError, match=r"vary\.json is damaged"):
-        write_report(tmp_path)
-
-
 def test_tables_of_the_terminal(tmp_path: Path) -> None:
     found = results(["PCM mixed", "[red]odd[/red]"])
     shown = printed(summary_table(found))
@@ -133,11 +128,6 @@ def test_tables_of_the_terminal(tmp_path: Path) -> None:
     assert text.si(found["summary"][1]["energy"]["update_J_per_synapse"], "J") in shown
     assert "raw pixels" in shown
     assert NOTE in shown
-    shown = printed(vary_table(vary(["PCM", "B", "C"])))
-    assert "read noise (share of G_max)" in shown
-    assert "0.02" in shown
-    assert "none" in shown
-    assert "≥ 0.2" in shown
 
 
 def test_results_read_back(tmp_path: Path) -> None:
@@ -222,22 +212,55 @@ def test_older_results(tmp_path: Path) -> None:
     assert mcnemar_table(found) is None
 
 
-STUDIES = {"runs", "parameter"}
+def kept(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+RESULTS = {file.stem: kept(file) for file in sorted((ROOT / "docs/results").glob("*.json"))}
+SWEPT = [name for name, found in RESULTS.items() if from_earlier(found)]
+"""Studies of earlier versions that are sweeps today."""
 PUBLISHED = [
-    file
-    for file in sorted((ROOT / "docs/results").glob("*.json"))
-    if STUDIES & (keys := set(values := json.loads(file.read_text(encoding="utf-8"))))
-    and "points" not in keys
-    and values.get("kind", "dense") == "dense"
-    and not {"heads", "negatives"} & set(values.get("config", {}))
+    name
+    for name, found in RESULTS.items()
+    if "runs" in found
+    and name not in SWEPT
+    and found.get("kind", "dense") == "dense"
+    and not {"heads", "negatives"} & set(found.get("config", {}))
 ]
 """Studies of one layer; those of several have tables of their own."""
 
 
-@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
-def test_published_results_still_make_a_report(file: Path, tmp_path: Path) -> None:
-    values = json.loads(file.read_text(encoding="utf-8"))
-    kind = "vary" if "parameter" in values else "results"
-    (tmp_path / f"{kind}.json").write_text(json.dumps(values))
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_results_still_make_a_report(name: str, tmp_path: Path) -> None:
+    values = RESULTS[name]
+    (tmp_path / "results.json").write_text(json.dumps(values))
     page = check_page(write_report(tmp_path))
     assert values["data"]["note"] in unescape(page)
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_folders_of_earlier_versions_make_the_report_of_a_sweep(name: str, tmp_path: Path) -> None:
+    values = RESULTS[name]
+    file = {"parameter": "vary.json", "ablation": "results.json", "trained_lines": "wires.json"}
+    (tmp_path / next(file[key] for key in file if key in values)).write_text(json.dumps(values))
+    said = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert said.exit_code == 0, said.output
+    page = unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert values["data"]["note"] in page
+    for arm in values.get("arms", values.get("ablation", ())):
+        assert arm["arm"] in page
+        if arm.get("tolerated_level") is not None:
+            assert f"{arm['tolerated_level']:g} (of the means; no interval)." in page
+
+
+def test_levels_of_an_earlier_version_keep_their_numbers() -> None:
+    values = RESULTS["noise-tolerance"]
+    found = from_earlier(values)
+    assert found is not None
+    assert sweep_table(found).row_count == 1 + len(values["levels"]) * (len(values["arms"]) - 1)
+    own = {(p["arm"], p["read_noise"]): p["accuracy_mean"] for p in found["points"]}
+    for arm in values["arms"]:
+        for point in arm["points"]:
+            assert own[arm["arm"], point["level"]] == point["accuracy_mean"]
+    assert from_earlier(results(["PCM"])) is None

@@ -7,12 +7,11 @@ import re
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from report_helpers import ODD, SHAPE, held, results, vary
+from report_helpers import ODD, SHAPE, held, results
 
 from neurosim.report import pictures, plots, style, text
-from neurosim.report.results import Results, Vary
+from neurosim.report.results import Results
 from neurosim.report.settings import settings_of
-from neurosim.report.tolerance import tolerance_curves
 
 
 @pytest.mark.parametrize(
@@ -59,8 +58,6 @@ def figures() -> dict[str, Figure | None]:
         "fields": pictures.receptive_fields("PCM", both["PCM"], SHAPE),
         "colour fields": pictures.receptive_fields("PCM", held("PCM", (5, 5, 3)), (5, 5, 3)),
         "histograms": pictures.conductance_histograms(both, ["ideal", "PCM"]),
-        "tolerance": tolerance_curves(Vary.of(vary(["PCM", ODD]))),
-        "wide tolerance": tolerance_curves(Vary.of(vary(["PCM"], (0.0, 1e-4, 1e-3, 0.1)))),
     }
 
 

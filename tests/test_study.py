@@ -17,7 +17,6 @@ from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.run import run_with_checkpoints
 from neurosim.study.statistics import wilson
 from neurosim.study.store import open_folder, read_arrays, unpack_bits, whole_file, write_arrays
-from neurosim.study.vary import parse_vary, tolerated, vary, with_level
 
 PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
 SMALL = {
@@ -155,47 +154,6 @@ def test_start_weights_have_the_radius() -> None:
     weights = start_weights(DenseExperiment(**{**SMALL, "neurons": 500}), 784, 3)
     assert weights.min() >= 0
     assert np.linalg.norm(weights, axis=0).mean() == pytest.approx(2.5, rel=0.01)
-
-
-class TestVary:
-    def test_parse(self) -> None:
-        assert parse_vary("read_noise=0,0.02") == ("read_noise", [0.0, 0.02])
-        with pytest.raises(ConfigError, match="EFFECT=LEVEL"):
-            parse_vary("read_noise")
-
-    def test_tolerated_is_the_last_level_before_the_first_fall(self) -> None:
-        assert tolerated([(0, 0.9), (1, 0.895), (2, 0.85), (3, 0.9)]) == 1
-
-    def test_unknown_effect_names_the_nearest(self) -> None:
-        with pytest.raises(UnknownNameError, match="did you mean 'read_noise'"):
-            with_level(DenseExperiment(**SMALL, device=(PCM,)), "read_nois", 0.1)
-
-    def test_read_noise_costs_accuracy_and_nothing_is_computed_twice(self, tmp_path: Path) -> None:
-        spec = DenseExperiment(**{**SMALL, "seeds": 1}, device=(PCM,), mode="mixed")
-        found = vary(spec, "read_noise", [0.0, 0.5], out=tmp_path)
-        kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").glob("*.json")}
-        assert len(kept) == 3, "ideal arithmetic once, the device at each level"
-        again = vary(spec, "read_noise", [0.0, 0.5], out=tmp_path)
-        assert again["arms"] == found["arms"]
-        assert {file: file.stat().st_mtime_ns for file in kept} == kept, "nothing is computed again"
-        curve = next(arm for arm in found["arms"] if arm["arm"] == PCM)
-        assert [point["level"] for point in curve["points"]] == [0.0, 0.5]
-        assert curve["points"][1]["vote_mean"] < curve["points"][0]["vote_mean"] - 0.1
-        assert curve["tolerated_level"] == 0.0
-
-    def test_device_parameter(self) -> None:
-        spec = with_level(DenseExperiment(**SMALL, device=(FINE, PCM)), "write_noise", 0.0)
-        assert [arm.device for arm in spec.device_arms()] == [FINE]
-        assert spec.device_arms()[0].parameters == {"write_noise": 0.0}
-
-    def test_number_of_a_model_within_the_write_path(self) -> None:
-        spec = DenseExperiment(
-            **SMALL, write={"refresh": {"high": 0.6}}, arm=({"device": PCM, "write": {"w_max": 2}},)
-        )
-        changed = with_level(spec, "refresh.every", 7.0)
-        assert changed.device_arms()[0].write == {"refresh": {"high": 0.6, "every": 7}, "w_max": 2}
-        with pytest.raises(UnknownNameError, match=r"did you mean 'refresh\.every'"):
-            with_level(spec, "refresh_every", 7.0)
 
 
 class TestBadExperiments:

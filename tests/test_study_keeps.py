@@ -27,9 +27,9 @@ from neurosim.study.evaluate import looking
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal import ChipTraining
-from neurosim.study.rewire import rewire
 from neurosim.study.run import run_with_checkpoints
 from neurosim.study.store import UncheckedWarning, digest, read_kept, write_kept
+from neurosim.study.swept import sweep
 from neurosim.study.validate import train_once
 
 PCM = "pcm-nandakumar-2018"
@@ -169,12 +169,16 @@ class TestOwnCodeIsPartOfARun:
     def test_wires_and_validate_train_again_too(self, own_card: Path, tmp_path: Path) -> None:
         spec = DenseExperiment.parse({**TINY, "device": [str(own_card)]}, "test")
         for _ in range(2):
-            rewire(spec, [0.0], [64], [0.0], 64, tmp_path / "wires")
+            sweep(spec, tmp_path / "wires", ["wires.ohm=0@learning", "wires.ohm=5@reading"])
             _made(tmp_path / "validate" / "runs")
             train_once(spec, spec.device_arms()[0], 0, tmp_path / "validate")
             edit_law(own_card) if _ == 0 else None
-        for name in ("wires", "validate"):
-            assert len(list((tmp_path / name / "runs").iterdir())) == 2
+        assert len(list((tmp_path / "validate" / "runs").iterdir())) == 2
+        again = sweep(spec, tmp_path / "wires", ["wires.ohm=0@learning", "wires.ohm=5@reading"])
+        own = [row["block"] for row in again["rows"]]
+        kept = {path.stem for path in (tmp_path / "wires" / "blocks").iterdir()}
+        assert len(kept) == 3, "ideal arithmetic once, the device with each law"
+        assert set(own) < kept
 
     def test_code_is_that_of_the_user_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A rule in a package of the user's counts with what it imports beside it; neurosim's do not."""

@@ -22,15 +22,15 @@ from neurosim.core.errors import ConfigError, NeurosimError, OutputError
 from neurosim.core.plain import printable
 from neurosim.report.html import write_report
 from neurosim.report.table import mcnemar_table, summary_table
-from neurosim.study.ablate import ablation
 from neurosim.study.arm import LONGEST_NAME
 from neurosim.study.compare import compare
 from neurosim.study.deep_spec import DeepExperiment
 from neurosim.study.dense_spec import DenseExperiment
+from neurosim.study.effects import with_effects
 from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 from neurosim.study.run import pick_arm
+from neurosim.study.swept import sweep
 from neurosim.study.training import Training
-from neurosim.study.vary import vary
 from neurosim.study.weights_spec import WeightsExperiment
 
 PCM = "pcm-nandakumar-2018"
@@ -111,7 +111,7 @@ class TestIdealArithmeticKeepsItsName:
         assert [arm.name for arm in spec.device_arms()] == ["ideal device"]
         assert pick_arm(spec, "ideal").device is None
         assert pick_arm(spec, "ideal device").device == "ideal"
-        assert all(part.name.startswith("ideal device") for part in ablation(spec).device_arms())
+        assert [arm.name for arm in with_effects(spec, "only", "nothing").device_arms()] == ["ideal device"]
 
     def test_two_that_would_be_called_alike_are_refused(self) -> None:
         with pytest.raises(ConfigError, match="two arms are called 'ideal device'"):
@@ -130,11 +130,12 @@ class TestIdealArithmeticKeepsItsName:
         assert kind.parse({"arm": [{"name": "ideal"}]}, "test").arm[0].name == "ideal"
         assert [arm.name for arm in kind().listed] == ["ideal"]
 
-    def test_of_weights_and_of_levels(self) -> None:
+    def test_of_weights_and_of_levels(self, tmp_path: Path) -> None:
         own = WeightsExperiment(weights="w", device=("ideal", PCM))
         assert [arm.name for arm in own.listed] == ["ideal", "ideal device", PCM]
         spec = DenseExperiment.parse({**TINY, "device": ["ideal"]}, "test")
-        assert [arm["arm"] for arm in vary(spec, "read_noise", [0.0])["arms"]] == ["ideal", "ideal device"]
+        points = sweep(spec, tmp_path, ["read_noise=0"])["points"]
+        assert [point["arm"] for point in points] == ["ideal", "ideal device"]
 
 
 def _rule(kind: Any) -> dict[str, str]:
@@ -305,7 +306,7 @@ class TestOptionsAreCheckedBeforeAnyWork:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("read_noise=0,nan", "finite"), ("adc_bits=8,6.5", "whole"), ("adc_bits=8,1", "adc_bits"),
+            ("read_noise=0,nan", "finite"), ("adc_bits=8,6.5", "adc_bits"), ("adc_bits=8,1", "adc_bits"),
             ("window=1.3,0", "window"), ("read_noise=0,-1", "read_noise"), ("read_noise=inf", "finite"),
         ],
     )  # fmt: skip

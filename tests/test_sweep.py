@@ -20,6 +20,7 @@ from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.hardware import Wires
 from neurosim.study import blocks
+from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.compare import compare
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
@@ -31,7 +32,7 @@ from neurosim.study.fields import full_name, with_setting
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.store import digest
-from neurosim.study.sweep import Axis, Plan, Sweep
+from neurosim.study.sweep import Plan, Sweep
 from neurosim.study.swept import collect, planned, sweep, to_pandas
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"

@@ -10,16 +10,17 @@ from typing import Any
 
 from neurosim.report.budget import budget_bars
 from neurosim.report.deep import deep_markdown, depth_curves
+from neurosim.report.earlier import from_earlier
 from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
 from neurosim.report.mortal import figures as mortal_figures
 from neurosim.report.mortal import mortal_markdown
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
-from neurosim.report.results import Results, Vary
+from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
+from neurosim.report.sweep import sweep_curves
 from neurosim.report.text import percent, si, significant, spread
-from neurosim.report.tolerance import tolerance_curves
 from neurosim.report.validation import validation_markdown
 from neurosim.report.weights import aging_curves, weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
@@ -88,7 +89,9 @@ def draw_results(name: str, values: dict[str, Any]) -> None:
 
 def draw_vary(name: str, values: dict[str, Any]) -> None:
     """Figure and table of one noise-tolerance study."""
-    (FOLDER / f"{name}-tolerance.svg").write_bytes(to_svg(tolerance_curves(Vary.model_validate(values))))
+    found = from_earlier(values) or values
+    for score, picture in (("accuracy", "tolerance"), ("vote", "vote")):
+        (FOLDER / f"{name}-{picture}.svg").write_bytes(to_svg(sweep_curves(found, score)))
     levels = values["levels"]
     lines = [
         (
@@ -104,7 +107,7 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
         }
         cells = " | ".join(found.get(level, "") for level in levels)
         lines.append(f"| {arm['arm']} | {cells} | {arm.get('tolerated_level', '–')} |\n")
-    lines.append(f"\n![tolerance]({name}-tolerance.svg)\n")
+    lines.append(f"\n![tolerance]({name}-tolerance.svg)\n![vote]({name}-vote.svg)\n")
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
@@ -116,8 +119,9 @@ def draw_weights(name: str, values: dict[str, Any]) -> None:
 
 def draw_rewired(name: str, values: dict[str, Any]) -> None:
     """Figures and table of a study of wires."""
+    found = from_earlier(values) or values
     for score in ("accuracy", "vote"):
-        (FOLDER / f"{name}-{score}.svg").write_bytes(to_svg(rewired_curves(values, score)))
+        (FOLDER / f"{name}-{score}.svg").write_bytes(to_svg(rewired_curves(found, score)))
     ohms = sorted({point["ohm"] for point in values["points"]})
     seeds = len({run["seed"] for run in values["runs"]})
     lines = [
@@ -146,7 +150,7 @@ def draw_rewired(name: str, values: dict[str, Any]) -> None:
 
 def draw_budget(name: str, values: dict[str, Any]) -> None:
     """Figure and table of a noise budget."""
-    figure = budget_bars(Results.model_validate(values))
+    figure = budget_bars(from_earlier(values) or values)
     if figure is not None:
         (FOLDER / f"{name}-budget.svg").write_bytes(to_svg(figure))
     lines = [

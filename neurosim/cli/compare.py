@@ -1,4 +1,4 @@
-"""`neurosim compare`: one layer in ideal arithmetic and on devices, against one effect, cause by cause, or not learnt here."""
+"""`neurosim compare`: one layer in ideal arithmetic and on devices, or weights that were not learnt here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 
 from neurosim.cli.options import Common, with_common
 from neurosim.cli.report import write_comparison
-from neurosim.cli.studies import carry_out, chosen, show, show_holding
+from neurosim.cli.studies import carry_out, chosen, named, show
 from neurosim.cli.terminal import console
 from neurosim.core.errors import ConfigError
 
 OWN_WEIGHTS = {"weights", "layers", "times"}
 """Options about weights that were trained elsewhere."""
 WITH_THEM = {
-    *OWN_WEIGHTS, "experiment", "dataset", "device", "arm", "seeds", "seed", "hold_out", "read_noise", "workers", "out",
+    *OWN_WEIGHTS, "experiment", "dataset", "device", "arm", "seeds", "seed", "hold_out", "read_noise", "vary", "workers", "out",
     "json_file",
 }  # fmt: skip
 """Options that mean something with them."""
@@ -39,10 +39,6 @@ def compare(
         str | None, typer.Option(help="readback, gain, device or exact (an oracle).")
     ] = None,
     read_noise: Annotated[float | None, typer.Option(help="Share of G_max, instead of the card's.")] = None,
-    vary: Annotated[
-        str | None, typer.Option(metavar="EFFECT=L1,L2,...", help="Accuracy against one effect.")
-    ] = None,
-    ablate: Annotated[bool, typer.Option("--ablate", help="Noise budget: each effect alone.")] = False,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your trained weights, instead of learning here.")
     ] = None,
@@ -54,7 +50,7 @@ def compare(
     """Show accuracy, gap and energy side by side, in ideal arithmetic and on devices.
 
     A layer learns on them by a local rule; or, with --weights or a file of kind "weights", a trained model is programmed
-    and ages.
+    and ages. Without --out the results lie in out/compare, those of --vary in out/vary, of --ablate in out/ablate.
     """
     from neurosim.study.kinds import kind_of
 
@@ -77,44 +73,15 @@ def compare(
         write=None if decay_mode is None else {"decay_mode": decay_mode},
         read=read,
     )
-    if common.holding:
-        show_holding(spec, common.json_file)
+    if named(spec, common, "ablate" if common.ablate else "vary"):
         return
-    if vary is not None:
-        _vary(spec, common, vary)
-    elif ablate:
-        from neurosim.study.ablate import ablate as run_ablation
-        from neurosim.study.ablate import ablation
+    from neurosim.study.run import study
 
-        spec.check()
-        ablation(spec).check()
-        _print(carry_out(spec, common, run_ablation))
-    else:
-        from neurosim.study.run import study
-
-        _print(carry_out(spec, common, study))
-    write_comparison(common.folder())
+    _print(carry_out(spec, common, common.folder("compare"), study))
+    write_comparison(common.folder("compare"))
 
 
-compare_command = with_common(compare, file_needed=False, out=Path("out/compare"))
-
-
-def _vary(spec: Any, common: Common, text: str) -> None:
-    """Compare at every level of one effect."""
-    from neurosim.report.table import vary_table
-    from neurosim.study.vary import check_levels, parse_vary
-    from neurosim.study.vary import vary as run_vary
-
-    effect, levels = parse_vary(text)
-    spec.check()
-    check_levels(spec, effect, levels)
-    results = carry_out(
-        spec,
-        common,
-        lambda spec, out, report, workers: run_vary(spec, effect, levels, report, workers, out),
-        "vary.json",
-    )
-    console().print(vary_table(results))
+compare_command = with_common(compare, file_needed=False)
 
 
 def _only_fitting(context: typer.Context, kind: str) -> None:
@@ -124,9 +91,6 @@ def _only_fitting(context: typer.Context, kind: str) -> None:
         for name, option in ((option.name or "", option) for option in context.command.params)
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
-    ways = [given[name] for name in ("ablate", "vary", "holding") if name in given]
-    if len(ways) > 1:
-        raise ConfigError(f"{ways[0]} does not go with {ways[1]}")
     if kind == "weights":
         odd = set(given) - WITH_THEM
         reason = "does not go with weights trained elsewhere (--weights), where nothing learns"
@@ -140,8 +104,11 @@ def _own_weights(common: Common, **options: Any) -> None:
     """Program trained weights onto devices and let them age."""
     from neurosim.study.run import study
 
-    results = carry_out(chosen("weights", common, **options), common, study)
-    show(results, common.folder())
+    spec = chosen("weights", common, **options)
+    if named(spec, common, "vary"):
+        return
+    results = carry_out(spec, common, common.folder("compare"), study)
+    show(results, common.folder("compare"))
 
 
 def _text(path: Path | None) -> str | None:
@@ -149,8 +116,8 @@ def _text(path: Path | None) -> str | None:
 
 
 def _print(results: dict[str, Any]) -> None:
-    from neurosim.report.table import budget_table, mcnemar_table, summary_table
+    from neurosim.report.table import mcnemar_table, summary_table
 
-    for table in (summary_table(results), mcnemar_table(results), budget_table(results)):
+    for table in (summary_table(results), mcnemar_table(results)):
         if table is not None:
             console().print(table)

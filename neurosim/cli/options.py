@@ -54,11 +54,26 @@ class Common:
             "--hold-out", help="Leave the validation images out, and report on them instead of the test set."
         ),
     ] = False
+    vary: Annotated[
+        str | None,
+        typer.Option(
+            "--vary",
+            metavar="SETTING=L1,L2,...",
+            help="Accuracy at levels of one setting: the sweep of that axis.",
+        ),
+    ] = None
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Noise budget: each effect alone, none, and all; the sweep of the axis only=each.",
+        ),
+    ] = False
     holding: Annotated[
         bool,
         typer.Option(
             "--holding",
-            help="Train nothing: show what each arm's devices make of the weights of each layer.",
+            help="Train nothing: show what each arm's devices make of the weights of each layer, with --vary at each level.",
         ),
     ] = False
     workers: Workers = 1
@@ -75,16 +90,24 @@ class Common:
         }
         return {name: value for name, value in given.items() if value is not None}
 
-    def folder(self) -> Path:
+    @property
+    def axes(self) -> list[str]:
+        """The axes that `--vary` and `--ablate` are names of; raises `ConfigError` if both are given."""
+        if self.vary is not None and self.ablate:
+            raise ConfigError(
+                "--ablate does not go with --vary; both at once are a grid: neurosim sweep EXPERIMENT.toml "
+                f"--axis only=each --axis {self.vary}"
+            )
+        return [*([] if self.vary is None else [self.vary]), *(["only=each"] if self.ablate else [])]
+
+    def folder(self, unless_given: str | None = None) -> Path:
         """Return the folder of results; raises `ConfigError` without one."""
-        if self.out is None:
+        if self.out is None and unless_given is None:
             raise ConfigError("--out: give a folder for checkpoints and results")
-        return self.out
+        return self.out or Path("out") / (unless_given or "")
 
 
-def with_common(
-    command: Callable[..., None], file_needed: bool = True, out: Path | None = None
-) -> Callable[..., None]:
+def with_common(command: Callable[..., None], file_needed: bool = True) -> Callable[..., None]:
     """Return a command with the common options before its own.
 
     Parameters
@@ -93,11 +116,9 @@ def with_common(
         Called with a `Common` and its own options by name.
     file_needed : bool
         Whether there is nothing to do without an experiment file.
-    out : Path, optional
-        The folder where none is given.
     """
     kinds = get_type_hints(Common, include_extras=True)
-    defaults = {field.name: field.default for field in fields(Common)} | {"out": out}
+    defaults = {field.name: field.default for field in fields(Common)}
     if file_needed:
         kinds["experiment"], defaults["experiment"] = ExperimentFile, inspect.Parameter.empty
     common = [

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosim.cli.studies import RESULTS, show
+from neurosim.cli.studies import RESULTS, SWEPT, show
 from neurosim.cli.terminal import say
 
 EARLIER = {"deep.json": "deep", "ff.json": "forward-forward", "mortal.json": "mortal"}
 """Files of results of networks by earlier versions, and the kind of each."""
-SWEEP = "sweep.json"
+SWEPT_BEFORE = ("vary.json", "wires.json")
+"""Files of what are sweeps today, by earlier versions."""
 
 
 def report_command(
@@ -30,9 +31,17 @@ def report_command(
 
 def _results_of(folder: Path) -> dict[str, Any] | None:
     """Return the results in a folder that say what kind they are, those of earlier versions by their file."""
-    for name in (RESULTS, SWEEP):
+    from neurosim.report.earlier import from_earlier
+
+    beside = [name for name in SWEPT_BEFORE if (folder / name).exists()]
+    for name in (RESULTS, SWEPT, *beside):
         if (folder / name).exists():
-            return _read(folder / name)
+            for other in beside if name in (RESULTS, SWEPT) else ():
+                say(
+                    f"{folder / other} is of an earlier version; for its report, move it into a folder of its own"
+                )
+            found = _read(folder / name)
+            return from_earlier(found) or found
     for name, kind in EARLIER.items():
         if (folder / name).exists():
             found = _read(folder / name)

@@ -14,8 +14,8 @@ from neurosim.core.errors import ConfigError
 if TYPE_CHECKING:
     from neurosim.study.experiment import Experiment
 
-RESULTS = "results.json"
-"""What every study writes into its folder."""
+RESULTS, SWEPT = "results.json", "sweep.json"
+"""What a study and a sweep write into their folder."""
 
 
 NETWORKS = {
@@ -33,14 +33,46 @@ def network_command(name: str) -> Callable[..., None]:
         from neurosim.study.run import study
 
         spec = chosen(name, common)
-        if common.holding:
-            show_holding(spec, common.json_file)
+        if named(spec, common):
             return
-        results = carry_out(spec, common, study)
+        results = carry_out(spec, common, common.folder(), study)
         show(results, common.folder())
 
     command.__doc__ = NETWORKS[name]
     return with_common(command)
+
+
+def named(spec: Experiment, common: Common, out: str | None = None) -> bool:
+    """Carry out the sweep that `--vary` or `--ablate` is a name of, or show what `--holding` asks for.
+
+    Parameters
+    ----------
+    spec : Experiment
+    common : Common
+    out : str, optional
+        Name of the folder below ``out`` where none is given.
+
+    Returns
+    -------
+    done : bool
+        False where none of them was given.
+    """
+    axes = common.axes
+    if axes:
+        from neurosim.cli.sweep import carry_out_sweep
+        from neurosim.study.axis import Axis
+        from neurosim.study.blocks import Store
+        from neurosim.study.sweep import Plan, Sweep
+
+        option = "--ablate" if common.ablate else "--vary"
+        if not spec.device_arms():
+            raise ConfigError(f"{option} needs at least one --device, or an arm with a device")
+        given = tuple(Axis.from_text(axis, option) for axis in axes)
+        plan = Plan(Sweep(axis=given, measure="holding" if common.holding else "accuracy"), spec)
+        carry_out_sweep(Store(plan, common.folder(out)), common.json_file, common.workers)
+    elif common.holding:
+        show_holding(spec, common.json_file)
+    return bool(axes) or common.holding
 
 
 def chosen(kind: str | None, common: Common, **further: Any) -> Any:
@@ -63,7 +95,7 @@ def chosen(kind: str | None, common: Common, **further: Any) -> Any:
 
 
 def carry_out(
-    spec: Experiment, common: Common, study: Callable[..., dict[str, Any]], name: str = RESULTS
+    spec: Experiment, common: Common, out: Path, study: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
     """Check an experiment, open its folder, carry it out, and write its results there and where they were asked for.
 
@@ -71,21 +103,18 @@ def carry_out(
     ----------
     spec : Experiment
     common : Common
+    out : Path
     study : callable
         Called as `neurosim.study.run.study`.
-    name : str
-        Of the file of results.
     """
     from neurosim.study.store import write_json
 
-    out = common.folder()
     spec.check()
     opened(out, common.json_file)
-    if name == RESULTS:
-        _of_one_kind(out, spec.kind)
+    of_one_kind(out, spec.kind)
     with progress() as report:
         results = study(spec, out, report, common.workers)
-    write_json(out / name, results)
+    write_json(out / RESULTS, results)
     if common.json_file is not None:
         write_json(common.json_file, results)
     return results
@@ -103,14 +132,14 @@ def opened(out: Path, json_file: Path | None) -> None:
         expect_json(json_file)
 
 
-def _of_one_kind(out: Path, kind: str) -> None:
-    """Refuse to write over the results of another kind of study."""
+def of_one_kind(out: Path, kind: str) -> None:
+    """Refuse to write over the results of another kind of study; raises `ConfigError`."""
     from neurosim.study.store import read_json
 
-    file = out / RESULTS
-    other = read_json(file).get("kind", "dense") if file.exists() else kind
-    if other != kind:
-        raise ConfigError(f"--out {out}: {file} is of a study of kind '{other}'; choose another folder")
+    for file in (out / RESULTS, out / SWEPT):
+        other = read_json(file).get("kind", "dense") if file.exists() else kind
+        if other != kind:
+            raise ConfigError(f"--out {out}: {file} is of a study of kind '{other}'; choose another folder")
 
 
 def show(results: dict[str, Any], out: Path) -> None:

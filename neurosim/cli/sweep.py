@@ -9,12 +9,13 @@ import typer
 
 from neurosim.cli.options import Json, Kind, Workers
 from neurosim.cli.progress import progress
-from neurosim.cli.studies import opened, show
+from neurosim.cli.studies import SWEPT, of_one_kind, opened, show
 from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from neurosim.study.blocks import Store
+    from neurosim.study.sweep import Plan
 
 File = Annotated[Path, typer.Argument(metavar="SWEEP.toml|EXPERIMENT.toml")]
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of finished blocks and results.")]
@@ -23,8 +24,13 @@ Axes = Annotated[
     typer.Option(
         "--axis",
         metavar="FIELD=LEVELS[@when]",
-        help="read_noise=0,0.01,0.05 · wires.ohm=0:5:6 · age_s=log:1:3e7:5 · adc_bits=4,6,8@reading; repeat for a grid.",
+        help="read_noise=0,0.01,0.05 · wires.ohm=0:5:6 · age_s=log:1:3e7:5 · adc_bits=4,6,8@reading · without=each; "
+        "repeat for a grid.",
     ),
+]
+Holding = Annotated[
+    bool,
+    typer.Option("--holding", help="Train nothing: what devices make of each layer's weights at each point."),
 ]
 OneAtATime = Annotated[bool, typer.Option("--one-at-a-time", help="Each axis alone instead of a grid.")]
 
@@ -35,6 +41,7 @@ def sweep_command(
     axis: Axes = None,
     kind: Kind = None,
     one_at_a_time: OneAtATime = False,
+    holding: Holding = False,
     workers: Workers = 1,
     executor: Annotated[
         str | None, typer.Option(metavar="loky|dask:ADDRESS", help="Where blocks are carried out instead.")
@@ -49,19 +56,43 @@ def sweep_command(
     json_file: Json = None,
 ) -> None:
     """Sweep any settings of any experiment; what is finished stays finished, however it ends."""
-    from neurosim.study.blocks import carry_out
-    from neurosim.study.swept import collect
+    from neurosim.study.blocks import Store
 
     part = None if shard is None else _part(shard)
-    store = _store(file, out, axis, kind, one_at_a_time)
+    store = Store(_plan(file, axis, kind, one_at_a_time, holding), out)
     if dry_run:
         _tell(store)
         return
-    opened(out, json_file)
     if part is None and workers == 1 and executor is None and len(store.missing()) > 1:
         say(
             f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
         )
+    carry_out_sweep(store, json_file, workers, executor, part, retry_failed)
+
+
+def carry_out_sweep(
+    store: Store,
+    json_file: Path | None,
+    workers: int = 1,
+    executor: str | None = None,
+    part: tuple[int, int] | None = None,
+    retry_failed: bool = False,
+) -> None:
+    """Carry out what is missing of a sweep, and show what is there.
+
+    Parameters
+    ----------
+    store : Store
+    json_file : Path, optional
+        Where the results are written as well.
+    workers, executor, part, retry_failed
+        As of `sweep_command`.
+    """
+    from neurosim.study.blocks import carry_out
+    from neurosim.study.swept import collect
+
+    opened(store.out, json_file)
+    of_one_kind(store.out, "sweep")
     with _lent(executor) as where, progress() as report:
         carry_out(
             store,
@@ -71,7 +102,7 @@ def sweep_command(
             part,
             retry_failed,
         )
-    _show(collect(store), out, json_file)
+    _show(collect(store), store.out, json_file)
 
 
 def collect_command(
@@ -80,24 +111,28 @@ def collect_command(
     axis: Axes = None,
     kind: Kind = None,
     one_at_a_time: OneAtATime = False,
+    holding: Holding = False,
     json_file: Json = None,
 ) -> None:
     """Gather what lies in the folder of a sweep, whoever carried it out; exit code 1 while blocks are missing."""
+    from neurosim.study.blocks import Store
     from neurosim.study.swept import collect
 
+    plan = _plan(file, axis, kind, one_at_a_time, holding)
     opened(out, json_file)
-    results = collect(_store(file, out, axis, kind, one_at_a_time))
+    of_one_kind(out, "sweep")
+    results = collect(Store(plan, out))
     _show(results, out, json_file)
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
 
 
-def _store(file: Path, out: Path, axes: list[str] | None, kind: str | None, one_at_a_time: bool) -> Store:
-    """The folder of a sweep that a file, or an experiment and axes, describe; refuses what cannot be."""
+def _plan(file: Path, axes: list[str] | None, kind: str | None, one_at_a_time: bool, holding: bool) -> Plan:
+    """The sweep that a file, or an experiment and axes, describe; refuses what cannot be."""
     import tomllib
 
-    from neurosim.study.blocks import Store
-    from neurosim.study.sweep import Axis, Sweep
+    from neurosim.study.axis import Axis
+    from neurosim.study.sweep import Sweep
     from neurosim.study.swept import planned
 
     try:
@@ -116,7 +151,7 @@ def _store(file: Path, out: Path, axes: list[str] | None, kind: str | None, one_
         what = what.changed(kind=kind)
     if one_at_a_time:
         what = what.changed(plan="one at a time")
-    return Store(planned(what, added), out)
+    return planned(what, added, "holding" if holding else None)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -174,4 +209,4 @@ def _show(results: dict[str, Any], out: Path, json_file: Path | None) -> None:
             f"{blocks['done']} of {blocks['all']} blocks done, {blocks['failed']} failed, {blocks['missing']} missing; "
             "the same command goes on (--retry-failed tries failed ones again)"
         )
-    say(f"results: {out / 'sweep.json'}")
+    say(f"results: {out / SWEPT}")

@@ -1,4 +1,4 @@
-"""`neurosim wires`: how large an array may be, and how thin its wires."""
+"""`neurosim wires`: how large an array may be, and how thin its wires; the name of a sweep of four axes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import ExperimentFile, FirstSeed, Json
-from neurosim.cli.progress import progress
-from neurosim.cli.studies import opened
-from neurosim.cli.terminal import console, say
+from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Workers
+from neurosim.cli.studies import chosen
 from neurosim.core.errors import ConfigError
 
 
@@ -41,6 +39,7 @@ def whole_numbers(text: str, option: str) -> list[int]:
 def wires_command(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results and figures.")],
+    kind: Kind = None,
     ohm: Annotated[
         str, typer.Option(metavar="R1,R2,...", help="Ohm from cell to cell to read at.")
     ] = "0,1,2,5",
@@ -50,28 +49,26 @@ def wires_command(
     train_ohm: Annotated[str, typer.Option(metavar="R1,R2,...", help="Ohm to learn at.")] = "0,1,5",
     train_tile: Annotated[int, typer.Option(min=2, help="Lines of a tile while it learns.")] = 256,
     seed: FirstSeed = None,
+    workers: Workers = 1,
     json_file: Json = None,
 ) -> None:
-    """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others."""
-    from neurosim.report.rewired import rewired_curves, rewired_table
-    from neurosim.report.style import to_svg
-    from neurosim.study.dense_spec import DenseExperiment
-    from neurosim.study.rewire import check_wires, rewire
-    from neurosim.study.store import write_json
+    """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others.
 
-    spec = DenseExperiment.from_toml(experiment)
-    if seed is not None:
-        spec = spec.changed(first_seed=seed)
-    ohms, sizes = numbers(ohm, "--ohm"), whole_numbers(tile, "--tile")
-    trained = numbers(train_ohm, "--train-ohm")
-    check_wires(spec, ohms, sizes, trained, train_tile)
-    opened(out, json_file)
-    with progress() as report:
-        results = rewire(spec, ohms, sizes, trained, train_tile, out, report)
-    write_json(out / "wires.json", results)
-    if json_file is not None:
-        write_json(json_file, results)
-    for score in ("accuracy", "vote"):
-        (out / f"wires-{score}.svg").write_bytes(to_svg(rewired_curves(results, score)))
-    console().print(rewired_table(results))
-    say(f"figures: {out / 'wires-accuracy.svg'}, {out / 'wires-vote.svg'}")
+    The same as `neurosim sweep` with --axis wires.ohm=...@learning --axis tiles.lines=...@learning
+    --axis wires.ohm=...@reading --axis tiles.lines=...@reading.
+    """
+    from neurosim.cli.sweep import carry_out_sweep
+    from neurosim.study.axis import Axis
+    from neurosim.study.blocks import Store
+    from neurosim.study.sweep import Plan, Sweep
+
+    spec = chosen(kind, Common(experiment=experiment, seed=seed))
+    if not spec.device_arms():
+        raise ConfigError("wires: needs at least one --device, or an arm with a device")
+    axes = (
+        Axis(field="wires.ohm", levels=tuple(numbers(train_ohm, "--train-ohm")), when="learning"),
+        Axis(field="tiles.lines", levels=(train_tile,), when="learning"),
+        Axis(field="wires.ohm", levels=tuple(numbers(ohm, "--ohm")), when="reading"),
+        Axis(field="tiles.lines", levels=tuple(whole_numbers(tile, "--tile")), when="reading"),
+    )
+    carry_out_sweep(Store(Plan(Sweep(axis=axes), spec), out), json_file, workers)

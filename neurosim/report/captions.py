@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neurosim.report.results import Results, Vary
-from neurosim.report.words import few_seeds, intervals
+from neurosim.report.results import Results
+from neurosim.report.words import intervals
 
 
 def accuracy(results: Results) -> str:
@@ -67,28 +67,4 @@ def histograms(results: Results) -> str:
     return (
         f"All cells of each array, seed {seed}, logarithmic count. A pile at either end means saturated cells; "
         "where the line covers the grey, learning moved little."
-    )
-
-
-def budget(results: Results) -> str:
-    """Caption of the noise budget."""
-    spread = "One seed: no interval, and a loss of a few points may be chance."
-    if results.seeds > 1:
-        spread = f"Lines are {intervals(results, 'Student')}, paired by seed; pale bars, whose line crosses zero, may be chance."
-    return (
-        f"Percentage points of accuracy on the {results.data.where} lost. Bare device: its law alone, with every "
-        "effect below off, against ideal arithmetic: what window, step size and non-linearity cost. Each effect: "
-        "alone on top of the bare device, against it; left of zero it helps. All together: the arm as given, "
-        "against ideal arithmetic. Interaction: what all together lose beyond the sum of the parts; left of zero "
-        f"the effects mask each other. {spread}"
-    )
-
-
-def tolerance(vary: Vary) -> str:
-    """Caption of the noise tolerance."""
-    few = few_seeds(vary)
-    warning = f"{few} They are in vary.json." if few else ""
-    return (
-        f"Accuracy on the {vary.data.where} against {vary.quantity}; bands: {intervals(vary)}. A ring marks the "
-        f"largest level tried at which the arm keeps 99 % of its undisturbed accuracy.{warning}"
     )

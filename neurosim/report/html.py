@@ -15,20 +15,9 @@ from matplotlib.figure import Figure
 
 from neurosim.core.protocols import State
 from neurosim.report import captions, pictures, plots, text, words
-from neurosim.report.budget import budget_bars
-from neurosim.report.results import (
-    ArmSummary,
-    Results,
-    Study,
-    Vary,
-    nothing_in,
-    read_pictures,
-    read_results,
-    read_vary,
-)
-from neurosim.report.settings import Settings, energy_model, settings_of
+from neurosim.report.results import ArmSummary, Results, nothing_in, read_pictures, read_results
+from neurosim.report.settings import energy_model, settings_of
 from neurosim.report.style import to_svg
-from neurosim.report.tolerance import tolerance_curves
 from neurosim.study.store import write_text
 
 REPORT = "report.html"
@@ -47,38 +36,31 @@ class Shown:
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` from the `results.json` and `vary.json` in a folder and return its path.
+    """Write `report.html` from the `results.json` in a folder and return its path.
 
     Raises
     ------
     DataError
-        If neither file is there or one is damaged; the message names the command that makes it.
+        If it is not there or damaged; the message names the command that makes it.
     OutputError
         If the folder cannot be written.
     """
-    results, vary = read_results(folder), read_vary(folder)
-    study = results or vary
-    if study is None:
+    results = read_results(folder)
+    if results is None:
         raise nothing_in(folder)
-    configs = _configs(results, vary)
-    if results:
-        study = results = results.as_given
-    held = read_pictures(folder, [arm.arm for arm in results.summary]) if results else {}
-    page = pages().get_template("report.html.j2")
-    html = page.render(
-        title=words.title(results) if results else words.vary_title(study) if isinstance(study, Vary) else "",
-        study=study,
+    held = read_pictures(folder, [arm.arm for arm in results.summary])
+    html = pages().get_template("report.html.j2").render(
+        title=words.title(results),
         results=results,
-        vary=vary,
-        figures=list(_figures(results, held)) if results else [],
-        unseen=[arm.arm for arm in results.summary if arm.arm not in held] if results else [],
-        tolerance=_tolerance(vary) if vary else None,
-        effects=_effects(results, vary),
-        budget=_budget(results) if results else None,
-        configs=configs,
-        more=_more_numbers(results) if results else [],
+        figures=list(_figures(results, held)),
+        unseen=[arm.arm for arm in results.summary if arm.arm not in held],
+        settings=settings_of(results.config),
+        energy_model=energy_model(results.config),
+        config=json.dumps(results.config, indent=1, ensure_ascii=False),
+        versions=", ".join(f"{package} {version}" for package, version in results.versions.items()),
+        more=[_more_of(results, arm) for arm in results.summary],
         folder=folder.name or "DIR",
-    )
+    )  # fmt: skip
     path = folder / REPORT
     write_text(path, html)
     return path
@@ -144,46 +126,6 @@ def _figures(results: Results, held: dict[str, State]) -> Iterator[Shown]:
         ),
     ]
     yield from (figure for figure in candidates if figure)
-
-
-def _tolerance(vary: Vary) -> Shown | None:
-    figure = tolerance_curves(vary)
-    return _shown(words.tolerance_to(vary), captions.tolerance(vary), {"Accuracy against the level": figure})
-
-
-def _budget(results: Results) -> Shown | None:
-    figure = budget_bars(results)
-    return _shown("Noise budget", captions.budget(results), {"Accuracy lost by each cause": figure})
-
-
-def _studies(results: Results | None, vary: Vary | None) -> list[tuple[str, Study]]:
-    named: dict[str, Study | None] = {"comparison": results, "tolerance study": vary}
-    return [(name, study) for name, study in named.items() if study is not None]
-
-
-def _effects(results: Results | None, vary: Vary | None) -> list[tuple[str, Settings, str]]:
-    """(study, settings, energy model) of each study; one if they agree."""
-    found = [
-        (name, settings_of(study.config), energy_model(study.config))
-        for name, study in _studies(results, vary)
-    ]
-    return found[:1] if len(found) == 2 and found[0][1:] == found[1][1:] else found
-
-
-def _configs(results: Results | None, vary: Vary | None) -> list[tuple[str, str, str]]:
-    """(title, configuration, versions) of each study."""
-    return [
-        (
-            f"Configuration of the {name}",
-            json.dumps(study.config, indent=1, ensure_ascii=False),
-            ", ".join(f"{package} {version}" for package, version in study.versions.items()),
-        )
-        for name, study in _studies(results, vary)
-    ]
-
-
-def _more_numbers(results: Results) -> list[dict[str, Any]]:
-    return [_more_of(results, arm) for arm in results.summary]
 
 
 def _more_of(results: Results, arm: ArmSummary) -> dict[str, Any]:

@@ -11,7 +11,17 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
-from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep, weights
+from neurosim.report import (
+    budget,
+    deep,
+    forward_forward,
+    forward_forward_figures,
+    holding,
+    mortal,
+    rewired,
+    sweep,
+    weights,
+)
 from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.text import percent
 from neurosim.study.arm import IDEAL
@@ -87,7 +97,50 @@ def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
     return found
 
 
+def _sweep_title(results: Results) -> str:
+    if results.get("measure") == "holding":
+        return "What devices hold, against " + ", ".join(map(sweep.quantity, results["axes"]))
+    if results.get("budgets"):
+        return "Noise budget"
+    return "Accuracy against " + ", ".join(dict.fromkeys(map(sweep.quantity, results["axes"])))
+
+
+def _sweep_figures(results: Results) -> dict[str, Drawn]:
+    if results.get("measure") == "holding":
+        said = "Known before training: " + holding.EXPLAINED
+        return {"holding": Drawn("What devices hold", said, holding.held_curves(results))}
+    found = {}
+    if results.get("budgets"):
+        found["budget"] = Drawn("Noise budget", budget.caption(results), budget.budget_bars(results))
+    scores = [s for s in sweep.SCORES if any(f"{s}_mean" in point for point in results["points"])]
+    for score in scores if sweep.drawn(results) else ():
+        if rewired.is_rewired(results):
+            found[f"wires-{score}"] = Drawn(
+                f"{sweep.SCORES[score]} on other wires and tiles",
+                "Bands are 95 % intervals; dotted: the resistance at which it learnt.",
+                rewired.rewired_curves(results, score),
+            )
+            continue
+        name = "sweep" if score == "accuracy" else f"sweep-{score}"
+        found[name] = Drawn(
+            f"{sweep.SCORES[score]} against each axis",
+            "Means over seeds; bands are 95 % intervals; dotted: ideal arithmetic.",
+            sweep.sweep_curves(results, score),
+        )
+    return found
+
+
+def _sweep_tables(results: Results) -> list[Table | None]:
+    if results.get("measure") == "holding":
+        return [holding.held_table(results)]
+    points = sweep.sweep_table(results) if sweep.drawn(results) else None
+    of = rewired.READ if rewired.is_rewired(results) else None
+    return [budget.budget_table(results), sweep.tolerance_table(results, of), points]
+
+
 def _sweep_findings(results: Results) -> list[tuple[str, str]]:
+    if results.get("budgets"):
+        return budget.verdicts(results)
     found = []
     for arm in dict.fromkeys(point["arm"] for point in results["points"]):
         own = [point for point in results["points"] if point["arm"] == arm and "accuracy_mean" in point]
@@ -103,7 +156,7 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
 
 def _point(results: Results, point: dict[str, Any]) -> str:
     levels = ", ".join(
-        f"{sweep.quantity(axis)} {sweep.level_text(point[axis['field']])}"
+        f"{sweep.heading(axis)} {sweep.level_text(point[axis['field']])}"
         for axis in results["axes"]
         if axis["field"] in point
     )
@@ -184,15 +237,9 @@ KINDS: dict[str, Shows] = {
         "neurosim compare --weights FILE --out {folder} ...",
     ),
     "sweep": Shows(
-        lambda results: "Accuracy against " + ", ".join(sweep.quantity(axis) for axis in results["axes"]),
-        lambda results: {
-            "sweep": Drawn(
-                "Accuracy against each axis",
-                "Means over seeds; bands are 95 % intervals; dotted: ideal arithmetic.",
-                sweep.sweep_curves(results),
-            )
-        },
-        lambda results: [sweep.tolerance_table(results), sweep.sweep_table(results)],
+        _sweep_title,
+        _sweep_figures,
+        _sweep_tables,
         _sweep_findings,
         "neurosim sweep EXPERIMENT.toml --out {folder} --axis ...",
     ),

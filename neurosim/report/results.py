@@ -1,4 +1,4 @@
-"""What the report reads, checked at the door: `results.json`, `vary.json` and the pictures beside them."""
+"""What the report reads, checked at the door: `results.json` and the pictures beside it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from neurosim.core.protocols import State
 from neurosim.study.arm import IDEAL
 from neurosim.study.store import read_arrays
 
-RESULTS, VARY = "results.json", "vary.json"
+RESULTS = "results.json"
 COMMANDS = {
     RESULTS: "neurosim compare EXPERIMENT.toml --out {folder}",
-    VARY: "neurosim compare EXPERIMENT.toml --out {folder}",
 }
 """The command that makes each file, for the error messages."""
 Interval = tuple[float, float]
@@ -157,7 +156,7 @@ class Data(Part):
 
 
 class Study(Part):
-    """What both kinds of results have."""
+    """What results of comparisons and of own weights have."""
 
     data: Data
     config: dict[str, Any]
@@ -175,63 +174,11 @@ class Study(Part):
         return values if isinstance(values, cls) else cls.model_validate(values)
 
 
-class Cause(Part):
-    """What one cause costs one device arm: shares of accuracy lost, means over seeds with 95 % intervals."""
-
-    cause: str
-    kind: Literal["bare", "alone", "interaction", "all"]
-    arm: str | None = None
-    settings: dict[str, Any] = {}
-    accuracy_lost_mean: float
-    accuracy_lost_ci95: Interval | None = None
-    accuracy_lost_student95: Interval | None = None
-    vote_lost_mean: float
-    vote_lost_ci95: Interval | None = None
-    vote_lost_student95: Interval | None = None
-
-
-class Budget(Part):
-    """Where one device arm loses its accuracy (`neurosim.study.ablate.budget`)."""
-
-    arm: str
-    causes: tuple[Cause, ...]
-
-    def kind(self, kind: str) -> Cause:
-        """Return the only cause of its kind: "bare", "interaction" or "all"."""
-        return next(cause for cause in self.causes if cause.kind == kind)
-
-    @property
-    def ordered(self) -> list[Cause]:
-        """Bare device, single causes with the dearest first (readout and vote taken together), interaction, all."""
-        alone = [cause for cause in self.causes if cause.kind == "alone"]
-        alone.sort(key=lambda cause: -cause.accuracy_lost_mean - cause.vote_lost_mean)
-        return [self.kind("bare"), *alone, self.kind("interaction"), self.kind("all")]
-
-
 class Results(Study):
     """What `neurosim.study.compare.compare` returns."""
 
     runs: tuple[Run, ...]
     summary: tuple[ArmSummary, ...]
-    ablation: tuple[Budget, ...] = ()
-    """Noise budgets, where `neurosim.study.ablate.ablate` made the results."""
-
-    @property
-    def as_given(self) -> Results:
-        """The results without the arms that only a noise budget needs."""
-        if not self.ablation:
-            return self
-        kept = {IDEAL, *(budget.arm for budget in self.ablation)}
-        return self.model_copy(
-            update={
-                "runs": tuple(run for run in self.runs if run.arm in kept),
-                "summary": tuple(arm for arm in self.summary if arm.arm in kept),
-                "config": {
-                    **self.config,
-                    "arms": [arm for arm in self.config.get("arms", []) if arm.get("name") in kept],
-                },
-            }
-        )
 
     @property
     def ideal(self) -> ArmSummary | None:
@@ -259,67 +206,12 @@ class Results(Study):
         return any(arm.accuracy_student95 for arm in self.summary)
 
 
-class Point(Part):
-    """Scores at one level of a disturbance."""
-
-    level: float | None = None
-    accuracy_mean: float
-    accuracy_ci95: Interval | None = None
-    accuracy_student95: Interval | None = None
-    vote_mean: float | None = None
-    vote_ci95: Interval | None = None
-
-
-class VariedArm(Part):
-    """One arm at every level."""
-
-    arm: str
-    points: tuple[Point, ...]
-    undisturbed_accuracy: float | None = None
-    tolerated_level: float | None = None
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether the level does not touch this arm: ideal arithmetic, or a single point."""
-        return self.arm == IDEAL or len(self.points) < 2
-
-
-class Vary(Study):
-    """A study of how much of one disturbance the arms tolerate."""
-
-    parameter: str
-    unit: str
-    levels: tuple[float, ...]
-    arms: tuple[VariedArm, ...]
-
-    @property
-    def seeds(self) -> int:
-        """Number of seeds."""
-        seeds = self.config.get("seeds")
-        return seeds if isinstance(seeds, int) else 1
-
-    @property
-    def bootstrapped(self) -> bool:
-        """Whether the intervals over seeds are bootstrapped; older results have Student's in their place."""
-        return any(point.accuracy_student95 for arm in self.arms for point in arm.points)
-
-    @property
-    def quantity(self) -> str:
-        """Name and unit of what varies, for axes and headings."""
-        return f"{self.parameter.replace('_', ' ')} ({self.unit or '1'})"
-
-
 Model = TypeVar("Model", bound=Part)
 
 
 def read_results(folder: Path) -> Results | None:
     """Read `results.json`, or return None if there is none; raises `DataError` if it is damaged."""
     return read_study(folder, RESULTS, Results)
-
-
-def read_vary(folder: Path) -> Vary | None:
-    """Read `vary.json`, or return None if there is none; raises `DataError` if it is damaged."""
-    return read_study(folder, VARY, Vary)
 
 
 def nothing_in(folder: Path) -> DataError:

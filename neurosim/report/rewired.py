@@ -1,43 +1,53 @@
-"""The figure of a study of wires: accuracy against the resistance of a segment, a curve for each tile size."""
+"""The figure of a sweep over wires: accuracy against the resistance at which it is read, a curve for each tile size."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.table import Table
 
-from neurosim.report.plots import SCORES
 from neurosim.report.style import PALETTE, label, new_figure, styled
 
 MARKERS = "osv^Dp"
+LEARNT, READ, LINES = "wires.ohm@learning", "wires.ohm@reading", "tiles.lines@reading"
+TITLES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
+
+
+def is_rewired(results: dict[str, Any]) -> bool:
+    """Return whether these are results of `neurosim wires`: learnt at some resistances, read at others and in other tiles."""
+    return {LEARNT, READ, LINES} <= {axis["field"] for axis in results["axes"]}
 
 
 @styled
 def rewired_curves(results: dict[str, Any], score: str = "accuracy") -> Figure:
-    """One panel for each arm (below each other) and resistance at which it learnt (beside each other)."""
-    points = results["points"]
+    """One panel for each arm (below each other) and resistance at which it learnt (beside each other).
+
+    Parameters
+    ----------
+    results : dict
+        Of a sweep with the axes ``wires.ohm@learning``, ``wires.ohm@reading`` and ``tiles.lines@reading``.
+    score : str
+    """
+    points = [point for point in results["points"] if f"{score}_mean" in point and point["arm"] != "ideal"]
     arms = list(dict.fromkeys(point["arm"] for point in points))
-    trained = sorted({point["trained_ohm"] for point in points})
-    sizes = sorted({point["lines"] for point in points})
+    trained, sizes = (sorted({point[name] for point in points}) for name in (LEARNT, LINES))
     figure = new_figure(0.9 + 2.4 * len(arms))
-    figure.suptitle(
-        f"{SCORES[score]}, {label(results['data']['note'], 90)} ({results['data']['reported_on']})",
-        fontsize=10,
-    )
+    data = results["data"]
+    figure.suptitle(f"{TITLES[score]}, {label(data['note'], 90)} ({data['reported_on']})", fontsize=10)
     panels = figure.subplots(len(arms), len(trained), squeeze=False, sharex=True, sharey="row")
     for row, arm in zip(panels, arms, strict=True):
         for axes, ohm in zip(row, trained, strict=True):
             for place, size in enumerate(sizes):
-                chosen = [
-                    p for p in points if p["arm"] == arm and p["trained_ohm"] == ohm and p["lines"] == size
-                ]
-                chosen.sort(key=lambda p: p["ohm"])
-                x = [p["ohm"] for p in chosen]
-                low, high = ([100 * p[f"{score}_ci95"][end] for p in chosen] for end in (0, 1))
-                line = {"color": PALETTE[place], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.6}
-                axes.plot(x, [100 * p[f"{score}_mean"] for p in chosen], label=f"{size} lines", **line)
-                axes.fill_between(x, low, high, color=PALETTE[place], alpha=0.13, lw=0)
+                chosen = [p for p in points if (p["arm"], p[LEARNT], p[LINES]) == (arm, ohm, size)]
+                chosen.sort(key=lambda p: float(p[READ]))
+                x = [p[READ] for p in chosen]
+                bands = [p.get(f"{score}_interval") or p[f"{score}_ci95"] for p in chosen]
+                low, high = ([100 * band[end] for band in bands] for end in (0, 1))
+                line = {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
+                axes.plot(
+                    x, [100 * p[f"{score}_mean"] for p in chosen], label=f"{size} lines", ms=4, lw=1.6, **line
+                )
+                axes.fill_between(x, low, high, color=line["color"], alpha=0.13, lw=0)
             axes.axvline(ohm, color="#888888", lw=0.9, ls=":")
             axes.set_title(label(f"{arm}, learnt at {ohm:g} Ω", 44))
         row[0].set_ylabel("Accuracy (%)")
@@ -48,18 +58,3 @@ def rewired_curves(results: dict[str, Any], score: str = "accuracy") -> Figure:
         handles, names, loc="outside lower center", ncols=len(sizes), title="Tile, word and bit lines"
     )
     return figure
-
-
-def rewired_table(results: dict[str, Any]) -> Table:
-    """Readout and vote at every point."""
-    table = Table("device", "learnt at", "tile", "read at", "readout %", "vote %")
-    for point in results["points"]:
-        table.add_row(
-            point["arm"],
-            f"{point['trained_ohm']:g} ohm",
-            str(point["lines"]),
-            f"{point['ohm']:g} ohm",
-            f"{100 * point['accuracy_mean']:.1f}",
-            f"{100 * point['vote_mean']:.1f}",
-        )
-    return table

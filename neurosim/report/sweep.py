@@ -15,32 +15,58 @@ from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import spread
-from neurosim.report.tolerance import MARKERS, WIDE
 from neurosim.study.arm import IDEAL
+from neurosim.study.effects import WAYS
 
 Results = dict[str, Any]
+MARKERS = "osv^Dp"
+WIDE = 50
+"""Ratio of largest to smallest level above which the axis of levels becomes logarithmic."""
+NAMES = {
+    "wires.ohm": "wires (ohm)",
+    "tiles.lines": "tiles (lines)",
+    "only": "effect alone",
+    "without": "without effect",
+}
+"""Axes whose own name says too little."""
+SCORES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
 MOST_ROWS = 60
 """Rows of a table on the terminal; all are in sweep.json."""
 COLUMNS = 3
 
 
+def several(results: Results) -> list[dict[str, Any]]:
+    """Return the axes with several levels, which are columns; all where none has."""
+    return [axis for axis in results["axes"] if len(axis["levels"]) > 1] or results["axes"]
+
+
+def _fixed(results: Results) -> str:
+    """The axes with a single level beside others, in words."""
+    shown = [axis["field"] for axis in several(results)]
+    return "".join(
+        f"; {heading(axis)}: {level_text(axis['levels'][0])}"
+        for axis in results["axes"]
+        if axis["field"] not in shown
+    )
+
+
 def sweep_table(results: Results) -> Table:
     """Return the points of a sweep: levels, arm, accuracy with its interval, points below ideal."""
-    fields = [axis["field"] for axis in results["axes"]]
-    points = _once(results["points"], fields)
+    axes = several(results)
+    fields = [axis["field"] for axis in axes]
+    points = _once(results["points"], [axis["field"] for axis in results["axes"]])
     data = results["data"]
     shown = points[:MOST_ROWS]
     more = f"; {len(points) - len(shown)} more in sweep.json" if len(points) > len(shown) else ""
     table = Table(
         title=Text(f"Accuracy on the {data['reported_on']} of {data['note']}"),
-        caption=f"95 % intervals for new chips and new images; gap in points below ideal arithmetic{more}",
+        caption=f"95 % intervals for new chips and new images; gap in points below ideal arithmetic{_fixed(results)}{more}",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
     )
-    for axis in results["axes"]:
-        when = "" if axis["when"] == "both" else f", {axis['when']}"
-        table.add_column(Text(f"{quantity(axis)}{when}"), justify="right")
+    for axis in axes:
+        table.add_column(Text(heading(axis)), justify="right")
     table.add_column("arm", overflow="fold")
     table.add_column("seeds", justify="right")
     table.add_column("accuracy %", justify="right")
@@ -61,9 +87,10 @@ def sweep_table(results: Results) -> Table:
     return table
 
 
-def tolerance_table(results: Results) -> Table | None:
-    """Return how far each axis may go on each arm; None where nothing can be said."""
-    if not results.get("tolerances"):
+def tolerance_table(results: Results, of: str | None = None) -> Table | None:
+    """Return how far each axis, or one of them, may go on each arm; None where nothing can be said."""
+    tolerances = [each for each in results.get("tolerances", ()) if of in (None, each["field"])]
+    if not tolerances:
         return None
     table = Table(
         title=Text("The largest level that keeps 99 % of the accuracy at the first"),
@@ -71,11 +98,14 @@ def tolerance_table(results: Results) -> Table | None:
         padding=(0, 1),
         pad_edge=False,
     )
-    for heading in ("arm", "axis", "with", "tolerated, 95 % for new chips and images"):
-        table.add_column(heading, overflow="fold")
-    named = {axis["field"]: quantity(axis) for axis in results["axes"]}
-    for found in results["tolerances"]:
-        others = ", ".join(f"{named[name]} {level_text(level)}" for name, level in found["others"].items())
+    for name in ("arm", "axis", "with", "tolerated, 95 % for new chips and images"):
+        table.add_column(name, overflow="fold")
+    named = {axis["field"]: heading(axis) for axis in results["axes"]}
+    shown = [axis["field"] for axis in several(results)]
+    for found in tolerances:
+        others = ", ".join(
+            f"{named[name]} {level_text(level)}" for name, level in found["others"].items() if name in shown
+        )
         table.add_row(Text(found["arm"]), Text(named[found["field"]]), Text(others), Text(found["verdict"]))
     return table
 
@@ -91,12 +121,21 @@ def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any
 
 def quantity(axis: dict[str, Any]) -> str:
     """Return the name of an axis in words, without its place, and its unit where the name does not say it."""
-    words = (axis["field"].partition(".")[2] or axis["field"]).split("_")
+    field = axis["field"].partition("@")[0]
+    if field in NAMES:
+        return NAMES[field]
+    words = (field.partition(".")[2] or field).split("_")
     unit = axis["unit"]
     if unit and words[-1] == unit and len(unit) < 3:
         words = words[:-1]
     told = "" if not unit or unit in words else f" ({unit})"
     return " ".join(words) + told
+
+
+def heading(axis: dict[str, Any]) -> str:
+    """Return the name of an axis in words with the time at which its level holds, where that is one alone."""
+    when = {"both": "", "learning": ", while it learns", "reading": ", when it is read"}[axis["when"]]
+    return f"{quantity(axis)}{when}"
 
 
 def level_text(level: Any) -> str:
@@ -106,15 +145,21 @@ def level_text(level: Any) -> str:
     return f"{level:g}" if isinstance(level, int | float) and not isinstance(level, bool) else str(level)
 
 
+def drawn(results: Results) -> list[dict[str, Any]]:
+    """Return the axes that are panels: those with several levels; effects have bars instead."""
+    axes = [axis for axis in results["axes"] if axis["field"] not in WAYS]
+    return [axis for axis in axes if len(axis["levels"]) > 1] or axes
+
+
 @styled
 def sweep_curves(results: Results, score: str = "accuracy") -> Figure:
     """Accuracy against each axis, an arm a line; levels of the other axes are a line each where they are crossed."""
-    axes = [axis for axis in results["axes"] if len(axis["levels"]) > 1] or results["axes"]
+    axes = drawn(results)
     columns = min(COLUMNS, len(axes))
     rows = -(-len(axes) // columns)
     figure = new_figure(0.7 + 2.9 * rows)
     data = results["data"]
-    figure.suptitle(label(f"Accuracy on the {data['reported_on']} of {data['note']}", 90), fontsize=11)
+    figure.suptitle(label(f"{SCORES[score]} on the {data['reported_on']} of {data['note']}", 90), fontsize=11)
     arms = list(dict.fromkeys(point["arm"] for point in results["points"]))
     colour = {**colours([arm for arm in arms if arm != IDEAL]), IDEAL: IDEAL_COLOUR}
     places = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
@@ -126,10 +171,13 @@ def sweep_curves(results: Results, score: str = "accuracy") -> Figure:
         first.set_ylabel("Accuracy (%)")
     keys = [
         Line2D([], [], color=colour[arm], lw=2, ls=":" if arm == IDEAL else "-",
-               marker="" if arm == IDEAL else MARKERS[k % len(MARKERS)], ms=4.5,
+               marker="" if arm == IDEAL else MARKERS[list(colour).index(arm) % len(MARKERS)], ms=4.5,
                label=label("ideal arithmetic" if arm == IDEAL else arm))
-        for k, arm in enumerate(arms)
+        for arm in arms
     ]  # fmt: skip
+    if score == "accuracy" and any(map(_is_ringed, results["tolerances"])):
+        ring: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "none", "mec": INK, "ms": 10}
+        keys.append(Line2D([], [], label="keeps 99 % up to here", **ring))
     figure.legend(handles=keys, loc="outside lower center", ncols=min(4, len(keys)))
     return figure
 
@@ -137,7 +185,7 @@ def sweep_curves(results: Results, score: str = "accuracy") -> Figure:
 def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colour: dict[str, str]) -> None:
     field, levels = axis["field"], axis["levels"]
     others = [other["field"] for other in results["axes"] if other["field"] != field]
-    positions, ticks = _positions(levels)
+    positions, _ = positions_of(levels)
     lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for point in results["points"]:
         if field in point and f"{score}_mean" in point:
@@ -156,18 +204,55 @@ def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colou
         if arm != IDEAL and len(lines) <= 2 * len(arms):
             low, high = np.clip(100 * band, 0, 100).T
             place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)
-    when = {"both": "", "learning": ", while it learns", "reading": ", when it is read"}[axis["when"]]
-    place.set_xlabel(label(f"{quantity(axis)}{when}", 44))
+    if score == "accuracy":
+        for found in results["tolerances"]:
+            _ring(place, found, field, lines, colour)
+    scale(place, axis)
+
+
+def _ring(
+    place: Axes,
+    found: dict[str, Any],
+    field: str,
+    lines: dict[tuple[Any, ...], list[dict[str, Any]]],
+    colour: dict[str, str],
+) -> None:
+    """Mark the largest level that keeps what the first has."""
+    if found["field"] != field or not _is_ringed(found):
+        return
+    for (arm, *_), points in lines.items():
+        for point in points:
+            if arm == found["arm"] and point[field] == found["level"]:
+                place.plot(
+                    found["level"],
+                    100 * point["accuracy_mean"],
+                    "o",
+                    mfc="none",
+                    mec=colour[arm],
+                    mew=1.8,
+                    ms=12,
+                )
+
+
+def _is_ringed(found: dict[str, Any]) -> bool:
+    """Whether the chips suffice to say a tolerance, and no other axis is crossed with this one."""
+    return not found["others"] and found["level"] is not None and bool(found.get("enough", True))
+
+
+def scale(place: Axes, axis: dict[str, Any]) -> None:
+    """Name the axis and its levels; one that spans decades is logarithmic."""
+    positions, ticks = positions_of(axis["levels"])
+    place.set_xlabel(label(heading(axis), 44))
     if ticks is not None:
         place.set_xticks(positions, ticks, fontsize=8)
-    elif _wide(levels):
-        smallest = min(abs(level) for level in levels if level)
+    elif _wide(axis["levels"]):
+        smallest = min(abs(level) for level in axis["levels"] if level)
         place.set_xscale("symlog", linthresh=smallest)
     place.tick_params(colors=INK)
 
 
-def _positions(levels: Sequence[Any]) -> tuple[list[float], list[str] | None]:
-    """Where levels lie on an axis; with their names where they are no numbers."""
+def positions_of(levels: Sequence[Any]) -> tuple[list[float], list[str] | None]:
+    """Return where levels lie on an axis; with their names where they are no numbers."""
     if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels):
         return [float(level) for level in levels], None
     return [float(k) for k in range(len(levels))], [level_text(level) for level in levels]

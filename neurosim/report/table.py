@@ -8,11 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from neurosim.report.results import ArmSummary, Results, Vary
-from neurosim.report.text import NOTHING, percent, si, significant, spread
-from neurosim.report.words import accuracy_at, cause_name, intervals, lost, mcnemar, tolerated
+from neurosim.report.results import ArmSummary, Results
+from neurosim.report.text import NOTHING, percent, si, spread
+from neurosim.report.words import intervals, mcnemar
 
-MOST_LEVELS = 5
 NARROWEST = 10
 """Characters that a column with words or intervals gets in a narrow terminal, at least."""
 
@@ -25,7 +24,7 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
     results : Results or dict
         What `neurosim.study.compare.compare` returns.
     """
-    results = Results.of(results).as_given
+    results = Results.of(results)
     student = " (Student's: in the report)" if results.bootstrapped else ""
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
@@ -70,7 +69,7 @@ def _energy(arm: ArmSummary) -> str:
 
 def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
     """Return McNemar's test of every device against ideal; None if the results do not tell images apart."""
-    results = Results.of(results).as_given
+    results = Results.of(results)
     if not results.tested_arms:
         return None
     table = Table(
@@ -86,64 +85,3 @@ def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:
     for arm in results.tested_arms:
         table.add_row(Text(arm.arm), mcnemar(arm, "accuracy"), mcnemar(arm, "vote"))
     return table
-
-
-def budget_table(results: Results | dict[str, Any]) -> Table | None:
-    """Return the noise budgets: points lost by each cause; None if the results have none."""
-    results = Results.of(results)
-    if not results.ablation:
-        return None
-    table = Table(
-        title=Text(f"Points of accuracy lost on the {results.data.where}"),
-        caption="bare device, all together: against ideal arithmetic; each effect: alone, against the bare device; "
-        f"interaction: all minus the sum{'; 95 % Student intervals' if results.seeds > 1 else ''}",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
-        pad_edge=False,
-    )
-    table.add_column("cause", overflow="fold", min_width=NARROWEST)
-    for heading in ("linear readout", "vote"):
-        table.add_column(heading, justify="right")
-    for budget in results.ablation:
-        table.add_row(Text(budget.arm, style="bold"))
-        for cause in budget.ordered:
-            table.add_row(Text(cause_name(cause)), lost(cause, "accuracy"), lost(cause, "vote"))
-        table.add_section()
-    return table
-
-
-def vary_table(vary: Vary | dict[str, Any]) -> Table:
-    """Return the noise tolerance: undisturbed accuracy, tolerated level, accuracy at some levels."""
-    vary = Vary.of(vary)
-    table = Table(
-        title=Text(f"Accuracy (%) on the {vary.data.where} at levels of {vary.quantity}"),
-        caption="tolerated: largest level tried that keeps 99 % of the undisturbed accuracy (≥: none larger tried)",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
-        pad_edge=False,
-    )
-    table.add_column("arm", overflow="fold", min_width=NARROWEST)
-    levels = _some(sorted(vary.levels))
-    for heading in ("undis-\nturbed", "tolerated", *(significant(level, 3) for level in levels)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for arm in vary.arms:
-        undisturbed = percent(arm.undisturbed_accuracy)
-        table.add_row(
-            Text(arm.arm),
-            undisturbed,
-            tolerated(vary, arm),
-            *(accuracy_at(arm, level).split()[0] for level in levels),
-        )
-    if vary.baselines:
-        table.add_section()
-    for baseline in vary.baselines:
-        table.add_row(Text(baseline.name), percent(baseline.accuracy))
-    return table
-
-
-def _some(levels: list[float]) -> list[float]:
-    """A few of the levels, evenly chosen, first and last among them."""
-    if len(levels) <= MOST_LEVELS:
-        return levels
-    last = len(levels) - 1
-    return [levels[round(k * last / (MOST_LEVELS - 1))] for k in range(MOST_LEVELS)]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from neurosim.report.results import ArmSummary, Budget, Cause, Interval, Results, VariedArm, Vary
-from neurosim.report.text import NOTHING, number, percent, si, significant, spread
+from neurosim.report.results import ArmSummary, Interval, Results
+from neurosim.report.text import NOTHING, number, percent, si
 
 NAMED = 4
 """So many device arms get a sentence each; of more, only the best ones do."""
@@ -136,7 +136,7 @@ def cautions(results: Results) -> list[str]:
     return found
 
 
-def intervals(study: Results | Vary, kind: str | None = None) -> str:
+def intervals(study: Results, kind: str | None = None) -> str:
     """Say which 95 % intervals the study gives."""
     if study.seeds < 2:
         return "95 % Wilson intervals, one run"
@@ -144,57 +144,7 @@ def intervals(study: Results | Vary, kind: str | None = None) -> str:
     return f"95 % {kind} intervals over {study.seeds} seeds"
 
 
-CAUSES = {"bare": "bare device", "interaction": "interaction", "all": "all together"}
-"""How the report calls what is no single effect of a noise budget."""
-
-
-def cause_name(cause: Cause) -> str:
-    """Return a cause of a noise budget as the report names it."""
-    return CAUSES.get(cause.kind, cause.cause)
-
-
-def cause_settings(cause: Cause) -> str:
-    """Return the settings that a cause stands for, without their places."""
-    return ", ".join(f"{path.split('.')[-1]} = {_short(value)}" for path, value in cause.settings.items())
-
-
-def _short(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return (
-        significant(value, 3)
-        if isinstance(value, (int, float))
-        else "table"
-        if isinstance(value, list)
-        else str(value)
-    )
-
-
-def lost(cause: Cause, score: str) -> str:
-    """Return the points that a cause costs in one score, with Student's interval if there is one."""
-    return spread(getattr(cause, f"{score}_lost_mean"), getattr(cause, f"{score}_lost_student95"))
-
-
-def budgets(results: Results) -> list[tuple[str, str]]:
-    """Return (arm, words) of each noise budget: how much is lost, and to what most."""
-    return [(budget.arm, _dearest(budget)) for budget in results.ablation]
-
-
-def _dearest(budget: Budget) -> str:
-    said = []
-    for score, where in (("accuracy", "linear readout"), ("vote", "vote")):
-        whole = getattr(budget.kind("all"), f"{score}_lost_mean")
-        parts = [cause for cause in budget.causes if cause.kind in ("bare", "alone")]
-        most = max(parts, key=lambda cause: float(getattr(cause, f"{score}_lost_mean")))
-        points = getattr(most, f"{score}_lost_mean")
-        interval = getattr(most, f"{score}_lost_student95")
-        unsure = ", not told apart from zero" if interval and interval[0] <= 0 <= interval[1] else ""
-        dearest = f", most to {cause_name(most)} ({percent(points)} points{unsure})" if points > 0 else ""
-        said.append(f"{percent(whole)} points by {where}{dearest}")
-    return f"loses {'; '.join(said)}."
-
-
-def few_seeds(study: Results | Vary) -> str:
+def few_seeds(study: Results) -> str:
     """Return a warning, with a space before it, where the bootstrap is too narrow; else nothing."""
     if not study.bootstrapped or study.seeds >= FEW:
         return ""
@@ -231,50 +181,6 @@ def mcnemar_explained(results: Results) -> str:
         "chips alone, and only their images are left to chance: these may differ for sure while the gap of all chips "
         "is not told apart from zero. Of other chips the interval of the gap tells."
     )
-
-
-def vary_title(vary: Vary) -> str:
-    """Return disturbance and data set in one line."""
-    return f"{tolerance_to(vary)}: {vary.data.note}"
-
-
-def tolerance_to(vary: Vary) -> str:
-    """Return what the study is of."""
-    return f"Tolerance to {vary.parameter.replace('_', ' ')}"
-
-
-def tolerances(vary: Vary) -> list[tuple[str, str]]:
-    """Return (arm, words) for every disturbed arm: up to which level it keeps 99 % of its undisturbed accuracy."""
-    return [(arm.arm, _tolerance(vary, arm)) for arm in vary.arms if not arm.is_flat]
-
-
-def _tolerance(vary: Vary, arm: VariedArm) -> str:
-    keeps = "keeps 99 % of its undisturbed accuracy"
-    if arm.undisturbed_accuracy is not None:
-        keeps += f" of {percent(arm.undisturbed_accuracy)} %"
-    if arm.tolerated_level is None:
-        return f"{keeps} at none of the levels tried."
-    level = f"{keeps} up to {significant(arm.tolerated_level, 3)} ({vary.unit or '1'})"
-    return f"{level}, the largest level tried." if _is_largest(vary, arm) else f"{level}."
-
-
-def tolerated(vary: Vary, arm: VariedArm) -> str:
-    """Return the largest tolerated level; "≥" says that no larger one was tried."""
-    if arm.is_flat or arm.tolerated_level is None:
-        return NOTHING if arm.is_flat else "none"
-    text = significant(arm.tolerated_level, 3)
-    return f"≥ {text}" if _is_largest(vary, arm) else text
-
-
-def _is_largest(vary: Vary, arm: VariedArm) -> bool:
-    return (arm.tolerated_level or 0.0) >= max(vary.levels, default=0.0)
-
-
-def accuracy_at(arm: VariedArm, level: float) -> str:
-    """Return an arm's accuracy at a level in percent, with its interval if there is one."""
-    points = arm.points if arm.is_flat else [p for p in arm.points if (p.level or 0.0) == level]
-    nearest = min(points, key=lambda p: abs((p.level or 0.0) - level), default=None)
-    return NOTHING if nearest is None else spread(nearest.accuracy_mean, nearest.accuracy_ci95)
 
 
 def tied(sentence: str) -> str:

@@ -177,6 +177,9 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     """What the block comes to at each of its points."""
     experiment, arm = block.learning, block.learner()
     data = _images(experiment)
+    if block.measure == "holding":
+        yield from _held(block, data)
+        return
     plain = [point for point in block.points if _reads_as_it_learnt(block, point)]
     if plain:
         result = experiment.run(arm, block.seed, data, out, None)
@@ -196,6 +199,15 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
         yield _row(block, point, known[same])
     if not learnt.keeps_learnt:
         checkpoint_of(learnt, out).unlink(missing_ok=True)
+
+
+def _held(block: Block, data: Dataset) -> Iterator[dict[str, Any]]:
+    """What the devices make of the weights of each layer; measured numbers have names that no axis has."""
+    experiment = block.learning.only([block.arm])
+    for layer in experiment.holding(data)[block.arm]:
+        found = {f"held_{name}": value for name, value in layer.items() if name != "layer"}
+        for point in block.points:
+            yield {**point.levels, "arm": block.arm, "layer": layer["layer"], **found}
 
 
 def _reads_as_it_learnt(block: Block, point: Point) -> bool:

@@ -11,6 +11,7 @@ from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.network.neurons import Neurons
+from neurosim.study.effects import WAYS, with_effects
 from neurosim.study.experiment import Experiment
 
 PARTS: dict[str, type[Frozen]] = {
@@ -43,7 +44,7 @@ def known_fields(experiment: Experiment) -> dict[str, str]:
     """Return every setting that can be an axis, by its full name, with its unit ("" where it has none)."""
     own = {*type(experiment).model_fields} - {*Experiment.model_fields} - NOT_SWEPT
     names = [name for part, kind in PARTS.items() for name in _numbered(kind, part)]
-    names += [*BOTH_LINES, *OF_AN_ARM, AGE]
+    names += [*BOTH_LINES, *OF_AN_ARM, AGE, *WAYS]
     names += [f"experiment.{name}" for name in sorted({*own, "train_images", "test_images", "hold_out"})]
     names += [f"arm.{name}" for name in sorted(_own_fields(experiment))]
     found = dict.fromkeys(names, "")
@@ -108,8 +109,9 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
     ----------
     experiment : Experiment
     name : str
-        Full name of the setting.
+        Full name of the setting, or "only" or "without".
     value : Any
+        Of "only" and "without" the name of an effect (`neurosim.study.effects.with_effects`).
 
     Raises
     ------
@@ -119,6 +121,8 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
     place, _, rest = name.partition(".")
     if name == AGE:
         return experiment.at_one_age()
+    if name in WAYS:
+        return with_effects(experiment, name, value)
     if place == "experiment" or (place in FREE and place in type(experiment).model_fields):
         field, _, inner = (rest if place == "experiment" else name).partition(".")
         whole = merged(getattr(experiment, field), {inner: value}) if inner else value

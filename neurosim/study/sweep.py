@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from neurosim import rules
 from neurosim.core.bits import BITS
@@ -22,102 +21,17 @@ from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
 from neurosim.data.dataset import Dataset
 from neurosim.study.arm import device_name
+from neurosim.study.axis import Axis
 from neurosim.study.code import own_code
 from neurosim.study.doors import called
+from neurosim.study.effects import EACH, WAYS, levels_of, named
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE, READING, full_name, known_fields, with_setting
 from neurosim.study.kinds import kind_of
 from neurosim.study.store import text_digest
 from neurosim.study.training import content
 
-When = Literal["both", "learning", "reading"]
-
-
-class Span(Frozen):
-    """Levels at equal distances, or at equal ratios."""
-
-    start: float
-    stop: float
-    count: int = Field(ge=2, le=1000)
-
-    def levels(self, log: bool) -> tuple[float, ...]:
-        """Return the levels, both ends among them."""
-        if log and not (self.start > 0 and self.stop > 0):
-            raise ValueError("log: start and stop must be above 0")
-        make = np.geomspace if log else np.linspace
-        return tuple(float(f"{value:.12g}") for value in make(self.start, self.stop, self.count))
-
-
-class Axis(Frozen):
-    """One setting at several levels."""
-
-    field: str
-    """Name of a setting: "read_noise", "wires.r_word_ohm", "epochs", "age_s" ..."""
-    levels: tuple[Any, ...] = ()
-    range: Span | None = None
-    """Levels at equal distances, instead of `levels`."""
-    log: Span | None = None
-    """Levels at equal ratios."""
-    when: When = "both"
-    """Whether the level holds while it learns and when it is read, or at one of the two; the other then has what the
-    experiment says. Only "reading" reuses a training."""
-
-    @field_validator("levels", mode="before")
-    @classmethod
-    def _none_from_text(cls, value: Any) -> Any:
-        return tuple(None if level == "none" else level for level in value)
-
-    @model_validator(mode="after")
-    def _levels_given_once(self) -> Self:
-        given = [self.levels, self.range, self.log]
-        if sum(map(bool, given)) != 1:
-            raise ValueError(f"axis {self.field}: give either levels, range or log")
-        if len(set(map(str, self.all_levels))) < len(self.all_levels):
-            raise ValueError(f"axis {self.field}: give each level once")
-        if self.field == AGE and self.when == "learning":
-            raise ValueError(f"axis {AGE}: time after learning belongs to reading")
-        return self
-
-    @property
-    def all_levels(self) -> tuple[Any, ...]:
-        """The levels, however they were given."""
-        if self.range is not None:
-            return self.range.levels(log=False)
-        return self.log.levels(log=True) if self.log is not None else self.levels
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Read ``field=1,2,3``, ``field=0:0.1:5``, ``field=log:1e-3:1:4``, each with ``@learning`` or ``@reading`` behind it.
-
-        Raises
-        ------
-        ConfigError
-            If it is none of these.
-        """
-        body, _, when = text.partition("@")
-        field, equal, levels = body.partition("=")
-        given: dict[str, Any] = {"field": field.strip(), **({"when": when.strip()} if when else {})}
-        parts = levels.split(":")
-        if not equal or not levels:
-            raise ConfigError(f"--axis {text}: expected FIELD=LEVEL,LEVEL,... or FIELD=START:STOP:COUNT")
-        if len(parts) >= 3 and "," not in levels:
-            log = parts[0].strip() == "log"
-            try:
-                start, stop, count = (float(part) for part in parts[log:])
-            except ValueError:
-                raise ConfigError(f"--axis {text}: expected START:STOP:COUNT with numbers") from None
-            given["log" if log else "range"] = {"start": start, "stop": stop, "count": int(count)}
-        else:
-            given["levels"] = [_value(level.strip()) for level in levels.split(",")]
-        return cls.parse(given, f"--axis {text}")
-
-
-def _value(text: str) -> Any:
-    """A level as TOML has it: a number, true, a quoted text; anything else is text as it stands."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+Measure = Literal["accuracy", "holding"]
 
 
 class Sweep(Frozen):
@@ -130,6 +44,8 @@ class Sweep(Frozen):
     axis: tuple[Axis, ...] = Field(min_length=1)
     plan: Literal["grid", "one at a time"] = "grid"
     """Every level of an axis with every level of the others, or with what the experiment says of them."""
+    measure: Measure = "accuracy"
+    """What is learnt, or, before any training, what devices make of the weights of each layer (`neurosim.study.holding`)."""
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -153,11 +69,12 @@ class Point(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What one arm learns with one seed, and the points at which that is read."""
+    """What one arm learns with one seed, and the points at which that is read; or what its devices hold, untrained."""
 
     arm: str
     seed: int
     points: tuple[Point, ...]
+    measure: Measure = "accuracy"
 
     @property
     def learning(self) -> Experiment:
@@ -183,6 +100,7 @@ class Block(NamedTuple):
         ]
         law = None if arm.device is None else arm.law()
         own = [BITS, self.learning.kind, self.arm, self.seed, images, own_code(law)]
+        own += [self.measure] if self.measure != "accuracy" else []
         return text_digest(json.dumps([own, deciding(self.learning, arm), rows], sort_keys=True))
 
 
@@ -221,59 +139,78 @@ class Plan:
     def __init__(self, sweep: Sweep, experiment: Experiment | None = None):
         self.sweep = sweep
         self.experiment = _with_devices(experiment or _read(sweep), sweep.axis)
-        self.axes = [
-            axis.changed(field=full_name(self.experiment, axis.field))
-            for axis in sweep.axis
-            if axis.field != "device"
-        ]
-        doubled = {axis.field for axis in self.axes if [a.field for a in self.axes].count(axis.field) > 1}
-        if doubled:
-            raise ConfigError(f"axis {doubled.pop()} is given twice")
+        self.axes = self._resolved([axis for axis in sweep.axis if axis.field != "device"])
+        self.columns = _columns(self.axes)
+        """The axes by the names of their columns."""
         for axis in self.axes:
-            if axis.when == "reading" and axis.field != AGE and axis.field.split(".")[0] not in READING:
-                raise ConfigError(
-                    f"axis {axis.field}: when = 'reading' is for {', '.join(READING)} and {AGE}; what devices are and how "
-                    "they are written is decided while they learn: use 'both' or 'learning'"
-                )
-            if not self.experiment.one_training and (axis.when != "both" or axis.field == AGE):
-                raise ConfigError(
-                    f"axis {axis.field}: a study of kind '{self.experiment.kind}' is many trainings, each read where and when "
-                    f"it learns: use when = 'both', and no {AGE}"
-                )
-        self.points = [self._point(levels) for levels in self._levels()]
+            self._refuse_when(axis)
+        self.points = [self.point(levels) for levels in self._levels(self.columns)]
         for point in self.points:
             point.learning.check()
             point.reading.check()
 
+    def _resolved(self, axes: Sequence[Axis]) -> list[Axis]:
+        """The axes with the full names of their settings, and with effects by their names."""
+        full = [axis.changed(field=full_name(self.experiment, axis.field)) for axis in axes]
+        if not any(axis.field in WAYS for axis in full):
+            return full
+        others = _columns([axis for axis in full if axis.field not in WAYS])
+        crossed = [self.point(levels, others).learning for levels in self._levels(others)]
+        each = levels_of([self.experiment, *crossed])
+        return [
+            axis.changed(levels=_effects(axis.all_levels, each)) if axis.field in WAYS else axis
+            for axis in full
+        ]
+
+    def _refuse_when(self, axis: Axis) -> None:
+        """Refuse a level at a time that has none; raises `ConfigError`."""
+        if self.sweep.measure == "holding" and (axis.when == "reading" or axis.field == AGE):
+            raise ConfigError(
+                f"axis {axis.field}: what devices hold is measured before anything is learnt or read; use when = 'both' or "
+                f"'learning', and no {AGE}"
+            )
+        if axis.when == "reading" and axis.field != AGE and axis.field.split(".")[0] not in READING:
+            raise ConfigError(
+                f"axis {axis.field}: when = 'reading' is for {', '.join(READING)} and {AGE}; what devices are and how "
+                "they are written is decided while they learn: use 'both' or 'learning'"
+            )
+        if not self.experiment.one_training and (axis.when != "both" or axis.field == AGE):
+            raise ConfigError(
+                f"axis {axis.field}: a study of kind '{self.experiment.kind}' is many trainings, each read where and when "
+                f"it learns: use when = 'both', and no {AGE}"
+            )
+
     @property
     def units(self) -> dict[str, str]:
-        """Unit of each axis."""
+        """Unit of each axis, by the name of its column."""
         known = known_fields(self.experiment)
-        return {axis.field: known.get(axis.field, "") for axis in self.axes}
+        return {column: known.get(axis.field, "") for column, axis in self.columns.items()}
 
-    def _levels(self) -> Iterator[dict[str, Any]]:
+    def _levels(self, columns: dict[str, Axis]) -> Iterator[dict[str, Any]]:
         """The levels of each point."""
-        if not self.axes:
+        if not columns:
             yield {}
         elif self.sweep.plan == "grid":
-            for levels in itertools.product(*(axis.all_levels for axis in self.axes)):
-                yield dict(zip((axis.field for axis in self.axes), levels, strict=True))
+            for levels in itertools.product(*(axis.all_levels for axis in columns.values())):
+                yield dict(zip(columns, levels, strict=True))
         else:
-            for axis in self.axes:
+            for column, axis in columns.items():
                 for level in axis.all_levels:
-                    yield {axis.field: level}
+                    yield {column: level}
 
-    def _point(self, levels: dict[str, Any]) -> Point:
-        when = {axis.field: axis.when for axis in self.axes}
+    def point(self, levels: dict[str, Any], columns: dict[str, Axis] | None = None) -> Point:
+        """Return what is learnt and read at some levels; effects are taken away from what the other levels make."""
+        columns = self.columns if columns is None else columns
         learning = reading = self.experiment
-        for name, level in levels.items():
+        for column, level in sorted(levels.items(), key=lambda item: columns[item[0]].field in WAYS):
+            axis = columns[column]
             try:
-                if when[name] != "reading":
-                    learning = with_setting(learning, name, level)
-                if when[name] != "learning":
-                    reading = with_setting(reading, name, level)
+                if axis.when != "reading":
+                    learning = with_setting(learning, axis.field, level)
+                if axis.when != "learning":
+                    reading = with_setting(reading, axis.field, level)
             except NeurosimError as error:
-                raise ConfigError(f"axis {name}, level {level}: {error}") from None
+                raise ConfigError(f"axis {column}, level {level}: {error}") from None
         age = levels.get(AGE)
         if age is not None and not (isinstance(age, int | float) and 0 <= age < float("inf")):
             raise ConfigError(f"axis {AGE}, level {age}: must be finite and at least 0")
@@ -282,10 +219,12 @@ class Plan:
     def blocks(self) -> list[Block]:
         """Return the blocks, each with all points that read the same training; the first seed of every arm first."""
         found: dict[str, Block] = {}
+        holding = self.sweep.measure == "holding"
         for point in self.points:
-            for seed, arm in point.learning.planned():
+            untrained = [(0, arm) for arm in point.learning.device_arms()]
+            for seed, arm in untrained if holding else point.learning.planned():
                 learnt = json.dumps([arm.name, seed, deciding(point.learning, arm)], sort_keys=True)
-                block = found.get(learnt, Block(arm.name, seed, ()))
+                block = found.get(learnt, Block(arm.name, seed, (), self.sweep.measure))
                 found[learnt] = block._replace(points=(*block.points, point))
         return sorted(found.values(), key=lambda block: block.seed)
 
@@ -316,6 +255,31 @@ def _read(sweep: Sweep) -> Experiment:
         path = Path(sweep.experiment)
         return kind_of(sweep.kind, path).from_toml(path)
     return kind_of(sweep.kind).parse(sweep.experiment, "sweep, experiment")
+
+
+def _columns(axes: Sequence[Axis]) -> dict[str, Axis]:
+    """The axes by the names of their columns: their settings, or `SETTING@WHEN` of the two of one that is given at each time.
+
+    Raises
+    ------
+    ConfigError
+        If one is given twice otherwise.
+    """
+    found: dict[str, Axis] = {}
+    for axis in axes:
+        times = sorted(other.when for other in axes if other.field == axis.field)
+        if len(times) > 1 and times != ["learning", "reading"]:
+            raise ConfigError(
+                f"axis {axis.field} is given twice; two of one setting go together as @learning and @reading alone"
+            )
+        found[axis.field if len(times) == 1 else f"{axis.field}@{axis.when}"] = axis
+    return found
+
+
+def _effects(levels: Sequence[Any], each: Sequence[str]) -> tuple[str, ...]:
+    """Effects as they are known, "each" written out, all of them once."""
+    found = [name for level in levels for name in (each if level == EACH else [named(level, each)])]
+    return tuple(dict.fromkeys(found))
 
 
 def _with_devices(experiment: Experiment, axes: Sequence[Axis]) -> Experiment:

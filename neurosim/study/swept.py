@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurosim.study.arm import IDEAL
+from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, Told, carry_out
+from neurosim.study.budgets import budgets
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import about
-from neurosim.study.statistics import Chips, mean_accuracy, mean_gap, of_runs, tolerance
-from neurosim.study.store import open_folder, unpack_bits, write_json
-from neurosim.study.sweep import Axis, Plan, Sweep
+from neurosim.study.statistics import chips_of_rows, mean_accuracy, mean_gap, of_runs, tolerance
+from neurosim.study.store import open_folder, write_json
+from neurosim.study.sweep import Measure, Plan, Sweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,6 +50,7 @@ def sweep(
     executor: Executor | None = None,
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     """Carry out what is missing of a sweep and return what is there.
 
@@ -57,41 +60,48 @@ def sweep(
     out : Path
         Folder of finished blocks: killed at any time, the same call goes on.
     axes : sequence of str or Axis
-        Beside those of the sweep: ``"read_noise=0,0.01,0.05"``, ``"age_s=log:1:3e7:5"``, ``"wires.ohm=0,2@reading"``.
+        Beside those of the sweep: ``"read_noise=0,0.01,0.05"``, ``"age_s=log:1:3e7:5"``, ``"wires.ohm=0,2@reading"``,
+        ``"without=each"``.
     told, workers, executor, shard, retry_failed
         As of `neurosim.study.blocks.carry_out`.
+    measure : {"accuracy", "holding"}, optional
+        What the sweep says by itself; "holding": train nothing, and measure what devices make of each layer's weights.
 
     Returns
     -------
     results : dict
         ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds, with intervals for
-        new chips and images), ``tolerances``, ``blocks`` (done, failed, missing), and what `neurosim.study.run.about`
-        says; also written to ``sweep.json``.
+        new chips and images), ``tolerances``, ``budgets`` (of axes "only" and "without"), ``blocks`` (done, failed,
+        missing), and what `neurosim.study.run.about` says; also written to ``sweep.json``. Of "holding" rows and points
+        are one for each point, arm and layer.
 
     Raises
     ------
     NeurosimError
         If a setting, a level or the experiment is wrong; nothing has been computed then.
     """
-    plan = planned(what, axes)
+    plan = planned(what, axes, measure)
     store = Store(plan, Path(out))
     carry_out(store, told, workers, executor, shard, retry_failed)
     return collect(store)
 
 
-def planned(what: Sweep | Experiment, axes: Sequence[str | Axis] = ()) -> Plan:
+def planned(
+    what: Sweep | Experiment, axes: Sequence[str | Axis] = (), measure: Measure | None = None
+) -> Plan:
     """Return the plan of a sweep or an experiment with further axes; raises `NeurosimError` for what cannot be."""
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
+    measured: dict[str, Any] = {} if measure is None else {"measure": measure}
     if isinstance(what, Experiment):
-        return Plan(Sweep.parse({"axis": added}, "sweep"), what)
-    return Plan(what.changed(axis=(*what.axis, *added)) if added else what)
+        return Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
+    return Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
 
 
 def collect(store: Store) -> dict[str, Any]:
     """Return what lies in the folder of a sweep, and write it to ``sweep.json`` there."""
     experiment, plan = store.plan.experiment, store.plan
     places = {json.dumps(point.levels): number for number, point in enumerate(plan.points)}
-    fields = [axis.field for axis in plan.axes]
+    fields = list(plan.columns)
     rows = sorted(
         store.rows(),
         key=lambda row: places[json.dumps({name: row[name] for name in fields if name in row})],
@@ -101,18 +111,18 @@ def collect(store: Store) -> dict[str, Any]:
     found = {
         "kind": "sweep",
         "of": experiment.kind,
+        "measure": plan.sweep.measure,
         "axes": [
             {
-                "field": axis.field,
-                "unit": plan.units[axis.field],
+                "field": column,
+                "unit": plan.units[column],
                 "levels": list(axis.all_levels),
                 "when": axis.when,
             }
-            for axis in plan.axes
+            for column, axis in plan.columns.items()
         ],
         "plan": plan.sweep.plan,
-        "points": means(rows, fields),
-        "tolerances": tolerances(rows, plan.axes),
+        **(_compared(rows, plan) if plan.sweep.measure == "accuracy" else _held(rows)),
         "rows": [{name: value for name, value in row.items() if name != "correct"} for row in rows],
         "blocks": {
             "all": len(store.blocks),
@@ -124,6 +134,28 @@ def collect(store: Store) -> dict[str, Any]:
     }
     write_json(open_folder(store.out) / RESULTS, found)
     return found
+
+
+def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
+    """What rows of trainings come to."""
+    fields = list(plan.columns)
+    scores = next((scores_of(row, fields) for row in rows if "error" not in row), [])
+    return {
+        "points": means(rows, fields),
+        "tolerances": tolerances(rows, plan.columns),
+        "budgets": budgets(rows, plan, scores),
+    }
+
+
+def _held(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What rows of what devices hold come to: each stands for itself."""
+    points = [{name: value for name, value in row.items() if name != "block"} for row in rows]
+    return {"points": points, "tolerances": [], "budgets": []}
+
+
+def scores_of(row: dict[str, Any], fields: Sequence[str]) -> list[str]:
+    """Names of the accuracies of a row, the headline first."""
+    return [name for name in row if name not in NOT_SCORES and name not in fields]
 
 
 def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -158,18 +190,18 @@ def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Seque
         return found
     images = good[0]["test_size"]
     exact = {row["seed"]: row for row in ideal if "error" not in row}
-    for score in (name for name in good[0] if name not in NOT_SCORES and name not in fields):
+    for score in scores_of(good[0], fields):
         values = [row[score] for row in good]
         found[f"{score}_mean"] = float(np.mean(values))
         found[f"{score}_ci95"] = of_runs(values, images)
         gaps = [exact[row["seed"]][score] - row[score] for row in good if score in exact.get(row["seed"], {})]
         if gaps and rows[0]["arm"] != IDEAL:
             found[f"{score}_gap_mean"] = float(np.mean(gaps))
-    own = mean_accuracy(chips(good))
+    own = mean_accuracy(chips_of_rows(good))
     found["accuracy_interval"] = (own.low, own.high)
     both = [row for row in good if row["seed"] in exact]
     if both and rows[0]["arm"] != IDEAL:
-        gap = mean_gap(chips([exact[row["seed"]] for row in both]), chips(both))
+        gap = mean_gap(chips_of_rows([exact[row["seed"]] for row in both]), chips_of_rows(both))
         found |= {"accuracy_gap_interval": (gap.low, gap.high), "accuracy_gap_p": gap.p_value}
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
@@ -178,7 +210,7 @@ def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Seque
     return found
 
 
-def tolerances(rows: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> list[dict[str, Any]]:
+def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list[dict[str, Any]]:
     """Return, for each arm on devices, how far each axis may go before the accuracy falls below 99 % of that at its first level.
 
     Axes of numbers alone, where all seeds have finished at every level; of several that are crossed, at each
@@ -191,41 +223,33 @@ def tolerances(rows: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> list[dic
         infinite: without (a level "none").
     """
     found = []
-    for axis in axes:
+    for field, axis in columns.items():
         levels = axis.all_levels
         if len(levels) < 2 or not all(level is None or type(level) in (int, float) for level in levels):
             continue
-        others = [other.field for other in axes if other.field != axis.field]
+        others = [other for other in columns if other != field]
         groups: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
-            if axis.field in row and row["arm"] != IDEAL and "error" not in row:
+            if field in row and row["arm"] != IDEAL and "error" not in row:
                 key = json.dumps([row["arm"], {name: row[name] for name in others if name in row}])
                 groups.setdefault(key, []).append(row)
         for place, own in groups.items():
-            at = [sorted((r for r in own if r[axis.field] == level), key=_seed) for level in levels]
+            at = [sorted((r for r in own if r[field] == level), key=_seed) for level in levels]
             if not all(at) or len({tuple(map(_seed, some)) for some in at}) > 1:
                 continue
             arm, beside = json.loads(place)
             numbers = [float("inf") if level is None else float(level) for level in levels]
-            reached = asdict(tolerance(numbers, [chips(some) for some in at], KEPT))
+            reached = asdict(tolerance(numbers, [chips_of_rows(some) for some in at], KEPT))
             for name in ("level", "low", "high"):
                 reached[name] = None if reached[name] == float("inf") else reached[name]
             reached["verdict"] = reached["verdict"].replace("inf", "none")
-            found.append({"field": axis.field, "arm": arm, "others": beside, **reached})
+            found.append({"field": field, "arm": arm, "others": beside, **reached})
     return found
 
 
 def _seed(row: dict[str, Any]) -> int:
     seed: int = row["seed"]
     return seed
-
-
-def chips(rows: Sequence[dict[str, Any]]) -> Chips:
-    """Return the rows of one arm at one point, one a chip, for the statistics of chips and images."""
-    images = rows[0]["test_size"]
-    bits = [unpack_bits(row["correct"], images) for row in rows if row.get("correct")]
-    table = np.array(bits) if len(bits) == len(rows) else None
-    return Chips(np.array([row["accuracy"] for row in rows]), images, table)
 
 
 def to_pandas(results: dict[str, Any]) -> DataFrame:
@@ -243,7 +267,7 @@ def estimate(store: Store) -> dict[str, Any]:
     """Return what is left to do: blocks, and, from those that are finished, seconds and bytes."""
     missing = store.missing(retry_failed=True)
     done = [store.path(key) for key in store.blocks if store.path(key).exists()]
-    seconds = [row["seconds"] for row in store.rows() if "error" not in row and row["seconds"] is not None]
+    seconds = [row["seconds"] for row in store.rows() if row.get("seconds") is not None]
     size = float(np.mean([path.stat().st_size for path in done])) if done else None
     return {
         "blocks": len(store.blocks),

@@ -51,6 +51,20 @@ def chips_of(runs: Sequence[Run], score: str | int = "accuracy", untrained: bool
     return Chips(np.array([accuracy for accuracy, _ in found]), images, table)
 
 
+def chips_of_rows(rows: Sequence[Run], score: str = "accuracy") -> Chips:
+    """Return rows of a sweep, those of one arm at one point, one a chip; the table is that of the headline alone.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+    score : str
+    """
+    images = rows[0]["test_size"]
+    bits = [unpack_bits(row["correct"], images) for row in rows if score == "accuracy" and row.get("correct")]
+    table = np.array(bits) if len(bits) == len(rows) else None
+    return Chips(np.array([row[score] for row in rows]), images, table)
+
+
 def _score(run: Run, score: str | int) -> tuple[float, str | None]:
     """Accuracy and, where they were kept, the packed bits of one score."""
     if isinstance(score, int):

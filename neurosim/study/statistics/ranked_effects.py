@@ -66,15 +66,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def ranking(bare: Chips, effects: Mapping[str, Chips]) -> Ranking:
-    """Rank effects by what each alone costs.
+def ranking(bare: Chips, effects: Mapping[str, Chips], taken_away: bool = False) -> Ranking:
+    """Rank effects by what each alone costs, or by what is won where each is taken away.
 
     Parameters
     ----------
     bare : Chips
-        The device without any of them.
+        The device without any of them; with `taken_away` that with all of them.
     effects : mapping of str to Chips
-        The device with one effect, paired with `bare` by seed.
+        The device with one effect, or without that one alone, paired with `bare` by seed.
+    taken_away : bool
 
     Returns
     -------
@@ -97,7 +98,7 @@ def ranking(bare: Chips, effects: Mapping[str, Chips]) -> Ranking:
         weights[better], weights[worse] = 1.0, -1.0
         return crossed.contrast(weights).estimate(0.0)
 
-    lost = [against(k + 1, 0) for k in range(len(names))]
+    lost = [against(0, k + 1) if taken_away else against(k + 1, 0) for k in range(len(names))]
     order = sorted(range(len(names)), key=lambda k: -lost[k].value)
     between = list(combinations(order, 2))
     alone = holm([_p_value(each) for each in lost])

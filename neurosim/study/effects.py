@@ -1,26 +1,28 @@
-"""Noise budget: which effect of a device arm costs how much, each alone on top of the bare device."""
+"""Effects of an arm on devices by name: which are on, and experiments with one of them alone, or without it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from neurosim.core.config import ReadPath, WritePath, merged
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.hardware import Faults, Wires
 from neurosim.devices.law import Law
-from neurosim.study.arm import IDEAL, Arm
-from neurosim.study.compare import compare
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.evaluate import PAIRED
-from neurosim.study.ideals import assumed, changed_settings, ideals
-from neurosim.study.statistics import bootstrap, interval
-from neurosim.study.training import Report
+from neurosim.study.arm import Arm
 
-BARE = "bare"
-"""Name of the device with every cause off: the window, step and non-linearity of its law are left."""
+if TYPE_CHECKING:
+    from neurosim.study.experiment import Experiment
+
+ONLY, WITHOUT = "only", "without"
+WAYS = (ONLY, WITHOUT)
+"""Names of axes whose levels are effects: each alone on top of the bare device, or each taken away from the arm as given."""
+NOTHING, EVERYTHING, EACH = "nothing", "everything", "each"
+"""Levels beside the effects themselves; "each" stands for nothing, every effect that is on, and everything."""
+BARE = {ONLY: NOTHING, WITHOUT: EVERYTHING}
+"""Level at which no effect is on: the window, step and non-linearity of the device's law are left."""
+GIVEN = {ONLY: EVERYTHING, WITHOUT: NOTHING}
+"""Level that is the arm as given."""
 
 
 def _device(*names: str) -> dict[str, Any]:
@@ -53,6 +55,10 @@ CAUSES: dict[str, dict[str, Any]] = {
     "short-term gating": _device("gate_step", "gate_noise"),
     "optical gate": _device("optical_gate"),
     "temperature": _device("temperature_K"),
+    "drift": _device(
+        "drift_exponent", "drift_exponent_sigma", "drift_table_share", "drift_table_exponent", "drift_table_sigma",
+        "retention_s", "retention_activation_eV",
+    ),
     "flicker noise": _device("flicker", "flicker_table"),
     "relaxation": _device("relaxation_mean_uS", "relaxation_sigma_uS", "relaxation_sigma_slope_uS"),
     "read noise": _device("read_noise_relative", "read_noise_floor_uS", "read_noise_most_uS")
@@ -78,17 +84,16 @@ CAUSES: dict[str, dict[str, Any]] = {
     "refresh": {"write.refresh.look": "exact", "write.refresh.rewrite": "verify"},
 }  # fmt: skip
 """Cause, the settings that belong to it, and what switches each off; a noise that is in none has its own name."""
-WAITING = _device(
-    "drift_exponent", "drift_exponent_sigma", "drift_table_share", "drift_table_exponent", "drift_table_sigma",
-    "retention_s", "retention_activation_eV",
-)  # fmt: skip
-"""Effects of time alone: the clock stands while a layer learns, so they cost nothing and stay as they are."""
+_TIME = "seconds_per_update"
 _NEEDS = {
-    "parameters.endurance_spread": "parameters.endurance_pulses",
-    "parameters.gate_noise": "parameters.gate_step",
-    "parameters.corrupt_range": "parameters.corrupt_share",
+    "parameters.endurance_spread": ("parameters.endurance_pulses",),
+    "parameters.gate_noise": ("parameters.gate_step",),
+    "parameters.corrupt_range": ("parameters.corrupt_share",),
+    **dict.fromkeys(CAUSES["drift"], (_TIME,)),
+    "parameters.retention_activation_eV": ("parameters.retention_s", _TIME),
 }
-"""Settings that mean nothing without another."""
+"""Settings that mean nothing without others. Where the clock stands while it learns, and reads have no delay, nothing drifts:
+then drift is no effect and stays as it is."""
 
 
 def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
@@ -105,8 +110,8 @@ def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
         Name of the cause to ``{"read.adc_bits": None, ...}``: those of its settings that are on, by place and
         name, with the value that is off; in the order of `CAUSES`, noise of a user's own law at the end.
     """
-    device = _law_of(arm)
-    values = _settings(arm, device)
+    device = arm.law()
+    values = settings_of(arm, device)
     off = _noise_off(device)
     found = {}
     for cause, settings in {**CAUSES, **_own_noise(off)}.items():
@@ -117,12 +122,8 @@ def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _law_of(arm: Arm) -> Law:
-    return arm.law()
-
-
-def _settings(arm: Arm, device: Law) -> dict[str, Any]:
-    """Every setting of an arm by place and name, defaults filled in; read noise in one place only."""
+def settings_of(arm: Arm, device: Law) -> dict[str, Any]:
+    """Return every setting of a settled arm by place and name, defaults filled in; read noise in one place only."""
     read = ReadPath.parse(arm.read, f"arm {arm.name}, read").model_dump()
     parts: dict[str, dict[str, Any]] = {
         "parameters": device.model_dump(),
@@ -136,7 +137,7 @@ def _settings(arm: Arm, device: Law) -> dict[str, Any]:
     else:
         for name in ("read_noise_relative", "read_noise_floor_uS", "read_noise_most_uS"):
             parts["parameters"].pop(name, None)
-    return _flat(parts)
+    return {**_flat(parts), _TIME: read["drift"] and (arm.seconds_per_update or read["reading_delay_s"])}
 
 
 def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
@@ -160,14 +161,14 @@ def _noise_off(device: Law) -> dict[str, Any]:
 
 def _own_noise(noise: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Noise parameters that belong to no cause of the table, each a cause of its own name."""
-    listed = {*WAITING, *(path for settings in CAUSES.values() for path in settings)}
+    listed = {path for settings in CAUSES.values() for path in settings}
     own = [path for path in noise if path not in listed]
     return {path.removeprefix("parameters.").replace("_", " "): {path: noise[path]} for path in own}
 
 
 def _is_on(values: dict[str, Any], path: str, off: Any) -> bool:
-    needed = _NEEDS.get(path)
-    return bool(values[path]) and values[path] != off and (needed is None or bool(values.get(needed)))
+    needed = _NEEDS.get(path, ())
+    return bool(values[path]) and values[path] != off and all(values.get(name) for name in needed)
 
 
 def without(arm: Arm, causes: dict[str, dict[str, Any]]) -> Arm:
@@ -183,102 +184,62 @@ def without(arm: Arm, causes: dict[str, dict[str, Any]]) -> Arm:
     return arm.changed(**{place: merged(getattr(arm, place), change) for place, change in parts.items()})
 
 
-def parts_of(arm: Arm) -> dict[str, Arm]:
-    """Return the arms of one device's budget by what is on in them: "bare", then each cause alone."""
+def levels_of(experiments: Iterable[Experiment]) -> tuple[str, ...]:
+    """Return what "each" stands for: "nothing", the effects that are on in any arm of the experiments, "everything"."""
+    on = dict.fromkeys(
+        name for experiment in experiments for arm in experiment.device_arms() for name in causes_on(arm)
+    )
+    if not on:
+        raise ConfigError(
+            f"{EACH}: no arm has an effect to take away; give at least one --device, or an arm with a device"
+        )
+    return (NOTHING, *sorted(on, key=_place), EVERYTHING)
+
+
+def _place(cause: str) -> int:
+    names = list(CAUSES)
+    return names.index(cause) if cause in names else len(names)
+
+
+def named(effect: Any, known: Iterable[str]) -> str:
+    """Return a level as it is known; it may be written with underscores. Raises `UnknownNameError`."""
+
+    def plain(name: Any) -> str:
+        return str(name).strip().replace("_", " ").casefold()
+
+    known = list(known)
+    for name in known:
+        if plain(name) == plain(effect):
+            return name
+    raise UnknownNameError("effect", str(effect), known, ", or it is off in every arm")
+
+
+def with_effects(experiment: Experiment, way: str, level: str) -> Experiment:
+    """Return the experiment with some effects of its devices switched off, and everything else as it is.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    way : {"only", "without"}
+    level : str
+        "nothing", "everything", or one of `CAUSES` or a noise of a user's own law. An arm that has no such effect is
+        bare with "only", and as given with "without".
+    """
+    if not experiment.learns:
+        raise ConfigError(
+            f"{way}: effects are levels of what learns, not of weights trained elsewhere; sweep their settings themselves"
+        )
+    always = {arm.name for arm in experiment.with_arms(experiment.listed).implied}
+    arms = [arm for arm in experiment.listed if arm.name not in always]
+    return experiment.with_arms(
+        [arm if arm.device is None else _reduced(arm.settled(experiment), way, level) for arm in arms]
+    )
+
+
+def _reduced(arm: Arm, way: str, level: str) -> Arm:
     causes = causes_on(arm)
-    parts = {BARE: without(arm, causes)}
-    for cause in causes:
-        parts[cause] = without(arm, {name: off for name, off in causes.items() if name != cause})
-    return {what: part.changed(name=f"{arm.name} · {what}") for what, part in parts.items()}
-
-
-def ablation(experiment: DenseExperiment) -> DenseExperiment:
-    """Return the experiment whose arms are, for each device arm, the bare device, each cause alone, and all.
-
-    Raises
-    ------
-    ConfigError
-        If there are no device arms.
-    """
-    arms = experiment.device_arms()
-    if not arms:
-        raise ConfigError("--ablate needs at least one --device")
-    split = [part for arm in arms for part in (*parts_of(arm).values(), arm)]
-    return experiment.changed(parameters={}).with_arms(split)
-
-
-def ablate(
-    experiment: DenseExperiment, out: Path | None = None, report: Report | None = None, workers: int = 1
-) -> dict[str, Any]:
-    """Compare the arms of an ablation and add the budgets.
-
-    Returns
-    -------
-    results : dict
-        What `compare` returns, of all arms, and ``ablation``: one budget for each device arm, see `budget`.
-
-    Raises
-    ------
-    ConfigError
-        If there are no device arms.
-    """
-    results = compare(ablation(experiment), out, report, workers)
-    results |= {
-        "changed": changed_settings(experiment),
-        "ideals": ideals(experiment),
-        "assumed": assumed(experiment),
-    }  # of the arms as given, not of their parts
-    results["ablation"] = [budget(arm, results["runs"]) for arm in experiment.device_arms()]
-    return results
-
-
-def budget(arm: Arm, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return where one device arm loses its accuracy.
-
-    Returns
-    -------
-    budget : dict
-        ``arm`` and ``causes``, each with its ``cause``, ``kind``, the ``arm`` that was run, the ``settings`` it
-        stands for, and of each score the share lost with its intervals over seeds. Kinds: "bare" (bare device
-        against ideal arithmetic), "alone" (one cause against the bare device), "interaction" (all minus the sum
-        of bare and alone), "all" (the arm as given against ideal arithmetic).
-    """
-    of = {(run["arm"], run["seed"]): run for run in runs}
-    seeds = sorted(seed for name, seed in of if name == arm.name)
-    causes = causes_on(arm)
-    parts = parts_of(arm)
-    bare = parts.pop(BARE).name
-
-    def lost(worse: str, better: str) -> dict[str, list[float]]:
-        return {s: [of[better, seed][s] - of[worse, seed][s] for seed in seeds] for s in PAIRED}
-
-    found = [(BARE, BARE, bare, lost(bare, IDEAL))]
-    found += [(cause, "alone", part.name, lost(part.name, bare)) for cause, part in parts.items()]
-    whole = lost(arm.name, IDEAL)
-    summed = {s: np.sum([points[s] for *_, points in found], axis=0) for s in PAIRED}
-    rest = {s: [float(value) for value in np.subtract(whole[s], summed[s])] for s in PAIRED}
-    found += [("interaction", "interaction", "", rest), ("all", "all", arm.name, whole)]
-    values = _settings(arm, _law_of(arm))
-    return {
-        "arm": arm.name,
-        "causes": [
-            {
-                "cause": cause,
-                "kind": kind,
-                "arm": name or None,
-                "settings": {path: values[path] for path in causes.get(cause, {})},
-                **{key: value for score in PAIRED for key, value in _points(score, points[score]).items()},
-            }
-            for cause, kind, name, points in found
-        ],
-    }
-
-
-def _points(score: str, lost: list[float]) -> dict[str, Any]:
-    """Mean of the share lost, its intervals over seeds, and the seeds themselves."""
-    return {
-        f"{score}_lost_mean": float(np.mean(lost)),
-        f"{score}_lost_ci95": bootstrap(lost),
-        f"{score}_lost_student95": interval(lost),
-        f"{score}_lost": lost,
-    }
+    if level == GIVEN[way]:
+        return arm
+    if level == BARE[way]:
+        return without(arm, causes)
+    return without(arm, {name: off for name, off in causes.items() if (name == level) == (way == WITHOUT)})
