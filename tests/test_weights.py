@@ -719,8 +719,8 @@ def test_command_line_end_to_end(
     ("arguments", "words"),
     [
         (
-            ["--weights", "w.pt", "--vary", "read_noise=0", "--rule", "softhebb"],
-            ["--rule, --vary", "--weights"],
+            ["--weights", "w.pt", "--ablate", "--rule", "softhebb"],
+            ["--ablate, --rule", "--weights"],
         ),
         (["x.toml", "--weights", "w.pt"], ["x.toml"]),
         (["--weights", "w.pt", "--holding", "--device", PCM], ["--holding", "where nothing learns"]),

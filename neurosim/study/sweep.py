@@ -139,6 +139,8 @@ class Plan:
     def __init__(self, sweep: Sweep, experiment: Experiment | None = None):
         self.sweep = sweep
         self.experiment = _with_devices(experiment or _read(sweep), sweep.axis)
+        if sweep.measure == "holding" and not self.experiment.learns:
+            raise ConfigError("holding: nothing learns from weights trained elsewhere; leave it out")
         self.axes = self._resolved([axis for axis in sweep.axis if axis.field != "device"])
         self.columns = _columns(self.axes)
         """The axes by the names of their columns."""
