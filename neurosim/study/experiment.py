@@ -95,6 +95,10 @@ class Experiment(Arrays):
         """Return those of `arms` that are on devices."""
         return [arm for arm in self.arms() if arm.device is not None]
 
+    def device_parts(self) -> dict[str, Any]:
+        """Return what there is of arrays of devices: `device_arms` by name, and layers of theirs that differ."""
+        return {name: part for arm in self.device_arms() for name, part in arm.parts().items()}
+
     def planned(self, ideal: bool = True) -> list[tuple[int, Any]]:
         """Return seed and arm of each run, the first seed of every arm first."""
         arms = [arm for arm in self.arms() if ideal or arm.name != IDEAL]
@@ -148,11 +152,11 @@ class Experiment(Arrays):
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
-        for arm in self.device_arms():
+        on = list(self.device_parts().values())
+        for arm in on:
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)
         for name in self.parameters:
-            on = self.device_arms()
             if on and not any(name in arm.parameters for arm in on):
                 on[0].changed(parameters={name: None}).law()
 
