@@ -18,6 +18,7 @@ from neurosim.network.dense import Dense
 from neurosim.network.images import ChannelNorm
 from neurosim.study.deep import DeepTraining
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.fields import with_setting
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.layers import PRESETS, listed
@@ -314,6 +315,17 @@ class TestLayersOfAnArm:
     def test_what_cannot_be_is_said_before_any_work(self, tables: Any, reason: str) -> None:
         with pytest.raises((ConfigError, UnknownNameError), match=reason):
             self.mixed(*tables).check()
+
+    def test_a_level_of_a_sweep_reaches_every_layer_or_is_refused(self) -> None:
+        spec = self.mixed({}, {"read": {"adc_bits": 5}, "wires": {"r_bit_ohm": 1.0}})
+        arm = with_setting(spec, "read.read_noise", 0.2).arms()[0]
+        assert [arm.at(number).read_path().read_noise for number in (0, 1)] == [0.2, 0.2]
+        other = self.mixed({}, {"device": FINE})
+        for swept, name in (
+            (spec, "read.adc_bits"), (spec, "wires.ohm"), (other, "parameters.flicker"),
+        ):  # fmt: skip
+            with pytest.raises(ConfigError, match=f"{name}: layer 2 of arm cells has its own"):
+                with_setting(swept, name, 4)
 
     def test_ideal_arithmetic_stays_ideal(self) -> None:
         with pytest.raises(ConfigError, match="give the arm a device"):
