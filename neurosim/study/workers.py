@@ -6,19 +6,22 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from queue import Empty
 from typing import Any
 
-from neurosim.core.errors import Stopped
+from neurosim.core.errors import LostWorkerError, Stopped
 from neurosim.kernels.jit import set_threads
 from neurosim.study import stopping
 from neurosim.study.training import Report
 
 TELL_EVERY_S = 0.5
 """Seconds between two words of a worker about one run."""
+
+LOST = {"KilledWorker"}
+"""What executors that are not imported here raise where a worker is gone: dask, after it has tried on several."""
 
 _to_parent: Any = None
 """Queue in which this worker tells how far its runs are."""
@@ -55,9 +58,22 @@ def in_order(jobs: list[Future[Any]]) -> Iterator[Any]:
     """Yield what futures come to; where one was stopped, raises `Stopped` in words for all of them."""
     for job in jobs:
         try:
-            yield job.result()
+            yield came_to(job)
         except Stopped:
             raise Stopped from None
+
+
+def came_to(job: Future[Any]) -> Any:
+    """Return what a future came to; raises `LostWorkerError` where whoever carried it out is gone."""
+    try:
+        return job.result()
+    except Exception as error:
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
+            raise LostWorkerError(
+                f"a worker ended before its block was finished, killed or out of memory ({type(error).__name__}); what is "
+                "finished is kept, and the same command goes on"
+            ) from None
+        raise
 
 
 def tell(arm: str, seed: int, done: int, total: int) -> None:
