@@ -22,6 +22,7 @@ KINDS = {
     "rule": "neurosim.rules",
     "data set": "neurosim.datasets",
     "layer": "neurosim.layers",
+    "kind of experiment": "neurosim.kinds",
     "card folder": "neurosim.cards",
     "loader": "neurosim.loaders",
     "law fitter": "neurosim.fitters",

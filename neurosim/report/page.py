@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
-from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep, weights
+from neurosim.report import (
+    any_kind,
+    deep,
+    forward_forward,
+    forward_forward_figures,
+    holding,
+    mortal,
+    sweep,
+    weights,
+)
 from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.text import percent
 from neurosim.study.arm import IDEAL
@@ -200,8 +209,19 @@ KINDS: dict[str, Shows] = {
 """Kinds of results with a page of this form; a new kind adds an entry."""
 
 
+def shows_of(kind: str) -> Shows:
+    """Return what a kind of study shows; one that is not in `KINDS` shows its arms and scores."""
+    return KINDS.get(kind) or Shows(
+        any_kind.title,
+        lambda results: {},
+        lambda results: [any_kind.scores_table(results), holding.holding_table(results)],
+        lambda results: findings(results, "score"),
+        "neurosim study EXPERIMENT.toml --out {folder}",
+    )
+
+
 def write_page(folder: Path, results: Results) -> Path:
-    """Write `report.html` of results of any of `KINDS` into a folder and return its path.
+    """Write `report.html` of results of any kind but "dense" into a folder and return its path.
 
     Raises
     ------
@@ -210,7 +230,7 @@ def write_page(folder: Path, results: Results) -> Path:
     OutputError
         If the folder cannot be written.
     """
-    shows = KINDS[results["kind"]]
+    shows = shows_of(results["kind"])
     try:
         figures = [
             Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])
