@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 from test_sweep import AXES, DENSE, TINY, table
+from typer.testing import CliRunner
 
+from neurosim.cli import app
 from neurosim.core.errors import NeurosimError
 from neurosim.study.swept import sweep
 
@@ -79,6 +81,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def learning(out: Path) -> Iterator[int]:
     """Processes that hold the lock of a training."""
     for lock in out.glob("runs/*.lock"):
@@ -109,9 +119,11 @@ class TestLoky:
         workers = children(run.pid)
         run.send_signal(signal.SIGKILL)
         run.communicate()
-        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        assert len(workers) >= 2
+        wait_for(lambda: not any(alive(pid) for pid in workers))
         before = finished(out)
-        done("sweep", *words, "--executor", "loky")
+        again = CliRunner().invoke(app, ["sweep", *words])
+        assert again.exit_code == 0, again.output
         the_rest_alone(out, before, undisturbed)
 
     @pytest.mark.slow

@@ -17,6 +17,10 @@ from neurosim.kernels.jit import set_threads
 from neurosim.study import stopping
 from neurosim.study.training import Report
 
+IDLE_S = 300
+"""Seconds after which a process of loky that has nothing to do ends."""
+FOLLOW_EVERY_S = 0.5
+"""Seconds between looks whether the parent is still there."""
 TELL_EVERY_S = 0.5
 """Seconds between two words of a worker about one run."""
 
@@ -52,6 +56,27 @@ def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPo
     finally:
         done.set()
         listener.join(timeout=2.0)
+
+
+@contextmanager
+def loky_pool(count: int | None = None) -> Iterator[Executor]:
+    """Open so many processes of loky (None: one a core) that share the cores, and end when this one does.
+
+    Where the block is left by an exception, they end at once: what they were at goes on from its checkpoint.
+    """
+    from loky import get_reusable_executor
+
+    count = count or os.cpu_count() or 1
+    threads = max(1, (os.cpu_count() or 1) // count)
+    pool = get_reusable_executor(
+        max_workers=count, timeout=IDLE_S, initializer=_start_of_loky, initargs=(threads, os.getpid())
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, kill_workers=True)
+        raise
+    pool.shutdown(wait=True)
 
 
 def in_order(jobs: list[Future[Any]]) -> Iterator[Any]:
@@ -113,6 +138,19 @@ def _start(threads: int, stop: Any, told: Any) -> None:
             os._exit(1)
 
         threading.Thread(target=follow, daemon=True).start()
+
+
+def _start_of_loky(threads: int, parent: int) -> None:
+    """What loky knows nothing of: how many threads, and that its parent may be killed."""
+    set_threads(threads)
+    stopping.ask_only()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(FOLLOW_EVERY_S)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager
