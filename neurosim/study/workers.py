@@ -59,15 +59,15 @@ def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPo
 
 
 @contextmanager
-def loky_pool(count: int | None = None) -> Iterator[Executor]:
-    """Open so many processes of loky (None: one a core) that share the cores, and end when this one does.
+def loky_pool(count: int | None = None, threads: int | None = None) -> Iterator[Executor]:
+    """Open so many processes of loky (None: one a core), which end when this one does.
 
-    Where the block is left by an exception, they end at once: what they were at goes on from its checkpoint.
+    Each has so many threads; None: they share the cores. Where the block is left by an exception, they end at once: what they were at goes on from its checkpoint.
     """
     from loky import get_reusable_executor
 
     count = count or os.cpu_count() or 1
-    threads = max(1, (os.cpu_count() or 1) // count)
+    threads = threads or max(1, (os.cpu_count() or 1) // count)
     pool = get_reusable_executor(
         max_workers=count, timeout=IDLE_S, initializer=_start_of_loky, initargs=(threads, os.getpid())
     )
