@@ -15,7 +15,8 @@ from neurosim.kernels.jit import threads
 from neurosim.network.images import Pool, activate
 from neurosim.rules import SoftHebbPaper
 from neurosim.study.deep_build import build_stack
-from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.layers import Layer
 
 BATCH, STEPS = 10, 16
 SHAPE = (32, 32, 3)

@@ -181,7 +181,7 @@ for name, (device, flush, more) in HELD.items():
     for reads, words in ((0, ""), (1, ", verified")):
         write = {"flush_pulses": flush, "verify_reads": reads}
         arm = DeepArm(name=name, rule="softhebb", device=device, mode="mixed", write=write, **more)
-        table[name + words] = holding(full, arm, channels=3)[0]
+        table[name + words] = holding(full, arm, (32, 32, 3))[0]
 COLUMNS = {
     "step": "one pulse / rms",
     "programmed": "written off by / rms",

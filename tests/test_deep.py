@@ -300,7 +300,7 @@ def test_the_command_shows_depths_and_writes_json(tmp_path: Path):
 def test_what_devices_hold_is_known_before_training():
     """facts: one SET pulse of 0.75 of 11.9 uS is a quarter of the rms if four of them fill the window."""
     spec = experiment(PCM, DeepArm(name="ECRAM", device="ecram-li-tang-2018", rule="softhebb"))
-    pcm, ecram = (holding(spec, arm, 1) for arm in spec.arm)
+    pcm, ecram = (holding(spec, arm, (28, 28, 1)) for arm in spec.arm)
     assert [layer["rows"] for layer in pcm] == [layer["rows"] for layer in ecram]
     for layer in pcm:
         assert layer["window"] == pytest.approx(4.0, rel=1e-5)

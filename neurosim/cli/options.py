@@ -17,7 +17,9 @@ ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
 FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same seed, same bits.")]
 Kind = Annotated[
     str | None,
-    typer.Option(help="dense, deep, forward-forward, mortal or weights; default as the file says."),
+    typer.Option(
+        help="dense, deep, forward-forward, mortal, weights or my.py:Kind; default as the file says."
+    ),
 ]
 Workers = Annotated[
     int,

@@ -20,10 +20,8 @@ def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An --out folder of a study.")],
 ) -> None:
     """Write the report of a study of any kind again, from the results in its folder."""
-    from neurosim.report.page import KINDS
-
     found = _results_of(folder)
-    if found is None or found.get("kind") not in KINDS:
+    if found is None or found.get("kind") in (None, "dense"):
         write_comparison(folder)
         return
     show(found, folder)

@@ -22,8 +22,12 @@ NETWORKS = {
     "deep": "Train deep networks layer by layer, resumable at any time, and show the accuracy at each depth.",
     "ff": "Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout.",
     "mortal": "Learn on one chip, copy to others, learn on there; resumable at any time.",
+    "study": "Carry out an experiment of the kind that its file says (kind = "
+    '"deep", "my.py:Kind"), resumable at any time.',
 }
 """The commands of networks by name, and their help; a comparison of one layer has options of its own (`cli.compare`)."""
+ANY = "study"
+"""The command whose kind is what the file says."""
 
 
 def network_command(name: str) -> Callable[..., None]:
@@ -32,7 +36,9 @@ def network_command(name: str) -> Callable[..., None]:
     def command(common: Common) -> None:
         from neurosim.study.run import study
 
-        spec = chosen(name, common)
+        spec = chosen(None if name == ANY else name, common)
+        if spec.kind == "dense":
+            raise ConfigError(f"{common.experiment} is of kind 'dense': neurosim compare carries it out")
         if named(spec, common):
             return
         results = carry_out(spec, common, common.folder(), study)
@@ -144,11 +150,11 @@ def of_one_kind(out: Path, kind: str) -> None:
 
 def show(results: dict[str, Any], out: Path) -> None:
     """Print the tables of results, and write their figures and their page into the folder."""
-    from neurosim.report.page import KINDS, write_page
+    from neurosim.report.page import shows_of, write_page
     from neurosim.report.style import to_svg
     from neurosim.study.store import whole_file
 
-    shows = KINDS[results["kind"]]
+    shows = shows_of(results["kind"])
     for name, drawn in shows.figures(results).items():
         if drawn.figure is not None:
             with whole_file(out / f"{name}.svg") as stream:

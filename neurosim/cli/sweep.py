@@ -93,7 +93,7 @@ def carry_out_sweep(
 
     opened(store.out, json_file)
     of_one_kind(store.out, "sweep")
-    with _lent(executor) as where, progress() as report:
+    with _lent(executor, workers) as where, progress() as report:
         carry_out(
             store,
             lambda what, done, total: report("blocks", 0, done, total),
@@ -161,16 +161,16 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def _lent(name: str | None) -> Any:
+def _lent(name: str | None, workers: int) -> Any:
     """The executor that a name stands for; a context that leaves it as it was."""
     from contextlib import nullcontext
 
     if name is None:
         return nullcontext()
     if name == "loky":
-        from loky import get_reusable_executor
+        from neurosim.study.workers import loky_pool
 
-        return nullcontext(get_reusable_executor(timeout=300))
+        return loky_pool(workers if workers > 1 else None)
     scheme, _, address = name.partition(":")
     if scheme == "dask" and address:
         import distributed

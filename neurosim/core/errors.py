@@ -49,6 +49,10 @@ class Stopped(NeurosimError):
     """Somebody asked for the end, by Ctrl-C or a signal; the message says what is kept."""
 
 
+class LostWorkerError(NeurosimError):
+    """A process or machine that was at work is gone; what is finished is kept."""
+
+
 class CheckpointError(NeurosimError, ValueError):
     """A checkpoint is damaged or belongs to another experiment."""
 

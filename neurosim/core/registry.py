@@ -1,4 +1,4 @@
-"""Names of laws, cards, rules and data sets, over entry points, and the one lock behind the doors to them.
+"""Names of laws, cards, rules, data sets and layers, over entry points, and the one lock behind the doors to them.
 
 Whatever has a name may come by that name, from a file (``"my.py:Thing"``), from a package (``"package.module:Thing"``)
 or as the thing itself.
@@ -21,6 +21,8 @@ KINDS = {
     "device law": "neurosim.laws",
     "rule": "neurosim.rules",
     "data set": "neurosim.datasets",
+    "layer": "neurosim.layers",
+    "kind of experiment": "neurosim.kinds",
     "card folder": "neurosim.cards",
     "loader": "neurosim.loaders",
     "law fitter": "neurosim.fitters",

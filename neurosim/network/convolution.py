@@ -12,7 +12,16 @@ from neurosim.core.protocols import Array, Floats, Rule, State, UpdateMode
 from neurosim.kernels.images import take_patches
 from neurosim.kernels.jit import share
 from neurosim.network.dense import Dense
-from neurosim.network.images import Activation, ChannelNorm, Pool, Statistics, activate
+from neurosim.network.images import (
+    Activation,
+    ChannelNorm,
+    PassOn,
+    Pool,
+    Statistics,
+    activate,
+    passed,
+    passed_shape,
+)
 from neurosim.network.neurons import Transfer
 
 PATCH_BYTES = 1 << 26
@@ -33,7 +42,8 @@ class Convolution:
     image_shape : (int, int, int)
         Height, width and channels of the images that come in.
     kernel, pad : int
-        Width of a patch; pixels by which images are padded, by reflection.
+        Width of a patch; pixels by which images are padded, by reflection. None: one patch, the whole image, which is
+        a fully connected layer.
     power : float
         Of the activation, see `activate`.
     pool : Pool
@@ -44,6 +54,8 @@ class Convolution:
         Of the normalisation while it learns, see `ChannelNorm`.
     activation : {"triangle", "repu", "relu", "tanh", "softmax"}
         What goes on to the next layer, see `activate`.
+    pass_on : callable, optional
+        The same as a function of currents (n, height, width, cols), instead of `power`, `pool` and `activation`.
     neurons : Transfer, optional
         What the neuron of each kernel makes of its current, at every position alike, before anyone sees it.
 
@@ -52,6 +64,8 @@ class Convolution:
     InputError
         If the array has other rows than a patch has pixels, an image is smaller than its padding allows, or a window
         of the pooling could lie in its padding.
+    ConfigError
+        If `pass_on` fails, or does not take each image by itself.
     """
 
     def __init__(
@@ -60,7 +74,7 @@ class Convolution:
         rule: Rule,
         image_shape: tuple[int, int, int],
         *,
-        kernel: int,
+        kernel: int | None,
         pad: int = 0,
         power: float = 1.0,
         pool: Pool | None = None,
@@ -68,30 +82,36 @@ class Convolution:
         norm_every: int = 100,
         statistics: Statistics = "batch",
         activation: Activation = "triangle",
+        pass_on: PassOn | None = None,
         neurons: Transfer | None = None,
     ):
         height, width, channels = image_shape
-        if array.shape[0] != kernel * kernel * channels:
+        high, wide = (height, width) if kernel is None else (kernel, kernel)
+        if array.shape[0] != high * wide * channels:
             raise InputError(
-                f"array of {array.shape[0]} rows: patches of {kernel} x {kernel} pixels and {channels} channels "
-                f"need {kernel * kernel * channels}"
+                f"array of {array.shape[0]} rows: patches of {high} x {wide} pixels and {channels} channels "
+                f"need {high * wide * channels}"
             )
-        if pad >= min(height, width) or kernel > min(height, width) + 2 * pad:
+        if kernel is None and pad:
+            raise InputError(f"pad = {pad}: a kernel that sees the whole image has none")
+        if kernel is not None and (pad >= min(height, width) or kernel > min(height, width) + 2 * pad):
             raise InputError(
                 f"images of {height} x {width} pixels are too small for kernel {kernel}, pad {pad}"
             )
         self.image_shape, self.kernel, self.pad, self.power = image_shape, kernel, pad, power
-        self.activation, self.pool = activation, pool or Pool()
+        self.activation, self.pool, self.pass_on = activation, pool or Pool(), pass_on
         if self.pool.pad >= self.pool.kernel:
             raise InputError(
                 f"pool pad = {self.pool.pad}: must be smaller than the pool's kernel, {self.pool.kernel}"
             )
         self.dense = Dense(array, rule, mode, norm_every, neurons)
         self.norm = ChannelNorm(channels, statistics)
-        self.size = height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1
+        self.size = height + 2 * pad - high + 1, width + 2 * pad - wide + 1
         """Positions of a patch: height and width of what the array answers."""
         self.out_shape = (self.pool.size(self.size[0]), self.pool.size(self.size[1]), array.shape[1])
         """Height, width and channels of the images that go out."""
+        if pass_on is not None:
+            self.out_shape = passed_shape(pass_on, (*self.size, array.shape[1]))
 
     @property
     def array(self) -> Array:
@@ -134,18 +154,23 @@ class Convolution:
 
     def patches(self, normalised: Floats, first: int = 0, last: int | None = None) -> Floats:
         """Return the patches of images at output rows [first, last): (n * rows * width, rows of the array)."""
-        last = self.size[0] if last is None else last
+        if self.kernel is None:
+            return normalised.reshape(len(normalised), -1)
+        kernel, last = self.kernel, self.size[0] if last is None else last
         out = np.empty(
             (len(normalised), (last - first) * self.size[1], self.array.shape[0]), normalised.dtype
         )
         share(
-            lambda n: take_patches(normalised[n], self.kernel, self.pad, first, last, out[n]),
+            lambda n: take_patches(normalised[n], kernel, self.pad, first, last, out[n]),
             range(len(normalised)),
         )
         return out.reshape(-1, self.array.shape[0])
 
     def _activated(self, currents: Floats, images: int) -> Floats:
-        return activate(currents.reshape(images, *self.size, -1), self.power, self.pool, self.activation)
+        u = currents.reshape(images, *self.size, -1)
+        if self.pass_on is not None:
+            return passed(self.pass_on, u)
+        return activate(u, self.power, self.pool, self.activation)
 
     def _images(self, images: Floats) -> Floats:
         if images.ndim != 4 or images.shape[1:] != self.image_shape:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, InputError
 from neurosim.core.protocols import Floats, State
 from neurosim.kernels.images import (
     channel_sums,
@@ -24,6 +25,8 @@ from neurosim.kernels.rows import EXPONENTIAL
 
 Statistics = Literal["batch", "running", "first"]
 Activation = Literal["triangle", "repu", "relu", "tanh", "softmax"]
+PassOn = Callable[[Floats], Floats]
+"""What a layer makes of currents (n, height, width, cols): images (n, height, width, channels), each by itself."""
 EPSILON = 1e-5
 MOMENTUM = 0.1
 
@@ -180,3 +183,48 @@ def activate(currents: Floats, power: float, pool: Pool, activation: Activation 
 
     share(one, range(n))
     return out
+
+
+def passed(pass_on: PassOn, currents: Floats) -> Floats:
+    """Return what a layer's own function makes of currents (n, height, width, cols).
+
+    Raises
+    ------
+    InputError
+        If that is no images (n, height, width, channels) of finite numbers.
+    """
+    images, kind = len(currents), currents.dtype
+    out = np.asarray(pass_on(currents))
+    if out.ndim != 4 or len(out) != images or out.dtype.kind != "f" or 0 in out.shape[1:]:
+        raise InputError(
+            f"pass_on: expected images ({images}, height, width, channels) of floats, got {out.dtype} of {out.shape}"
+        )
+    if not np.isfinite(out).all():
+        raise InputError("pass_on: it returned NaN or infinity")
+    return np.ascontiguousarray(out, kind)
+
+
+def passed_shape(pass_on: PassOn, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the shape of images that a layer's own function makes of currents (height, width, cols), found by trying.
+
+    Raises
+    ------
+    ConfigError
+        If it fails, draws at random, or makes something else of an image where another lies beside it: images are
+        read in parts, and no number may depend on their size.
+    """
+    u = np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
+    try:
+        together = passed(pass_on, u.copy())
+        alone = np.concatenate([passed(pass_on, u[k : k + 1].copy()) for k in range(2)])
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    except Exception as error:  # noqa: BLE001 (whatever the user's function raises)
+        raise ConfigError(f"pass_on failed on currents {u.shape}: {type(error).__name__}: {error}") from None
+    if together.shape != alone.shape or not np.allclose(together, alone, rtol=1e-4, atol=1e-5):
+        raise ConfigError(
+            "pass_on: it makes something else of an image when another lies beside it, or each time; take each image by "
+            "itself, and draw nothing at random"
+        )
+    height, width, channels = together.shape[1:]
+    return height, width, channels

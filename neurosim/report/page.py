@@ -12,6 +12,7 @@ from rich.table import Table
 
 from neurosim.core.errors import DataError
 from neurosim.report import (
+    any_kind,
     budget,
     deep,
     forward_forward,
@@ -247,8 +248,19 @@ KINDS: dict[str, Shows] = {
 """Kinds of results with a page of this form; a new kind adds an entry."""
 
 
+def shows_of(kind: str) -> Shows:
+    """Return what a kind of study shows; one that is not in `KINDS` shows its arms and scores."""
+    return KINDS.get(kind) or Shows(
+        any_kind.title,
+        lambda results: {},
+        lambda results: [any_kind.scores_table(results), holding.holding_table(results)],
+        lambda results: findings(results, "score"),
+        "neurosim study EXPERIMENT.toml --out {folder}",
+    )
+
+
 def write_page(folder: Path, results: Results) -> Path:
-    """Write `report.html` of results of any of `KINDS` into a folder and return its path.
+    """Write `report.html` of results of any kind but "dense" into a folder and return its path.
 
     Raises
     ------
@@ -257,7 +269,7 @@ def write_page(folder: Path, results: Results) -> Path:
     OutputError
         If the folder cannot be written.
     """
-    shows = KINDS[results["kind"]]
+    shows = shows_of(results["kind"])
     try:
         figures = [
             Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])

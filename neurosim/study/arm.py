@@ -146,7 +146,7 @@ class Arm(Frozen):
         if self.device is None:
             return filled
         return filled.changed(
-            parameters={**self._known(shared.parameters), **self.parameters},
+            parameters={**self.known(shared.parameters), **self.parameters},
             read={**shared.read.model_dump(), **self.read},
             write=merged(shared.write.model_dump(exclude_unset=True), self.write),
             wires=_both(shared.wires, self.wires),
@@ -155,12 +155,16 @@ class Arm(Frozen):
             periphery={**shared.periphery.model_dump(exclude_unset=True), **self.periphery},
         )
 
-    def _known(self, parameters: dict[str, float | None]) -> dict[str, float | None]:
-        """The experiment's device parameters that this arm's device has."""
+    def known(self, parameters: dict[str, float | None]) -> dict[str, float | None]:
+        """Return those of an experiment's device parameters that this arm's device has."""
         if not parameters or self.device is None:
             return {}
         known = type(load(self.device)).model_fields
         return {name: value for name, value in parameters.items() if name in known}
+
+    def parts(self) -> dict[str, Arm]:
+        """Return the arm by its name, and whatever of it has other arrays by names of their own."""
+        return {self.name: self}
 
     def law(self) -> Law:
         """Return the law of the devices, parameters changed; raises for unknown cards and parameters."""

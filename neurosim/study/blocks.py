@@ -14,7 +14,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training, checkpoint_of, trained
-from neurosim.study.workers import lent, workers_pool
+from neurosim.study.workers import came_to, lent, workers_pool
 
 Told = Callable[[str, int, int], None]
 """Called with (what was finished, blocks done, blocks in all)."""
@@ -141,7 +141,7 @@ def _in_flight(where: Executor, store: Store, wanted: Sequence[str], most: int) 
             return
         for job in wait(jobs, return_when=FIRST_COMPLETED).done:
             key = jobs.pop(job)
-            job.result()
+            came_to(job)
             yield key
 
 

@@ -1,4 +1,4 @@
-"""What code of a user's own decides the bits of a run: laws and rules from files and packages beside neurosim's."""
+"""What code of a user's own decides the bits of a run: laws, rules, layers and kinds of study beside neurosim's."""
 
 from __future__ import annotations
 

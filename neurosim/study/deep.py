@@ -36,7 +36,8 @@ class DeepTraining(Training):
 
     def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset):
         super().__init__(experiment, arm, seed, data)
-        self.stack = build_stack(experiment, self.arm, data.image_shape, seed)
+        self.image_shape = experiment.image_shape(data)
+        self.stack = build_stack(experiment, self.arm, self.image_shape, seed)
         self.layers = [layer.dense for layer in self.stack.layers]
 
     @property
@@ -84,7 +85,7 @@ class DeepTraining(Training):
                 images = layer.calibrate(images)
 
     def _images(self, flat: Any) -> Floats:
-        found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)
+        found: Floats = self.data.inputs(flat).reshape(-1, *self.image_shape)
         return found
 
     def features(self, images: Any, depths: Sequence[int]) -> dict[int, Any]:

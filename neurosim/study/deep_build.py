@@ -9,10 +9,10 @@ import numpy as np
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
 from neurosim.network.convolution import Convolution
-from neurosim.network.images import Pool
 from neurosim.network.stack import Stack
-from neurosim.study.deep_spec import DeepArm, DeepExperiment, Layer
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.holding import SAMPLE, held
+from neurosim.study.layers import Layer, Shape, shapes
 
 
 def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int) -> Floats:
@@ -43,31 +43,33 @@ def radius_of(arm: DeepArm, layer: Layer, number: int) -> float:
     return radius
 
 
-def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: tuple[int, int, int], seed: int) -> Stack:
+def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: int) -> Stack:
     """Return the arm's layers, programmed with the start weights."""
     arm = arm.settled(experiment)
+    layers = experiment.layers
     stack: list[Convolution] = []
-    for number, layer in enumerate(experiment.layers):
-        rows = layer.kernel**2 * shape[2]
-        radius = radius_of(arm, layer, number)
-        array = array_of(arm, number, layer, rows, (rows, layer.neurons), seed)
+    for number, (layer, comes_in) in enumerate(zip(layers, shapes(layers, shape), strict=True)):
+        own, rows = arm.at(number), layer.rows(comes_in)
+        radius = radius_of(own, layer, number)
+        array = array_of(own, number, layer, rows, (rows, layer.neurons), seed)
         array.program(start_weights(layer, radius, rows, number, seed), w_max=array.w_max)
-        rule = arm.build_rule(layer, number)
-        neurons = None if arm.neurons is None else arm.neurons.draw(layer.neurons, seed, f"layer {number}")
+        rule = own.build_rule(layer, number)
+        neurons = None if own.neurons is None else own.neurons.draw(layer.neurons, seed, f"layer {number}")
         stack.append(
             Convolution(
-                array, rule, shape, kernel=layer.kernel, pad=layer.pad, power=layer.power,
-                pool=Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad),
-                mode=arm.mode or "accumulate",
-                norm_every=arm.norm_every or (1 if rule.ideal_only else 100), statistics=arm.statistics,
-                activation=arm.activation or layer.activation, neurons=neurons,
+                array, rule, comes_in, kernel=None if layer.kernel == "all" else layer.kernel, pad=layer.pad,
+                power=layer.power, pool=layer.pooling, pass_on=layer.pass_on if layer.own else None,
+                mode=own.mode or "accumulate",
+                norm_every=own.norm_every or (1 if rule.ideal_only else 100), statistics=own.statistics,
+                activation=own.activation or layer.activation, neurons=neurons,
             )
         )  # fmt: skip
-        shape = stack[-1].out_shape
     return Stack(stack)
 
 
-def holding(experiment: DeepExperiment, arm: DeepArm, channels: int, seed: int = 0) -> list[dict[str, Any]]:
+def holding(
+    experiment: DeepExperiment, arm: DeepArm, image_shape: Shape, seed: int = 0
+) -> list[dict[str, Any]]:
     """Return what an arm's devices make of the start weights of each layer (`study.holding.held`).
 
     Parameters
@@ -75,15 +77,15 @@ def holding(experiment: DeepExperiment, arm: DeepArm, channels: int, seed: int =
     experiment : DeepExperiment
     arm : DeepArm
         One with a device.
-    channels : int
-        Of the images.
+    image_shape : (int, int, int)
+        Height, width and channels of the images.
     seed : int
     """
     arm, found = arm.settled(experiment), []
-    for number, layer in enumerate(experiment.layers):
-        rows = layer.kernel**2 * channels
-        channels = layer.neurons
-        array = array_of(arm, number, layer, rows, SAMPLE, seed, devices=True)
-        rms = radius_of(arm, layer, number) / float(np.sqrt(rows))
-        found.append(held(array, rms, arm.mode or "accumulate", number + 1, rows, seed))
+    layers = experiment.layers
+    for number, (layer, comes_in) in enumerate(zip(layers, shapes(layers, image_shape), strict=True)):
+        own, rows = arm.at(number), layer.rows(comes_in)
+        array = array_of(own, number, layer, rows, SAMPLE, seed, devices=True)
+        rms = radius_of(own, layer, number) / float(np.sqrt(rows))
+        found.append(held(array, rms, own.mode or "accumulate", number + 1, rows, seed))
     return found

@@ -1,4 +1,4 @@
-"""What a comparison of deep networks is: layers by preset, a width factor, and arms that learn them."""
+"""What a comparison of deep networks is: layers, listed or by preset, and arms that learn them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pydantic import Field, model_validator
 
 from neurosim import rules
 from neurosim.core.config import Frozen
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
 from neurosim.network.images import Activation, Statistics
 from neurosim.study.arm import Arm, Positive
+from neurosim.study.code import own_code
 from neurosim.study.dense_spec import phaseless
 from neurosim.study.doors import DataName, RuleName
 from neurosim.study.experiment import Experiment
+from neurosim.study.layered_arm import LayeredArm
+from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
 
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
@@ -26,79 +29,6 @@ HARD = 1e6
 
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
-
-
-class Layer(Frozen):
-    """One block: normalisation, padding, convolution, activation, pooling."""
-
-    neurons: int = Field(ge=2)
-    kernel: int = Field(ge=1)
-    pad: int = Field(0, ge=0)
-    learning_rate: float = Field(gt=0)
-    rate_power: float = Field(0.5, ge=0)
-    inverse_temperature: float = Field(gt=0)
-    start_radius: float = Field(25.0, gt=0)
-    """Norm of the start weights, which are normal."""
-    power: float = Field(1.0, gt=0)
-    activation: Activation = "triangle"
-    """With `power` as its exponent, or as the gain of a softmax."""
-    pool: Literal["max", "mean", "none"] = "none"
-    pool_kernel: int = Field(1, ge=1)
-    pool_stride: int = Field(1, ge=1)
-    pool_pad: int = Field(0, ge=0)
-
-
-def _layer(
-    neurons: int, kernel: int, rate: float, inverse: float, power: float, pool: str, **more: Any
-) -> Layer:
-    halved = {"pool_kernel": 4, "pool_stride": 2, "pool_pad": 1} if pool == "max" else {}
-    if pool == "mean":
-        halved = {"pool_kernel": 2, "pool_stride": 2, "pool_pad": 0}
-    settings: dict[str, Any] = {"pad": kernel // 2, "pool": pool, **halved, **more}
-    return Layer(
-        neurons=neurons,
-        kernel=kernel,
-        learning_rate=rate,
-        inverse_temperature=inverse,
-        power=power,
-        **settings,
-    )
-
-
-PRESETS: dict[str, tuple[Layer, ...]] = {
-    "cifar": (
-        _layer(96, 5, 0.08, 1.0, 0.7, "max"),
-        _layer(384, 3, 0.005, 0.65, 1.4, "max"),
-        _layer(1536, 3, 0.01, 0.25, 1.0, "mean"),
-    ),
-    "stl": (
-        _layer(96, 5, 0.08, 1.0, 0.7, "max"),
-        _layer(384, 3, 0.005, 0.65, 0.7, "max"),
-        _layer(1536, 3, 0.01, 0.45, 1.4, "max"),
-        _layer(6144, 3, 0.01, 0.25, 1.0, "mean"),
-    ),
-    "imagenet": (
-        _layer(48, 5, 0.08, 1.1, 0.7, "max", rate_power=0.75),
-        _layer(192, 3, 0.01, 0.7, 0.7, "max", rate_power=0.75),
-        _layer(768, 3, 0.01, 0.5, 0.7, "max", rate_power=0.75),
-        _layer(3072, 3, 0.01, 0.4, 1.4, "max", rate_power=0.75),
-        _layer(12288, 3, 0.01, 0.25, 1.0, "mean", rate_power=0.75),
-    ),
-}
-"""Table 4 of arXiv 2209.11883, with the pools of its text; MNIST takes "cifar" with one channel."""
-BY_DEPTH: dict[str, tuple[str, ...]] = {"imagenette": ("cifar", "cifar", "cifar", "stl", "imagenet")}
-"""Presets that take another one's layers for each depth, from one layer on; images of 160 pixels."""
-
-
-def preset_layers(preset: str, depth: int | None = None) -> tuple[Layer, ...]:
-    """Return a preset's layers up to a depth, all if None; raises `ConfigError` if it has fewer or does not exist."""
-    if preset not in PRESETS and preset not in BY_DEPTH:
-        raise ConfigError(f"preset '{preset}': must be one of {', '.join([*PRESETS, *BY_DEPTH])}")
-    most = len(BY_DEPTH[preset]) if preset in BY_DEPTH else len(PRESETS[preset])
-    depth = depth or most
-    if depth > most:
-        raise ConfigError(f"depth = {depth}: preset '{preset}' has {most} layers")
-    return PRESETS[BY_DEPTH[preset][depth - 1] if preset in BY_DEPTH else preset][:depth]
 
 
 class Backpropagation(Frozen):
@@ -111,8 +41,12 @@ class Backpropagation(Frozen):
     """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
 
 
-class DeepArm(Arm):
+class DeepArm(LayeredArm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
+
+    of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {
+        "rule", "hard", "anti_hebbian", "activation", "start_radius", "norm_every", "statistics",
+    }  # fmt: skip
 
     learns: bool = True
     """False: random weights, with the normalisation calibrated."""
@@ -159,7 +93,7 @@ class DeepArm(Arm):
         return self
 
     def build_rule(self, layer: Layer, number: int) -> Rule:
-        """Return the rule of a layer, the first of them number 0.
+        """Return the rule of a layer, the first of them number 0, of an arm as that layer has it (`at`).
 
         Raises
         ------
@@ -179,6 +113,7 @@ class DeepArm(Arm):
             "learning_rate": self.learning_rate[number] if self.learning_rate else layer.learning_rate,
             "rate_power": layer.rate_power,
             "anti_hebbian": self.anti_hebbian and not self.hard,
+            **layer.settings,
         }
         return phaseless(self.rule, self.settings, f"arm {self.name}, settings of {self.rule}", given)
 
@@ -192,10 +127,14 @@ class DeepExperiment(Experiment):
 
     dataset: DataName = "cifar10"
     train_images: int | None = Field(None, ge=20)
+    layer: LayersGiven = ()
+    """Layers instead of a preset's: a table each, with the settings of `neurosim.study.layers.Layer`; `use` names what a
+    table changes (a preset's layer, "cifar.1") or your own class (``"my.py:Sparse"``). Or the name or file of a list."""
     preset: str = "cifar"
     width: float = Field(4.0, gt=0)
-    """Each layer has so many times the neurons of the one before, the first as the preset has it."""
+    """Each layer of a preset has so many times the neurons of the one before, the first as the preset has it."""
     depth: int | None = Field(None, ge=1)
+    """Only the first so many layers."""
     schedule: Schedule = "all"
     epochs: int = Field(1, ge=1)
     batch: int = Field(10, ge=2)
@@ -212,27 +151,65 @@ class DeepExperiment(Experiment):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        preset_layers(self.preset, self.depth)
-        most = len(self.layers)
+        layers, most = self.layers, len(self.layers)
         for arm in (own.settled(self) for own in self.listed):
             for field in ("learning_rate", "start_radius", "window"):
                 given = getattr(arm, field)
                 if isinstance(given, tuple) and len(given) != most:
                     raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
-            for number, layer in enumerate(self.layers):
-                arm.build_rule(layer, number).state(1, layer.neurons)
+            arm.for_layers(most)
+            for number, layer in enumerate(layers):
+                own = arm.at(number)
+                own.build_rule(layer, number).state(1, layer.neurons)
+                if layer.own and (own.activation or arm.backpropagation):
+                    raise ValueError(
+                        f"arm '{arm.name}', {'activation' if own.activation else 'backpropagation'}: layer {number + 1} "
+                        f"passes on in a way of its own ({type(layer).__qualname__}.pass_on); leave one of the two out"
+                    )
+        self._rules_have_the_settings_of_layers()
         if any(not 1 <= depth <= most for depth in self.heads or ()):
             raise ValueError(f"heads = {self.heads}: depths go from 1 to {most}")
         return self
 
+    def _rules_have_the_settings_of_layers(self) -> None:
+        """Refuse a setting of a layer that no arm's rule has."""
+        for number, layer in enumerate(self.layers):
+            known = [rules.settings_of(arm.at(number).rule) for arm in self.listed]
+            for name in layer.settings:
+                if not any(name in own for own in known):
+                    where = f" of layer {number + 1}"
+                    raise UnknownNameError("setting", name, sorted(set[str]().union(*known)), where)
+
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers that are built."""
+        if self.layer:
+            beside = sorted({"preset", "width"} & self.model_fields_set)
+            if beside:
+                raise ConfigError(
+                    f"layer: layers are listed, each with its neurons; leave out {', '.join(beside)}"
+                )
+            found = listed(self.layer)
+            if (self.depth or 1) > len(found):
+                raise ConfigError(f"depth = {self.depth}: {len(found)} layers are listed")
+            return found[: self.depth]
         layers = preset_layers(self.preset, self.depth)
         first = layers[0].neurons
         return tuple(
             layer.changed(neurons=max(2, round(first * self.width**k))) for k, layer in enumerate(layers)
         )
+
+    def image_shape(self, data: Dataset) -> Shape:
+        """Return the shape of the images that come in; vectors are one pixel where the first layer sees all of it.
+
+        Raises
+        ------
+        InputError
+            If these are vectors and the first layer takes patches of images.
+        """
+        if len(data.shape) == 1 and self.layers[0].kernel == "all":
+            return 1, 1, data.rows
+        return data.image_shape
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -247,11 +224,13 @@ class DeepExperiment(Experiment):
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
-        layers = [layer.model_dump(mode="json") for layer in self.layers]
+        layers = self.layers
         found = super().deciding()
-        for name in ("preset", "width", "depth"):
+        for name in ("layer", "preset", "width", "depth"):
             found.pop(name)
-        return {**found, "layers": layers}
+        code = own_code(*layers)
+        own = {"code of layers": code} if code else {}
+        return {**found, "layers": [layer.deciding() for layer in layers], **own}
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what one arm learns with one seed, not yet begun."""
@@ -275,7 +254,7 @@ class DeepExperiment(Experiment):
         """Return what each arm's devices make of the weights of each layer."""
         from neurosim.study.deep_build import holding
 
-        return {arm.name: holding(self, arm, data.image_shape[2]) for arm in self.device_arms()}
+        return {arm.name: holding(self, arm, self.image_shape(data)) for arm in self.device_arms()}
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""

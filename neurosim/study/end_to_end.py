@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
+from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset, Labelled
-from neurosim.network.images import Pool
 from neurosim.network.readout import halvings
 from neurosim.study.deep import CHUNK
 from neurosim.study.deep_build import start_weights
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.layers import Layer, Shape, shapes
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training, content, finished
 
@@ -25,6 +26,18 @@ RADIUS = 2.0**0.5
 SHAPE_FIELDS = {"neurons", "kernel", "pad", "pool", "pool_kernel", "pool_stride", "pool_pad"}
 TRAIN_TESTED = 5000
 """Training images that tell the accuracy on these, as for the heads of the other arms."""
+
+
+def _kernel(layer: Layer, image_shape: Shape) -> int:
+    """Width of a layer's kernel in torch; raises `ConfigError` for one that is no square."""
+    if layer.kernel != "all":
+        return layer.kernel
+    if image_shape[0] != image_shape[1]:
+        raise ConfigError(
+            f"backpropagation: kernel = 'all' on images of {image_shape[0]} x {image_shape[1]} pixels; it takes square "
+            "images alone"
+        )
+    return image_shape[0]
 
 
 class EndToEndTraining(Training):
@@ -56,14 +69,15 @@ class EndToEndTraining(Training):
 
         super().__init__(experiment, arm, seed, data)
         self.depth, self.settings = depth, arm.backpropagation or Backpropagation()
-        blocks, channels = [], data.image_shape[2]
-        for number, layer in enumerate(experiment.layers[:depth]):
-            weights = start_weights(layer, RADIUS, layer.kernel**2 * channels, number, seed)
-            pool = Pool(layer.pool, layer.pool_kernel, layer.pool_stride, layer.pool_pad)
-            blocks.append(Block(weights, layer.kernel, layer.pad, pool))
-            channels = layer.neurons
+        blocks, layers = [], experiment.layers[:depth]
+        self.image_shape = experiment.image_shape(data)
+        for number, (layer, comes_in) in enumerate(
+            zip(layers, shapes(layers, self.image_shape), strict=True)
+        ):
+            weights = start_weights(layer, RADIUS, layer.rows(comes_in), number, seed)
+            blocks.append(Block(weights, _kernel(layer, comes_in), layer.pad, layer.pooling))
         self.net = EndToEnd(
-            blocks, data.image_shape, data.classes, seed=seed, dropout=experiment.dropout,
+            blocks, self.image_shape, data.classes, seed=seed, dropout=experiment.dropout,
             learning_rate=self.settings.learning_rate,
         )  # fmt: skip
         self.losses: dict[str, list[float]] = {"loss": [], "accuracy": []}
@@ -117,7 +131,7 @@ class EndToEndTraining(Training):
         return self.settings.learning_rate * 0.5**halved
 
     def _images(self, flat: Any) -> Floats:
-        found: Floats = self.data.inputs(flat).reshape(-1, *self.data.image_shape)
+        found: Floats = self.data.inputs(flat).reshape(-1, *self.image_shape)
         return found
 
     def right(self, part: Labelled) -> NDArray[np.bool_]:

@@ -47,7 +47,7 @@ class Experiment(Arrays):
     first_seed: int = 0
     device: tuple[CardName, ...] = ()
     """Devices of arms that differ in nothing else."""
-    arm: tuple[Any, ...] = ()
+    arm: tuple[Arm, ...] = ()
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
@@ -94,6 +94,10 @@ class Experiment(Arrays):
     def device_arms(self) -> list[Any]:
         """Return those of `arms` that are on devices."""
         return [arm for arm in self.arms() if arm.device is not None]
+
+    def device_parts(self) -> dict[str, Any]:
+        """Return what there is of arrays of devices: `device_arms` by name, and layers of theirs that differ."""
+        return {name: part for arm in self.device_arms() for name, part in arm.parts().items()}
 
     def planned(self, ideal: bool = True) -> list[tuple[int, Any]]:
         """Return seed and arm of each run, the first seed of every arm first."""
@@ -148,11 +152,11 @@ class Experiment(Arrays):
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
-        for arm in self.device_arms():
+        on = list(self.device_parts().values())
+        for arm in on:
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)
         for name in self.parameters:
-            on = self.device_arms()
             if on and not any(name in arm.parameters for arm in on):
                 on[0].changed(parameters={name: None}).law()
 
@@ -168,7 +172,7 @@ class Experiment(Arrays):
 
     def holding(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer, by arm (`study.holding.held`)."""
-        raise NotImplementedError
+        raise ConfigError(f"--holding: studies of kind '{self.kind}' do not say what devices make of weights")
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what the results say that is known before any training; refuses what an arm cannot have."""
@@ -176,8 +180,10 @@ class Experiment(Arrays):
         return {}
 
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
-        """Return what the results say of finished runs: ``runs`` and a ``summary``."""
-        raise NotImplementedError
+        """Return what the results say of finished runs: these, and of each arm the means of its scores."""
+        from neurosim.study.summary import summary_of
+
+        return {"runs": runs, "summary": summary_of(self, runs)}
 
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run by name; the first is the headline."""
@@ -197,12 +203,14 @@ class Experiment(Arrays):
     @classmethod
     def from_toml(cls, path: Path) -> Self:
         """Read an experiment file; raises `ConfigError` naming the file, the key and what is wrong."""
+        from neurosim.study.kinds import kind_of
+
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"experiment {path}: {error}") from None
         kind = values.pop("kind", cls.kind)
-        if kind != cls.kind:
+        if kind != cls.kind and kind_of(kind) is not cls:
             raise ConfigError(
                 f"experiment {path.name}: kind = '{kind}', but this command is for '{cls.kind}'"
             )

@@ -28,7 +28,7 @@ AGE = "age_s"
 """Seconds between the end of learning and reading."""
 FREE = ("settings", "rule_options", "samples")
 """Tables whose keys only the rule knows."""
-NOT_SWEPT = {"arm", "device", "seeds", "first_seed"}
+NOT_SWEPT = {"arm", "device", "seeds", "first_seed", "layer"}
 UNITS = {
     "read.read_noise": "share of G_max", "read.dac_bits": "bits", "read.adc_bits": "bits", AGE: "s",
     "seconds_per_update": "s", "window": "start weights", "wires.ohm": "ohm", "tiles.lines": "lines",
@@ -57,7 +57,7 @@ def _own_fields(experiment: Experiment) -> set[str]:
     """Settings that only arms of this kind of experiment have."""
     from neurosim.study.arm import Arm
 
-    return {*experiment.arm_kind.model_fields} - {*Arm.model_fields}
+    return {*experiment.arm_kind.model_fields} - {*Arm.model_fields} - NOT_SWEPT
 
 
 def _numbered(kind: type[BaseModel], place: str) -> Iterator[str]:
@@ -142,6 +142,7 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
 def _changed(arm: Any, name: str, value: Any) -> Any:
     """The arm with one of its settings changed, where it can have it."""
     place, _, rest = name.partition(".")
+    _refuse_where_a_layer_has_its_own(arm, name)
     if arm.device is None and name not in EVERY_ARM and place not in ("arm", "neurons", *FREE):
         return arm
     if place == "read" and rest == "read_noise" and value == 0:
@@ -164,3 +165,16 @@ def _changed(arm: Any, name: str, value: Any) -> Any:
     held = getattr(arm, place)
     held = held.model_dump(exclude_unset=True) if isinstance(held, Frozen) else held or {}
     return arm.changed(**{place: merged(held, change)})
+
+
+def _refuse_where_a_layer_has_its_own(arm: Any, name: str) -> None:
+    """Raise `ConfigError` for a setting that a layer of the arm says itself, so that a level would not reach it."""
+    field, parts = BOTH_LINES.get(name, (name, ()))
+    place, *inner = field.removeprefix("arm.").split(".")
+    for number, own in enumerate(getattr(arm, "layer", ()), 1):
+        given = own.get(place)
+        said = place in own if not isinstance(given, dict) else not {*inner[:1], *parts}.isdisjoint(given)
+        if said or (place == "parameters" and "device" in own):
+            raise ConfigError(
+                f"{name}: layer {number} of arm {arm.name} has its own; leave it out there, so that every level reaches it"
+            )

@@ -74,24 +74,25 @@ def build_stack(
     """
     arm, draws = arm.settled(experiment), draws or Draws()
     layers: list[Dense] = []
+    learns_by: list[Any] = list(experiment.rules_of(arm, updates))
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
         array: Any
+        own = arm.at(number)
         if seen is None:
             start = start_weights(rows, experiment.layers[number], number, seed)
             programmed = start if weights is None else weights[number]
-            array = _programmed(arm, programmed, f"layer {number}", seed, draws)
+            array = _programmed(own, programmed, f"layer {number}", seed, draws)
         else:
             start = start_weights(seen.shape[1], len(seen) * experiment.layers[number], number, seed)
             each = [
-                _programmed(arm, own, f"layer {number}, location {place}", seed, draws)
-                for place, own in enumerate(np.split(start, len(seen), axis=1))
+                _programmed(own, part, f"layer {number}, location {place}", seed, draws)
+                for place, part in enumerate(np.split(start, len(seen), axis=1))
             ]
             array = LocalFields(seen, each, rows + 1)
-        rule: Any = arm.build_rule(updates)
         neurons = None
-        if arm.neurons is not None:
-            neurons = arm.neurons.draw(array.shape[1], draws.seed_of("neurons", seed), f"layer {number}")
-        layers.append(Dense(array, rule, arm.mode or "accumulate", neurons=neurons))
+        if own.neurons is not None:
+            neurons = own.neurons.draw(array.shape[1], draws.seed_of("neurons", seed), f"layer {number}")
+        layers.append(Dense(array, learns_by[number], own.mode or "accumulate", neurons=neurons))
     return ForwardForwardStack(layers)
 
 
@@ -111,8 +112,8 @@ def holding(
     """
     arm, found = arm.settled(experiment), []
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
-        of_a_neuron = rows if seen is None else seen.shape[1]
-        array = array_of(arm, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
-        mode = arm.mode or "accumulate"
+        own, of_a_neuron = arm.at(number), rows if seen is None else seen.shape[1]
+        array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
+        mode = own.mode or "accumulate"
         found.append(held(array, of_a_neuron**-0.5, mode, number + 1, of_a_neuron, seed))
     return found

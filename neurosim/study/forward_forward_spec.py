@@ -13,6 +13,7 @@ from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.doors import DataName
 from neurosim.study.experiment import Experiment
+from neurosim.study.layered_arm import LayeredArm
 
 if TYPE_CHECKING:
     from neurosim.study.training import Training
@@ -42,8 +43,21 @@ class Samples(Frozen):
     """Images are shifted by up to so many pixels both ways, anew in every epoch."""
 
 
-class ForwardForwardArm(Arm):
+class ForwardForwardLayer(Frozen):
+    """One layer of a stack that is listed."""
+
+    neurons: int = Field(ge=2)
+    """Of the layer, or of each of its locations."""
+    field: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    """Size of a local receptive field and the stride to the next; all layers have fields, or none."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the rule in this layer, in every arm; those of an arm go before."""
+
+
+class ForwardForwardArm(LayeredArm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
+
+    of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {"momentum"}
 
     samples: dict[str, Any] = Field(default_factory=dict)
     """Settings of `Samples` that are not the experiment's."""
@@ -69,11 +83,18 @@ class ForwardForwardArm(Arm):
             )
         return self
 
-    def build_rule(self, updates: int) -> ForwardForward:
-        """Return the rule for a training of so many mini-batches; raises `ConfigError`."""
+    def build_rule(self, updates: int, settings: dict[str, Any] | None = None) -> ForwardForward:
+        """Return the rule for a training of so many mini-batches, with settings where the arm gives none.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such setting, or a value is out of range.
+        """
         given = {
             "rate_updates": updates * (2 if self.phases == "apart" else 1),
             "rate_held": HELD,
+            **(settings or {}),
             **self.settings,
         }
         return ForwardForward.parse(given, f"arm {self.name}, settings")
@@ -92,6 +113,8 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     dataset: DataName = "mnist"
     train_images: int | None = Field(None, ge=20)
+    layer: tuple[ForwardForwardLayer, ...] = ()
+    """Layers one by one, instead of `preset`, `widths` and `fields`."""
     preset: str = "hinton"
     widths: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
     """Neurons of each layer, or of each location where there are fields, instead of the preset's."""
@@ -119,6 +142,13 @@ class ForwardForwardExperiment(Samples, Experiment):
     def _makes_sense(self) -> Self:
         if self.preset not in PRESETS:
             raise ValueError(f"preset = '{self.preset}': must be one of {', '.join(PRESETS)}")
+        beside = sorted({"preset", "widths", "fields"} & self.model_fields_set)
+        if self.layer and beside:
+            raise ValueError(
+                f"layer: layers are listed, each with its neurons; leave out {', '.join(beside)}"
+            )
+        if len({each.field is None for each in self.layer}) > 1:
+            raise ValueError("layer: give each layer a field, or none of them")
         if self.receptive and len(self.receptive) != len(self.layers):
             raise ValueError(
                 f"fields of {len(self.receptive)} layers, widths of {len(self.layers)}: give as many of each"
@@ -132,8 +162,14 @@ class ForwardForwardExperiment(Samples, Experiment):
                 raise ValueError(
                     f"arm {arm.name}, phases: online, each sample is an update anyway; leave it out"
                 )
-            if arm.build_rule(1).jump is not None and not self.online:
-                raise ValueError(f"arm {arm.name}, jump: for updates of single samples; set online = true")
+            arm.for_layers(len(self.layers))
+            for number, rule in enumerate(self.rules_of(arm, 1)):
+                if rule.jump is not None and not self.online:
+                    raise ValueError(
+                        f"arm {arm.name}, jump: for updates of single samples; set online = true"
+                    )
+                if rule.jump is not None and arm.at(number).momentum:
+                    raise ValueError(f"arm {arm.name}, jump: a filtered jump does not land; set momentum = 0")
         return self
 
     def samples_of(self, arm: ForwardForwardArm) -> Samples:
@@ -141,14 +177,23 @@ class ForwardForwardExperiment(Samples, Experiment):
         shared = {name: getattr(self, name) for name in Samples.model_fields}
         return Samples.parse({**shared, **arm.samples}, f"arm {arm.name}, samples")
 
+    def rules_of(self, arm: ForwardForwardArm, updates: int) -> list[ForwardForward]:
+        """Return the rule of each layer for a training of so many mini-batches; raises `ConfigError`."""
+        settings = [each.settings for each in self.layer] or [{}] * len(self.layers)
+        return [arm.at(number).build_rule(updates, own) for number, own in enumerate(settings)]
+
     @property
     def layers(self) -> tuple[int, ...]:
         """Neurons of each layer that is built, or of each of its locations."""
+        if self.layer:
+            return tuple(each.neurons for each in self.layer)
         return self.widths or PRESETS[self.preset]
 
     @property
     def receptive(self) -> tuple[tuple[int, int], ...] | None:
         """Size and stride of each layer's receptive fields; None: layers are fully connected."""
+        if self.layer:
+            return tuple(each.field for each in self.layer if each.field) or None
         return FIELDS.get(self.preset) if self.fields is None else self.fields
 
     @property
@@ -164,10 +209,12 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
-        built = {"layers": self.layers, "fields": self.receptive}
+        built: dict[str, Any] = {"layers": self.layers, "fields": self.receptive}
         found = super().deciding()
-        for name in ("preset", "widths"):
+        for name in ("layer", "preset", "widths"):
             found.pop(name)
+        if any(each.settings for each in self.layer):
+            built["settings"] = [each.settings for each in self.layer]
         return {**found, **built}
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:

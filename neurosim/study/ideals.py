@@ -25,9 +25,9 @@ def ideals(experiment: Experiment) -> list[dict[str, Any]]:
         ``ideal``, a sentence, and ``arms``, the names of those it is true of.
     """
     arms: dict[str, list[str]] = {}
-    for arm in experiment.device_arms():
-        for ideal in _of_arm(experiment, arm):
-            arms.setdefault(ideal, []).append(arm.name)
+    for name, part in experiment.device_parts().items():
+        for ideal in _of_arm(experiment, part):
+            arms.setdefault(ideal, []).append(name)
     return [{"ideal": ideal, "arms": names} for ideal, names in arms.items()]
 
 
@@ -111,7 +111,7 @@ def assumed(experiment: Experiment) -> list[dict[str, Any]]:
         ``card``, ``number``, ``value``, ``unit``, ``source``, and ``arms``.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for arm in experiment.device_arms():
+    for part, arm in experiment.device_parts().items():
         card = card_or_none(arm.device)
         if card is None:
             continue
@@ -125,7 +125,7 @@ def assumed(experiment: Experiment) -> list[dict[str, Any]]:
                     "source": number.source, "arms": [],
                 },
             )  # fmt: skip
-            entry["arms"].append(arm.name)
+            entry["arms"].append(part)
     return list(found.values())
 
 

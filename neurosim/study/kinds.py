@@ -1,4 +1,4 @@
-"""The kinds of experiments by name."""
+"""The kinds of experiments by name, and one's own from a file or a package."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurosim.core import registry
 from neurosim.core.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
     Parameters
     ----------
     name : str, optional
-        Of the kind or of its command; None: what the file says as ``kind``, or "dense".
+        Of the kind or of its command, ``"my.py:Kind"``, ``"package.module:Kind"``, or a name registered under
+        ``neurosim.kinds``; None: what the file says as ``kind``, or "dense".
     file : Path, optional
 
     Raises
     ------
     UnknownNameError
         If there is no kind of that name.
+    ConfigError
+        If a file of Python cannot be run, or what it has is no kind of experiment.
     """
     if name is None and file is not None:
         try:
@@ -45,8 +49,33 @@ def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             name = None  # the experiment's own reading says what is wrong
     name = "dense" if name is None else SHORT.get(name, name)
+    found: type[Experiment] = registry.resolve("kind of experiment", name, fault, _named)
+    return found
+
+
+def fault(thing: object) -> str | None:
+    """Return what keeps a thing from being a kind of experiment; None if nothing does."""
+    from neurosim.study.experiment import Experiment
+
+    if not (isinstance(thing, type) and issubclass(thing, Experiment)):
+        return "derive its class from neurosim.study.experiment.Experiment"
+    if not hasattr(thing, "kind"):
+        return "it has no kind, a ClassVar with its name"
+    place = f"{thing.__module__}:{thing.__qualname__}"
+    if thing.kind in KINDS and place != ":".join(KINDS[thing.kind]):
+        return f"kind = '{thing.kind}' is the name of another one; give yours a name of its own"
+    if thing.training is Experiment.training:
+        return "it has no training: a method that returns what one arm learns with one seed"
+    return None
+
+
+def _named(name: str) -> type[Experiment]:
     if name not in KINDS:
-        raise UnknownNameError("kind of experiment", name, KINDS)
+        registered = registry.names("kind of experiment")
+        if name not in registered:
+            raise UnknownNameError("kind of experiment", name, [*KINDS, *registered])
+        own: type[Experiment] = registry.find("kind of experiment", name)
+        return own
     module, kind = KINDS[name]
     found: type[Experiment] = getattr(importlib.import_module(module), kind)
     return found

@@ -76,6 +76,11 @@ class MortalExperiment(ForwardForwardExperiment):
             raise ValueError(
                 "local receptive fields: copies are made of fully connected layers; choose another preset"
             )
+        if any(arm.layer for arm in self.arm) or any("learning_rate" in each.settings for each in self.layer):
+            raise ValueError(
+                "layers of their own in an arm, or a learning_rate in one: chips of a mortal study differ as a whole, and "
+                "learn on at one rate; give these to the arm"
+            )
         if not self.kinds:
             raise ValueError(f"kinds: give at least one of {', '.join(KINDS)}")
         for arm in self.arms():

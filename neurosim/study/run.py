@@ -79,7 +79,7 @@ def about(experiment: Experiment, data: Dataset) -> dict[str, Any]:
             "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
         },
         "changed": changed_settings(experiment),
-        "devices": {arm.name: card_of(arm) for arm in experiment.device_arms()},
+        "devices": {name: card_of(part) for name, part in experiment.device_parts().items()},
         "ideals": ideals(experiment),
         "assumed": assumed(experiment),
         "versions": versions(),

@@ -99,7 +99,7 @@ class Block(NamedTuple):
             for point in self.points
         ]
         law = None if arm.device is None else arm.law()
-        own = [BITS, self.learning.kind, self.arm, self.seed, images, own_code(law)]
+        own = [BITS, self.learning.kind, self.arm, self.seed, images, own_code(law, self.learning)]
         own += [self.measure] if self.measure != "accuracy" else []
         return text_digest(json.dumps([own, deciding(self.learning, arm), rows], sort_keys=True))
 

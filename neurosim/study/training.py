@@ -187,7 +187,7 @@ class Training:
             "rules": [[type(rule).__qualname__, rule.model_dump(mode="json")] for rule in rules],
             "seed": self.seed,
             "images": self._learnt,
-            "code": own_code(law, *rules),
+            "code": own_code(law, *rules, self, self.experiment),
             **self.own,
         }
         return json.dumps(found, sort_keys=True)

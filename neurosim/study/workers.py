@@ -6,19 +6,26 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from queue import Empty
 from typing import Any
 
-from neurosim.core.errors import Stopped
+from neurosim.core.errors import LostWorkerError, Stopped
 from neurosim.kernels.jit import set_threads
 from neurosim.study import stopping
 from neurosim.study.training import Report
 
+IDLE_S = 300
+"""Seconds after which a process of loky that has nothing to do ends."""
+FOLLOW_EVERY_S = 0.5
+"""Seconds between looks whether the parent is still there."""
 TELL_EVERY_S = 0.5
 """Seconds between two words of a worker about one run."""
+
+LOST = {"KilledWorker"}
+"""What executors that are not imported here raise where a worker is gone: dask, after it has tried on several."""
 
 _to_parent: Any = None
 """Queue in which this worker tells how far its runs are."""
@@ -51,13 +58,47 @@ def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPo
         listener.join(timeout=2.0)
 
 
+@contextmanager
+def loky_pool(count: int | None = None, threads: int | None = None) -> Iterator[Executor]:
+    """Open so many processes of loky (None: one a core), which end when this one does.
+
+    Each has so many threads; None: they share the cores. Where the block is left by an exception, they end at once: what they were at goes on from its checkpoint.
+    """
+    from loky import get_reusable_executor
+
+    count = count or os.cpu_count() or 1
+    threads = threads or max(1, (os.cpu_count() or 1) // count)
+    pool = get_reusable_executor(
+        max_workers=count, timeout=IDLE_S, initializer=_start_of_loky, initargs=(threads, os.getpid())
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, kill_workers=True)
+        raise
+    pool.shutdown(wait=True)
+
+
 def in_order(jobs: list[Future[Any]]) -> Iterator[Any]:
     """Yield what futures come to; where one was stopped, raises `Stopped` in words for all of them."""
     for job in jobs:
         try:
-            yield job.result()
+            yield came_to(job)
         except Stopped:
             raise Stopped from None
+
+
+def came_to(job: Future[Any]) -> Any:
+    """Return what a future came to; raises `LostWorkerError` where whoever carried it out is gone."""
+    try:
+        return job.result()
+    except Exception as error:
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in LOST:
+            raise LostWorkerError(
+                f"a worker ended before its block was finished, killed or out of memory ({type(error).__name__}); what is "
+                "finished is kept, and the same command goes on"
+            ) from None
+        raise
 
 
 def tell(arm: str, seed: int, done: int, total: int) -> None:
@@ -97,6 +138,19 @@ def _start(threads: int, stop: Any, told: Any) -> None:
             os._exit(1)
 
         threading.Thread(target=follow, daemon=True).start()
+
+
+def _start_of_loky(threads: int, parent: int) -> None:
+    """What loky knows nothing of: how many threads, and that its parent may be killed."""
+    set_threads(threads)
+    stopping.ask_only()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(FOLLOW_EVERY_S)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager
