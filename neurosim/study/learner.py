@@ -68,7 +68,7 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
     >>> import neurosim as ns
     >>> from sklearn.datasets import load_digits
     >>> x, y = load_digits(return_X_y=True)
-    >>> chip = ns.Learner(ns.DenseExperiment(neurons=50, device="pcm-nandakumar-2018"), scale=16)
+    >>> chip = ns.Learner(ns.DenseExperiment(neurons=50, device=("pcm-nandakumar-2018",)), scale=16)
     >>> bool(chip.fit(x[:1000], y[:1000]).score(x[1000:], y[1000:]) > 0.5)
     True
     """
