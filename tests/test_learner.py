@@ -114,7 +114,9 @@ def test_learning_on_goes_on_from_where_it_stands(learnt):
         chip.partial_fit(X[:20], np.arange(20))
 
 
-def test_a_damaged_file_one_of_something_else_and_one_of_other_bits_are_refused(learnt, tmp_path, monkeypatch):
+def test_a_damaged_file_one_of_something_else_and_one_of_other_bits_are_refused(
+    learnt, tmp_path, monkeypatch
+):
     path = learnt("pcm").save(tmp_path / "chip.npz")
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1

@@ -21,17 +21,6 @@ from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.protocols import DecayMode, Mapping
 
 
-LONGEST_SHOWN, LONGEST_LINE = 60, 160
-"""Characters of one value, and of all of them together, in a ``repr``."""
-
-
-class Text(str):
-    """Text that is its own ``repr``."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
 class Frozen(BaseModel):
     """Base of every configuration model; what is wrong with one, in Python or in a file, is a `ConfigError`."""
 
@@ -59,19 +48,6 @@ class Frozen(BaseModel):
                 super().__delattr__(name)
             except ValidationError:
                 raise ConfigError(self._fixed(name)) from None
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """What was set, on one line: the rest is as it always is; long values are cut."""
-        for name in type(self).model_fields:
-            if name in self.model_fields_set:
-                text = " ".join(repr(getattr(self, name)).split())
-                yield name, Text(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
-
-    def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={text!r}" for name, text in self.__repr_args__())
-        return f"{type(self).__name__}({inner if len(inner) <= LONGEST_LINE else inner[:LONGEST_LINE] + '…'})"
-
-    __str__ = __repr__
 
     @field_validator("*", mode="before")
     @classmethod

@@ -87,7 +87,9 @@ class Taken:
         """
         if x.shape[1:] != self.sample:
             here, there = (" x ".join(map(str, shape)) for shape in (x.shape[1:], self.sample))
-            raise DataError(f"samples of {here}: those learnt were of {there}, and nothing is resized unasked")
+            raise DataError(
+                f"samples of {here}: those learnt were of {there}, and nothing is resized unasked"
+            )
         if self.size is not None and len(self.sample) > 1:
             from neurosim.data.resize import resized
 

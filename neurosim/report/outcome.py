@@ -306,9 +306,7 @@ def load_results(path: Path | str) -> Results:
 def _html(one: Table) -> str:
     sheet = as_text(one)
     heads = "".join(f"<th>{escape(heading)}</th>" for heading in sheet.headings)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in sheet.rows
-    )
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in sheet.rows)
     return (
         f"<table><caption>{escape(sheet.title)}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         f"<p><small>{escape(sheet.caption)}</small></p>"

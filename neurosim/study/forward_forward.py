@@ -203,7 +203,9 @@ class ForwardForwardTraining(Training):
     def readout(self, features: Floats, labels: Labels, classes: int) -> LinearReadout | None:
         """Return the linear readout of the unsupervised variant; with labels on the images goodness tells classes."""
         return (
-            None if self.taught else linear_readout(features, labels, classes, self.experiment.readout_epochs, self.seed)
+            None
+            if self.taught
+            else linear_readout(features, labels, classes, self.experiment.readout_epochs, self.seed)
         )
 
     def classified(self, images: Any, readout: LinearReadout | None) -> Labels:
@@ -212,7 +214,9 @@ class ForwardForwardTraining(Training):
 
     def _by_goodness(self, images: Any) -> Labels:
         classes = self.data.classes
-        found: Labels = self._in_parts(images, lambda x: self.stack.goodness_of_labels(x, classes)).argmax(axis=1)
+        found: Labels = self._in_parts(images, lambda x: self.stack.goodness_of_labels(x, classes)).argmax(
+            axis=1
+        )
         return found
 
     def evaluated(self) -> dict[str, Any]:
@@ -220,7 +224,9 @@ class ForwardForwardTraining(Training):
         layers = [self._layer(layer) for layer in self.stack.layers]
         found = self._predictions(self.test.images)
         readout = (
-            None if self.taught else self.readout(self._features(self.fit.images), self.fit.labels, self.data.classes)
+            None
+            if self.taught
+            else self.readout(self._features(self.fit.images), self.fit.labels, self.data.classes)
         )
         if readout is not None:
             found["linear"] = readout.predict(self._features(self.test.images))

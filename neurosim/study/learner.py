@@ -140,7 +140,9 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
             )
         rows = learnt.data.rows_of(X)
         classes = self.__dict__.get("classes_")
-        labels = np.zeros(len(rows), np.int64) if y is None or classes is None else self._numbers(y, len(rows))
+        labels = (
+            np.zeros(len(rows), np.int64) if y is None or classes is None else self._numbers(y, len(rows))
+        )
         none, of_none = rows[:0], labels[:0]
         data = replace(
             learnt.data, x_train=rows, y_train=labels, x_validation=none, y_validation=of_none,
@@ -284,7 +286,8 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
         for name in NESTED if deep else ():
             if isinstance(found[name], Experiment):
                 found |= {
-                    f"{name}__{field}": getattr(found[name], field) for field in type(found[name]).model_fields
+                    f"{name}__{field}": getattr(found[name], field)
+                    for field in type(found[name]).model_fields
                 }
         return found
 
