@@ -78,7 +78,8 @@ def test_what_is_asked_leaves_no_trace_and_is_answered_alike(learnt):
     after = chip.training_.snapshot()
     np.testing.assert_array_equal(first, second)
     assert all(np.array_equal(before[name], after[name]) for name in before)
-    assert first.dtype == np.float32 and first.shape == (120, 30)
+    assert first.dtype == np.float32
+    assert first.shape == (120, 30)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,13 +137,15 @@ def test_a_damaged_file_one_of_something_else_and_one_of_other_bits_are_refused(
 def test_it_is_an_estimator_of_scikit_learn(learnt):
     chip = ns.Learner(DENSE, "ideal", seed=3, scale=16)
     again = clone(chip)
-    assert again is not chip and again.get_params(deep=False) == chip.get_params(deep=False)
+    assert again is not chip
+    assert again.get_params(deep=False) == chip.get_params(deep=False)
     with pytest.raises(ValueError, match="call fit"):
         chip.predict(X)
-    with pytest.raises(ValueError, match="fitted|fit"):
+    with pytest.raises(ValueError, match="not fitted"):
         check_is_fitted(chip)
     check_is_fitted(learnt("ideal"))
-    assert chip.set_params(seed=4, experiment__epochs=2).experiment.epochs == 2 and chip.seed == 4
+    assert chip.set_params(seed=4, experiment__epochs=2).experiment.epochs == 2
+    assert chip.seed == 4
     assert chip.get_params()["experiment__neurons"] == 30
     with pytest.raises(ns.NeurosimError, match="unknown"):
         chip.set_params(seeds=4)
@@ -154,7 +157,8 @@ def test_it_works_in_pipelines_cross_validation_and_searches():
     before = cross_val_score(
         make_pipeline(MinMaxScaler(clip=True), chip, LogisticRegression(max_iter=200)), *LEARNT, cv=2
     )
-    assert alone.shape == before.shape == (2,) and min(*alone, *before) > 0.3
+    assert alone.shape == before.shape == (2,)
+    assert min(*alone, *before) > 0.3
     search = GridSearchCV(ns.Learner(DENSE, "ideal", scale=16), {"experiment__neurons": [2, 30]}, cv=2)
     assert search.fit(*LEARNT).best_params_ == {"experiment__neurons": 30}
 
@@ -229,7 +233,8 @@ def test_weights_stand_in_a_file_with_their_names_and_units(learnt, tmp_path):
     assert found["readout.weight"].shape == (10, 30)
     told = json.loads(str(found["about"]))
     assert set(told["arrays"]) == set(found) - {"about"}
-    assert "uS" in told["arrays"]["layer_0.conductance_uS"] and told["classes"] == list("0123456789")
+    assert "uS" in told["arrays"]["layer_0.conductance_uS"]
+    assert told["classes"] == list("0123456789")
     assert set(learnt("deep").weights()) >= {"layer_0.weights", "layer_1.weights"}
 
 
@@ -238,7 +243,7 @@ def test_a_device_given_as_an_object_comes_back_with_its_experiment(tmp_path):
     experiment = ns.DenseExperiment(neurons=10, arm=(ns.Arm(name="mine", device=device),))
     chip = ns.Learner(experiment, scale=16).fit(*LEARNT)
     path = chip.save(tmp_path / "chip.npz")
-    with pytest.raises(ns.errors.CheckpointError, match="experiment=..."):
+    with pytest.raises(ns.errors.CheckpointError, match=r"experiment=\.\.\."):
         ns.Learner.load(path)
     again = ns.Learner.load(path, experiment)
     np.testing.assert_array_equal(again.predict(ASKED[0]), chip.predict(ASKED[0]))
@@ -248,4 +253,5 @@ def test_an_experiment_file_will_do(tmp_path):
     (tmp_path / "mine.toml").write_text('kind = "dense"\nneurons = 10\n')
     chip = ns.Learner(tmp_path / "mine.toml", scale=16).fit(*LEARNT)
     assert chip.training_.layer.array.shape == (64, 10)
-    assert repr(chip).startswith("Learner(") and "\n" not in repr(chip)
+    assert repr(chip).startswith("Learner(")
+    assert "\n" not in repr(chip)

@@ -32,15 +32,19 @@ def compared() -> ns.Results:
 def test_results_of_every_kind_show_themselves(kind):
     name, figures, arm = KEPT[kind]
     found = ns.load_results(kept(name))
-    assert found.kind == kind and list(found.plot()) == figures
+    assert found.kind == kind
+    assert list(found.plot()) == figures
     assert isinstance(found.plot(figures[0]), Figure)
-    assert arm in str(found.table()) and any(arm in said for said, _ in found.findings())
+    assert arm in str(found.table())
+    assert any(arm in said for said, _ in found.findings())
     page = found._repr_html_()
-    assert page.count("<table>") == len(found.table()) and arm in page
+    assert page.count("<table>") == len(found.table())
+    assert arm in page
     assert len(found.to_pandas()) == len(found["runs"])
     assert found.table().to_pandas()[0].shape[0] >= len(found.arms)
     assert arm in repr(found) or "more" in repr(found)
-    assert "\n" not in repr(found) and len(repr(found)) < 250
+    assert "\n" not in repr(found)
+    assert len(repr(found)) < 250
     with pytest.raises(ns.NeurosimError, match=f"unknown figure 'x'.*{figures[0]}"):
         found.plot("x")
 
@@ -49,7 +53,8 @@ def test_a_comparison_returns_the_dictionary_of_its_file_and_comes_back(compared
     assert isinstance(compared, dict)
     filed = json.loads(json.dumps(compared))
     path = compared.save(tmp_path / "mine")
-    assert path == tmp_path / "mine" / "results.json" and json.loads(path.read_text()) == filed
+    assert path == tmp_path / "mine" / "results.json"
+    assert json.loads(path.read_text()) == filed
     assert ns.load_results(tmp_path / "mine") == filed == ns.load_results(path)
     assert ns.load_results(compared.save(tmp_path / "other.json")) == filed
 
@@ -57,9 +62,12 @@ def test_a_comparison_returns_the_dictionary_of_its_file_and_comes_back(compared
 def test_a_sweep_shows_its_points_and_comes_back(tmp_path):
     spec = ns.DenseExperiment(neurons=10, train_images=200, device=(PCM,), curve_points=0)
     found = ns.sweep(spec, tmp_path, ["read_noise=0,0.1"])
-    assert found.kind == "sweep" and ns.load_results(tmp_path) == json.loads(json.dumps(found))
-    assert len(found.to_pandas()) == 4 and "pulses" in found.to_pandas()
-    assert PCM in str(found.table()) and "sweep" in found.plot()
+    assert found.kind == "sweep"
+    assert ns.load_results(tmp_path) == json.loads(json.dumps(found))
+    assert len(found.to_pandas()) == 4
+    assert "pulses" in found.to_pandas()
+    assert PCM in str(found.table())
+    assert "sweep" in found.plot()
 
 
 def test_columns_of_runs_hold_counts_and_readouts(compared):
@@ -72,7 +80,7 @@ def test_columns_of_runs_hold_counts_and_readouts(compared):
 
 
 def test_what_is_no_result_is_refused(compared, tmp_path):
-    with pytest.raises(ns.NeurosimError, match="no results.json or sweep.json"):
+    with pytest.raises(ns.NeurosimError, match=r"no results\.json or sweep\.json"):
         ns.load_results(tmp_path)
     (tmp_path / "results.json").write_text("{]")
     with pytest.raises(ns.NeurosimError, match="damaged"):
@@ -90,5 +98,7 @@ def test_names_move_no_cursor_and_are_no_markup():
     bad = ns.load_results(kept("digits-demo"))
     text = json.dumps(bad).replace("RRAM coarse", "<b>\\u001b[31m[red]")
     shown = ns.Results(json.loads(text))
-    assert "\x1b" not in str(shown.table()) + repr(shown) and "[red]" in str(shown.table())
-    assert "<b>\x1b" not in shown._repr_html_() and "&lt;b&gt;" in shown._repr_html_()
+    assert "\x1b" not in str(shown.table()) + repr(shown)
+    assert "[red]" in str(shown.table())
+    assert "<b>\x1b" not in shown._repr_html_()
+    assert "&lt;b&gt;" in shown._repr_html_()

@@ -227,14 +227,16 @@ class Dataset:
 
         x = checked_samples(samples, "samples")
         if self.taken is not None:
-            return self.taken.rows(x)
+            rows: Images = self.taken.rows(x)
+            return rows
         accepted = {self.shape, (self.rows,), *({self.shape[:2]} if self.shape[2:] == (1,) else ())}
         if x.shape[1:] not in accepted or x.dtype != self.x_train.dtype:
             wanted = " x ".join(map(str, self.shape))
             raise DataError(
                 f"samples: {x.dtype} of {x.shape[1:]}; those of '{self.name}' are {self.x_train.dtype} of {wanted}"
             )
-        return x.reshape(len(x), -1)
+        flat: Images = x.reshape(len(x), -1)
+        return flat
 
     def training(self, hold_out: bool = True) -> Labelled:
         """Return the images and labels to learn from.

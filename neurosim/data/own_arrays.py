@@ -313,8 +313,8 @@ def _scale_of(samples: dict[str, Any], images: bool, how: Reading, name: str, no
 def _by_feature(samples: dict[str, Any], notes: list[str]) -> Scale:
     """Bring each feature to 0 ... 1 by its smallest and largest training value."""
     train = samples["train"].astype(np.float64)
-    scale = Scale(low=train.min(axis=0), high=train.max(axis=0))
-    still = int((scale.low == scale.high).sum())
+    low, high = train.min(axis=0), train.max(axis=0)
+    scale, still = Scale(low=low, high=high), int((low == high).sum())
     said = f"each of {train.shape[1]:,} features scaled to 0 to 1 by its smallest and largest training value"
     beyond = scale.beyond(samples["test"])
     if still:

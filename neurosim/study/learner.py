@@ -31,7 +31,7 @@ NESTED = ("experiment",)
 """Parameters whose own settings are parameters too: ``experiment__epochs``."""
 
 
-class NotLearntError(NeurosimError, NotFittedError):
+class NotLearntError(NeurosimError, NotFittedError):  # type: ignore[misc]
     """A learner is asked before it has learnt."""
 
 
