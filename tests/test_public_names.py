@@ -77,7 +77,8 @@ def test_public_objects_are_told_in_one_short_line():
         ns.Learner(many), ns.Results(kind="dense"),
     ]  # fmt: skip
     for thing in shown[:5] + shown[6:]:
-        assert "\n" not in repr(thing) and len(repr(thing)) < 260, repr(thing)
+        assert "\n" not in repr(thing)
+        assert len(repr(thing)) < 260
         assert type(thing).__name__ in repr(thing)
     assert PCM in repr(shown[0])
     assert "4 x 2" in repr(shown[1])
