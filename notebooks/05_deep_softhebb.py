@@ -25,7 +25,6 @@
 # With CIFAR-10 at hand (`NEUROSIM_DATA`) it is used, otherwise the digits bundled with scikit-learn.
 
 # %%
-import json
 import os
 import tempfile
 import warnings
@@ -36,18 +35,15 @@ import numpy as np
 from IPython.display import display
 
 import neurosim as ns
-from neurosim.core.cautions import ClippingWarning
-from neurosim.core.errors import DataError
-from neurosim.report.deep import depth_curves
 from neurosim.rules.softhebb import PEAK
-from neurosim.study.deep import deep
-from neurosim.study.deep_build import build_stack, holding
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.deep_build import holding
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
-warnings.simplefilter("ignore", ClippingWarning)  # the ADC's range is set anew every hundred mini-batches
+warnings.simplefilter(
+    "ignore", ns.cautions.ClippingWarning
+)  # the ADC's range is set anew every hundred mini-batches
 plt.rcParams.update(
     {
         "figure.dpi": 80,
@@ -63,7 +59,7 @@ plt.rcParams.update(
 )
 try:
     data = ns.data.load("digits" if QUICK else "cifar10")
-except DataError:
+except ns.errors.DataError:
     data = ns.data.load("digits")
 print(data.note)
 
@@ -76,9 +72,9 @@ print(data.note)
 
 # %%
 STEPS = 30 if QUICK else 600
-IDEAL = DeepArm(name="ideal")
-one = DeepExperiment(dataset=data.name, depth=1, arm=(IDEAL,))
-layer = build_stack(one, IDEAL, data.image_shape, seed=0).layers[0]
+IDEAL = ns.DeepArm(name="ideal")
+one = ns.DeepExperiment(dataset=data.name, depth=1, arm=(IDEAL,))
+layer = one.training(IDEAL, 0, data).stack.layers[0]
 before = layer.array.weights()
 order = np.random.default_rng(0).permutation(len(data.x_train))
 
@@ -175,12 +171,12 @@ HELD = {  # device, nominal pulses of one flush, further settings
     "PCM": (PCM, 4, {}),
     "PCM, 7 devices": (PCM, 14, SEVEN),
 }
-full = DeepExperiment(depth=1)
+full = ns.DeepExperiment(depth=1)
 table = {}
 for name, (device, flush, more) in HELD.items():
     for reads, words in ((0, ""), (1, ", verified")):
         write = {"flush_pulses": flush, "verify_reads": reads}
-        arm = DeepArm(name=name, rule="softhebb", device=device, mode="mixed", write=write, **more)
+        arm = ns.DeepArm(name=name, rule="softhebb", device=device, mode="mixed", write=write, **more)
         table[name + words] = holding(full, arm, (32, 32, 3))[0]
 COLUMNS = {
     "step": "one pulse / rms",
@@ -219,17 +215,17 @@ figure.suptitle("200 random changes of a tenth of the rms: what the devices make
 SMALL = {"rule": "softhebb", "settings": {"adaptive_gain": True}, "mode": "mixed"}
 arms = (
     IDEAL,
-    DeepArm(name="random", learns=False),
-    DeepArm(
+    ns.DeepArm(name="random", learns=False),
+    ns.DeepArm(
         name="ECRAM", device="ecram-li-tang-2018", write={"decay_mode": "gain", "flush_pulses": 12}, **SMALL
     ),
     *(
         ()
         if QUICK
-        else (DeepArm(name="PCM", device="pcm-nandakumar-2018", write={"decay_mode": "gain"}, **SMALL),)
+        else (ns.DeepArm(name="PCM", device="pcm-nandakumar-2018", write={"decay_mode": "gain"}, **SMALL),)
     ),
 )
-small = DeepExperiment(
+small = ns.DeepExperiment(
     dataset=data.name,
     train_images=150 if QUICK else 3000,
     test_images=100 if QUICK else 2000,
@@ -240,8 +236,8 @@ small = DeepExperiment(
     arm=arms,
 )
 with tempfile.TemporaryDirectory() as folder:
-    results = deep(small, Path(folder))
-depth_curves(results)
+    results = ns.compare(small, folder)
+results.plot("depth")
 
 # %% [markdown]
 # What every layer cost: pulses and joules of its devices, per mini-batch and synapse.
@@ -269,5 +265,4 @@ for run in results["runs"]:
 KEPT = Path("../docs/results")
 for name in ("cifar-deep", "cifar-deep-width-1", "cifar-deep-hardware"):
     if (KEPT / f"{name}.json").exists():
-        kept = json.loads((KEPT / f"{name}.json").read_text())
-        display(depth_curves(kept))
+        display(ns.load_results(KEPT / f"{name}.json").plot("depth"))

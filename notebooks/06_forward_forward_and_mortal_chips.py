@@ -27,7 +27,6 @@
 # With MNIST at hand (`NEUROSIM_DATA`) it is used, otherwise the digits bundled with scikit-learn.
 
 # %%
-import json
 import os
 import tempfile
 import warnings
@@ -38,24 +37,14 @@ import numpy as np
 from IPython.display import display
 
 import neurosim as ns
-from neurosim.core.cautions import ClippingWarning
-from neurosim.core.errors import DataError
-from neurosim.network.dense import Dense
-from neurosim.network.negatives import hybrids, with_labels, with_neutral_label
-from neurosim.network.neurons import Neurons
-from neurosim.reference.ideal import IdealArray
-from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
-from neurosim.report.mortal import loss_bars, recovery_curves
-from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
-from neurosim.study.mortal import mortal
-from neurosim.study.mortal_spec import MortalExperiment
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
-warnings.simplefilter("ignore", ClippingWarning)  # the ADC's range is set anew every hundred mini-batches
+warnings.simplefilter(
+    "ignore", ns.cautions.ClippingWarning
+)  # the ADC's range is set anew every hundred mini-batches
 plt.rcParams.update(
     {
         "figure.dpi": 80,
@@ -71,7 +60,7 @@ plt.rcParams.update(
 )
 try:
     data = ns.data.load("digits" if QUICK else "mnist")
-except DataError:
+except ns.errors.DataError:
     data = ns.data.load("digits")
 print(data.note)
 
@@ -87,10 +76,10 @@ rng = np.random.default_rng(0)
 some, labels = data.inputs(data.x_train[:64]), data.y_train[:64]
 wrong = (labels + 1 + rng.integers(0, 9, len(labels))) % 10
 shown = {
-    "positive": with_labels(some, labels, 10),
-    "negative": with_labels(some, wrong, 10),
-    "neutral": with_neutral_label(some, 10),
-    "hybrid (no labels)": hybrids(some, data.image_shape, 6, rng),
+    "positive": ns.negatives.with_labels(some, labels, 10),
+    "negative": ns.negatives.with_labels(some, wrong, 10),
+    "neutral": ns.negatives.with_neutral_label(some, 10),
+    "hybrid (no labels)": ns.negatives.hybrids(some, data.image_shape, 6, rng),
 }
 figure, panels = plt.subplots(4, 8, figsize=(10, 5), layout="constrained")
 for row, (name, pictures) in zip(panels, shown.items(), strict=True):
@@ -119,9 +108,9 @@ SMALL = {
     "epochs": EPOCHS,
     "batch": 20 if QUICK else 50,
 }
-IDEAL = ForwardForwardArm(name="ideal")
-spec = ForwardForwardExperiment(arm=(IDEAL,), **SMALL)
-training = ForwardForwardTraining(spec, IDEAL, 0, data.subset(spec.train_images, spec.test_images))
+IDEAL = ns.ForwardForwardArm(name="ideal")
+spec = ns.ForwardForwardExperiment(arm=(IDEAL,), **SMALL)
+training = spec.training(IDEAL, 0, data.subset(spec.train_images, spec.test_images))
 
 
 def goodness(images: np.ndarray) -> np.ndarray:
@@ -132,8 +121,8 @@ def goodness(images: np.ndarray) -> np.ndarray:
 held = data.inputs(data.x_validation[:500]), data.y_validation[:500]
 apart = (held[1] + 1 + rng.integers(0, 9, len(held[1]))) % 10
 trial = {
-    "own label": with_labels(held[0], held[1], 10),
-    "wrong label": with_labels(held[0], apart, 10),
+    "own label": ns.negatives.with_labels(held[0], held[1], 10),
+    "wrong label": ns.negatives.with_labels(held[0], apart, 10),
 }
 before = {name: goodness(images) for name, images in trial.items()}
 training.run()
@@ -159,10 +148,10 @@ print(
 # one. What is asked for in each phase, summed over the training, against what remains in the weights:
 
 # %%
-array = IdealArray((data.rows + 1, WIDTHS[0]))
+array = ns.IdealArray((data.rows + 1, WIDTHS[0]))
 begun = start_weights(data.rows, WIDTHS[0], 0, 0)
 array.program(begun)
-layer = Dense(array, ns.rules.ForwardForward(learning_rate=1e-3, peer=0.0, decay=0.0))
+layer = ns.Dense(array, ns.rules.ForwardForward(learning_rate=1e-3, peer=0.0, decay=0.0))
 order = rng.permutation(len(data.x_train))
 gross, last = [0.0, 0.0], begun.copy()
 
@@ -177,7 +166,9 @@ for step in range(20 if QUICK else 300):
     chosen = order[(50 * step + np.arange(50)) % len(order)]
     images, own = data.inputs(data.x_train[chosen]), data.y_train[chosen]
     for number, marks in enumerate((own, (own + 1 + rng.integers(0, 9, 50)) % 10)):
-        layer.learn(inputs(with_labels(images, marks, 10)), np.full(50, 1.0 if number == 0 else -1.0))
+        layer.learn(
+            inputs(ns.negatives.with_labels(images, marks, 10)), np.full(50, 1.0 if number == 0 else -1.0)
+        )
         now = array.weights()
         gross[number] += float(np.abs(now - last).mean())
         last = now.copy()
@@ -202,13 +193,13 @@ print(f"left: {net:.5f}, one part in {sum(gross) / net:.0f}; rms of the weights 
 PCM = {"device": "pcm-nandakumar-2018", "write": {"decay_mode": "gain"}}
 arms = (
     IDEAL,
-    ForwardForwardArm(name="PCM, stochastic rounding", mode="accumulate", **PCM),
-    ForwardForwardArm(name="PCM, accumulator", mode="mixed", **PCM),
+    ns.ForwardForwardArm(name="PCM, stochastic rounding", mode="accumulate", **PCM),
+    ns.ForwardForwardArm(name="PCM, accumulator", mode="mixed", **PCM),
     *(
         ()
         if QUICK
         else (
-            ForwardForwardArm(
+            ns.ForwardForwardArm(
                 name="PCM, no filter",
                 mode="accumulate",
                 momentum=0.0,
@@ -218,10 +209,10 @@ arms = (
         )
     ),
 )
-spec = ForwardForwardExperiment(arm=arms, **SMALL)
+spec = ns.ForwardForwardExperiment(arm=arms, **SMALL)
 with tempfile.TemporaryDirectory() as folder:
-    results = forward_forward(spec, Path(folder))
-display(epoch_curves(results))
+    results = ns.compare(spec, folder)
+display(results.plot("epochs"))
 for run in results["runs"]:
     quiet = np.mean(run["curve"][-1]["quiet"])
     print(
@@ -236,9 +227,9 @@ for run in results["runs"]:
 
 # %%
 rule = ns.rules.ForwardForward(jump=0.5, peer=0.0, decay=0.0)
-array = IdealArray((data.rows + 1, 200), "float64")
+array = ns.IdealArray((data.rows + 1, 200), "float64")
 array.program(rng.normal(0, data.rows**-0.5, array.shape))
-one = Dense(array, rule)
+one = ns.Dense(array, rule)
 x = np.concatenate([some[:1] / np.sqrt(np.mean(some[:1] ** 2)), [[1.0]]], axis=1)
 for phase, goal in ((1.0, 1.5), (-1.0, 0.5)):
     u = array.forward(x)
@@ -258,21 +249,21 @@ for phase, goal in ((1.0, 1.5), (-1.0, 0.5)):
 # a chip that differs in one kind of draw, and in all; then learning goes on there.
 
 # %%
-ECRAM = ForwardForwardArm(
+ECRAM = ns.ForwardForwardArm(
     name="ECRAM",
     device="ecram-li-tang-2018",
     parameters={"p_stuck_between": 0.02},
     read={"dac_bits": 8, "adc_bits": 8, "adc_gain_spread": 0.1},
     write={"decay_mode": "gain"},
-    neurons=Neurons(power_spread=0.2, gain_spread=0.2, saturation=8.0),
+    neurons=ns.Neurons(power_spread=0.2, gain_spread=0.2, saturation=8.0),
 )
-chips = MortalExperiment(
+chips = ns.MortalExperiment(
     arm=(ECRAM,), kinds=("devices", "neurons", "all"), chips=1, relearn_epochs=1, relearn_rate=0.1, **SMALL
 )
 with tempfile.TemporaryDirectory() as folder:
-    copies = mortal(chips, Path(folder))
-display(loss_bars(copies))
-display(recovery_curves(copies))
+    copies = ns.compare(chips, folder)
+display(copies.plot("mortal"))
+display(copies.plot("recovery"))
 
 # %% [markdown]
 # A demonstration of the machinery on few images; the kept study has more.
@@ -285,8 +276,5 @@ display(recovery_curves(copies))
 KEPT = Path("../docs/results")
 for name in ("ff-policies", "ff-larger", "ff-samples", "mnist-forward-forward", "mortal-chips"):
     if (KEPT / f"{name}.json").exists():
-        kept = json.loads((KEPT / f"{name}.json").read_text())
-        if "originals" in kept:
-            display(loss_bars(kept))
-        else:
-            display(energy_and_accuracy(kept) or epoch_curves(kept))
+        figures = ns.load_results(KEPT / f"{name}.json").plot()
+        display(next(figures[wanted] for wanted in ("mortal", "energy", "epochs") if wanted in figures))

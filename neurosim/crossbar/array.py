@@ -124,6 +124,10 @@ class Crossbar:
         warn_if_carried(self.device, self._once)
         self._build()
 
+    def __repr__(self) -> str:
+        device = getattr(self.device, "name", "") or type(self.device).__name__
+        return f"{type(self).__name__}({self.shape[0]} x {self.shape[1]} of {device!r}, seed {self.seed}, at {self.now_s:g} s)"
+
     def _build(self) -> None:
         """Make the devices and all that stands around them, from the settings."""
         tiles, faults, wires, seed, name = self.tiles, self.faults, self.wires, self.seed, self.name

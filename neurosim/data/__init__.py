@@ -13,8 +13,9 @@ from neurosim.data.catalogue import CATALOGUE, Published
 from neurosim.data.dataset import Dataset, Labelled, Parts, permutation
 from neurosim.data.fetch import download
 from neurosim.data.locate import folders, not_found
-from neurosim.data.own_arrays import Reading, ScaleWarning
+from neurosim.data.own_arrays import Reading
 from neurosim.data.source import Source, is_path
+from neurosim.data.taken import ScaleWarning
 
 __all__ = [
     "Dataset",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError, InputError
 from neurosim.data.on_disk import contents, joined
+from neurosim.data.taken import Taken
 
 Images = NDArray[Any]
 """Of shape (n, rows): uint8, or float32 from 0 to 1."""
@@ -68,6 +69,8 @@ class Dataset:
         Images without labels, for rules that need none.
     order : str
         What its random orders follow; empty: its name.
+    taken : Taken, optional
+        How arrays of one's own became its rows.
     """
 
     name: str
@@ -83,6 +86,12 @@ class Dataset:
     y_test: Labels
     x_unlabelled: Images | None = None
     order: str = ""
+    taken: Taken | None = None
+
+    def __repr__(self) -> str:
+        extents = " x ".join(map(str, self.shape))
+        counts = f"{len(self.y_train) + len(self.y_validation):,} training and {len(self.y_test):,} test"
+        return f"Dataset({self.name!r}: {counts} samples of {extents}, {self.classes} classes)"
 
     @classmethod
     def of(
@@ -200,6 +209,34 @@ class Dataset:
                 f"{images.shape}; give rows of x_train, x_validation or x_test of '{self.name}'"
             )
         return np.divide(images, self.full_scale, dtype=np.float32)
+
+    def rows_of(self, samples: Any) -> Images:
+        """Return samples of one's own as rows like those of x_train: taken as these were, nothing resized unasked.
+
+        Parameters
+        ----------
+        samples : (n, height, width[, channels]) or (n, rows) array
+            Of a published data set: with its values, such as bytes from 0 to 255.
+
+        Raises
+        ------
+        DataError
+            If they have another shape, type or scale than the samples of the data set, or hold NaN.
+        """
+        from neurosim.data.own_arrays import checked_samples
+
+        x = checked_samples(samples, "samples")
+        if self.taken is not None:
+            rows: Images = self.taken.rows(x)
+            return rows
+        accepted = {self.shape, (self.rows,), *({self.shape[:2]} if self.shape[2:] == (1,) else ())}
+        if x.shape[1:] not in accepted or x.dtype != self.x_train.dtype:
+            wanted = " x ".join(map(str, self.shape))
+            raise DataError(
+                f"samples: {x.dtype} of {x.shape[1:]}; those of '{self.name}' are {self.x_train.dtype} of {wanted}"
+            )
+        flat: Images = x.reshape(len(x), -1)
+        return flat
 
     def training(self, hold_out: bool = True) -> Labelled:
         """Return the images and labels to learn from.

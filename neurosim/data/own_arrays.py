@@ -11,25 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from neurosim.core.cautions import Caution
 from neurosim.core.checks import numbers
 from neurosim.core.config import Frozen
 from neurosim.core.errors import DataError, InputError
 from neurosim.data.dataset import Dataset, Labelled, Labels, Shape, split_by_class
 from neurosim.data.on_disk import OnDisk
 from neurosim.data.resize import resized
+from neurosim.data.taken import PIXEL, Scale, ScaleWarning, Taken
 
 LEAST = 12
 """Training samples without which nothing can be held out and learnt from."""
 SHOWN = 12
 """Classes whose names are listed in the note."""
-PIXEL = 255
 TEST = 0.2
 """Share that becomes the test set where there is none."""
-
-
-class ScaleWarning(Caution):
-    """Values use a small part of the scale that they were taken on."""
 
 
 Size = int | tuple[int, int] | tuple[int, int, int]
@@ -87,12 +82,13 @@ def data_set_of(found: Found, how: Reading, name: str) -> Dataset:
     """
     notes: list[str] = []
     parts = {"train": found.train, **({"test": found.test} if found.test is not None else {})}
-    samples = {part: _samples(x, f"{name}: x_{part}") for part, (x, _) in parts.items()}
+    samples = {part: checked_samples(x, f"{name}: x_{part}") for part, (x, _) in parts.items()}
     raw = {part: _labels(y, f"{name}: y_{part}", notes) for part, (_, y) in parts.items()}
     for part, x in samples.items():
         if len(x) != len(raw[part]):
             raise DataError(f"{name}: {len(x)} samples in x_{part}, but {len(raw[part])} labels in y_{part}")
     labels, classes = _numbered(raw, name, notes)
+    sample = None if found.shape is not None else samples["train"].shape[1:]
     shape, samples = _shaped(samples, found.shape, how, name, notes)
     if "test" not in samples:
         samples, labels = _split(samples["train"], labels["train"], how, name, notes)
@@ -103,24 +99,27 @@ def data_set_of(found: Found, how: Reading, name: str) -> Dataset:
             f"{name}: {len(labels['train'])} training and {len(labels['test'])} test samples; it takes at least "
             f"{LEAST} and 1"
         )
-    full_scale = _scaled(samples, len(shape) == 3, how, name, notes)
+    scale = _scale_of(samples, len(shape) == 3, how, name, notes)
+    samples = {part: scale.rows(x) for part, x in samples.items()}
     extents = " x ".join(map(str, shape)) if len(shape) == 3 else f"{shape[0]} numbers"
     counts = f"{len(labels['train']):,} training and {len(labels['test']):,} test {_kind(shape)} of {extents}"
     data = Dataset.from_arrays(
-        name, "", shape, classes, full_scale,
+        name, "", shape, classes, scale.full_scale,
         Labelled(samples["train"], labels["train"]), Labelled(samples["test"], labels["test"]),
         order="own data",
     )  # fmt: skip
     said = "; ".join([counts, *found.notes, *notes, f"SHA-256 {data.digest[:12]}"])
-    return replace(data, note=f"{name} ({said})")
+    size = None if how.shape is None or len(sample or ()) < 2 else how.shape[:2]
+    taken = None if sample is None else Taken(sample, None if size is None else (size[0], size[1]), scale)
+    return replace(data, note=f"{name} ({said})", taken=taken)
 
 
 def _kind(shape: tuple[int, ...]) -> str:
     return "images" if len(shape) == 3 else "vectors"
 
 
-def _samples(x: Any, what: str) -> Any:
-    """Check that samples are finite numbers, one a row."""
+def checked_samples(x: Any, what: str) -> Any:
+    """Return samples as an array; raises `DataError` unless they are finite numbers, one sample a row."""
     if isinstance(x, OnDisk):
         return x
     try:
@@ -266,14 +265,14 @@ def _split(
     return {"train": x[train], "test": x[test]}, {"train": labels[train], "test": labels[test]}
 
 
-def _scaled(samples: dict[str, Any], images: bool, how: Reading, name: str, notes: list[str]) -> int:
-    """Bring values to 0 ... 1, in place of what `samples` holds; return what becomes 1 of what is left."""
+def _scale_of(samples: dict[str, Any], images: bool, how: Reading, name: str, notes: list[str]) -> Scale:
+    """Return what brings values to 0 ... 1; refuses where that is not clear."""
     train, scale = samples["train"], how.scale
     if isinstance(train, OnDisk):
         if scale not in (None, PIXEL):
             raise DataError(f"{name}: scale = {scale}: pixels of files go from 0 to {PIXEL}; leave it out")
         notes.append(f"values 0 to {PIXEL} taken as 0 to 1")
-        return PIXEL
+        return Scale(PIXEL, whole=True)
     if scale == "feature":
         return _by_feature(samples, notes)
     lowest = min(float(x.min()) for x in samples.values())
@@ -308,26 +307,19 @@ def _scaled(samples: dict[str, Any], images: bool, how: Reading, name: str, note
     notes.append(
         f"values 0 to {scale:g} taken as 0 to 1" if scale != 1 else "values taken as they are, 0 to 1"
     )
-    if is_whole and scale == int(scale) and scale <= PIXEL:
-        samples.update({part: x.astype(np.uint8) for part, x in samples.items()})
-        return int(scale)
-    samples.update({part: (x / scale).astype(np.float32) for part, x in samples.items()})
-    return 1
+    return Scale(scale, whole=is_whole and scale == int(scale) and scale <= PIXEL)
 
 
-def _by_feature(samples: dict[str, Any], notes: list[str]) -> int:
+def _by_feature(samples: dict[str, Any], notes: list[str]) -> Scale:
     """Bring each feature to 0 ... 1 by its smallest and largest training value."""
     train = samples["train"].astype(np.float64)
     low, high = train.min(axis=0), train.max(axis=0)
-    still = int((low == high).sum())
-    span = np.where(low == high, 1.0, high - low)
-    said = f"each of {len(low):,} features scaled to 0 to 1 by its smallest and largest training value"
-    beyond = int(((samples["test"] < low) | (samples["test"] > high)).sum())
+    scale, still = Scale(low=low, high=high), int((low == high).sum())
+    said = f"each of {train.shape[1]:,} features scaled to 0 to 1 by its smallest and largest training value"
+    beyond = scale.beyond(samples["test"])
     if still:
         said += f", {still} that never vary set to 0"
     if beyond:
         said += f", {beyond:,} of {samples['test'].size:,} test values beyond clipped"
     notes.append(said)
-    for part, x in samples.items():
-        samples[part] = np.where(low == high, 0.0, np.clip((x - low) / span, 0, 1)).astype(np.float32)
-    return 1
+    return scale

@@ -59,6 +59,9 @@ class IdealArray:
         self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)
         self._reads = 0
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.shape[0]} x {self.shape[1]}, {self.precision})"
+
     def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
         """Set the weights (rows, cols); they have no window."""
         self._columns.T[...] = matrix("weights", weights, *self.shape, self.precision)

@@ -20,6 +20,8 @@ ON_DEVICE = "ideal device"
 """Name of an arm on devices that would be called as ideal arithmetic is, such as that of the card "ideal"."""
 LONGEST_NAME = 180
 """Bytes of an arm's name, which is a part of the names of files."""
+LONGEST_REPR = 120
+"""Characters of the settings of an arm on one line."""
 OF_DEVICES = ("parameters", "read", "write", "wires", "tiles", "faults", "periphery")
 """Settings of an arm that mean nothing in ideal arithmetic."""
 EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
@@ -121,6 +123,14 @@ class Arm(Frozen):
     precision: Precision | None = None
     torch_device: str | None = None
     seconds_per_update: float | None = Field(None, ge=0)
+
+    def __repr__(self) -> str:
+        given = [name for name in self.model_fields_set if name not in ("name", "device")]
+        told = ", ".join(f"{name} = {getattr(self, name)}" for name in sorted(given))
+        told = told if len(told) <= LONGEST_REPR else f"{told[:LONGEST_REPR]}…"
+        return f"<{type(self).__name__} {self.name!r} on {self.device or 'ideal arithmetic'}{': ' if told else ''}{told}>"
+
+    __str__ = __repr__
 
     @model_validator(mode="after")
     def _ideal_arithmetic_has_no_devices(self) -> Self:

@@ -16,7 +16,7 @@ from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.evaluate import on_devices
+from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.run import study
 from neurosim.study.statistics import of_runs
 from neurosim.study.store import pack_bits
@@ -101,6 +101,19 @@ class DeepTraining(Training):
                     kept[first : first + CHUNK] = flat
         return found
 
+    def represented(self, images: Any) -> Floats:
+        """Return what the last depth with a head answers to images, (n, features) in half precision."""
+        depth = self.experiment.depths[-1]
+        found: Floats = self.features(images, [depth])[depth]
+        return found
+
+    def readout(self, features: Floats, labels: Answers, classes: int) -> LinearReadout:
+        """Return a head trained on features (n, features)."""
+        spec = self.experiment
+        head = LinearReadout(features.shape[1], classes, self.seed)
+        head.fit(features, labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
+        return head
+
     def evaluated(self) -> dict[str, Any]:
         """Put a head on every depth and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
@@ -119,9 +132,7 @@ class DeepTraining(Training):
 
     def _head(self, depth: int, fit: Any, test: Any) -> dict[str, Any]:
         """Train a linear classifier on what one depth answers and try it."""
-        spec = self.experiment
-        head = LinearReadout(fit.shape[1], self.data.classes, self.seed)
-        head.fit(fit, self.fit.labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
+        head = self.readout(fit, self.fit.labels, self.data.classes)
         right = head.predict(test) == self.test.labels
         return {
             "depth": depth,

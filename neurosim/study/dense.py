@@ -14,10 +14,22 @@ from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.dense import Dense
+from neurosim.network.readout import LinearReadout
 from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.evaluate import PAIRED, Answers, Passed, evaluate, on_devices, to_numpy, vote_accuracy
+from neurosim.study.evaluate import (
+    FEATURES,
+    PAIRED,
+    Answers,
+    Passed,
+    currents,
+    evaluate,
+    linear_readout,
+    on_devices,
+    to_numpy,
+    vote_accuracy,
+)
 from neurosim.study.holding import SAMPLE, held
 from neurosim.study.store import digest, pack_bits, write_arrays
 from neurosim.study.training import Training, content
@@ -114,6 +126,14 @@ class DenseTraining(Training):
         if every and self.layer.steps % every == 0 and devices is not None:
             devices.calibrate(x)
         self.layer.learn(x)
+
+    def represented(self, images: Any) -> Floats:
+        """Return what the linear readout sees of images: softmax of the currents, (n, neurons)."""
+        return FEATURES["accuracy"](currents(self.read, self.data, images))
+
+    def readout(self, features: Floats, labels: Answers, classes: int) -> LinearReadout:
+        """Return the linear readout of features (n, neurons)."""
+        return linear_readout(features, labels, classes, self.experiment.readout_epochs, self.seed)
 
     def calibrate(self) -> None:
         """Set the converters by training images."""

@@ -76,6 +76,13 @@ class Experiment(Arrays):
                 "different ages cannot be compared"
             )
 
+    def __repr__(self) -> str:
+        arms = [arm.name for arm in self.listed]
+        named = ", ".join(arms[:4]) + (f" and {len(arms) - 4} more" if len(arms) > 4 else "")
+        return f"<{type(self).__name__} on {self.dataset}, {self.seeds} seed{'s' if self.seeds > 1 else ''}: {named}>"
+
+    __str__ = __repr__
+
     @property
     def implied(self) -> list[Any]:
         """Arms that are there without being listed: ideal arithmetic, where no arm is listed."""

@@ -25,7 +25,7 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.network.readout import LinearReadout
-from neurosim.study.evaluate import looking, on_devices
+from neurosim.study.evaluate import linear_readout, looking, on_devices
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import study
@@ -42,6 +42,7 @@ class ForwardForwardTraining(Training):
     experiment: ForwardForwardExperiment
     arm: ForwardForwardArm
     keeps_learnt = True
+    goes_on = False
 
     def __init__(
         self, experiment: ForwardForwardExperiment, arm: ForwardForwardArm, seed: int, data: Dataset
@@ -184,21 +185,50 @@ class ForwardForwardTraining(Training):
 
     def _predictions(self, images: Any) -> dict[str, Labels]:
         """Classes by every readout that needs no training of its own."""
-        classes = self.data.classes
         found = {"softmax": self.head.predict(self._features(images))}
-        if self.experiment.supervised:
-            labelled = self._in_parts(images, lambda x: self.stack.goodness_of_labels(x, classes))
-            found["goodness"] = labelled.argmax(axis=1)
+        if self.taught:
+            found["goodness"] = self._by_goodness(images)
+        return found
+
+    @property
+    def taught(self) -> bool:
+        """Whether labels decide what is learnt: where they are on the images."""
+        found: bool = self.experiment.supervised
+        return found
+
+    def represented(self, images: Any) -> Floats:
+        """Return the states (n, features) of all layers but the first, without a label."""
+        return self._features(images)
+
+    def readout(self, features: Floats, labels: Labels, classes: int) -> LinearReadout | None:
+        """Return the linear readout of the unsupervised variant; with labels on the images goodness tells classes."""
+        return (
+            None
+            if self.taught
+            else linear_readout(features, labels, classes, self.experiment.readout_epochs, self.seed)
+        )
+
+    def classified(self, images: Any, readout: LinearReadout | None) -> Labels:
+        """Return the class of each image: that of the largest goodness, or by the linear readout."""
+        return self._by_goodness(images) if readout is None else super().classified(images, readout)
+
+    def _by_goodness(self, images: Any) -> Labels:
+        classes = self.data.classes
+        found: Labels = self._in_parts(images, lambda x: self.stack.goodness_of_labels(x, classes)).argmax(
+            axis=1
+        )
         return found
 
     def evaluated(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
         found = self._predictions(self.test.images)
-        if not self.experiment.supervised:
-            fit = self._features(self.fit.images)
-            readout = LinearReadout(fit.shape[1], self.data.classes, self.seed)
-            readout.fit(fit, self.fit.labels, self.experiment.readout_epochs)
+        readout = (
+            None
+            if self.taught
+            else self.readout(self._features(self.fit.images), self.fit.labels, self.data.classes)
+        )
+        if readout is not None:
             found["linear"] = readout.predict(self._features(self.test.images))
         right = {name: found[name] == self.test.labels for name in self.experiment.readouts}
         scores = {name: float(some.mean()) for name, some in right.items()}

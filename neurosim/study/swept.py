@@ -253,14 +253,31 @@ def _seed(row: dict[str, Any]) -> int:
 
 
 def to_pandas(results: dict[str, Any]) -> DataFrame:
-    """Return the rows in long form: one for each point, arm and seed, counts as columns of their own."""
+    """Return what a study of any kind came to in long form, what was counted as columns of their own.
+
+    Of a sweep one row for each point, arm and seed; of other studies one a run, with its readouts and depths side by
+    side (``readouts.softmax``, ``depth_2.accuracy``).
+    """
     import pandas
 
-    flat = [
-        {**{name: value for name, value in row.items() if name != "counts"}, **(row.get("counts") or {})}
-        for row in results["rows"]
-    ]
-    return pandas.DataFrame(flat)
+    return pandas.DataFrame([_flat(row) for row in results.get("rows", results.get("runs", []))])
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """The numbers and texts of one row, those within its parts included."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "counts":
+            found |= value or {}
+        elif name == "heads":
+            for head in value:
+                found |= {f"depth_{head['depth']}.accuracy": head["accuracy"]}
+        elif isinstance(value, dict):
+            inner = {f"{name}.{key}": one for key, one in value.items()}
+            found |= {key: one for key, one in inner.items() if isinstance(one, int | float)}
+        elif not isinstance(value, list):
+            found[name] = value
+    return found
 
 
 def estimate(store: Store) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
 from neurosim.core.errors import CheckpointError, ConfigError, Stopped
-from neurosim.core.protocols import State
+from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
+from neurosim.network.readout import LinearReadout
 from neurosim.study import stopping
 from neurosim.study.code import own_code
-from neurosim.study.evaluate import on_devices
+from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.events import layer_events
 from neurosim.study.locks import held
 from neurosim.study.store import (
@@ -67,6 +68,10 @@ class Training:
 
     keeps_learnt = False
     """Whether what was learnt stays in the folder: another evaluation does not train it again."""
+    watched = True
+    """Whether it is asked for classes before and while it learns, where its kind does that; no bit depends on it."""
+    goes_on = True
+    """Whether it may learn further images after its end: no rate of learning has come to zero there."""
 
     def __init__(self, experiment: Any, arm: Any, seed: int, data: Dataset):
         self.experiment, self.seed, self.data = experiment, seed, data
@@ -140,17 +145,39 @@ class Training:
 
         How the wires of an array were solved stands beside what else is said of its layer.
         """
-        arrays = [on_devices(layer.array) for layer in self.layers]
-        wired = [
-            (k, array) for k, array in enumerate(arrays) if array is not None and array.wires is not None
-        ]
-        for _, array in wired:
-            array.solve_wires()
+        wired = self.solve_wires()
         found = self.evaluated()
         entries = found.get("layers", [found])
-        for k, array in wired:
+        for k, array in wired.items():
             entries[k]["wires"] = array.wires_report
         return found
+
+    def solve_wires(self) -> dict[int, Any]:
+        """Let the next read solve all wires exactly; return the arrays that have any by the place of their layer."""
+        arrays = enumerate(on_devices(layer.array) for layer in self.layers)
+        wired = {k: array for k, array in arrays if array is not None and array.wires is not None}
+        for array in wired.values():
+            array.solve_wires()
+        return wired
+
+    def represented(self, images: Any) -> Floats:
+        """Return what the readout of the first accuracy sees of images, as the data set has them: (n, features)."""
+        raise NotImplementedError
+
+    def readout(self, features: Floats, labels: Answers, classes: int) -> LinearReadout | None:
+        """Return the readout of the first accuracy, trained on features (n, features); None where the layers have one."""
+        raise NotImplementedError
+
+    @property
+    def taught(self) -> bool:
+        """Whether labels decide what is learnt."""
+        return False
+
+    def classified(self, images: Any, readout: LinearReadout | None) -> Answers:
+        """Return the class of each image by the readout of the first accuracy."""
+        if readout is None:
+            raise NotImplementedError
+        return readout.predict(self.represented(images))
 
     def snapshot(self) -> State:
         """Return everything that learns, as named arrays."""
@@ -200,7 +227,7 @@ class Training:
 
     def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
         """Train to the end from wherever it stands; `save` is called after every mini-batch."""
-        if not self.steps:
+        if not self.steps and self.watched:
             self.begin()
             if not self.curve and self.looks:
                 self.curve.append(self.look())
@@ -215,7 +242,7 @@ class Training:
             self._let_time_pass()
             self.steps += 1
             self.seconds += time.perf_counter() - started
-            if self.looks:
+            if self.watched and self.looks:
                 self.curve.append(self.look())
             if progress:
                 progress(self.steps, self.total)

@@ -1,0 +1,100 @@
+"""What a user reads uses public names: docs, notebooks and README, but for a short list of what is inside by nature."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from helpers import PCM, ROOT
+
+import neurosim as ns
+from neurosim.devices.card import cards
+
+INSIDE = re.compile(r"^\s*(?:from (neurosim\.[\w.]+) import (.+)|import (neurosim\.[\w.]+))", re.MULTILINE)
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "notebooks").glob("0[56]*.py")),
+    *sorted((ROOT / "notebooks").glob("0[56]*.ipynb")),
+]
+ALLOWED = {
+    "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
+                   "neurosim.core.protocols", "neurosim.reference.twin.bipolar"},
+    "spiking.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
+    "05_deep_softhebb": {"neurosim.rules.softhebb", "neurosim.study.deep_build"},
+    "06_forward_forward_and_mortal_chips": {"neurosim.study.forward_forward_build"},
+}  # fmt: skip
+"""Laws are written in the language of the kernels, spikes have a bridge of their own, and two notebooks look inside."""
+
+
+def inner_modules(text: str) -> set[str]:
+    return {module or other for module, _, other in INSIDE.findall(text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_import_public_names(page):
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        text = re.sub(r'^\s*"(.*?)(?:\\n)?",?$', r"\1", text, flags=re.MULTILINE)
+    allowed = ALLOWED.get(page.name, set()) | ALLOWED.get(page.stem, set())
+    assert inner_modules(text) <= allowed, "use names of neurosim itself, or say here why not"
+
+
+def test_the_search_finds_inner_modules():
+    assert inner_modules("x\nfrom neurosim.study.deep import deep\n    import neurosim.data as d\n") == {
+        "neurosim.study.deep",
+        "neurosim.data",
+    }
+    assert not inner_modules("import neurosim as ns\nfrom neurosim import devices")
+
+
+def test_names_of_ns_in_pages_exist():
+    used = {
+        name
+        for page in PAGES
+        if page.suffix != ".ipynb"
+        for name in re.findall(r"(?<![\w.])ns\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))
+    }
+    assert {"Crossbar", "compare", "Learner"} <= used
+    assert not used - set(ns.__all__)
+
+
+def test_notebooks_have_the_cells_of_their_sources():
+    jupytext = pytest.importorskip("jupytext")
+    for source in sorted((ROOT / "notebooks").glob("0[56]*.py")):
+        executed = jupytext.read(source.with_suffix(".ipynb"))
+        assert [cell.source for cell in jupytext.read(source).cells] == [
+            cell.source for cell in executed.cells
+        ]
+
+
+def test_public_objects_are_told_in_one_short_line():
+    many = ns.DenseExperiment(device=tuple(cards()))
+    arm = ns.DeepArm(name="x", device=PCM, rule="softhebb", write={"decay_mode": "gain", "flush_pulses": 4})
+    shown = [
+        ns.Crossbar((4, 2), PCM), ns.IdealArray((4, 2)), ns.data.load("digits"), many, arm, ns.ReadPath(),
+        ns.Learner(many), ns.Results(kind="dense"),
+    ]  # fmt: skip
+    for thing in shown[:5] + shown[6:]:
+        assert "\n" not in repr(thing)
+        assert len(repr(thing)) < 260
+        assert type(thing).__name__ in repr(thing)
+    assert PCM in repr(shown[0])
+    assert "4 x 2" in repr(shown[1])
+    assert "digits" in repr(shown[2])
+    assert "more" in repr(many)
+    assert PCM in repr(arm)
+    assert "decay_mode" in repr(arm)
+
+
+def test_the_snippets_of_the_page_on_learners_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "learner.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)  # noqa: S102 (our own page)
+    assert capsys.readouterr().out.startswith("Learner(dense experiment")
+    assert 0 <= names["young"] <= 1
+    assert np.isfinite(names["young"])
+    assert (tmp_path / "out" / "mine" / "results.json").is_file()

@@ -1,0 +1,104 @@
+"""What `ns.compare` and `ns.sweep` return: a dictionary still, which shows itself; one way for every kind of study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import PCM, ROOT
+from matplotlib.figure import Figure
+
+import neurosim as ns
+
+KEPT = {
+    "dense": ("digits-demo", ["accuracy", "gap", "curves", "energy"], "PCM"),
+    "deep": ("cifar-deep-width-1", ["depth"], "random"),
+    "forward-forward": ("ff-larger", ["epochs", "energy"], "ECRAM"),
+    "mortal": ("mortal-chips", ["mortal", "recovery"], "ECRAM"),
+}
+
+
+def kept(name: str) -> Path:
+    return ROOT / "docs" / "results" / f"{name}.json"
+
+
+@pytest.fixture(scope="module")
+def compared() -> ns.Results:
+    return ns.compare(ns.DenseExperiment(neurons=10, train_images=200, device=(PCM,), curve_points=0))
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_results_of_every_kind_show_themselves(kind):
+    name, figures, arm = KEPT[kind]
+    found = ns.load_results(kept(name))
+    assert found.kind == kind
+    assert list(found.plot()) == figures
+    assert isinstance(found.plot(figures[0]), Figure)
+    assert arm in str(found.table())
+    assert any(arm in said for said, _ in found.findings())
+    page = found._repr_html_()
+    assert page.count("<table>") == len(found.table())
+    assert arm in page
+    assert len(found.to_pandas()) == len(found["runs"])
+    assert found.table().to_pandas()[0].shape[0] >= len(found.arms)
+    assert arm in repr(found) or "more" in repr(found)
+    assert "\n" not in repr(found)
+    assert len(repr(found)) < 250
+    with pytest.raises(ns.NeurosimError, match=f"unknown figure 'x'.*{figures[0]}"):
+        found.plot("x")
+
+
+def test_a_comparison_returns_the_dictionary_of_its_file_and_comes_back(compared, tmp_path):
+    assert isinstance(compared, dict)
+    filed = json.loads(json.dumps(compared))
+    path = compared.save(tmp_path / "mine")
+    assert path == tmp_path / "mine" / "results.json"
+    assert json.loads(path.read_text()) == filed
+    assert ns.load_results(tmp_path / "mine") == filed == ns.load_results(path)
+    assert ns.load_results(compared.save(tmp_path / "other.json")) == filed
+
+
+def test_a_sweep_shows_its_points_and_comes_back(tmp_path):
+    spec = ns.DenseExperiment(neurons=10, train_images=200, device=(PCM,), curve_points=0)
+    found = ns.sweep(spec, tmp_path, ["read_noise=0,0.1"])
+    assert found.kind == "sweep"
+    assert ns.load_results(tmp_path) == json.loads(json.dumps(found))
+    assert len(found.to_pandas()) == 4
+    assert "pulses" in found.to_pandas()
+    assert PCM in str(found.table())
+    assert "sweep" in found.plot()
+
+
+def test_columns_of_runs_hold_counts_and_readouts(compared):
+    frame = compared.to_pandas().set_index("arm")
+    run = next(run for run in compared["runs"] if run["arm"] == PCM)
+    assert frame.loc[PCM, "pulses"] == run["counts"]["pulses"]
+    assert frame.loc[PCM, "untrained.accuracy"] == run["untrained"]["accuracy"]
+    deep = ns.load_results(kept("cifar-deep-width-1"))
+    assert deep.to_pandas()["depth_2.accuracy"].iloc[0] == deep["runs"][0]["heads"][1]["accuracy"]
+
+
+def test_what_is_no_result_is_refused(compared, tmp_path):
+    with pytest.raises(ns.NeurosimError, match=r"no results\.json or sweep\.json"):
+        ns.load_results(tmp_path)
+    (tmp_path / "results.json").write_text("{]")
+    with pytest.raises(ns.NeurosimError, match="damaged"):
+        ns.load_results(tmp_path)
+    (tmp_path / "results.json").write_text("[1]")
+    with pytest.raises(ns.NeurosimError, match="no results of a study"):
+        ns.load_results(tmp_path)
+    with pytest.raises(ns.NeurosimError, match="damaged, of an earlier version"):
+        ns.Results({**compared, "summary": [{"arm": "x"}]}).table()
+    with pytest.raises(ns.NeurosimError, match="kind 'walk' are not shown"):
+        ns.Results({**compared, "kind": "walk"}).table()
+
+
+def test_names_move_no_cursor_and_are_no_markup():
+    bad = ns.load_results(kept("digits-demo"))
+    text = json.dumps(bad).replace("RRAM coarse", "<b>\\u001b[31m[red]")
+    shown = ns.Results(json.loads(text))
+    assert "\x1b" not in str(shown.table()) + repr(shown)
+    assert "[red]" in str(shown.table())
+    assert "<b>\x1b" not in shown._repr_html_()
+    assert "&lt;b&gt;" in shown._repr_html_()
