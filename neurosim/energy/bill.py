@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from neurosim.core.errors import ConfigError
@@ -139,6 +139,10 @@ class Bill:
         }
         return dict(sorted(found.items(), key=lambda pair: -pair[1][0]))
 
+    def learnt(self) -> Bill:
+        """Return it without the programming of the start, which no sample pays for."""
+        return replace(self, lines=tuple(line for line in self.lines if line.phase != "programming"))
+
     def strictly(self) -> Bill:
         """Return it, or raise `AssumedError` where joules rest on assumed, remembered or unstated numbers."""
         weak = {
@@ -176,7 +180,7 @@ class Bill:
         if self.pulses:
             found["effective_pulse"] = learning / self.pulses
         if samples:
-            trained = self.joules - self.total(lambda line: line.phase == "programming")[0]
+            trained = self.learnt().joules
             found["sample"] = trained / samples
             found["inference"] = inference / samples
             if self.synapses:
@@ -188,18 +192,19 @@ class Bill:
     def sentence(self, samples: int | None = None, of: str = "the training") -> str:
         """Return one sentence that may be quoted: with periphery, range, and the share that is assumed."""
         each = samples or 1
-        total, low, high = (end / each for end in self.total())
+        bill = self.learnt() if samples else self
+        total, low, high = (end / each for end in bill.total())
         what = f"a sample of {of}" if samples else of
         said = (
             f"{joules_text(total)} for {what} ({joules_text(low)} to {joules_text(high)}; prices {self.prices}), of which "
-            f"devices {joules_text(self.device_J / each)}, periphery {joules_text(self.periphery_J / each)}, digital "
-            f"{joules_text(self.digital_J / each)}; {100 * self.assumed_share:.0f} % of it rests on assumed, remembered or "
+            f"devices {joules_text(bill.device_J / each)}, periphery {joules_text(bill.periphery_J / each)}, digital "
+            f"{joules_text(bill.digital_J / each)}; {100 * bill.assumed_share:.0f} % of it rests on assumed, remembered or "
             "unstated numbers"
         )
-        if self.unranged_share >= 0.005:
-            said += f", and for {100 * self.unranged_share:.0f} % no range is stated"
+        if bill.unranged_share >= 0.005:
+            said += f", and for {100 * bill.unranged_share:.0f} % no range is stated"
         if self.not_priced:
-            said += f"; not priced: {', '.join(self.not_priced)}"
+            said += f"; a lower bound, as {len(self.not_priced)} kinds of events have no price there"
         return said + "."
 
     def as_dict(self, samples: int | None = None) -> dict[str, Any]:

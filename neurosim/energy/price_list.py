@@ -26,21 +26,21 @@ class Component(NamedTuple):
 COMPONENTS = {
     "adc": Component(("J",), "a conversion of an ADC"),
     "dac": Component(("J",), "a conversion of an input's DAC"),
-    "row_dac": Component(("J",), "driving one word line for a row read"),
+    "row_dac": Component(("J",), "a word line driven for a row read"),
     "line": Component(("F", "J"), "a cell along a line that is charged: C V^2, or joules at the gates' own supply"),
-    "train": Component(("J",), "one slot of a pulse train on one line, generated"),
+    "train": Component(("J",), "a slot of a pulse train on a line"),
     "mac": Component(("J",), "a multiply and add of the update, formed digitally"),
     "add": Component(("J",), "an addition of two tiles' or bits' codes"),
     "memory": Component(("J",), "a 32-bit access of the memory of accumulators"),
-    "neuron": Component(("J",), "the activation of one output (softmax, exponential, threshold)"),
-    "control": Component(("1",), "clock, control and leakage, as a share of periphery and digital joules"),
+    "neuron": Component(("J",), "the activation of an output"),
+    "control": Component(("1",), "clock, control and leakage"),
     "phase_time": Component(("s",), "one integration with its conversions; without it, the setting's integration time and `adc_time`"),
     "adc_time": Component(("s",), "one conversion"),
     "columns_per_adc": Component(("1",), "columns that take turns at one converter"),
     "mac_time": Component(("s",), "a multiply and add of one array's digital unit, all its lanes together"),
     "memory_time": Component(("s",), "a memory access, the same"),
 }  # fmt: skip
-"""By name. What a list leaves out is not priced, and a bill says so."""
+"""By name; "control" is a share of periphery and digital joules. What a list leaves out is not priced, and a bill says so."""
 
 Factor = Literal["1", "bits", "2^bits", "4^bits"]
 
