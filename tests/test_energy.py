@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neurosim as ns
+from neurosim.cli.energy import energy_command
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.crossbar.ledger import Ledger
 from neurosim.energy import AssumedError, Bill, Price, PriceList, Pulse, built_in, price, price_list
+from neurosim.energy.digital import digital, weight_transport
 from neurosim.energy.lifetime import lifetime, refresh_J_per_year
 from neurosim.energy.marks import device_mark, mark_of
 from neurosim.energy.price_list import COMPONENTS
 from neurosim.energy.seconds import seconds
+from neurosim.energy.stacks import stack
+from neurosim.report.energy import energy_bars, energy_table
+from neurosim.study.priced import priced
 
 SOURCES = {
     "g_min_uS": "measured in the paper", "g_max_uS": "measured in the paper", "write_voltage_V": "Fig. 2",
@@ -305,3 +311,113 @@ def test_an_empty_bill_is_nothing():
     kept = copy.deepcopy(before)
     price([before], ALL, sources=SOURCES)
     assert before == kept
+
+
+def test_a_digital_step_by_hand():
+    prices = PriceList(
+        name="d", summary="", prices={"mac": (one("mac", 2.0),), "memory": (one("memory", 3.0),)}
+    )
+    shapes = [(4, 5), (5, 2)]
+    weights = 30
+
+    def of(precision: str, step: str, batch: int = 1) -> float:
+        return digital(shapes, precision, prices, step=step, batch=batch).joules
+
+    assert of("fp32", "inference") == pytest.approx(weights * (2 + 3))
+    assert of("int8", "inference", 2) == pytest.approx(weights * (2 + 3 / 4 / 2))
+    assert of("fp32", "local") == pytest.approx(weights * (2 * 2 + 3 * 3))
+    assert of("fp32", "backprop") == pytest.approx(weights * (3 * 2 + 6 * 3))
+    assert of("fp32", "backprop and Adam") == pytest.approx(weights * (3 * 2 + 10 * 3))
+    with pytest.raises(InputError, match="'int4' is none of int8"):
+        digital(shapes, "int4", prices)  # type: ignore[arg-type]
+    assert digital(shapes, "int8", "gpu-h100").not_priced == ("multiply and add of int8",)
+
+
+def test_large_weights_lie_in_dram_and_small_ones_where_they_are_told():
+    small, large = ([(64, 64)], [(2048, 2048)])
+    near, far = (digital(small, "int8", weights_in=where, step="inference").joules for where in ("sram", "dram"))
+    assert far - near == pytest.approx(4096 / 4 * (650e-12 - 5e-12))
+    assert digital(large, "int8").joules == digital(large, "int8", weights_in="dram").joules
+
+
+def test_a_floor_of_a_gpu_is_below_the_same_step_at_45_nm():
+    floor = digital([(784, 250)], "bf16", "gpu-h100", step="backprop")
+    assert floor.joules == pytest.approx(3 * 784 * 250 * 1.42e-12)
+    assert floor.joules < digital([(784, 250)], "bf16", step="backprop").joules
+
+
+def test_weight_transport_adds_a_second_direction_products_and_verification():
+    counts = {"reads": 2, "phases": 2, "conversions": 10, "dac_conversions": 6, "pulsed_cells": 4, "macs": 5}
+    extra = weight_transport([layer(**counts)], BARE)
+    expected = 10 * 3 / 5 * unit("adc") + 6 * 5 / 3 * unit("dac") + (2 * 15 - 5) * unit("mac") + 4 * 65e-12
+    assert extra.joules == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bits", [1, 5, 6, 7, 8])
+def test_neurram_comes_to_at_least_half_of_what_was_measured(bits: int):
+    assert 0.5 < stack("neurram", bits).ratio < 1.5
+
+
+@pytest.mark.parametrize("phases", [1, 4])
+def test_what_no_component_of_hermes_explains_is_called_so(phases: int):
+    found = stack("hermes", phases=phases)
+    assert found.unexplained_J == pytest.approx(found.measured_J - found.total[0])
+    assert found.unexplained_J > 0 and found.note
+    assert found.total[1] < found.total[0] < found.measured_J < found.total[2] * 1.5
+    with pytest.raises(UnknownNameError):
+        stack("hermes", phases=2)
+
+
+def results(**more: Any) -> dict[str, Any]:
+    """Results of a study of one arm and two seeds."""
+    return {
+        "data": {"train_images": 10}, "config": {"epochs": 3},
+        "devices": {"A": {"numbers": {name: {"source": source} for name, source in SOURCES.items()}}},
+        "runs": [
+            {"arm": "ideal", "seed": 0, "events": []},
+            {"arm": "A", "seed": 0, "events": [layer(macs=10, pulses=4)]},
+            {"arm": "A", "seed": 1, "events": [layer(macs=20, pulses=8)]},
+        ],
+        **more,
+    }  # fmt: skip
+
+
+def test_kept_runs_are_priced_again_side_by_side():
+    found = priced(results(), [BARE, "generic-28nm"])
+    assert [(each.arm, each.seeds, each.samples) for each in found] == [("A", 2, 30)] * 2
+    assert found[0].bill.joules == pytest.approx(15 * unit("mac"))
+    assert found[1].bill.joules == pytest.approx(15 * 0.23e-12)
+    assert found[0].wear[0].pulses_per_device == pytest.approx(6 / 30)
+    assert json.loads(json.dumps(found[0].as_dict()))["energy"]["joules"] == found[0].bill.joules
+    assert energy_table(found).row_count == 2
+    assert energy_bars(found) is not None
+
+
+def test_a_sweep_is_priced_point_by_point():
+    rows = [{"arm": "A", "seed": 0, "epochs": k, "events": [layer(macs=10 * k)]} for k in (1, 2)]
+    swept = {**results(), "axes": [{"field": "epochs"}], "rows": rows}
+    del swept["runs"]
+    found = priced(swept, [BARE])
+    assert [each.name for each in found] == ["A, epochs 1", "A, epochs 2"]
+    assert [each.samples for each in found] == [10, 20]
+
+
+def test_results_without_events_or_with_other_arrays_are_refused():
+    with pytest.raises(ConfigError, match="no events in these results"):
+        priced(results(runs=[{"arm": "ideal", "events": []}]), [BARE])
+    other = [{"arm": "A", "events": [{**layer(), "rows": rows}]} for rows in (3, 4)]
+    with pytest.raises(ConfigError, match="different arrays"):
+        priced(results(runs=other), [BARE])
+
+
+def test_the_command_prices_a_folder(tmp_path, capsys):
+    (tmp_path / "results.json").write_text(json.dumps(results()))
+    energy_command(tmp_path, ["hermes-14nm", "generic-28nm"], False, tmp_path / "bars.svg", tmp_path / "e.json")
+    said = capsys.readouterr().out
+    assert "hermes-14nm" in said and "assumed" in said and "not counted by any" in said
+    assert (tmp_path / "bars.svg").read_bytes().startswith(b"<?xml")
+    assert len(json.loads((tmp_path / "e.json").read_text())) == 2
+    with pytest.raises(AssumedError):
+        energy_command(tmp_path, ["hermes-14nm"], True)
+    with pytest.raises(ConfigError, match=r"no results\.json or sweep\.json there"):
+        energy_command(tmp_path / "nowhere")

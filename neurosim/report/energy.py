@@ -87,9 +87,10 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
         total, low, high = (end / samples for end in bill.total())
         axes.barh(place, total, 0.62, color="#b8b8b8")
         axes.plot([low, high], [place, place], color="#222222", lw=1.4, marker="|", ms=8)
-        axes.annotate(
-            f" {100 * bill.assumed_share:.0f} % assumed", (max(high, total), place), va="center", fontsize=8
-        )
+        said = f" {100 * bill.assumed_share:.0f} % assumed"
+        if bill.unranged_share >= 0.005:
+            said += f",\n {100 * bill.unranged_share:.0f} % without a range"
+        axes.annotate(said, (max(high, total), place), va="center", fontsize=8)
         start = 0.0
         for kind, (_, colour) in PARTS.items():
             part = 100 * bill.total(lambda line, kind=kind: line.kind == kind)[0] / (bill.joules or 1)  # type: ignore[misc]
