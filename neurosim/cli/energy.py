@@ -1,4 +1,4 @@
-"""`neurosim energy`: what kept runs cost, in joules and seconds, by any price lists, without running again."""
+"""`neurosim energy`: what kept runs cost, or an experiment would, in joules and seconds, by any price lists."""
 
 from __future__ import annotations
 
@@ -17,25 +17,32 @@ DEFAULT = ("hermes-14nm", "generic-28nm")
 def energy_command(
     where: Annotated[
         Path | None,
-        typer.Argument(metavar="DIR|RESULTS.json", help="An --out folder of a study or sweep, or its results."),
+        typer.Argument(
+            metavar="DIR|RESULTS.json|EXPERIMENT.toml",
+            help="An --out folder of a study or sweep, or its results; or an experiment, to be estimated.",
+        ),
     ] = None,
     prices: Annotated[
         list[str] | None,
         typer.Option("--prices", metavar="NAME|PRICES.toml", help="A price list; repeat to compare several."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse joules that rest on assumed, remembered or unstated numbers.")
+        bool,
+        typer.Option("--strict", help="Refuse joules that rest on assumed, remembered or unstated numbers."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Draw where the joules go: .svg, .png or .pdf.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Draw where the joules go: .svg, .png or .pdf."),
     ] = None,
     json_file: Json = None,
 ) -> None:
-    """Price kept runs again without running them, by one price list or several; without a folder, list the price lists."""
+    """Price kept runs again, or estimate an experiment by its first mini-batches; alone, list the price lists."""
     from neurosim.energy.price_list import built_in, price_list
     from neurosim.report.device_sheet import check_figure_name
     from neurosim.report.energy import energy_bars, energy_table, unpriced, wear_table
     from neurosim.report.style import SAVERS
+    from neurosim.study.estimate import estimated
+    from neurosim.study.kinds import load_experiment
     from neurosim.study.priced import kept_results, priced
     from neurosim.study.store import expect_file, whole_file, write_json
 
@@ -47,13 +54,19 @@ def energy_command(
     if out is not None:
         check_figure_name(out)
         expect_file(out, "--out")
-    found = priced(kept_results(where), prices or DEFAULT, strict)
+    results = estimated(load_experiment(where)) if where.suffix == ".toml" else kept_results(where)
+    found = priced(results, prices or DEFAULT, strict)
     if json_file is not None:
-        write_json(json_file, [each.as_dict() for each in found])
+        write_json(
+            json_file, {"estimated": results.get("estimated"), "arms": [each.as_dict() for each in found]}
+        )
     console().print(energy_table(found), wear_table(found), sep="\n")
     for each in found:
         say(f"{each.name}: {each.bill.sentence(each.samples)}")
-    for line in unpriced(found):
+    for line in [
+        *unpriced(found),
+        *(f"{arm}: {words}" for arm, words in results.get("estimated", {}).items()),
+    ]:
         say(line)
     if out is not None:
         with whole_file(out) as stream:

@@ -67,19 +67,25 @@ def digital(
         If a setting is none of these.
     """
     known = price_list(prices)
-    for given, choices in ((precision, get_args(Precision)), (step, get_args(Step)), (weights_in, ("sram", "dram"))):
+    for given, choices in (
+        (precision, get_args(Precision)),
+        (step, get_args(Step)),
+        (weights_in, ("sram", "dram")),
+    ):
         if given not in choices:
             raise InputError(f"digital: '{given}' is none of {', '.join(choices)}")
     shapes = [(int(rows), int(cols)) for rows, cols in layers]
     if batch < 1 or any(rows < 1 or cols < 1 for rows, cols in shapes):
         raise InputError("digital: batch, rows and columns must be at least 1")
-    size = math.inf if weights_in == "dram" else sum(rows * cols for rows, cols in shapes) * BITS[precision] / 8
+    size = (
+        math.inf if weights_in == "dram" else sum(rows * cols for rows, cols in shapes) * BITS[precision] / 8
+    )
     lines: list[Line] = []
     missing: list[str] = []
 
     def add(layer: int, phase: Phase, what: str, component: str, count: float) -> None:
         held = size if component == "memory" else 0.0
-        unit = known.of(component, BITS[precision], held)
+        unit = known.cost_of(component, BITS[precision], held)
         if unit is None:
             missing.append(f"{what} of {precision}")
         elif count:
@@ -98,7 +104,9 @@ def digital(
             wide = (UPDATE_ACCESSES[step] - 2) * weights
             add(number, "update", "weights and optimiser", "memory", (read_again + own + wide) / batch)
     sizes = tuple((number, rows * cols) for number, (rows, cols) in enumerate(shapes, 1))
-    return Bill(tuple(lines), known.name, tuple(dict.fromkeys(missing)), (), sizes, 0, ("activations", "moving data"))
+    return Bill(
+        tuple(lines), known.name, tuple(dict.fromkeys(missing)), (), sizes, 0, ("activations", "moving data")
+    )
 
 
 def weight_transport(events: Iterable[Events], prices: str | Path | PriceList) -> Bill:

@@ -59,4 +59,4 @@ def lifetime(
 
 def refresh_J_per_year(events: Iterable[Events], seconds: float) -> float:
     """Return device joules of refresh in a year that goes on as these `seconds` did."""
-    return sum(layer["counts"]["refresh_J"] for layer in checked(events)) * YEAR_S / seconds
+    return float(sum(layer["counts"]["refresh_J"] for layer in checked(events)) * YEAR_S / seconds)

@@ -90,7 +90,9 @@ def _names(sources: Sources, what: str) -> list[str]:
         own = [f"{start}{end}" for end in _ENDS if f"{start}{end}" in sources]
         if own:
             current = any(name.endswith("current_A") for name in own) and start in ("set_", "reset_")
-            if start == "reset_" and len(own) < 2:  # the other half of such a pulse is that of the write pulse
+            if (
+                start == "reset_" and len(own) < 2
+            ):  # the other half of such a pulse is that of the write pulse
                 own += [name for name in ("write_voltage_V", "write_time_s") if name in sources]
             return own if current else own + window
     return []

@@ -88,7 +88,7 @@ class Pulse(Frozen):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         shaped = (self.voltage_V is not None, self.width_s is not None)
-        if self.joules is not None and any(shaped) or self.joules is None and not all(shaped):
+        if (self.joules is not None and any(shaped)) or (self.joules is None and not all(shaped)):
             raise ValueError("give voltage_V and width_s, or joules")
         if self.joules is None and (self.low is not None or self.high is not None):
             raise ValueError("low and high are the range of joules")
@@ -137,7 +137,7 @@ class PriceList(Frozen):
                 raise ValueError(f"{name} mixes units; terms of one sum have one unit")
         return prices
 
-    def of(self, component: str, bits: int | None = None, size_bytes: float = 0.0) -> Unit | None:
+    def cost_of(self, component: str, bits: int | None = None, size_bytes: float = 0.0) -> Unit | None:
         """Return what one event costs; None where this list has no price for it.
 
         Parameters

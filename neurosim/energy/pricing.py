@@ -117,18 +117,35 @@ class _Layer:
         self._priced("forward", "periphery", "ADC", "adc", counts["conversions"], bits=events["adc_bits"])
         self._priced("forward", "periphery", "DAC", "dac", counts["dac_conversions"], bits=events["dac_bits"])
         self._lines_charged("forward", "word lines", counts["read_line_cells"], events["read_voltage_V"])
-        self._priced("forward", "digital", "sums of tiles and bits", "add", counts["read_sums"], bits=events["adc_bits"])
+        self._priced(
+            "forward",
+            "digital",
+            "sums of tiles and bits",
+            "add",
+            counts["read_sums"],
+            bits=events["adc_bits"],
+        )
 
     def _updates(self) -> None:
         counts, events = self.counts, self.events
         ups = counts["pulses"] - counts["downs"]
         self._pulses("update", "pulses up", UP, ups, counts["up_J"], self.up, self.prices.pulse_up)
-        self._pulses("update", "pulses down", DOWN, counts["downs"], counts["down_J"], self.down, self.prices.pulse_down)
+        self._pulses(
+            "update",
+            "pulses down",
+            DOWN,
+            counts["downs"],
+            counts["down_J"],
+            self.down,
+            self.prices.pulse_down,
+        )
         full = self._given(self.prices.pulse_up, self.up)
         other = self._given(self.prices.pulse_down, self.down)
         self._cells("update", "pulses without effect", counts["lost_uS"], full, other)
         self._cells("update", "half-selected cells", counts["half_uS"] / 4, full, other)
-        self._lines_charged("update", "pulsed lines", counts["pulse_line_cells"] - counts["downs"] * events["rows"], full[0])
+        self._lines_charged(
+            "update", "pulsed lines", counts["pulse_line_cells"] - counts["downs"] * events["rows"], full[0]
+        )
         self._lines_charged("update", "pulsed lines, down", counts["downs"] * events["rows"], other[0])
         slots = counts["trains"] * events["pulse_train_slots"] * (events["rows"] + events["cols"])
         self._priced("update", "periphery", "pulse trains", "train", slots)
@@ -141,8 +158,12 @@ class _Layer:
     def _readback(self) -> None:
         counts, events = self.counts, self.events
         self._cells("readback", "cells read", counts["readback_uS"], self._read_shape)
-        self._priced("readback", "periphery", "ADC", "adc", counts["readback_conversions"], bits=events["adc_bits"])
-        self._priced("readback", "periphery", "row drivers", "row_dac", self.rows_read, bits=events["dac_bits"])
+        self._priced(
+            "readback", "periphery", "ADC", "adc", counts["readback_conversions"], bits=events["adc_bits"]
+        )
+        self._priced(
+            "readback", "periphery", "row drivers", "row_dac", self.rows_read, bits=events["dac_bits"]
+        )
         self._lines_charged("readback", "word lines", counts["readback_line_cells"], events["read_voltage_V"])
 
     @property
@@ -162,13 +183,24 @@ class _Layer:
         counts, events = self.counts, self.events
         mark, source = self._mark(UP, DOWN)
         pulses = counts["program_pulses"] + counts["program_resets"]
-        self._add("programming", "device", "pulses", pulses or counts["programmed_cells"], counts["program_pulses_J"], None, mark, source)
+        self._add(
+            "programming",
+            "device",
+            "pulses",
+            pulses or counts["programmed_cells"],
+            counts["program_pulses_J"],
+            None,
+            mark,
+            source,
+        )
         self._cells("programming", "verifying reads", counts["program_uS"], self._read_shape)
-        self._priced("programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"])
+        self._priced(
+            "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
+        )
 
     def _control(self) -> None:
         """Clock, control and leakage of each phase, as a share of what stands beside the cells there."""
-        unit = self.prices.of("control")
+        unit = self.prices.cost_of("control")
         beside = [line for line in self.lines if line.kind != "device" and line.joules > 0]
         if unit is None:
             if beside:
@@ -181,7 +213,9 @@ class _Layer:
                 for share, end in ((unit.value, "joules"), (unit.low, "low"), (unit.high, "high"))
             )
             mark = worst([unit.mark, *(line.mark for line in own)])
-            self._add(phase, "periphery", "clock, control, leakage", 0, joules, (low, high), mark, unit.source)
+            self._add(
+                phase, "periphery", "clock, control, leakage", 0, joules, (low, high), mark, unit.source
+            )
 
     @property
     def _read_shape(self) -> tuple[float, float]:
@@ -199,7 +233,12 @@ class _Layer:
         return next(pair for pair in found if pair[0] == mark)
 
     def _cells(
-        self, phase: Phase, what: str, count_uS: float, shape: tuple[float, float], other: tuple[float, float] | None = None
+        self,
+        phase: Phase,
+        what: str,
+        count_uS: float,
+        shape: tuple[float, float],
+        other: tuple[float, float] | None = None,
     ) -> None:
         """Conductance read or struck, V^2 G t; a pulse's direction is not known, so the other's is in the range."""
         joules = [count_uS * voltage**2 * time * 1e-6 for voltage, time in (shape, other or shape)]
@@ -208,7 +247,14 @@ class _Layer:
         self._add(phase, "device", what, count_uS, joules[0], between, mark, source)
 
     def _pulses(
-        self, phase: Phase, what: str, direction: str, count: float, joules: float, shape: tuple[float, float], own: Pulse | None
+        self,
+        phase: Phase,
+        what: str,
+        direction: str,
+        count: float,
+        joules: float,
+        shape: tuple[float, float],
+        own: Pulse | None,
     ) -> None:
         """Pulses at the card's joules, or at the list's own pulse: V^2 t as against the card's, or so much each."""
         mark, source = self._mark(direction)
@@ -229,10 +275,12 @@ class _Layer:
                 return
             voltage, time = self._given(own, shape)
             scaled = joules * (voltage**2 * time / before)
-            self._add(phase, "device", what, count, scaled, None, worst([mark, own.mark]), f"{own.source}; {source}")
+            self._add(
+                phase, "device", what, count, scaled, None, worst([mark, own.mark]), f"{own.source}; {source}"
+            )
 
     def _lines_charged(self, phase: Phase, what: str, cells: float, voltage_V: float) -> None:
-        unit = self.prices.of("line")
+        unit = self.prices.cost_of("line")
         squared = voltage_V**2 if unit is None or unit.unit == "F" else 1.0
         self._priced(phase, "periphery", what, "line", cells, factor=squared)
 
@@ -243,13 +291,22 @@ class _Layer:
         """Add events at the list's price, or say that it has none."""
         if not count:
             return
-        unit = self.prices.of(component, bits, size_bytes)
+        unit = self.prices.cost_of(component, bits, size_bytes)
         if unit is None:
             width = f" of {bits or self.prices.default_bits} bits" if component in self.prices.prices else ""
             self.not_priced.append(f"{COMPONENTS[component].what}{width}")
             return
         each = count * factor
-        self._add(phase, kind, what, count, each * unit.value, (each * unit.low, each * unit.high), unit.mark, unit.source)
+        self._add(
+            phase,
+            kind,
+            what,
+            count,
+            each * unit.value,
+            (each * unit.low, each * unit.high),
+            unit.mark,
+            unit.source,
+        )
 
     def _add(
         self, phase: Phase, kind: Kind, what: str, count: float, joules: float,
@@ -257,10 +314,22 @@ class _Layer:
     ) -> None:  # fmt: skip
         low, high = between or (joules, joules)
         self.lines.append(
-            Line(self.events["layer"], phase, kind, what, count, joules, low, high, mark, source, between is not None)
+            Line(
+                self.events["layer"],
+                phase,
+                kind,
+                what,
+                count,
+                joules,
+                low,
+                high,
+                mark,
+                source,
+                between is not None,
+            )
         )
 
 
 def rows_read(events: Events) -> float:
     """Return how many word lines were charged for reads that serve updates."""
-    return float(events["counts"]["readback_line_cells"]) / (2 * events["cols"])
+    return float(events["counts"]["readback_line_cells"] / (2 * events["cols"]))

@@ -13,6 +13,9 @@ from neurosim.energy.marks import Mark, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, price_list
 from neurosim.energy.pricing import Events, checked, rows_read
 
+_Timed = tuple[tuple[float, float, float], Mark, str]
+"""Seconds with their low and high, mark and source."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -104,7 +107,7 @@ def seconds(events: Iterable[Events], prices: str | Path | PriceList | Periphery
             ("multiply and add", "mac_time", layer["counts"]["macs"]),
             ("memory", "memory_time", layer["counts"]["memory_accesses"]),
         ):
-            unit = known.of(component)
+            unit = known.cost_of(component)
             if unit is None and count:
                 not_timed.append(what)
             elif unit is not None:
@@ -115,27 +118,31 @@ def seconds(events: Iterable[Events], prices: str | Path | PriceList | Periphery
 
 
 def _reads(layer: Events, prices: PriceList, spans: list[Span], not_timed: list[str]) -> None:
-    found = _phase(layer, prices)
-    if found is None:
+    time = float(layer["integration_time_s"])
+    bare: _Timed = (
+        (time, time, time),
+        "published",
+        "the settings' integration time; conversions are not timed",
+    )
+    timed = _phase(layer, prices)
+    if timed is None:
         not_timed.append(COMPONENTS["adc_time"].what)
-        time = float(layer["integration_time_s"])
-        found = (time, time, time), "published", "the settings' integration time; conversions are not timed"
-    ends, mark, source = found
-    phase: Phase
-    for phase, what, count in (
+    ends, mark, source = timed or bare
+    reads: tuple[tuple[Phase, str, float], ...] = (
         ("forward", "input vectors", layer["counts"]["phases"]),
         ("readback", "row by row", rows_read(layer)),
-    ):
+    )
+    for phase, what, count in reads:
         value, low, high = (count / layer["arrays"] * end for end in ends)
         spans.append(Span(layer["layer"], phase, what, count, value, low, high, mark, source))
 
 
-def _phase(layer: Events, prices: PriceList) -> tuple[tuple[float, float, float], Mark, str] | None:
+def _phase(layer: Events, prices: PriceList) -> _Timed | None:
     """Return (seconds, low, high) of one integration with its conversions."""
-    whole = prices.of("phase_time")
+    whole = prices.cost_of("phase_time")
     if whole is not None:
         return (whole.value, whole.low, whole.high), whole.mark, whole.source
-    each, shared = prices.of("adc_time"), prices.of("columns_per_adc")
+    each, shared = prices.cost_of("adc_time"), prices.cost_of("columns_per_adc")
     if each is None or shared is None:
         return None
     turns = [min(end, layer["cols"]) for end in (shared.value, shared.low, shared.high)]

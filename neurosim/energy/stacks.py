@@ -38,7 +38,9 @@ class Stack:
     @property
     def total(self) -> tuple[float, float, float]:
         """Joules of all components together, with their lows and highs."""
-        value, low, high = (sum(getattr(part, end) for part in self.parts) for end in ("joules", "low", "high"))
+        value, low, high = (
+            sum(getattr(part, end) for part in self.parts) for end in ("joules", "low", "high")
+        )
         return value, low, high
 
     @property
@@ -101,7 +103,7 @@ def _hermes(phases: int) -> Stack:
         "V^2 G t of a pair: 0.2 V, 133 ns, 5 uS a side and inputs spread evenly are engineering assumptions; high all "
         "at the 20.7 uS of two devices (card pcm-hermes-2023-2-devices), full on",
     )  # fmt: skip
-    line = prices.of("line")
+    line = prices.cost_of("line")
     assert line is not None
     lines = line._replace(value=line.value * 0.04, low=line.low * 0.04, high=line.high * 0.04)
     measured, words = HERMES[phases]
@@ -109,8 +111,8 @@ def _hermes(phases: int) -> Stack:
         f"HERMES, 14 nm PCM, 8 bits, {phases} phase{'s' if phases > 1 else ''}",
         (
             cells,
-            _part("ADC", prices.of("adc", 8), a_column),
-            _part("DAC", prices.of("dac", 8), a_row),
+            _part("ADC", prices.cost_of("adc", 8), a_column),
+            _part("DAC", prices.cost_of("dac", 8), a_row),
             _part("word lines, 0.2 V", lines, 2 * phases),
         ),
         measured,
@@ -130,10 +132,10 @@ def _neurram(bits: int) -> Stack:
     return Stack(
         f"NeuRRAM, 130 nm RRAM, {bits}-bit inputs, {bits + 2}-bit outputs",
         (
-            _part("word lines, 1.8 V", prices.of("line"), 2.0 * phases),
+            _part("word lines, 1.8 V", prices.cost_of("line"), 2.0 * phases),
             _part("sampling and integration", sampling, phases / weights),
             _part("conversion", steps, (bits + 2) / weights),
-            _part("shift and add", prices.of("add"), phases / weights),
+            _part("shift and add", prices.cost_of("add"), phases / weights),
         ),
         NEURRAM[bits],
         "Wan et al., Nature 2022, Ext. Data Fig. 12, as digitised in CiMLoop, two operations a multiply-accumulate",

@@ -108,7 +108,9 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     shares.grid(False, axis="y")
-    axes.set_xlabel("Joules" + (" a sample, start programming left out" if found[0].samples else " of the training"))
+    axes.set_xlabel(
+        "Joules" + (" a sample, start programming left out" if found[0].samples else " of the training")
+    )
     axes.set_title("Total, with its known range")
     shares.set_xlabel("Share of the joules (%)")
     shares.set_xlim(0, 100)

@@ -74,7 +74,9 @@ def kept_results(where: Path) -> dict[str, Any]:
 
     files = [where] if where.is_file() else [where / name for name in LISTS if (where / name).exists()]
     if not files:
-        raise ConfigError(f"{where}: no {' or '.join(LISTS)} there; give the --out folder of a study or sweep")
+        raise ConfigError(
+            f"{where}: no {' or '.join(LISTS)} there; give the --out folder of a study or sweep"
+        )
     found = read_json(files[0])
     if not isinstance(found, dict) or not isinstance(found.get("runs", found.get("rows")), list):
         raise ConfigError(f"{files[0]}: no runs in it; give the results of a study or sweep")
