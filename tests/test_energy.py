@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,10 +16,11 @@ import neurosim as ns
 from neurosim.cli.energy import energy_command
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.crossbar.ledger import Ledger
+from neurosim.devices.card import cards
 from neurosim.energy import AssumedError, Bill, Price, PriceList, Pulse, built_in, price, price_list
 from neurosim.energy.digital import digital, weight_transport
 from neurosim.energy.lifetime import lifetime, refresh_J_per_year
-from neurosim.energy.marks import device_mark, mark_of
+from neurosim.energy.marks import device_mark, mark_of, sources_of
 from neurosim.energy.price_list import COMPONENTS
 from neurosim.energy.seconds import seconds
 from neurosim.energy.stacks import stack
@@ -484,3 +486,25 @@ def test_an_experiment_is_estimated_by_its_first_mini_batches():
     found = priced(estimated(spec), ["generic-28nm"])[0]
     assert found.samples == 400
     assert found.bill.joules > 0
+
+
+def test_the_page_says_what_the_stacks_come_to():
+    page = (ROOT / "docs" / "energy.md").read_text()
+    ratios = [stack("neurram", bits).ratio for bits in (1, 5, 6, 7, 8)]
+    assert f"{min(ratios):.2f} to {max(ratios):.2f}" in page
+    assert {f"{stack('hermes', phases=phases).ratio:.2f}" for phases in (1, 4)} == {"0.10"}
+    assert "one or four phases | 0.10 |" in page
+
+
+def test_about_half_of_the_cards_assume_their_pulse():
+    weak = [
+        name
+        for name in cards()
+        if any(
+            mark_of(source) in ("assumed", "from memory")
+            for parameter, source in (sources_of(name) or {}).items()
+            if parameter.endswith(("voltage_V", "time_s", "current_A", "gate_energy_J"))
+            and parameter.startswith(("write_", "set_", "reset_", "gate_"))
+        )
+    ]
+    assert 0.4 < len(weak) / len(cards()) < 0.65
