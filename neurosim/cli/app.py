@@ -9,6 +9,7 @@ import typer
 from neurosim import __version__
 from neurosim.cli.compare import compare_command
 from neurosim.cli.devices import devices_app
+from neurosim.cli.energy import energy_command
 from neurosim.cli.fit import fit_command
 from neurosim.cli.report import report_command
 from neurosim.cli.run import run_command
@@ -33,6 +34,7 @@ app.command("collect")(collect_command)
 app.command("wires")(wires_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
+app.command("energy")(energy_command)
 app.add_typer(devices_app, name="devices")
 app.command("fit")(fit_command)
 app.command("validate")(validate_command)

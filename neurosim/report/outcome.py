@@ -22,13 +22,13 @@ from neurosim.report.page import Drawn, Shows, as_text
 from neurosim.report.results import Results as Comparison
 from neurosim.study import swept
 from neurosim.study.arm import IDEAL
+from neurosim.study.axis import Axis
 from neurosim.study.blocks import Told
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
 from neurosim.study.run import study
 from neurosim.study.store import open_folder, read_json, write_json
-from neurosim.study.axis import Axis
-    from neurosim.study.sweep import Sweep
+from neurosim.study.sweep import Sweep
 from neurosim.study.training import Report
 
 if TYPE_CHECKING:
