@@ -45,7 +45,7 @@ def words(tmp_path: Path) -> list[str]:
 def begun(*words: str) -> subprocess.Popen[str]:
     """The command line, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "neurosim.cli", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-m", "neurosim", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )  # fmt: skip
 
