@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurosim.report.results import Results, Vary
-from neurosim.report.words import few_seeds, intervals
+from neurosim.report.words import intervals
 
 
 def accuracy(results: Results) -> str:
@@ -19,12 +19,7 @@ def gap(results: Results) -> str:
     """Caption of the gaps to ideal."""
     spread = "One seed: no interval."
     if results.seeds > 1:
-        both = results.bootstrapped
-        spread = (
-            f"{'Thick lines' if both else 'Lines'} are {intervals(results)}, paired by seed"
-            f"{', thin ones Student' if both else ''}; {'a thin one' if both else 'one'} that crosses zero does "
-            "not tell device and ideal apart."
-        )
+        spread = f"Lines are {intervals(results)}, paired by seed; one that crosses zero does not tell device and ideal apart."
     return (
         f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic: "
         f"right of zero the device is worse than ideal. {spread}"
@@ -74,7 +69,7 @@ def budget(results: Results) -> str:
     """Caption of the noise budget."""
     spread = "One seed: no interval, and a loss of a few points may be chance."
     if results.seeds > 1:
-        spread = f"Lines are {intervals(results, 'Student')}, paired by seed; pale bars, whose line crosses zero, may be chance."
+        spread = f"Lines are 95 % Student intervals over {results.seeds} seeds, paired by seed; pale bars, whose line crosses zero, may be chance."
     return (
         f"Percentage points of accuracy on the {results.data.where} lost. Bare device: its law alone, with every "
         "effect below off, against ideal arithmetic: what window, step size and non-linearity cost. Each effect: "
@@ -86,9 +81,7 @@ def budget(results: Results) -> str:
 
 def tolerance(vary: Vary) -> str:
     """Caption of the noise tolerance."""
-    few = few_seeds(vary)
-    warning = f"{few} They are in vary.json." if few else ""
     return (
         f"Accuracy on the {vary.data.where} against {vary.quantity}; bands: {intervals(vary)}. A ring marks the "
-        f"largest level tried at which the arm keeps 99 % of its undisturbed accuracy.{warning}"
+        f"largest level tried at which the arm keeps 99 % of its undisturbed accuracy."
     )

@@ -192,7 +192,9 @@ def _more_of(results: Results, arm: ArmSummary) -> dict[str, Any]:
     clipped = [None if run.adc_clipped_share is None else 1e6 * run.adc_clipped_share for run in runs]
     return {
         "arm": arm.arm,
-        "triangle": text.NOTHING if triangle is None else text.spread(triangle, arm.accuracy_triangle_ci95),
+        "triangle": text.NOTHING
+        if triangle is None
+        else text.spread(triangle, arm.accuracy_triangle_interval),
         "neurons": words.mean_of([run.neurons_used for run in runs], 0),
         "norm": words.mean_of([run.norm_mean for run in runs], 3),
         "norm_error": words.mean_of([run.norm_tracking_error for run in runs], 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +14,8 @@ from rich.table import Table
 from neurosim.core.errors import DataError
 from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep
 from neurosim.report.html import REPORT, Shown, address, pages
-from neurosim.report.text import percent
-from neurosim.study.arm import IDEAL
+from neurosim.report.text import around, percent, which_intervals
+from neurosim.report.verdict import verdict, with_ends
 from neurosim.study.store import write_text
 
 Results = dict[str, Any]
@@ -61,12 +62,12 @@ def as_text(table: Table) -> Sheet:
 
 
 def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
-    """Return a sentence an arm: its accuracy, and how far it is from ideal arithmetic where that is an arm too.
+    """Return a sentence an arm: the verdict on those on devices first, then the accuracy of all others.
 
     Parameters
     ----------
     results : dict
-        With a ``summary`` whose entries have ``arm`` and ``accuracy_mean``.
+        With a ``summary`` whose entries have ``arm`` and what `neurosim.study.controls.decided` says.
     of : str, optional
         Key that tells entries of one arm apart ("depth", "readout"): the last depth, the first readout counts.
     """
@@ -74,52 +75,69 @@ def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
     for entry in results["summary"]:
         if of == "depth" or entry["arm"] not in chosen:
             chosen[entry["arm"]] = entry
-    ideal = chosen.get(IDEAL)
-    found = []
-    for arm, entry in chosen.items():
-        low, high = entry["accuracy_ci95"]
-        which = "" if of is None else f" ({of} {entry[of]})" if of == "depth" else f" ({entry[of]})"
-        said = f"{percent(entry['accuracy_mean'], 2)} % ({percent(low, 2)} to {percent(high, 2)}){which}"
-        if ideal is not None and arm != IDEAL:
-            gap = ideal["accuracy_mean"] - entry["accuracy_mean"]
-            said += f", {percent(abs(gap), 2)} points {'below' if gap >= 0 else 'above'} ideal arithmetic"
-        found.append((arm, said + "."))
-    return found
+    order = sorted(chosen.values(), key=lambda entry: not (entry.get("verdict") or entry.get("missing")))
+    return [(_named(entry, of), verdict(entry)) for entry in order]
+
+
+def _named(entry: dict[str, Any], of: str | None) -> str:
+    """An arm with what tells its entry apart."""
+    which = {None: "", "depth": f", depth {entry.get('depth')}"}.get(of, f", {entry.get(of or '')}")
+    return f"{entry['arm']}{which}"
 
 
 def _sweep_findings(results: Results) -> list[tuple[str, str]]:
+    """Of each arm the verdict at its first point, how many points have which, tolerances, and the best and worst point."""
     found = []
     for arm in dict.fromkeys(point["arm"] for point in results["points"]):
         own = [point for point in results["points"] if point["arm"] == arm and "accuracy_mean" in point]
         if not own:
             continue
+        said = [f"{verdict(own[0])[:-1]} ({_levels(results, own[0])})." if len(own) > 1 else verdict(own[0])]
+        answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
+        if len(own) > 1 and answers:
+            told = ", ".join(
+                f"{answer} at {answers[answer]}" for answer in ("yes", "undecided", "no") if answers[answer]
+            )
+            said.append(f"Of {len(own)} points: {told}.")
         best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
-        if best["accuracy_mean"] == worst["accuracy_mean"]:
-            found.append((arm, f"{percent(best['accuracy_mean'], 2)} % at every point."))
-            continue
-        found.append((arm, f"{_point(results, worst)} at worst, {_point(results, best)} at best."))
-    return found
+        if best["accuracy_mean"] != worst["accuracy_mean"]:
+            said.append(f"{_point(results, worst)} at worst, {_point(results, best)} at best.")
+        said += [
+            f"Tolerates {quantity}: {reached['verdict']}"
+            for quantity, reached in sweep.tolerated(results, arm)
+        ]
+        said += [entry["verdict"] for entry in results.get("yields", ()) if entry["arm"] == arm]
+        undecided = not any(point.get("verdict") or point.get("missing") for point in own)
+        found.append((undecided, arm, " ".join(said)))
+    return [(arm, said) for _, arm, said in sorted(found, key=lambda one: one[0])]
 
 
 def _point(results: Results, point: dict[str, Any]) -> str:
-    levels = ", ".join(
+    return f"{percent(point['accuracy_mean'], 2)} % ({_levels(results, point)})"
+
+
+def _levels(results: Results, point: dict[str, Any]) -> str:
+    return ", ".join(
         f"{sweep.quantity(axis)} {sweep.level_text(point[axis['field']])}"
         for axis in results["axes"]
         if axis["field"] in point
     )
-    return f"{percent(point['accuracy_mean'], 2)} % ({levels})"
 
 
 def _mortal_findings(results: Results) -> list[tuple[str, str]]:
+    """The verdict on chips that share nothing with the one that learnt, by the first readout; others are in the table."""
+    first = results["summary"][0]["readout"]
+    own = {entry["arm"]: entry for entry in results["summary"] if entry["readout"] == first}
     return [
         (
-            f"{entry['arm']}, {entry['kind']}, {entry['readout']}",
+            f"{arm}, copied to {mortal.OTHERS[entry['kind']]} and learnt on there, by {first}",
             (
-                f"{percent(entry['original_mean'], 2)} % on the chip that learnt, {percent(entry['copied_mean'], 2)} % as copied, "
-                f"{percent(entry['relearnt_mean'], 2)} % after learning there, {percent(entry['scratch_mean'], 2)} % from scratch."
+                f"{verdict(entry, 'the chip that learnt', 'relearnt')} As copied it had "
+                f"{with_ends(entry['copied_mean'], around(entry, 'copied'), '%')}, from scratch it reaches "
+                f"{with_ends(entry['scratch_mean'], around(entry, 'scratch'), '%')}."
             ),
         )
-        for entry in results["summary"]
+        for arm, entry in own.items()
     ]
 
 
@@ -174,7 +192,7 @@ KINDS: dict[str, Shows] = {
         lambda results: {
             "sweep": Drawn(
                 "Accuracy against each axis",
-                "Means over seeds; bands are 95 % intervals; dotted: ideal arithmetic.",
+                "Means over chips; bands are 95 % intervals; dotted: ideal arithmetic.",
                 sweep.sweep_curves(results),
             )
         },
@@ -207,6 +225,7 @@ def write_page(folder: Path, results: Results) -> Path:
             title=shows.title(results),
             results=results,
             findings=shows.findings(results),
+            intervals=which_intervals(results.get("summary") or results["points"]),
             figures=figures,
             tables=[as_text(table) for table in shows.tables(results) if table is not None],
             command=shows.command.format(folder=folder.name or "DIR"),

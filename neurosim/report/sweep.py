@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import spread
+from neurosim.report.text import around, spread
 from neurosim.report.tolerance import MARKERS, WIDE
 from neurosim.study.arm import IDEAL
 
@@ -52,11 +52,11 @@ def sweep_table(results: Results) -> Table:
                 *levels, Text(point["arm"]), str(point["seeds"]), Text(f"failed: {point['errors'][0]}"), ""
             )
             continue
-        gap = point.get("accuracy_gap_mean")
+        gap = point.get("gap_to_ideal_mean", point.get("accuracy_gap_mean"))
         table.add_row(
             *levels, Text(point["arm"]), str(point["seeds"]),
-            spread(point["accuracy_mean"], point.get("accuracy_interval") or point["accuracy_ci95"]),
-            "" if gap is None else spread(gap, point.get("accuracy_gap_interval")),
+            spread(point["accuracy_mean"], around(point, "accuracy")),
+            "" if gap is None else spread(gap, around(point, "gap") or around(point, "accuracy_gap")),
         )  # fmt: skip
     return table
 
@@ -78,6 +78,16 @@ def tolerance_table(results: Results) -> Table | None:
         others = ", ".join(f"{named[name]} {level_text(level)}" for name, level in found["others"].items())
         table.add_row(Text(found["arm"]), Text(named[found["field"]]), Text(others), Text(found["verdict"]))
     return table
+
+
+def tolerated(results: Results, arm: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return (axis in words, tolerance) of an arm for each axis that is not crossed with others."""
+    named = {axis["field"]: quantity(axis) for axis in results["axes"]}
+    return [
+        (named[found["field"]], found)
+        for found in results.get("tolerances", ())
+        if found["arm"] == arm and not found["others"]
+    ]
 
 
 def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
@@ -152,7 +162,7 @@ def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colou
         )
         faint = 1.0 if len(lines) <= len(arms) else 0.6
         place.plot(x[order], y[order], color=colour[arm], lw=1.6, ms=4, alpha=faint, **style)
-        band = np.array([point.get(f"{score}_interval") or point[f"{score}_ci95"] for point in points])[order]
+        band = np.array([around(point, score) for point in points])[order]
         if arm != IDEAL and len(lines) <= 2 * len(arms):
             low, high = np.clip(100 * band, 0, 100).T
             place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)

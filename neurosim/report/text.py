@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 PREFIXES = {
     -8: "y", -7: "z", -6: "a", -5: "f", -4: "p", -3: "n", -2: "µ", -1: "m",
@@ -11,11 +12,13 @@ PREFIXES = {
 NOTHING = "–"
 """Stands where there is no number."""
 MINUS = "−"
-INTERVALS = (
+INTERVALS = "Intervals: 95 % for new chips and new images; of one chip, for new images alone.\n"
+"""What stands beside accuracies."""
+EARLIER_INTERVALS = (
     "Intervals are those of the test images (Wilson), or of the seeds (bootstrap) where these are wider: over so few "
     "seeds a bootstrap alone is too narrow, with three it covers the mean in about 75 % of cases.\n"
 )
-"""What stands beside accuracies of deep and Forward-Forward networks."""
+"""What stands beside accuracies of networks in results of earlier versions."""
 UPDATE_ENERGIES = {
     "devices alone": "update_J_per_synapse",
     "with converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
@@ -64,6 +67,18 @@ def spread(mean: float, interval: tuple[float, float] | None) -> str:
     if abs((low + high) / 2 - mean) < 1e-9:
         return f"{percent(mean)} ± {percent((high - low) / 2)}"
     return f"{percent(mean)} ({percent(low)}–{percent(high)})"
+
+
+def around(entry: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """Return the interval of a mean in a summary: for new chips and new images, or what an earlier version has."""
+    found = entry.get(f"{name}_interval") or entry.get(f"{name}_ci95")
+    return None if found is None else (float(found[0]), float(found[1]))
+
+
+def which_intervals(summary: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the intervals of a summary are of."""
+    new = all(any(name.endswith("_interval") for name in entry) for entry in summary)
+    return INTERVALS if new else EARLIER_INTERVALS
 
 
 def update_energies(energy: dict[str, float] | None) -> list[str]:

@@ -54,7 +54,7 @@ def _draw_arm(axes: Axes, arm: VariedArm, score: str, colour: str, place: int) -
         return
     level = np.array([p.level or 0.0 for p in points])
     axes.plot(level, mean, color=colour, lw=1.8, marker=_marker(place), ms=4.5, ls=_dashes(place))
-    known = [(x, getattr(p, f"{score}_ci95")) for x, p in zip(level, points, strict=True)]
+    known = [(x, getattr(p, f"{score}_interval")) for x, p in zip(level, points, strict=True)]
     band = np.array([(x, *interval) for x, interval in known if interval])
     if len(band):
         low, high = np.clip(100 * band[:, 1:], 0, 100).T

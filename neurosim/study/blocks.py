@@ -218,12 +218,14 @@ def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Trai
 def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
     """One row of the table: levels, arm, seed, scores, and what was counted until then."""
     counted = result.get("counts") or result.get("original", {}).get("counts") or {}
+    before = result.get("untrained") or {}
     return {
         **point.levels,
         "arm": block.arm,
         "seed": block.seed,
         **point.reading.scores(result),
-        "untrained": (result.get("untrained") or {}).get("accuracy"),
+        "untrained": before.get("accuracy"),
+        "untrained_correct": before.get("correct", {}).get("accuracy"),
         "test_size": result.get("test_size") or result["original"]["test_size"],
         "seconds": result.get("seconds", result.get("original", {}).get("seconds")),
         "correct": _packed(result),

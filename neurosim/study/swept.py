@@ -13,9 +13,10 @@ import numpy as np
 
 from neurosim.study.arm import IDEAL
 from neurosim.study.blocks import Store, Told, carry_out
+from neurosim.study.controls import as_run, decided
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import about
-from neurosim.study.statistics import Chips, mean_accuracy, mean_gap, of_runs, tolerance
+from neurosim.study.statistics import Chips, mean_accuracy, tolerance
 from neurosim.study.store import open_folder, unpack_bits, write_json
 from neurosim.study.sweep import Axis, Plan, Sweep
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 RESULTS = "sweep.json"
 KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
-NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "correct", "counts", "block", "error"}
+PACKED = {"correct", "untrained_correct"}
+"""Flags of each image, which rows keep in the blocks alone."""
+NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "counts", "block", "error", *PACKED}
 
 
 def sweep(
@@ -100,9 +103,9 @@ def collect(store: Store) -> dict[str, Any]:
             for axis in plan.axes
         ],
         "plan": plan.sweep.plan,
-        "points": means(rows, fields),
+        "points": means(rows, fields, experiment),
         "tolerances": tolerances(rows, plan.axes),
-        "rows": [{name: value for name, value in row.items() if name != "correct"} for row in rows],
+        "rows": [{name: value for name, value in row.items() if name not in PACKED} for row in rows],
         "blocks": {
             "all": len(store.blocks),
             "done": len(store.blocks) - len(missing),
@@ -115,8 +118,10 @@ def collect(store: Store) -> dict[str, Any]:
     return found
 
 
-def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one entry for each point and arm: mean scores over seeds with intervals, gaps to ideal arithmetic, counts.
+def means(
+    rows: Sequence[dict[str, Any]], fields: Sequence[str], experiment: Experiment
+) -> list[dict[str, Any]]:
+    """Return one entry for each point and arm: mean scores over seeds, and what `controls.decided` says of the accuracy.
 
     Parameters
     ----------
@@ -124,42 +129,37 @@ def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[st
         As `collect` has them.
     fields : sequence of str
         Names of the axes.
+    experiment : Experiment
+        Whose arms are compared at each point.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
-        groups.setdefault(_place(row, fields, row["arm"]), []).append(row)
-    order = list(groups)
-    order.sort(key=lambda place: json.loads(place)[1] != IDEAL)
-    return [_mean(groups[p], groups.get(_place(groups[p][0], fields, IDEAL), []), fields) for p in order]
+        groups.setdefault(_place(row, fields), {}).setdefault(row["arm"], []).append(row)
+    found = [_mean(arm, arms, fields, experiment) for arms in groups.values() for arm in arms]
+    return sorted(found, key=lambda point: bool(point["arm"] != IDEAL))
 
 
-def _place(row: dict[str, Any], fields: Sequence[str], arm: str) -> str:
-    return json.dumps([[row.get(field, "as it is") for field in fields], arm])
+def _place(row: dict[str, Any], fields: Sequence[str]) -> str:
+    return json.dumps([row.get(field, "as it is") for field in fields])
 
 
-def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Sequence[str]) -> dict[str, Any]:
+def _mean(
+    arm: str, arms: dict[str, list[dict[str, Any]]], fields: Sequence[str], experiment: Experiment
+) -> dict[str, Any]:
+    """The entry of one arm at the point that all these rows are of."""
+    rows = arms[arm]
     found: dict[str, Any] = {field: rows[0][field] for field in fields if field in rows[0]}
-    found |= {"arm": rows[0]["arm"], "seeds": len(rows)}
+    found |= {"arm": arm, "seeds": len(rows)}
     good = [row for row in rows if "error" not in row]
     if len(good) < len(rows):
         found["errors"] = [row["error"] for row in rows if "error" in row]
     if not good:
         return found
-    images = good[0]["test_size"]
-    exact = {row["seed"]: row for row in ideal if "error" not in row}
-    for score in (name for name in good[0] if name not in NOT_SCORES and name not in fields):
-        values = [row[score] for row in good]
-        found[f"{score}_mean"] = float(np.mean(values))
-        found[f"{score}_ci95"] = of_runs(values, images)
-        gaps = [exact[row["seed"]][score] - row[score] for row in good if score in exact.get(row["seed"], {})]
-        if gaps and rows[0]["arm"] != IDEAL:
-            found[f"{score}_gap_mean"] = float(np.mean(gaps))
-    own = mean_accuracy(chips(good))
-    found["accuracy_interval"] = (own.low, own.high)
-    both = [row for row in good if row["seed"] in exact]
-    if both and rows[0]["arm"] != IDEAL:
-        gap = mean_gap(chips([exact[row["seed"]] for row in both]), chips(both))
-        found |= {"accuracy_gap_interval": (gap.low, gap.high), "accuracy_gap_p": gap.p_value}
+    runs = [as_run(row) for some in arms.values() for row in some if "error" not in row]
+    found |= decided(experiment, runs, arm, "accuracy")
+    for score in (name for name in good[0] if name not in {*NOT_SCORES, *fields, "accuracy"}):
+        own = mean_accuracy(Chips(np.array([row[score] for row in good]), good[0]["test_size"]))
+        found |= {f"{score}_mean": own.value, f"{score}_interval": (own.low, own.high)}
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
     if counted:

@@ -136,7 +136,7 @@ def vary(
     curves: dict[str, list[dict[str, Any]]] = {}
     for level, run in zip(levels, runs, strict=True):
         for entry in run["summary"]:
-            kept = [f"{score}_{part}" for score in PAIRED for part in ("mean", "ci95", "student95")]
+            kept = [f"{score}_{part}" for score in PAIRED for part in ("mean", "interval")]
             point = {"level": level, **{name: entry[name] for name in kept}}
             curves.setdefault(entry["arm"], []).append(point)
     return {
