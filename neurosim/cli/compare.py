@@ -160,8 +160,14 @@ def _transfer(common: Common, **options: Any) -> None:
 
 
 def _print(results: dict[str, Any]) -> None:
+    from neurosim.report.aged import aged_table
     from neurosim.report.table import budget_table, mcnemar_table, summary_table
 
-    for table in (summary_table(results), mcnemar_table(results), budget_table(results)):
+    for table in (
+        summary_table(results),
+        mcnemar_table(results),
+        budget_table(results),
+        aged_table(results),
+    ):
         if table is not None:
             console().print(table)

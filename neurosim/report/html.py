@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from neurosim.core.protocols import State
-from neurosim.report import captions, pictures, plots, text, words
+from neurosim.report import aged, captions, pictures, plots, text, words
 from neurosim.report.budget import budget_bars
 from neurosim.report.results import (
     ArmSummary,
@@ -29,6 +29,7 @@ from neurosim.report.results import (
 from neurosim.report.settings import Settings, energy_model, settings_of
 from neurosim.report.style import to_svg
 from neurosim.report.tolerance import tolerance_curves
+from neurosim.report.verdict import emphasised
 from neurosim.study.store import write_text
 
 REPORT = "report.html"
@@ -98,6 +99,7 @@ def pages() -> Environment:
         amount=text.amount,
         setting=text.setting,
         tied=words.tied,
+        emphasised=emphasised,
         percent=text.percent,
         spread=text.spread,
         si=text.si,
@@ -134,6 +136,11 @@ def _figures(results: Results, held: dict[str, State]) -> Iterator[Shown]:
             "Learning curves",
             captions.curves(results),
             {"Vote against images seen": plots.learning_curves(results)},
+        ),
+        _shown(
+            "Learnt, left alone, learnt on",
+            aged.CAPTION,
+            {"Accuracy before and after the time alone": aged.aged_curves(results.model_dump())},
         ),
         _shown("Energy", captions.energy(results), {"Energy per update": plots.energy_bars(results)}),
         _shown("Receptive fields", captions.fields(results, shown, total), fields),

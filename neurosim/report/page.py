@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
-from neurosim.report import deep, forward_forward, forward_forward_figures, holding, mortal, sweep
+from neurosim.report import aged, deep, forward_forward, forward_forward_figures, holding, mortal, sweep
 from neurosim.report.html import REPORT, Shown, address, pages
-from neurosim.report.text import around, percent, which_intervals
+from neurosim.report.text import around, duration, percent, which_intervals
 from neurosim.report.verdict import verdict, with_ends
 from neurosim.study.store import write_text
 
@@ -47,6 +47,14 @@ class Sheet(NamedTuple):
     headings: list[str]
     rows: list[list[str]]
     caption: str
+    classes: list[str]
+    """Of each column: a name, words that may run over several lines, or numbers."""
+
+
+NAMES = ("arm", "chips")
+"""Headings of columns of names."""
+LONG = 34
+"""Characters from which a cell holds words."""
 
 
 def as_text(table: Table) -> Sheet:
@@ -58,6 +66,10 @@ def as_text(table: Table) -> Sheet:
         headings,
         [list(row) for row in zip(*columns, strict=True)],
         str(table.caption or ""),
+        [
+            "name" if heading in NAMES else "words" if any(len(cell) > LONG for cell in column) else "nb"
+            for heading, column in zip(headings, columns, strict=True)
+        ],
     )
 
 
@@ -76,7 +88,8 @@ def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
         if of == "depth" or entry["arm"] not in chosen:
             chosen[entry["arm"]] = entry
     order = sorted(chosen.values(), key=lambda entry: not (entry.get("verdict") or entry.get("missing")))
-    return [(_named(entry, of), verdict(entry)) for entry in order]
+    left = results.get("aged", ())
+    return [(_named(entry, of), verdict(entry) + aged.aged_sentence(left, entry["arm"])) for entry in order]
 
 
 def _named(entry: dict[str, Any], of: str | None) -> str:
@@ -92,12 +105,13 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
         own = [point for point in results["points"] if point["arm"] == arm and "accuracy_mean" in point]
         if not own:
             continue
-        said = [f"{verdict(own[0])[:-1]} ({_levels(results, own[0])})." if len(own) > 1 else verdict(own[0])]
+        said = [verdict(own[0])]
         answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
+        if len(own) > 1:
+            said.append(f"This is at {sweep.at_levels(results, own[0])}.")
         if len(own) > 1 and answers:
-            told = ", ".join(
-                f"{answer} at {answers[answer]}" for answer in ("yes", "undecided", "no") if answers[answer]
-            )
+            order = ("yes", "undecided", "no")
+            told = ", ".join(f"{answer} at {answers[answer]}" for answer in order if answers[answer])
             said.append(f"Of {len(own)} points: {told}.")
         best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
         if best["accuracy_mean"] != worst["accuracy_mean"]:
@@ -106,22 +120,19 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
             f"Tolerates {quantity}: {reached['verdict']}"
             for quantity, reached in sweep.tolerated(results, arm)
         ]
-        said += [entry["verdict"] for entry in results.get("yields", ()) if entry["arm"] == arm]
+        said += [
+            f"After {duration(found['age_s'])}: {found['verdict'][:1].lower()}{found['verdict'][1:-1]}, 99 % of the mean "
+            f"after {duration(found['first_age_s'])}."
+            for found in results.get("yields", ())
+            if found["arm"] == arm and sweep.at_first(results, found["others"])
+        ]
         undecided = not any(point.get("verdict") or point.get("missing") for point in own)
         found.append((undecided, arm, " ".join(said)))
     return [(arm, said) for _, arm, said in sorted(found, key=lambda one: one[0])]
 
 
 def _point(results: Results, point: dict[str, Any]) -> str:
-    return f"{percent(point['accuracy_mean'], 2)} % ({_levels(results, point)})"
-
-
-def _levels(results: Results, point: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{sweep.quantity(axis)} {sweep.level_text(point[axis['field']])}"
-        for axis in results["axes"]
-        if axis["field"] in point
-    )
+    return f"{percent(point['accuracy_mean'], 2)} % ({sweep.at_levels(results, point)})"
 
 
 def _mortal_findings(results: Results) -> list[tuple[str, str]]:
@@ -204,6 +215,18 @@ KINDS: dict[str, Shows] = {
 """Kinds of results with a page of this form; a new kind adds an entry."""
 
 
+def figures_of(results: Results) -> dict[str, Drawn]:
+    """Return the figures of results of any of `KINDS` by the name of their file, those included that any kind may have."""
+    left_alone = Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
+    return {**KINDS[results["kind"]].figures(results), "aged": left_alone}
+
+
+def tables_of(results: Results) -> list[Table]:
+    """Return the tables of results of any of `KINDS`."""
+    found = [*KINDS[results["kind"]].tables(results), aged.aged_table(results)]
+    return [table for table in found if table is not None]
+
+
 def write_page(folder: Path, results: Results) -> Path:
     """Write `report.html` of results of any of `KINDS` into a folder and return its path.
 
@@ -218,7 +241,7 @@ def write_page(folder: Path, results: Results) -> Path:
     try:
         figures = [
             Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])
-            for drawn in shows.figures(results).values()
+            for drawn in figures_of(results).values()
             if drawn.figure is not None
         ]
         html = pages().get_template("page.html.j2").render(
@@ -227,7 +250,7 @@ def write_page(folder: Path, results: Results) -> Path:
             findings=shows.findings(results),
             intervals=which_intervals(results.get("summary") or results["points"]),
             figures=figures,
-            tables=[as_text(table) for table in shows.tables(results) if table is not None],
+            tables=[as_text(table) for table in tables_of(results)],
             command=shows.command.format(folder=folder.name or "DIR"),
             config=json.dumps(results["config"], indent=1, ensure_ascii=False),
             versions=", ".join(f"{package} {version}" for package, version in results["versions"].items()),

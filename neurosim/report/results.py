@@ -75,6 +75,8 @@ class Run(Part):
     norm_mean: float | None = None
     norm_tracking_error: float | None = None
     adc_clipped_share: float | None = None
+    aged: dict[str, Any] | None = None
+    """What came after it was left alone (`neurosim.study.aged`)."""
 
 
 class McNemar(Part):
@@ -119,6 +121,8 @@ class ArmSummary(Part):
     gap_interval: Interval | None = _interval("gap")
     gap_p: float | None = None
     verdict: Verdict | None = None
+    yield_: dict[str, Any] | None = Field(None, validation_alias="yield", serialization_alias="yield")
+    """How many chips are at most a point below ideal arithmetic (`neurosim.study.statistics.Yield`)."""
     accuracy_learning_kept: float | None
     accuracy_learning_kept_interval: Interval | None = None
     vote_mean: float
@@ -225,6 +229,8 @@ class Results(Study):
 
     runs: tuple[Run, ...]
     summary: tuple[ArmSummary, ...]
+    aged: tuple[dict[str, Any], ...] = ()
+    """Of each arm that was left alone, its accuracy then (`neurosim.study.aged.summarise`)."""
     ablation: tuple[Budget, ...] = ()
     """Noise budgets, where `neurosim.study.ablate.ablate` made the results."""
 

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import around, spread
+from neurosim.report.text import around, duration, spread
 from neurosim.report.tolerance import MARKERS, WIDE
 from neurosim.study.arm import IDEAL
+from neurosim.study.fields import AGE
 
 Results = dict[str, Any]
 MOST_ROWS = 60
@@ -81,13 +82,35 @@ def tolerance_table(results: Results) -> Table | None:
 
 
 def tolerated(results: Results, arm: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return (axis in words, tolerance) of an arm for each axis that is not crossed with others."""
+    """Return (axis in words, tolerance) of an arm for each axis, the others at their first levels where they are crossed."""
     named = {axis["field"]: quantity(axis) for axis in results["axes"]}
     return [
         (named[found["field"]], found)
         for found in results.get("tolerances", ())
-        if found["arm"] == arm and not found["others"]
+        if found["arm"] == arm and at_first(results, found["others"])
     ]
+
+
+def at_first(results: Results, levels: dict[str, Any]) -> bool:
+    """Return whether all these levels are the first of their axes."""
+    first = {axis["field"]: axis["levels"][0] for axis in results["axes"]}
+    return all(first[field] == level for field, level in levels.items())
+
+
+def at_levels(results: Results, point: dict[str, Any]) -> str:
+    """Return the levels of a point in words: "read noise 0.05 share of G_max, age 1 year"."""
+    return ", ".join(
+        f"{in_words(axis)} {level_text(point[axis['field']])} {_unit(axis, point)}".rstrip()
+        if axis["field"] != AGE
+        else f"age {duration(point[AGE])}"
+        for axis in results["axes"]
+        if axis["field"] in point
+    )
+
+
+def _unit(axis: dict[str, Any], point: dict[str, Any]) -> str:
+    level, unit = point[axis["field"]], axis["unit"]
+    return unit if isinstance(level, int | float) and unit not in in_words(axis).split() else ""
 
 
 def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
@@ -101,12 +124,15 @@ def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any
 
 def quantity(axis: dict[str, Any]) -> str:
     """Return the name of an axis in words, without its place, and its unit where the name does not say it."""
+    words, unit = in_words(axis), axis["unit"]
+    return words if not unit or unit in words.split() else f"{words} ({unit})"
+
+
+def in_words(axis: dict[str, Any]) -> str:
+    """Return the name of an axis in words, without its place and its unit."""
     words = (axis["field"].partition(".")[2] or axis["field"]).split("_")
     unit = axis["unit"]
-    if unit and words[-1] == unit and len(unit) < 3:
-        words = words[:-1]
-    told = "" if not unit or unit in words else f" ({unit})"
-    return " ".join(words) + told
+    return " ".join(words[:-1] if unit and words[-1] == unit and len(unit) < 3 else words)
 
 
 def level_text(level: Any) -> str:

@@ -19,6 +19,8 @@ EARLIER_INTERVALS = (
     "seeds a bootstrap alone is too narrow, with three it covers the mean in about 75 % of cases.\n"
 )
 """What stands beside accuracies of networks in results of earlier versions."""
+TIMES = {"year": 31_536_000.0, "day": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
+"""Names of times and their seconds, the longest first; a year has 365 days."""
 UPDATE_ENERGIES = {
     "devices alone": "update_J_per_synapse",
     "with converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
@@ -92,6 +94,12 @@ def significant(value: float, digits: int = 2) -> str:
         rounded = float(f"{value:.{digits - 1}e}")
         return f"{rounded:.8f}".rstrip("0").rstrip(".").replace("-", MINUS)
     return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 day", "1 year"."""
+    unit = next((name for name, size in TIMES.items() if seconds >= size), "s")
+    return f"{significant(seconds / TIMES[unit], 3)} {unit}"
 
 
 def amount(value: object) -> str:

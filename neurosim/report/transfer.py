@@ -17,14 +17,12 @@ from rich.text import Text
 from neurosim.report.html import address, pages, write_report
 from neurosim.report.results import RESULTS, VARY, WEIGHTS, Interval, Part, nothing_in, read_study
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, percent, si, significant
+from neurosim.report.text import NOTHING, duration, percent, si
 from neurosim.study.arm import IDEAL
 from neurosim.study.store import write_text
 
 PAGE = "weights.html"
 NO_DATA = "no retention data on this card"
-UNITS = {"year": 31_536_000.0, "day": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
-"""Names of times and their seconds, the longest first; a year has 365 days."""
 
 
 class Point(Part):
@@ -94,12 +92,6 @@ class Aged(Part):
     def times_s(self) -> list[float]:
         """All times but that of programming."""
         return sorted({point.time_s for arm in self.summary for point in arm.points if point.time_s > 0})
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 day", "1 year"."""
-    unit = next((name for name, size in UNITS.items() if seconds >= size), "s")
-    return f"{significant(seconds / UNITS[unit], 3)} {unit}"
 
 
 def _accuracy(point: Point) -> str:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from neurosim.report.text import around, number, percent
+
+QUESTION = "As good as"
+
+
+def emphasised(sentence: str) -> Markup:
+    """Return a sentence for a page, a verdict at its beginning in bold."""
+    first, point, rest = sentence.partition(". ")
+    if not sentence.startswith(QUESTION):
+        return escape(sentence)
+    return Markup("<b>") + escape(first + point.strip()) + Markup("</b> ") + escape(rest)
 
 
 def with_ends(mean: float, ends: tuple[float, float] | None, unit: str, decimals: int = 1) -> str:
@@ -34,10 +46,14 @@ def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: s
     parts = []
     decided = entry.get("verdict")
     if decided is not None:
-        parts.append(f"As good as {against}: {decided['answer']}.")
+        parts.append(f"{QUESTION} {against}: {decided['answer']}.")
     parts.append(f"{_seen(entry, against, name)}.")
+    if decided is not None and entry.get("accuracy_learning_kept_interval") is None:
+        parts.append(f"{against[:1].upper()}{against[1:]} itself is not seen to learn here.")
     if decided is not None and decided.get("decides"):
         parts.append(decided["decides"])
+    if entry.get("yield") and entry["yield"]["chips"] > 1:
+        parts.append(f"{entry['yield']['verdict'][:-1]}, a point below {against}.")
     if entry.get("missing"):
         parts.append(f"No verdict: {entry['missing']}.")
     return " ".join(parts)
@@ -50,9 +66,7 @@ def _seen(entry: Mapping[str, Any], against: str, name: str) -> str:
         p = entry.get("gap_p")
         told = "" if p is None else f", {p_value(p)}"
         said += f", a gap of {with_ends(gap, around(entry, 'gap'), 'points')} to {against}{told}"
-    kept = entry.get("accuracy_learning_kept")
-    if kept is not None and entry.get("verdict") is not None:
-        ends = entry.get("accuracy_learning_kept_interval")
-        unsure = "" if ends else "; what it could learn at most is not told apart from nothing"
-        said += f", {with_ends(kept, ends, '%', 0)} of the learning kept{unsure}"
+    kept = entry.get("accuracy_learning_kept_interval")
+    if kept is not None:
+        said += f", {with_ends(entry['accuracy_learning_kept'], kept, '%', 0)} of the learning kept"
     return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from neurosim.report.aged import aged_sentence
 from neurosim.report.results import ArmSummary, Budget, Cause, Results, VariedArm, Vary
 from neurosim.report.text import NOTHING, number, percent, si, significant, spread
 from neurosim.report.verdict import verdict
@@ -55,10 +56,10 @@ def findings(results: Results) -> list[tuple[str, str]]:
 
 
 def _finding(results: Results, arm: ArmSummary) -> str:
-    said = verdict(
-        {**arm.model_dump(), "missing": "" if results.ideal else "no arm in ideal arithmetic was run"}
-    )
-    return f"{said} By vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
+    missing = "" if results.ideal else "no arm in ideal arithmetic was run"
+    said = verdict({**arm.model_dump(by_alias=True), "missing": missing})
+    left = aged_sentence(results.aged, arm.arm)
+    return f"{said}{left} By vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
 
 
 def _kept(share: float | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
+from neurosim.study.controls import headline_bits
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training, checkpoint_of, trained
@@ -228,16 +229,6 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "untrained_correct": before.get("correct", {}).get("accuracy"),
         "test_size": result.get("test_size") or result["original"]["test_size"],
         "seconds": result.get("seconds", result.get("original", {}).get("seconds")),
-        "correct": _packed(result),
+        "correct": headline_bits(result),
         "counts": counted,
     }
-
-
-def _packed(result: Any) -> str | None:
-    """Which images the headline score had right, packed, where the kind of study keeps it."""
-    if "heads" in result:
-        found = result["heads"][-1].get("correct")
-    else:
-        kept = result.get("correct") or {}
-        found = kept.get("accuracy") or next(iter(kept.values()), None)
-    return found if isinstance(found, str) else None

@@ -81,6 +81,16 @@ def decided(
     }
 
 
+def headline_bits(result: Any) -> str | None:
+    """Return which images the headline score of a finished run had right, packed, where the kind of study keeps it."""
+    if "heads" in result:
+        found = result["heads"][-1].get("correct")
+    else:
+        kept = result.get("correct") or {}
+        found = kept.get("accuracy") or next(iter(kept.values()), None)
+    return found if isinstance(found, str) else None
+
+
 def as_run(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row in the form of a study's run, with its headline score and that before it learnt where it is known."""
     found = {name: row[name] for name in ("arm", "seed", "accuracy", "test_size")}

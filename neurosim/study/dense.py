@@ -141,6 +141,10 @@ class DenseTraining(Training):
         images = min(self.steps * self.batch, self.experiment.epochs * count)
         return [images, vote_accuracy(self.read, self.data, fit, seen)]
 
+    def course(self) -> list[tuple[float, float]]:
+        """Return images learnt and accuracy of the vote at each look."""
+        return [(float(images), float(vote)) for images, vote in self.curve]
+
     def evaluated(self) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array

@@ -172,6 +172,15 @@ class ForwardForwardTraining(Training):
             "counts": counts.tolist(),
         }
 
+    def course(self) -> list[tuple[float, float]]:
+        """Return images learnt and accuracy of the first readout that is followed, at each look."""
+        readout = (
+            next((name for name in (*self.experiment.readouts, "softmax") if name in self.curve[0]), "")
+            if self.curve
+            else ""
+        )
+        return [(point["epoch"] * self.batches * self.batch, point[readout]) for point in self.curve]
+
     def _in_parts(self, images: Any, ask: Callable[[Floats], Any]) -> Any:
         """Ask about images a thousand at a time."""
         starts = range(0, len(images), CHUNK)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosim.core.errors import ConfigError
 from neurosim.study.arm import IDEAL
 from neurosim.study.blocks import Store, Told, carry_out
 from neurosim.study.controls import as_run, decided
 from neurosim.study.experiment import Experiment
+from neurosim.study.fields import AGE
 from neurosim.study.run import about
-from neurosim.study.statistics import Chips, mean_accuracy, tolerance
+from neurosim.study.statistics import Chips, chip_yield, mean_accuracy, tolerance
 from neurosim.study.store import open_folder, unpack_bits, write_json
 from neurosim.study.sweep import Axis, Plan, Sweep
 
@@ -57,7 +59,7 @@ def sweep(
     -------
     results : dict
         ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds, with intervals for
-        new chips and images), ``tolerances``, ``blocks`` (done, failed, missing), and what `neurosim.study.run.about`
+        new chips and images), ``tolerances``, ``yields``, ``blocks`` (done, failed, missing), and what `neurosim.study.run.about`
         says; also written to ``sweep.json``.
 
     Raises
@@ -75,8 +77,12 @@ def planned(what: Sweep | Experiment, axes: Sequence[str | Axis] = ()) -> Plan:
     """Return the plan of a sweep or an experiment with further axes; raises `NeurosimError` for what cannot be."""
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
     if isinstance(what, Experiment):
-        return Plan(Sweep.parse({"axis": added}, "sweep"), what)
-    return Plan(what.changed(axis=(*what.axis, *added)) if added else what)
+        plan = Plan(Sweep.parse({"axis": added}, "sweep"), what)
+    else:
+        plan = Plan(what.changed(axis=(*what.axis, *added)) if added else what)
+    if plan.experiment.then_aged_s is not None:
+        raise ConfigError("then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment")
+    return plan
 
 
 def collect(store: Store) -> dict[str, Any]:
@@ -105,6 +111,7 @@ def collect(store: Store) -> dict[str, Any]:
         "plan": plan.sweep.plan,
         "points": means(rows, fields, experiment),
         "tolerances": tolerances(rows, plan.axes),
+        "yields": yields(rows, fields),
         "rows": [{name: value for name, value in row.items() if name not in PACKED} for row in rows],
         "blocks": {
             "all": len(store.blocks),
@@ -201,6 +208,34 @@ def tolerances(rows: Sequence[dict[str, Any]], axes: Sequence[Axis]) -> list[dic
                 reached[name] = None if reached[name] == float("inf") else reached[name]
             reached["verdict"] = reached["verdict"].replace("inf", "none")
             found.append({"field": axis.field, "arm": arm, "others": beside, **reached})
+    return found
+
+
+def yields(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, for each arm on devices, how many chips keep 99 % of the mean accuracy of the youngest age at the oldest.
+
+    Returns
+    -------
+    found : list of dict
+        ``arm``, ``others`` (levels of the other axes), ``first_age_s``, ``age_s``, ``threshold``, and what
+        `neurosim.study.statistics.Yield` has; none without an axis `age_s` of two levels or more.
+    """
+    groups: dict[str, dict[float, list[dict[str, Any]]]] = {}
+    for row in rows:
+        if row.get(AGE) is not None and row["arm"] != IDEAL and "error" not in row:
+            others = {name: row[name] for name in fields if name in row and name != AGE}
+            groups.setdefault(json.dumps([row["arm"], others]), {}).setdefault(row[AGE], []).append(row)
+    found = []
+    for place, ages in groups.items():
+        young, old = min(ages), max(ages)
+        if young == old:
+            continue
+        arm, others = json.loads(place)
+        threshold = round(KEPT * float(np.mean([row["accuracy"] for row in ages[young]])), 3)
+        said = asdict(chip_yield(chips(ages[old]), threshold))
+        found.append(
+            {"arm": arm, "others": others, "first_age_s": young, AGE: old, "threshold": threshold, **said}
+        )
     return found
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from neurosim.core.errors import InputError, UnknownNameError
 from neurosim.study.statistics.crossed import Chips, mean_accuracy, mean_gap
-from neurosim.study.statistics.learning import Learning
+from neurosim.study.statistics.learning import WITHIN, Learning
+from neurosim.study.statistics.yields import Yield, chip_yield
 from neurosim.study.store import unpack_bits
 
 Run = dict[str, Any]
@@ -126,7 +127,8 @@ def compared(
     -------
     found : dict
         ``accuracy_interval``, ``gap_to_ideal_mean``, ``gap_interval``, ``gap_p``, ``accuracy_learning_kept``,
-        ``accuracy_learning_kept_interval`` and ``verdict`` (`Verdict` as a dict), None where not asked for. Of another
+        ``accuracy_learning_kept_interval``, ``verdict`` (`Verdict` as a dict) and ``yield`` (`Yield` as a dict: of how
+        many chips the accuracy is at most a point below the mean of ideal arithmetic), None where not asked for. Of another
         score they have its name in place of "accuracy", or before them. Intervals of a single chip are those of new
         images alone.
     """
@@ -143,7 +145,13 @@ def compared(
         f"{name}_learning_kept": None if kept is None else kept.share,
         f"{name}_learning_kept_interval": None if kept is None else kept.interval,
         f"{prefix}verdict": None if learnt is None else asdict(learnt.verdict()),
+        f"{prefix}yield": None if gap is None else asdict(stays_within(*gap)),
     }
+
+
+def stays_within(arm: Chips, reference: Chips) -> Yield:
+    """Return of how many chips of an arm the accuracy is at most a point below the mean of a reference."""
+    return chip_yield(arm, round(float(reference.accuracies.mean()) - WITHIN, 3))
 
 
 def by_seed(runs: Sequence[Run], score: str, place: str = "") -> Chips:
