@@ -29,6 +29,10 @@ Axes = Annotated[
 Kind = Annotated[
     str | None, typer.Option(help="dense, deep, forward-forward or mortal; default as the file says.")
 ]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--table", metavar="FILE.csv|.parquet", help="Write a line a point, arm and seed as well."),
+]
 OneAtATime = Annotated[bool, typer.Option("--one-at-a-time", help="Each axis alone instead of a grid.")]
 
 
@@ -50,6 +54,7 @@ def sweep_command(
         bool, typer.Option("--dry-run", help="Say what is to be done, and do nothing.")
     ] = False,
     json_file: Json = None,
+    table: TableFile = None,
 ) -> None:
     """Sweep any settings of any experiment; what is finished stays finished, however it ends."""
     from neurosim.study.blocks import carry_out
@@ -60,7 +65,7 @@ def sweep_command(
     if dry_run:
         _tell(store)
         return
-    opened(out, json_file)
+    _opened(out, json_file, table)
     if part is None and workers == 1 and executor is None and len(store.missing()) > 1:
         say(
             f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
@@ -74,7 +79,7 @@ def sweep_command(
             part,
             retry_failed,
         )
-    _show(collect(store), out, json_file)
+    _show(collect(store), out, json_file, table)
 
 
 def collect_command(
@@ -84,13 +89,14 @@ def collect_command(
     kind: Kind = None,
     one_at_a_time: OneAtATime = False,
     json_file: Json = None,
+    table: TableFile = None,
 ) -> None:
     """Gather what lies in the folder of a sweep, whoever carried it out; exit code 1 while blocks are missing."""
     from neurosim.study.swept import collect
 
-    opened(out, json_file)
+    _opened(out, json_file, table)
     results = collect(_store(file, out, axis, kind, one_at_a_time))
-    _show(results, out, json_file)
+    _show(results, out, json_file, table)
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
 
@@ -164,11 +170,23 @@ def _tell(store: Store) -> None:
     )
 
 
-def _show(results: dict[str, Any], out: Path, json_file: Path | None) -> None:
+def _opened(out: Path, json_file: Path | None, table: Path | None) -> None:
+    """Make the folder; refuse before any work files that could not be written."""
+    from neurosim.study.tables import expect_table
+
+    opened(out, json_file)
+    if table is not None:
+        expect_table(table)
+
+
+def _show(results: dict[str, Any], out: Path, json_file: Path | None, table: Path | None) -> None:
     from neurosim.study.store import write_json
+    from neurosim.study.tables import write_table
 
     if json_file is not None:
         write_json(json_file, results)
+    if table is not None:
+        write_table(results, table)
     blocks = results["blocks"]
     if results["points"]:
         show(results, out)

@@ -57,7 +57,7 @@ def aged_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def aged_sentence(entries: Entries, arm: str) -> str:
-    """Return what became of an arm, with a space before it; nothing where it was not left alone."""
+    """Return what became of an arm, on a line of its own; nothing where it was not left alone."""
     entry = next((each for each in entries if each["arm"] == arm), None)
     if entry is None:
         return ""
@@ -65,7 +65,7 @@ def aged_sentence(entries: Entries, arm: str) -> str:
         with_ends(entry[f"{moment}_mean"], around(entry, moment), "%") for moment in ("aged", "learnt_on")
     )
     return (
-        f" Left alone for {duration(entry['seconds'])} it has {aged}, and {on} after it has learnt as much again. "
+        f"\nLeft alone for {duration(entry['seconds'])} it has {aged}, and {on} after it has learnt as much again. "
         f"{entry['yield']['verdict'][:-1]}, a point below what it had."
     )
 

@@ -106,16 +106,10 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
         if not own:
             continue
         said = [verdict(own[0])]
-        answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
         if len(own) > 1:
-            said.append(f"This is at {sweep.at_levels(results, own[0])}.")
-        if len(own) > 1 and answers:
-            order = ("yes", "undecided", "no")
-            told = ", ".join(f"{answer} at {answers[answer]}" for answer in order if answers[answer])
-            said.append(f"Of {len(own)} points: {told}.")
-        best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
-        if best["accuracy_mean"] != worst["accuracy_mean"]:
-            said.append(f"{_point(results, worst)} at worst, {_point(results, best)} at best.")
+            said.append(
+                f"This is at {sweep.at_levels(results, own[0])}.{_answers(own)}{_range(results, own)}"
+            )
         said += [
             f"Tolerates {quantity}: {reached['verdict']}"
             for quantity, reached in sweep.tolerated(results, arm)
@@ -126,9 +120,24 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
             for found in results.get("yields", ())
             if found["arm"] == arm and sweep.at_first(results, found["others"])
         ]
-        undecided = not any(point.get("verdict") or point.get("missing") for point in own)
-        found.append((undecided, arm, " ".join(said)))
+        last = not any(point.get("verdict") or point.get("missing") for point in own)
+        found.append((last, arm, "\n".join(said)))
     return [(arm, said) for _, arm, said in sorted(found, key=lambda one: one[0])]
+
+
+def _answers(own: list[dict[str, Any]]) -> str:
+    """How many points have which verdict, with a space before it."""
+    answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
+    told = ", ".join(f"{one} at {answers[one]}" for one in ("yes", "undecided", "no") if answers[one])
+    return f" Of {len(own)} points: {told}." if told else ""
+
+
+def _range(results: Results, own: list[dict[str, Any]]) -> str:
+    """The worst and the best point, with a space before them."""
+    best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
+    if best["accuracy_mean"] == worst["accuracy_mean"]:
+        return ""
+    return f" {_point(results, worst)} at worst, {_point(results, best)} at best."
 
 
 def _point(results: Results, point: dict[str, Any]) -> str:
@@ -143,7 +152,7 @@ def _mortal_findings(results: Results) -> list[tuple[str, str]]:
         (
             f"{arm}, copied to {mortal.OTHERS[entry['kind']]} and learnt on there, by {first}",
             (
-                f"{verdict(entry, 'the chip that learnt', 'relearnt')} As copied it had "
+                f"{verdict(entry, 'the chip that learnt', 'relearnt')}\nAs copied it had "
                 f"{with_ends(entry['copied_mean'], around(entry, 'copied'), '%')}, from scratch it reaches "
                 f"{with_ends(entry['scratch_mean'], around(entry, 'scratch'), '%')}."
             ),

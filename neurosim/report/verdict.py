@@ -12,12 +12,17 @@ from neurosim.report.text import around, number, percent
 QUESTION = "As good as"
 
 
-def emphasised(sentence: str) -> Markup:
-    """Return a sentence for a page, a verdict at its beginning in bold."""
-    first, point, rest = sentence.partition(". ")
-    if not sentence.startswith(QUESTION):
-        return escape(sentence)
-    return Markup("<b>") + escape(first + point.strip()) + Markup("</b> ") + escape(rest)
+def emphasised(said: str) -> Markup:
+    """Return what is said of an arm for a page: a verdict at its beginning in bold, further lines small below it."""
+    first, *more = said.split("\n")
+    found = Markup()
+    if first.startswith(QUESTION):
+        answer, point, first = first.partition(". ")
+        found = Markup("<b>") + escape(answer + point.strip()) + Markup("</b> ")
+    found += escape(first)
+    for line in more:
+        found += Markup('<span class="more">') + escape(line.strip()) + Markup("</span>")
+    return found
 
 
 def with_ends(mean: float, ends: tuple[float, float] | None, unit: str, decimals: int = 1) -> str:
@@ -32,7 +37,7 @@ def p_value(p: float) -> str:
 
 
 def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: str = "accuracy") -> str:
-    """Return what a summary says of one arm, the verdict first.
+    """Return what a summary says of one arm, the verdict first; how many chips are as good on a line of its own.
 
     Parameters
     ----------
@@ -52,10 +57,10 @@ def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: s
         parts.append(f"{against[:1].upper()}{against[1:]} itself is not seen to learn here.")
     if decided is not None and decided.get("decides"):
         parts.append(decided["decides"])
-    if entry.get("yield") and entry["yield"]["chips"] > 1:
-        parts.append(f"{entry['yield']['verdict'][:-1]}, a point below {against}.")
     if entry.get("missing"):
         parts.append(f"No verdict: {entry['missing']}.")
+    if entry.get("yield") and entry["yield"]["chips"] > 1:
+        return f"{' '.join(parts)}\n{entry['yield']['verdict'][:-1]}, a point below {against}."
     return " ".join(parts)
 
 

@@ -59,7 +59,7 @@ def _finding(results: Results, arm: ArmSummary) -> str:
     missing = "" if results.ideal else "no arm in ideal arithmetic was run"
     said = verdict({**arm.model_dump(by_alias=True), "missing": missing})
     left = aged_sentence(results.aged, arm.arm)
-    return f"{said}{left} By vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
+    return f"{said}{left}\nBy vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
 
 
 def _kept(share: float | None) -> str:
