@@ -202,6 +202,12 @@ class Bipolar(Law):
         return max(self.write_time_s, self.reset_time_s or 0.0)
 
     @property
+    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Voltage (V) and width (s) of a pulse up, and of one down."""
+        down = self.reset_voltage_V or self.write_voltage_V, self.reset_time_s or self.write_time_s
+        return (self.write_voltage_V, self.write_time_s), down
+
+    @property
     def write_energy_per_uS(self) -> float:
         """Energy of one pulse up in joule for each uS of cell conductance, V^2 G t."""
         return self.write_voltage_V**2 * self.write_time_s * 1e-6

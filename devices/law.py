@@ -179,6 +179,12 @@ class Law(Effects):
         return 0.0
 
     @property
+    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Voltage (V) and width (s) of a pulse up, and of one down."""
+        one = self.pulse_voltage_V, self.pulse_time_s
+        return one, one
+
+    @property
     def own_drift(self) -> bool:
         """Whether the law itself changes the conductance with time alone."""
         return False

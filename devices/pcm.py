@@ -228,6 +228,11 @@ class PcmAccumulative(Law):
         return conductance_uS * self.mean_read_share
 
     @property
+    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Voltage (V) and width (s) of a SET and of a RESET."""
+        return (self.set_voltage_V, self.set_time_s), (self.reset_voltage_V, self.reset_time_s)
+
+    @property
     def set_energy_J(self) -> float:
         """Energy of one SET pulse, I V t."""
         return self.set_current_A * self.set_voltage_V * self.set_time_s

@@ -108,7 +108,6 @@ def write_verify(
         loop.pulse_budget,
         law.steps_down,
         np.float32(1),
-        path.read_voltage_V**2 * path.integration_time_s * 1e-6,
     )
     write_verify_cells(
         0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
@@ -117,12 +116,13 @@ def write_verify(
     )  # fmt: skip
     pulses = written.pulses + written.resets
     time_s = pulses * law.pulse_time_s + (pulses + 1) * path.integration_time_s
+    looks_J = path.read_voltage_V**2 * path.integration_time_s * 1e-6 * written.seen_uS
     shape = targets.size, n_devices
     return Verified(
         as_read(law, state, params).reshape(shape),
         written.pulses.reshape(shape),
         written.resets.reshape(shape),
         written.converged.reshape(shape),
-        written.energy_J.reshape(shape),
+        (written.energy_J + looks_J).reshape(shape),
         time_s.reshape(shape),
     )

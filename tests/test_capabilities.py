@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -39,20 +39,33 @@ from neurosim.devices.card import load as card
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
 from neurosim.reference.convert import convert
+from neurosim.report.html import write_report
+from neurosim.report.page import KINDS as PAGES
+from neurosim.report.page import write_page
 from neurosim.study.run import study
-from neurosim.study.transfer import Transfer, transfer
+from neurosim.study.store import write_json
+from neurosim.study.weights_spec import WeightsExperiment
 from neurosim.study.workers import workers_pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
 
-def learning() -> list[tuple[str, str]]:
-    """The same of which kinds that learn have something to be driven by hand."""
-    return [(option, kind) for option, kind in cells("yes") if kind in KINDS and option != "workers"]
+COMES_OF_IT = ("workers", "sweep", "statistics", "counts", "report")
+"""Rows of the table that are no settings of arrays."""
+
+
+def by_hand_too() -> list[tuple[str, str]]:
+    """The cells with something to be driven by hand."""
+    return [(option, kind) for option, kind in cells("yes") if option not in COMES_OF_IT]
+
+
+def having(row: str) -> list[str]:
+    """The kinds of which the page says yes in a row."""
+    return [kind for option, kind in cells("yes") if option == row]
 
 
 def test_the_table_is_whole_and_every_no_has_its_reason() -> None:
-    assert set(CELLS) == {(option, kind) for option in [*OPTIONS, "workers"] for kind in [*KINDS, OWN]}
+    assert set(CELLS) == {(option, kind) for option in [*OPTIONS, *COMES_OF_IT] for kind in [*KINDS, OWN]}
     assert set(CELLS.values()) == {"yes", "refused", "no meaning"}
     assert {cell: said for cell, (said, _) in REASONS.items()} == {
         cell: said for cell, said in CELLS.items() if said != "yes"
@@ -84,7 +97,7 @@ def test_without_any_option_a_study_is_what_is_driven_by_hand(kind: str) -> None
     assert states(trained(kind, {})) == states(by_hand(kind, {}))
 
 
-@pytest.mark.parametrize(("option", "kind"), learning())
+@pytest.mark.parametrize(("option", "kind"), [cell for cell in by_hand_too() if cell[1] in KINDS])
 def test_an_option_does_what_the_array_does_by_hand(
     option: str, kind: str, plain: dict[str, list[Any]]
 ) -> None:
@@ -110,26 +123,6 @@ def workers() -> Iterator[Executor]:
         yield lent
 
 
-class TestWorkers:
-    @pytest.mark.parametrize("kind", [kind for option, kind in cells("yes") if option == "workers"])
-    def test_change_no_number_with_a_folder_or_without(
-        self, kind: str, workers: Executor, tmp_path: Path
-    ) -> None:
-        beside: dict[str, Any] = {
-            "deep": {"name": "labels", "backpropagation": {"epochs": 1}},
-            "Forward-Forward": {"name": "exact"},
-        }
-        others = (beside[kind],) if kind in beside else ()
-        spec = experiment(kind, TOGETHER, others, seeds=2)
-        alone = timeless(study(spec))
-        assert timeless(study(spec, executor=workers)) == alone
-        assert timeless(study(spec, tmp_path, executor=workers)) == alone
-        assert timeless(study(spec, tmp_path, workers=1)) == alone, "as it was kept"
-        for kept in (tmp_path / "runs").glob("*.json"):
-            kept.unlink()
-        assert timeless(study(spec, tmp_path, workers=1)) == alone, "learnt before, asked again"
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights of a small perceptron that knows nothing."""
@@ -140,11 +133,109 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-class TestOwnWeights:
-    def spec(self, file: str, **given: Any) -> Transfer:
-        small = {"test_images": 40, "calibration_images": 20, "instances": 2, "times_s": (3600.0,)}
-        return Transfer.parse({"weights": file, "device": (PCM,), **small, **given}, "test")
+def own_weights(file: str, **given: Any) -> WeightsExperiment:
+    small = {"test_images": 40, "calibration_images": 20, "seeds": 2, "times_s": (3600.0,)}
+    return WeightsExperiment.parse({"weights": file, "device": (PCM,), **small, **given}, "test")
 
+
+def of_two_seeds(kind: str, file: str, arm: dict[str, Any], **others: Any) -> Any:
+    """The tiny experiment of any kind, with another arm beside where that is of another sort."""
+    if kind == OWN:
+        return own_weights(file, **others)
+    beside: dict[str, Any] = {
+        "deep": ({"name": "ideal"}, {"name": "labels", "backpropagation": {"epochs": 1}}),
+        "Forward-Forward": ({"name": "ideal"},),
+        "local fields": ({"name": "ideal"},),
+    }
+    return experiment(kind, arm, beside.get(kind, ()), seeds=2, **others)
+
+
+class TestWorkers:
+    @pytest.mark.parametrize("kind", having("workers"))
+    def test_change_no_number_with_a_folder_or_without(
+        self, kind: str, workers: Executor, file: str, tmp_path: Path
+    ) -> None:
+        spec = of_two_seeds(kind, file, TOGETHER)
+        alone = timeless(study(spec))
+        assert timeless(study(spec, executor=workers)) == alone
+        assert timeless(study(spec, tmp_path, executor=workers)) == alone
+        assert timeless(study(spec, tmp_path, workers=1)) == alone, "as it was kept"
+        for kept in (tmp_path / "runs").glob("*.json"):
+            kept.unlink()
+        assert timeless(study(spec, tmp_path, workers=1)) == alone, "learnt before, asked again"
+
+
+@pytest.fixture(scope="module")
+def swept(file: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """A sweep of each kind over two levels of how devices are written."""
+    return {
+        kind: ns.sweep(
+            of_two_seeds(kind, file, {}), tmp_path_factory.mktemp(kind.replace(" ", "-")),
+            ["write.mapping=pair,reference"],
+        )
+        for kind in (*KINDS, OWN)
+    }  # fmt: skip
+
+
+class TestWhatComesOfIt:
+    def rows(self, results: dict[str, Any], level: str) -> list[dict[str, Any]]:
+        rows = [row for row in results["rows"] if row["counts"] and row["write.mapping"] == level]
+        assert [row["seed"] for row in rows] == [0, 1]
+        return rows
+
+    @pytest.mark.parametrize("kind", having("sweep"))
+    def test_a_level_is_what_the_study_has_with_it(self, kind: str, swept: dict[str, Any], file: str) -> None:
+        assert not [row for row in swept[kind]["rows"] if "error" in row]
+        write = {"mapping": "reference"}
+        spec = of_two_seeds(kind, file, {"write": write}, **({"write": write} if kind == OWN else {}))
+        (arm,) = spec.device_arms()
+        runs = [spec.run(arm, seed, spec.data(), None, None) for seed in (0, 1)]
+        for row, run in zip(self.rows(swept[kind], "reference"), runs, strict=True):
+            scores = spec.scores(run)
+            assert {name: row[name] for name in scores} == scores
+            assert row["counts"] == (run["counts"] if "counts" in run else run["original"]["counts"])
+
+    @pytest.mark.parametrize("kind", having("counts"))
+    def test_events_are_counted(self, kind: str, swept: dict[str, Any]) -> None:
+        """Programming is counted, of own weights alone; where something learns, so are updates and their pulses."""
+        pair, reference = (self.rows(swept[kind], level)[0]["counts"] for level in ("pair", "reference"))
+        assert pair["program_J"] > 0
+        if kind == OWN:
+            assert pair["programmed_cells"] == 2 * (64 * 12 + 12 * 10)
+            assert pair["reads"] == pair["updates"] == 0
+        else:
+            assert pair["programmed_cells"] > 0
+            assert pair["updates"] > 0
+            assert pair["pulses"] != reference["pulses"]
+
+    @pytest.mark.parametrize("kind", having("statistics"))
+    def test_intervals_are_for_new_chips_and_new_images(self, kind: str, swept: dict[str, Any]) -> None:
+        for point in swept[kind]["points"]:
+            low, high = point["accuracy_interval"]
+            assert 0 <= low <= point["accuracy_mean"] <= high <= 1
+            gap = point.get("accuracy_gap_mean")
+            if gap is not None:
+                low, high = point["accuracy_gap_interval"]
+                assert low <= gap <= high
+                assert 0 <= point["accuracy_gap_p"] <= 1
+        told = [point["arm"] for point in swept[kind]["points"] if "accuracy_gap_p" in point]
+        assert bool(told) == (kind != "mortal"), "mortal chips are compared with the chip that learnt"
+
+    @pytest.mark.parametrize("kind", having("report"))
+    def test_a_page_is_made_of_the_results(
+        self, kind: str, swept: dict[str, Any], file: str, tmp_path: Path
+    ) -> None:
+        results = json.loads(json.dumps(study(of_two_seeds(kind, file, {}))))
+        write_json(tmp_path / "results.json", results)
+        (tmp_path / "sweep").mkdir()
+        page = write_page(tmp_path, results) if results["kind"] in PAGES else write_report(tmp_path)
+        own = write_page(tmp_path / "sweep", json.loads(json.dumps(swept[kind])))
+        for text in (page.read_text(encoding="utf-8"), own.read_text(encoding="utf-8")):
+            assert "test set of digits of scikit-learn" in text
+            assert 'id="ideals"' in text
+
+
+class TestOwnWeights:
     def by_hand(self, file: str, option: dict[str, Any]) -> list[dict[str, Any]]:
         """Points of each instance: as programmed, after an hour, and compensated."""
         data = load("digits").subset(test=40)
@@ -183,13 +274,14 @@ class TestOwnWeights:
                 "program_J": run["energy"]["program_J"],
             }
             for run in results["runs"]
+            if run["arm"] != "ideal"
         ]
 
-    @pytest.mark.parametrize("option", [option for option, kind in cells("yes") if kind == OWN])
+    @pytest.mark.parametrize("option", [option for option, kind in by_hand_too() if kind == OWN])
     def test_an_option_does_what_the_model_does_by_hand(self, file: str, option: str) -> None:
-        results = transfer(self.spec(file, **OPTIONS[option]))
+        results = study(own_weights(file, **OPTIONS[option]))
         assert self.told(results) == self.by_hand(file, OPTIONS[option])
-        assert self.told(results) != self.told(transfer(self.spec(file)))
+        assert self.told(results) != self.told(study(own_weights(file)))
         assert set(results["config"]) >= set(OPTIONS[option])
         numbers = results["devices"][PCM]["numbers"]
         for name, value in OPTIONS[option].get("parameters", {}).items():
@@ -198,11 +290,8 @@ class TestOwnWeights:
     @pytest.mark.parametrize(("option", "kind"), cells("refused", "no meaning"))
     def test_the_others_are_refused_in_the_words_of_the_page(self, file: str, option: str, kind: str) -> None:
         assert kind == OWN, "every kind that learns takes every option"
-        if option == "workers":
-            assert "workers" not in inspect.signature(transfer).parameters
-            return
         with pytest.raises(NeurosimError) as refused:
-            transfer(self.spec(file, **OPTIONS[option]))
+            study(own_weights(file, **OPTIONS[option]))
         for words in re.findall(r'"([^"]+)"', REASONS[option, kind][1]):
             assert words in str(refused.value)
         assert next(iter(OPTIONS[option])) in str(refused.value)
@@ -220,4 +309,4 @@ class TestOwnWeights:
     )  # fmt: skip
     def test_so_is_what_else_means_nothing_there(self, file: str, given: dict[str, Any], words: str) -> None:
         with pytest.raises(NeurosimError, match=words):
-            transfer(self.spec(file, **given))
+            study(own_weights(file, **given))

@@ -16,7 +16,7 @@ QUICK = ["--neurons", "20", "--train-images", "120", "--seeds", "1"]
 
 def neurosim(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "neurosim.cli", *arguments],
+        [sys.executable, "-m", "neurosim", *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,

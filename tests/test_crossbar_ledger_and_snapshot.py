@@ -10,6 +10,7 @@ from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, local_update, quiet
 
 from neurosim import Crossbar, Periphery, ReadPath, Refresh, WritePath, devices
 from neurosim.core.errors import CheckpointError
+from neurosim.crossbar.ledger import Ledger
 
 PJ = 1e-12
 
@@ -21,7 +22,7 @@ def test_the_energy_of_a_read_is_the_one_computed_by_hand():
     """Devices V^2 x^2 G t; periphery: 3 DACs, 2 ADCs, 3 word lines of 4 cells."""
     weights = [[0.5, -0.5], [0.0, 0.0], [1.0, 0.25]]
     array = made(IDEAL, 3, 2, weights, read=ReadPath(dac_bits=8, adc_bits=8))
-    array.ledger.__dict__.update(type(array.ledger)().__dict__)
+    array.ledger.take(Ledger())
     array.forward([[2.0, 1.0, -2.0]])
     volts = np.array([1.0, 64 / 127, -1.0])
     devices_J = 0.2**2 * (np.square(volts) @ [200.0, 200.0, 200.0]) * 1e-6 * 100e-9

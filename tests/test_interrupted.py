@@ -29,7 +29,7 @@ WAIT_S = 240.0
 
 def begun(*words: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "neurosim.cli", *words],
+        [sys.executable, "-m", "neurosim", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

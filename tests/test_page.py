@@ -13,10 +13,12 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from weights_helpers import MODELS
 
 from neurosim.core.errors import DataError
 from neurosim.report.page import KINDS, as_text, write_page
 from neurosim.report.sweep import sweep_table
+from neurosim.study.arm import Arm
 from neurosim.study.compare import compare
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.dense_spec import DenseExperiment
@@ -27,6 +29,7 @@ from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.run import study
 from neurosim.study.store import write_json
 from neurosim.study.swept import sweep
+from neurosim.study.weights_spec import WeightsExperiment
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
 SMALL: dict[str, Any] = {"dataset": "digits", "train_images": 120, "test_images": 40}
@@ -48,7 +51,11 @@ EXPERIMENTS: dict[str, Experiment] = {
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Folder and results of each kind, with its page."""
     made: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for kind, spec in EXPERIMENTS.items():
+    model = MODELS["convolution"](tmp_path_factory.mktemp("model"))
+    own = WeightsExperiment(
+        **model, test_images=40, seeds=2, device=(RRAM,), arm=(Arm(name="cell <b>", device=PCM),)
+    )
+    for kind, spec in {**EXPERIMENTS, "weights": own}.items():
         out = tmp_path_factory.mktemp(kind)
         made[kind] = out, study(spec, out)
     out = tmp_path_factory.mktemp("sweep")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def test_compare_has_the_documented_json(results: dict) -> None:
         low, high = entry["accuracy_interval"]
         assert low <= entry["accuracy_mean"] <= high
     assert {"config", "versions"} <= results.keys()
+    assert re.fullmatch("[0-9a-f]{12}", results["versions"]["source"])
 
 
 def test_ideal_arithmetic_learns(results: dict) -> None:

@@ -30,8 +30,8 @@ from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 from neurosim.study.run import pick_arm
 from neurosim.study.training import Training
-from neurosim.study.transfer import Transfer
 from neurosim.study.vary import vary
+from neurosim.study.weights_spec import WeightsExperiment
 
 PCM = "pcm-nandakumar-2018"
 TINY: dict[str, Any] = {
@@ -131,7 +131,8 @@ class TestIdealArithmeticKeepsItsName:
         assert [arm.name for arm in kind().listed] == ["ideal"]
 
     def test_of_weights_and_of_levels(self) -> None:
-        assert list(Transfer(weights="w", device=("ideal", PCM)).arms) == ["ideal device", PCM]
+        own = WeightsExperiment(weights="w", device=("ideal", PCM))
+        assert [arm.name for arm in own.listed] == ["ideal", "ideal device", PCM]
         spec = DenseExperiment.parse({**TINY, "device": ["ideal"]}, "test")
         assert [arm["arm"] for arm in vary(spec, "read_noise", [0.0])["arms"]] == ["ideal", "ideal device"]
 
@@ -161,7 +162,7 @@ class TestNamesOfArms:
         with pytest.raises(ConfigError, match="at most"):
             DenseExperiment.parse({"device": [f"{'y' * 200}.toml"]}, "test")
         with pytest.raises(ConfigError, match="at most"):
-            Transfer(weights="w", device=(f"{'y' * 200}.toml",))
+            WeightsExperiment(weights="w", device=(f"{'y' * 200}.toml",))
 
     @pytest.mark.parametrize("kind", [DenseExperiment, DeepExperiment, ForwardForwardExperiment])
     def test_no_card_has_a_nul(self, kind: Any) -> None:

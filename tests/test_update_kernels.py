@@ -29,6 +29,7 @@ from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, st
 from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import (
+    NO_SUMS,
     Verifier,
     depress_rows,
     pulse_row,
@@ -160,8 +161,11 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
             event % ROWS, counts, one.grid, one.state, one.params, 0.0, event, stream, *one.kernels()
         )
         energy, pulses, cells = pulse_pairs(twin, event % ROWS, counts, event, stream)
-        assert sums.energy_J == pytest.approx(energy, rel=1e-12)
+        assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)
         assert (sums.pulses, sums.pulsed_cells) == (pulses, cells)
+        assert sums.downs == -counts.clip(max=0).sum()
+        assert (sums.rows, sums.slots) == (int(counts.any()), np.abs(counts).max())
+        assert (sums.down_J > 0) == (sums.downs > 0 and sums.up_J + sums.down_J > 0)
         assert_same_state(one, twin)
         assert_consistent(one)
 
@@ -252,7 +256,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         twin = twin._replace(grid=twin.rebuild())
         assert_same_state(one, twin)
         assert_consistent(one)
-        assert sums.energy_J == pytest.approx(energy, rel=1e-12)
+        assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)
         assert (sums.pulses, sums.pulsed_cells) == (pulses, cells)
     if accumulate:
         np.testing.assert_array_equal(accumulator, remainder)
@@ -283,7 +287,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
         NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
-    assert tuple(sums) == (0.0, 0, 0, 0, 0.0, 0.0)
+    assert tuple(sums) == tuple(NO_SUMS)
     assert tuple(verified) == (0, 0, 0.0)
     assert_same_state(one, twin)
 
@@ -299,7 +303,7 @@ def test_depression_pulses_go_to_both_devices_of_a_column():
     assert_same_state(one, twin)
     assert_consistent(one)
     assert (sums.pulses, sums.pulsed_cells) == (3 * 2 * 6, 3 * 2 * 3)
-    assert sums.energy_J == pytest.approx(energy, rel=1e-12)
+    assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)
 
 
 # Refresh

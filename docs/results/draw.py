@@ -20,8 +20,8 @@ from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
 from neurosim.report.text import around, percent, si, significant, spread
 from neurosim.report.tolerance import tolerance_curves
-from neurosim.report.transfer import Aged, aging_curves, duration, table_rows
 from neurosim.report.validation import validation_markdown
+from neurosim.report.weights import aging_curves, weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
 
 FOLDER = Path(__file__).parent
@@ -109,24 +109,10 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
-def draw_aged(name: str, values: dict[str, Any]) -> None:
-    """Figure and table of trained weights on devices."""
-    results = Aged.model_validate(values)
-    (FOLDER / f"{name}-aging.svg").write_bytes(to_svg(aging_curves(results)))
-    times = "".join(f" {duration(time)} |" for time in results.times_s)
-    lines = [
-        (
-            f"# {name}\n\nAccuracy (%) on the {results.data.where} of weights trained by backpropagation, mean and "
-            f"95 % interval over {results.summary[0].instances} instances. In ideal arithmetic: "
-            f"{percent(results.ideal.accuracy, 2)} %.\n\n"
-        ),
-        f"| device | drift compensation | as programmed |{times} programming | read per image, devices | periphery |\n",
-        f"| --- | --- | --- |{' --- |' * (len(results.times_s) + 3)}\n",
-    ]
-    for arm, kind, cells, energies in table_rows(results):
-        lines.append(f"| {' | '.join([arm, kind, *cells, *energies])} |\n")
-    lines.append(f"\n![aging]({name}-aging.svg)\n")
-    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+def draw_weights(name: str, values: dict[str, Any]) -> None:
+    """Figure and tables of trained weights on devices."""
+    (FOLDER / f"{name}-aging.svg").write_bytes(to_svg(aging_curves(values)))
+    (FOLDER / f"{name}.md").write_text(weights_markdown(name, values), encoding="utf-8")
 
 
 def draw_rewired(name: str, values: dict[str, Any]) -> None:
@@ -282,7 +268,7 @@ DRAWN_BY = {
     "parameter": draw_vary,
     "points": draw_rewired,
     "ablation": draw_budget,
-    "ideal": draw_aged,
+    "calibration_images": draw_weights,
     "heads": draw_deep,
     "recovered_within": draw_mortal,
     "negatives": draw_forward_forward,

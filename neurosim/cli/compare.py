@@ -8,16 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from neurosim.cli.options import Common, with_common
-from neurosim.cli.progress import progress
-from neurosim.cli.report import write_pages
-from neurosim.cli.studies import carry_out, chosen, opened, show_holding
+from neurosim.cli.report import write_comparison
+from neurosim.cli.studies import carry_out, chosen, show, show_holding
 from neurosim.cli.terminal import console
 from neurosim.core.errors import ConfigError
 
-TRANSFER_ONLY = {"weights", "layers", "times"}
+OWN_WEIGHTS = {"weights", "layers", "times"}
 """Options about weights that were trained elsewhere."""
-WITH_WEIGHTS = {"weights", "layers", "times", "dataset", "device", "seeds", "seed", "read_noise", "out", "json_file"}  # fmt: skip
-"""Options that mean something beside them."""
+WITH_THEM = {
+    *OWN_WEIGHTS, "experiment", "dataset", "device", "arm", "seeds", "seed", "hold_out", "read_noise", "workers", "out",
+    "json_file",
+}  # fmt: skip
+"""Options that mean something with them."""
 
 
 def compare(
@@ -51,22 +53,17 @@ def compare(
 ) -> None:
     """Show accuracy, gap and energy side by side, in ideal arithmetic and on devices.
 
-    A layer learns on them by a local rule; or, with --weights, a trained model is programmed and ages.
+    A layer learns on them by a local rule; or, with --weights or a file of kind "weights", a trained model is programmed
+    and ages.
     """
-    _only_fitting(context)
+    from neurosim.study.kinds import kind_of
+
+    kind = "weights" if weights is not None else kind_of(None, common.experiment).kind
+    _only_fitting(context, kind)
     read = None if read_noise is None else {"read_noise": read_noise}
-    if weights is not None:
-        _transfer(
-            common,
-            weights=str(weights),
-            layers=None if layers is None else str(layers),
-            dataset=dataset,
-            device=device,
-            instances=common.seeds,
-            first_seed=common.seed,
-            times_s=times,
-            read=read,
-        )
+    if kind == "weights":
+        _own_weights(common, weights=_text(weights), layers=_text(layers), dataset=dataset,
+                     device=tuple(device) if device else None, times_s=times, read=read)  # fmt: skip
         return
     spec = chosen(
         "dense",
@@ -96,7 +93,7 @@ def compare(
         from neurosim.study.run import study
 
         _print(carry_out(spec, common, study))
-    write_pages(common.folder())
+    write_comparison(common.folder())
 
 
 compare_command = with_common(compare, file_needed=False, out=Path("out/compare"))
@@ -120,7 +117,7 @@ def _vary(spec: Any, common: Common, text: str) -> None:
     console().print(vary_table(results))
 
 
-def _only_fitting(context: typer.Context) -> None:
+def _only_fitting(context: typer.Context, kind: str) -> None:
     """Refuse options that mean nothing beside those given."""
     given = {
         name: next((text for text in option.opts if text.startswith("--")), "EXPERIMENT.toml")
@@ -130,33 +127,25 @@ def _only_fitting(context: typer.Context) -> None:
     ways = [given[name] for name in ("ablate", "vary", "holding") if name in given]
     if len(ways) > 1:
         raise ConfigError(f"{ways[0]} does not go with {ways[1]}")
-    if "weights" in given:
-        odd, reason = set(given) - WITH_WEIGHTS, "does not go with --weights, where nothing learns"
+    if kind == "weights":
+        odd = set(given) - WITH_THEM
+        reason = "does not go with weights trained elsewhere (--weights), where nothing learns"
     else:
-        odd, reason = set(given) & TRANSFER_ONLY, "goes with --weights FILE only"
+        odd, reason = set(given) & OWN_WEIGHTS, "goes with --weights FILE only"
     if odd:
         raise ConfigError(f"{', '.join(sorted(given[name] for name in odd))}: {reason}")
 
 
-def _transfer(common: Common, **options: Any) -> None:
+def _own_weights(common: Common, **options: Any) -> None:
     """Program trained weights onto devices and let them age."""
-    from neurosim.report.transfer import aged_table
-    from neurosim.study.store import write_json
-    from neurosim.study.transfer import Transfer, prepare, transfer
+    from neurosim.study.run import study
 
-    spec = Transfer.parse(
-        {name: value for name, value in options.items() if value is not None}, "command line"
-    )
-    prepare(spec)
-    out = common.folder()
-    opened(out, common.json_file)
-    with progress() as report:
-        results = transfer(spec, report)
-    write_json(out / "weights.json", results)
-    if common.json_file is not None:
-        write_json(common.json_file, results)
-    console().print(aged_table(results))
-    write_pages(out)
+    results = carry_out(chosen("weights", common, **options), common, study)
+    show(results, common.folder())
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _print(results: dict[str, Any]) -> None:

@@ -15,6 +15,10 @@ from neurosim.core.errors import ConfigError
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
 FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same seed, same bits.")]
+Kind = Annotated[
+    str | None,
+    typer.Option(help="dense, deep, forward-forward, mortal or weights; default as the file says."),
+]
 Workers = Annotated[
     int,
     typer.Option("--workers", min=1, help="Processes, a run each at a time; results do not depend on it."),

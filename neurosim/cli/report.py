@@ -23,7 +23,7 @@ def report_command(
 
     found = _results_of(folder)
     if found is None or found.get("kind") not in KINDS:
-        write_pages(folder)
+        write_comparison(folder)
         return
     show(found, folder)
 
@@ -48,9 +48,8 @@ def _read(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_pages(folder: Path) -> None:
-    """Write the pages of what is compared in a folder, and say where they are."""
-    from neurosim.report.transfer import write_reports
+def write_comparison(folder: Path) -> None:
+    """Write the page of what is compared in a folder, and say where it is."""
+    from neurosim.report.html import write_report
 
-    for page in write_reports(folder):
-        say(f"report: {page}")
+    say(f"report: {write_report(folder)}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json
+from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind
 from neurosim.cli.progress import progress
 from neurosim.cli.studies import chosen, opened
 from neurosim.cli.terminal import say
@@ -18,9 +18,7 @@ from neurosim.core.errors import ConfigError
 def run_command(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of checkpoint and result.")],
-    kind: Annotated[
-        str, typer.Option(help="Kind of the experiment: dense, deep, forward-forward or mortal.")
-    ] = "dense",
+    kind: Kind = None,
     arm: Annotated[str | None, typer.Option(help="Arm to train; default the first device.")] = None,
     seed: FirstSeed = None,
     checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 30.0,

@@ -43,14 +43,14 @@ def network_command(name: str) -> Callable[..., None]:
     return with_common(command)
 
 
-def chosen(kind: str, common: Common, **further: Any) -> Any:
+def chosen(kind: str | None, common: Common, **further: Any) -> Any:
     """Return the experiment of a file, or of options alone, with what options change of it, and its chosen arms.
 
-    Settings of `read` and `write` are changed number by number; options that are None change nothing.
+    Of no kind in particular it is what the file says. Settings of `read` and `write` are changed number by number; options that are None change nothing.
     """
     from neurosim.study.kinds import kind_of
 
-    known = kind_of(kind)
+    known = kind_of(kind, common.experiment)
     changes = {**common.changes, **{name: value for name, value in further.items() if value is not None}}
     if common.experiment is None:
         spec = known.parse(changes, "command line")

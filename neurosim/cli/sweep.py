@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.cli.options import Json, Workers
+from neurosim.cli.options import Json, Kind, Workers
 from neurosim.cli.progress import progress
 from neurosim.cli.studies import opened, show
 from neurosim.cli.terminal import say
@@ -25,9 +25,6 @@ Axes = Annotated[
         metavar="FIELD=LEVELS[@when]",
         help="read_noise=0,0.01,0.05 · wires.ohm=0:5:6 · age_s=log:1:3e7:5 · adc_bits=4,6,8@reading; repeat for a grid.",
     ),
-]
-Kind = Annotated[
-    str | None, typer.Option(help="dense, deep, forward-forward or mortal; default as the file says.")
 ]
 TableFile = Annotated[
     Path | None,

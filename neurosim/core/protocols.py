@@ -190,6 +190,11 @@ class Device(Protocol):
         ...
 
     @property
+    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Voltage (V) and width (s) of a pulse up, and of one down."""
+        ...
+
+    @property
     def drifts(self) -> bool:
         """Whether the conductance changes with time alone."""
         ...

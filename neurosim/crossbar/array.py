@@ -23,7 +23,7 @@ from neurosim.crossbar.checkpoint import saved, take_back
 from neurosim.crossbar.converters import Converters
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
-from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
@@ -127,7 +127,7 @@ class Crossbar:
     def _build(self) -> None:
         """Make the devices and all that stands around them, from the settings."""
         tiles, faults, wires, seed, name = self.tiles, self.faults, self.wires, self.seed, self.name
-        self.ledger = Ledger()
+        self.ledger = Ledger(rates=Rates.of(self.periphery, self.read, self.device))
         built = (self.shape[0], self.shape[1] + (faults.spare_columns if faults else 0))
         down, across = tile_grid(built, tiles, self.write)
         arrays = physical_arrays(built, tiles, self.write)
@@ -145,13 +145,11 @@ class Crossbar:
         view = View(self._cells, self.read, self._wired)
         born = self.draws.seed_of("converters", seed)
         converters = Converters(self._cells, self.read, down, across, born, name)
-        self._reader = Reader(
-            self._cells, view, converters, self.read, self.periphery, self.ledger, seed, name
-        )
+        self._reader = Reader(self._cells, view, converters, self.read, self.ledger, seed, name)
         self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
         reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
         self._writer = Writer(
-            self._cells, self._reader, self.write, self.periphery, self.ledger, reach, seed, name, self._once
+            self._cells, self._reader, self.write, self.ledger, reach, seed, name, self._once
         )
 
     def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
@@ -393,7 +391,7 @@ class Crossbar:
 
     def rewind(self, ledger: Ledger) -> None:
         """Set the ledger back to earlier totals: what was done since then was looking, not learning."""
-        self.ledger.__dict__.update(ledger.__dict__)
+        self.ledger.take(ledger)
 
     @property
     def state_bytes(self) -> int:

@@ -1,62 +1,151 @@
-"""What was done to an array and what it cost: counts and joules, device and periphery apart."""
+"""What was done to an array: events counted while it runs, and joules made of them afterwards at its own prices.
+
+Events are exact whatever was read or resumed in between. Prices of other peripheries are put on the same counts by
+`neurosim.energy`; `Ledger` itself prices them by the array's `Periphery`, a lower bound.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.core.config import Periphery, ReadPath
+from neurosim.core.protocols import Device
+
+JOULES = (
+    "write_J", "refresh_J", "readback_J", "program_J", "read_J", "write_periphery_J", "read_periphery_J",
+)  # fmt: skip
+"""What a ledger comes to at the array's own rates."""
+
+
+class Rates(NamedTuple):
+    """Joules of one event of an array, by its read path, its device and its periphery."""
+
+    read_uS: float = 0.0
+    """Of each uS that a read at full scale runs through, V^2 t."""
+    lost_uS: float = 0.0
+    """Of each uS that a pulse without effect falls on, V^2 t of the card's pulse,"""
+    half_uS: float = 0.0
+    """and of half its voltage."""
+    adc: float = 0.0
+    dac: float = 0.0
+    read_line_cell: float = 0.0
+    """Of each cell along a line that is charged to the read voltage,"""
+    pulse_line_cell: float = 0.0
+    """and to that of a pulse."""
+    mac: float = 0.0
+    memory: float = 0.0
+
+    @classmethod
+    def of(cls, periphery: Periphery, read: ReadPath, device: Device) -> Self:
+        """Return the rates of an array with this periphery, read path and device."""
+        full = device.pulse_voltage_V**2 * device.pulse_time_s * 1e-6
+        return cls(
+            read_uS=read.read_voltage_V**2 * read.integration_time_s * 1e-6,
+            lost_uS=full,
+            half_uS=full / 4,
+            adc=periphery.adc_J(read.adc_bits),
+            dac=periphery.dac_J(read.dac_bits),
+            read_line_cell=periphery.line_J(1, read.read_voltage_V),
+            pulse_line_cell=periphery.line_J(1, device.pulse_voltage_V),
+            mac=periphery.mac_pJ * 1e-12,
+            memory=periphery.memory_access_pJ * 1e-12,
+        )
+
 
 @dataclass
 class Ledger:
-    """Running totals of one array. Periphery and digital figures are lower bounds (see `Periphery`).
+    """Running totals of one array.
 
-    Energies of the devices: `write_J` learning pulses, `refresh_J` RESET and rewriting of saturated pairs,
-    `readback_J` reads that decay, column norms and verified flushes (`pairs_verified`) ask for, `program_J` programming, `read_J` forward reads.
+    Forward reads: ``reads`` input vectors in ``phases`` integrations (bit-serial inputs take several), conversions,
+    cells along charged word lines, sums formed digitally between tiles, and ``read_uS``, the conductance read at full
+    scale (squared inputs times conductance).
+    Updates: ``pulses`` (of which ``downs``) on ``pulsed_cells`` devices and ``pulsed_rows`` word lines; ``row_slots``
+    are the pulses that follow one another if lines are written one after the other, ``trains`` samples written in
+    place by coincidence; ``up_J`` and ``down_J`` what the law says that they took, at the card's voltage and width.
+    ``pulses_lost`` took no effect, ``disturbs`` are steps that half voltages caused, ``pulses_cut`` pulses that no
+    device was given because an update asked for too many at once, ``weights_clipped`` programmed weights beyond the
+    window. Reads for decay, norms, refresh and verified flushes are ``readback``.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
-    program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads,
-    devices that did not converge, and the time it took; by statistics it counts devices and joules only.
-    With weakened pulses `pulses_lost` are those of `pulses` that took no effect, charged V^2 G t each; with
-    half-selected devices `disturbs` are the steps that half voltages caused.
-    `pulses_cut` are pulses of change that no device was given because an update asked for too many at once,
-    `weights_clipped` programmed weights beyond the window.
-    Periphery: `write_periphery_J` lines, converters and digital sums of updates, `read_periphery_J` those
-    of forward reads.
+    program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
+    did not converge, and time; by statistics it counts devices and joules only.
     """
 
     reads: int = 0
+    phases: int = 0
     conversions: int = 0
+    dac_conversions: int = 0
+    read_line_cells: int = 0
+    read_sums: int = 0
+    read_uS: float = 0.0
+    dac_clipped: int = 0
+    adc_clipped: int = 0
     updates: int = 0
     pulses: int = 0
+    downs: int = 0
     pulsed_cells: int = 0
+    pulsed_rows: int = 0
+    row_slots: int = 0
+    trains: int = 0
+    trains_clipped: int = 0
+    pulses_lost: int = 0
+    pulses_cut: float = 0.0
+    disturbs: int = 0
+    lost_uS: float = 0.0
+    half_uS: float = 0.0
+    up_J: float = 0.0
+    down_J: float = 0.0
+    pulse_line_cells: int = 0
+    macs: int = 0
+    memory_accesses: int = 0
+    rows_read_back: int = 0
+    readback_conversions: int = 0
+    readback_line_cells: int = 0
+    readback_uS: float = 0.0
+    pairs_verified: int = 0
     refreshed_pairs: int = 0
     refresh_looks: int = 0
     refresh_reads: int = 0
     refresh_resets: int = 0
     refresh_pulses: int = 0
-    rows_read_back: int = 0
+    refresh_J: float = 0.0
     programmed_cells: int = 0
     program_pulses: int = 0
     program_resets: int = 0
     program_reads: int = 0
     program_failed: int = 0
-    dac_clipped: int = 0
-    adc_clipped: int = 0
-    trains_clipped: int = 0
-    pulses_lost: int = 0
-    disturbs: int = 0
-    write_J: float = 0.0
-    refresh_J: float = 0.0
-    readback_J: float = 0.0
-    program_J: float = 0.0
+    program_uS: float = 0.0
+    program_pulses_J: float = 0.0
     program_time_s: float = 0.0
-    read_J: float = 0.0
-    write_periphery_J: float = 0.0
-    read_periphery_J: float = 0.0
-    pairs_verified: int = 0
-    pulses_cut: float = 0.0
     weights_clipped: int = 0
+
+    rates: Rates = field(default=Rates(), repr=False, compare=False)
+    """Of the array; without them reads and periphery cost nothing."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all totals, in the order of `to_array`."""
+        return [each.name for each in fields(Ledger) if each.name != "rates"]
+
+    def counts(self) -> dict[str, float]:
+        """Return all totals by name."""
+        return {name: getattr(self, name) for name in self.names()}
+
+    def joules(self) -> dict[str, float]:
+        """Return what they come to at the array's own rates, by name."""
+        return {name: getattr(self, name) for name in JOULES}
+
+    def __add__(self, other: Ledger) -> Ledger:
+        """Return the totals of both, at the rates of the first."""
+        both = {name: getattr(self, name) + getattr(other, name) for name in self.names()}
+        return Ledger(**both, rates=self.rates)
+
+    def take(self, other: Ledger) -> None:
+        """Take the totals of another ledger, at one's own rates."""
+        vars(self).update(other.counts())
 
     @property
     def clipped_share(self) -> float:
@@ -64,21 +153,63 @@ class Ledger:
         return self.adc_clipped / max(1, self.conversions)
 
     @property
+    def write_J(self) -> float:
+        """Device energy of learning pulses, of those without effect and of half-selected devices too."""
+        rates = self.rates
+        return self.up_J + self.down_J + self.lost_uS * rates.lost_uS + self.half_uS * rates.half_uS
+
+    @property
+    def readback_J(self) -> float:
+        """Device energy of reads that decay, column norms and verified flushes ask for."""
+        return self.readback_uS * self.rates.read_uS
+
+    @property
+    def read_J(self) -> float:
+        """Device energy of forward reads."""
+        return self.read_uS * self.rates.read_uS
+
+    @property
+    def program_J(self) -> float:
+        """Device energy of programming: pulses and verifying reads."""
+        return self.program_pulses_J + self.program_uS * self.rates.read_uS
+
+    @property
     def update_J(self) -> float:
         """Device energy of learning: pulses, refreshes and reads that serve updates."""
         return self.write_J + self.refresh_J + self.readback_J
 
-    def energy(self, synapses: int) -> dict[str, float | int]:
+    @property
+    def read_periphery_J(self) -> float:
+        """Converters, lines and digital sums of forward reads: a lower bound (see `Periphery`)."""
+        rates = self.rates
+        return (
+            self.dac_conversions * rates.dac
+            + self.conversions * rates.adc
+            + self.read_line_cells * rates.read_line_cell
+            + self.read_sums * rates.mac
+        )
+
+    @property
+    def write_periphery_J(self) -> float:
+        """Lines, converters and digital sums of updates: a lower bound."""
+        rates = self.rates
+        return (
+            self.readback_conversions * rates.adc
+            + self.readback_line_cells * rates.read_line_cell
+            + self.pulse_line_cells * rates.pulse_line_cell
+            + self.macs * rates.mac
+            + self.memory_accesses * rates.memory
+        )
+
+    def energy(self, synapses: int) -> dict[str, Any]:
         """Return the energy entry of `compare`'s JSON for an array of so many synapses."""
-        per_synapse = self.update_J / (synapses * self.updates) if self.updates else 0.0
         with_periphery = self.update_J + self.write_periphery_J
+        each = 1 / (synapses * self.updates) if self.updates else 0.0
         return {
             "update_J": self.update_J,
-            "update_J_per_synapse": per_synapse,
+            "update_J_per_synapse": self.update_J * each,
             "update_J_per_pulse": self.update_J / self.pulses if self.pulses else 0.0,
-            "update_J_per_synapse_with_periphery": (
-                with_periphery / (synapses * self.updates) if self.updates else 0.0
-            ),
+            "update_J_per_synapse_with_periphery": with_periphery * each,
             "read_J": self.read_J,
             "periphery_J": self.write_periphery_J + self.read_periphery_J,
             "update_periphery_J": self.write_periphery_J,
@@ -102,12 +233,12 @@ class Ledger:
 
     def to_array(self) -> NDArray[np.float64]:
         """Return the totals as numbers, for a snapshot."""
-        return np.array([getattr(self, field.name) for field in fields(self)], np.float64)
+        return np.array([*self.counts().values()], np.float64)
 
     @classmethod
-    def from_array(cls, values: NDArray[np.float64]) -> Ledger:
-        """Rebuild a ledger from `to_array`; totals that an older one did not have are zero."""
+    def from_array(cls, values: NDArray[np.float64]) -> Self:
+        """Rebuild a ledger from `to_array`; raises `ValueError` where an earlier version counted other events."""
         ledger = cls()
-        for field, value in zip(fields(cls), values, strict=False):
-            setattr(ledger, field.name, int(value) if isinstance(field.default, int) else float(value))
+        for name, value in zip(cls.names(), values, strict=True):
+            setattr(ledger, name, int(value) if isinstance(getattr(ledger, name), int) else float(value))
         return ledger

@@ -39,7 +39,6 @@ class Programmer:
             config.pulse_budget,
             device.steps_down,
             cells.real(1 / np.sqrt(config.verify_reads)),
-            config.verify_reads * read.read_voltage_V**2 * read.integration_time_s * 1e-6,
         )
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         if cells.shared:
@@ -89,7 +88,7 @@ class Programmer:
 
     def _count(self, devices: int, parts: list[tuple[float, Written | None]], wide: int) -> None:
         self.ledger.programmed_cells += devices
-        self.ledger.program_J += sum(energy for energy, _ in parts)
+        self.ledger.program_pulses_J += sum(energy for energy, _ in parts)
         for _, written in parts:
             if written is not None:
                 self._enter(written, wide)
@@ -137,6 +136,7 @@ class Programmer:
         ledger.program_pulses += int(written.pulses.sum(dtype=np.int64))
         ledger.program_resets += int(written.resets.sum(dtype=np.int64))
         ledger.program_reads += int(reads.sum(dtype=np.int64))
+        ledger.program_uS += self.config.verify_reads * float(written.seen_uS.sum())
         ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
         seconds = pulses * self.cells.device.pulse_time_s + reads * self.read.integration_time_s
         ledger.program_time_s += float(seconds.reshape(-1, wide).max(axis=1).sum())

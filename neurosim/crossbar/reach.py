@@ -47,8 +47,6 @@ class Reach:
         if write.half_select and write.pulse_sensitivity_V is None:
             raise ConfigError("write.half_select needs pulse_sensitivity_V: what half the voltage does")
         self.weakens = write.pulse_sensitivity_V is not None and wires is not None and not wires.perfect
-        self.half_J_per_uS = (cells.device.pulse_voltage_V / 2) ** 2 * cells.device.pulse_time_s * 1e-6
-        self.lost_J_per_uS = 4 * self.half_J_per_uS
         self.refreshed_at = -1
         if cells.device.pulse_voltage_V > 0:
             cells.fade = (write.pulse_sensitivity_V or 0.0) / cells.device.pulse_voltage_V
@@ -102,7 +100,7 @@ class Reach:
             steps = np.floor(mean + draws.random(given.shape, np.float32)).astype(np.int32)
             counts += sign * steps
             self.ledger.disturbs += int(steps.sum())
-            self.ledger.write_J += self.half_J_per_uS * float((halves * self.cells.connected_uS()).sum())
+            self.ledger.half_uS += float((halves * self.cells.connected_uS()).sum())
         self._give(counts, update)
 
     def snapshot(self) -> State:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.core.cautions import ClippingWarning
-from neurosim.core.config import Periphery, ReadPath
+from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import key
@@ -54,7 +54,7 @@ class Counts(NamedTuple):
 
     adc_clipped: int
     dac_clipped: int
-    read_J: float
+    read_uS: float
 
 
 def _in_turn(work: Callable[[tuple[int, int]], Any], items: list[tuple[int, int]]) -> list[Any]:
@@ -70,7 +70,6 @@ class Reader:
         view: View,
         converters: Converters,
         read: ReadPath,
-        periphery: Periphery,
         ledger: Ledger,
         seed: int,
         name: str,
@@ -78,7 +77,7 @@ class Reader:
         if read.encoding == "bit-serial" and read.dac_bits is None:
             raise ConfigError("read.encoding = 'bit-serial' needs dac_bits: the number of bits")
         self.cells, self.view, self.converters, self.config = cells, view, converters, read
-        self.periphery, self.ledger = periphery, ledger
+        self.ledger = ledger
         self.reads = 0
         self.norm_reads = 0
         self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms")}
@@ -132,11 +131,9 @@ class Reader:
             for counts in over_samples(read, samples):
                 self.ledger.adc_clipped += counts.adc_clipped
                 self.ledger.dac_clipped += counts.dac_clipped
-                self.ledger.read_J += counts.read_J
+                self.ledger.read_uS += counts.read_uS
         self.reads += x.shape[0]
-        self.ledger.reads += x.shape[0]
-        self.ledger.conversions += x.shape[0] * self._conversions
-        self.ledger.read_periphery_J += x.shape[0] * self._vector_J()
+        self._count_vectors(x.shape[0])
         if self.ledger.clipped_share > CLIPPED_SHARE and not self._warned:
             self._warned = True
             warnings.warn(
@@ -270,12 +267,12 @@ class Reader:
 
         adc_clipped = sum(over(read, self._columns))
         row_sum = self.view.grid.row_sum
-        joules = sum(
-            self._array_J(float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows]))
+        read_uS = sum(
+            float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows])
             for part in parts
             if part.plane == 0
         )
-        return Counts(adc_clipped, dac_clipped, joules)
+        return Counts(adc_clipped, dac_clipped, read_uS)
 
     def _distort(self, part: Part, current: Floats, columns: slice) -> int:
         """Let the periphery add its errors to the currents, in place; returns how many integrators saturated."""
@@ -289,38 +286,31 @@ class Reader:
         )  # fmt: skip
         return saturated
 
-    def _vector_J(self) -> float:
-        """Energy of the periphery for one input vector: each tile has converters of its own."""
-        rows, cols = self.cells.shape
+    def _count_vectors(self, vectors: int) -> None:
+        """Enter so many input vectors into the ledger: each tile has converters of its own."""
+        (rows, cols), ledger = self.cells.shape, self.ledger
         conversions = self._conversions
-        return (
-            rows * len(self.converters.across) * self.periphery.dac_J(self.config.dac_bits)
-            + conversions * self.periphery.adc_J(self.config.adc_bits)
-            + self._phases * rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
-            + (conversions - cols) * self.periphery.mac_pJ * 1e-12
-        )
-
-    def _array_J(self, power_uS: float) -> float:
-        """Energy of cells at a summed squared input times conductance, V^2 G t."""
-        return self.config.read_voltage_V**2 * power_uS * 1e-6 * self.config.integration_time_s
+        ledger.reads += vectors
+        ledger.phases += vectors * self._phases
+        ledger.conversions += vectors * conversions
+        ledger.dac_conversions += vectors * rows * len(self.converters.across)
+        ledger.read_line_cells += vectors * self._phases * rows * 2 * cols
+        ledger.read_sums += vectors * (conversions - cols)
 
     def count_row_reads(self, columns: int) -> None:
         """Enter one read of every row, one at a time and converted in so many columns, into the ledger."""
         rows, cols = self.cells.shape
         self.ledger.rows_read_back += rows
-        self.ledger.readback_J += self._array_J(float(self.view.grid.row_sum.sum()))
-        per_row = columns * self.periphery.adc_J(self.config.adc_bits) + self.periphery.line_J(
-            2 * cols, self.config.read_voltage_V
-        )
-        self.ledger.write_periphery_J += rows * per_row
+        self.ledger.readback_uS += float(self.view.grid.row_sum.sum())
+        self.ledger.readback_conversions += rows * columns
+        self.ledger.readback_line_cells += rows * 2 * cols
 
     def count_pair_reads(self, verified: Verified, reads: int) -> None:
         """Enter the reads before and after verified flushes into the ledger: a row's flushed pairs are read together."""
         self.ledger.pairs_verified += verified.pairs
-        self.ledger.readback_J += reads * self._array_J(verified.uS)
-        line_J = self.periphery.line_J(2 * self.cells.shape[1], self.config.read_voltage_V)
-        conversions_J = verified.pairs * self.periphery.adc_J(self.config.adc_bits)
-        self.ledger.write_periphery_J += 2 * reads * (conversions_J + verified.rows * line_J)
+        self.ledger.readback_uS += reads * verified.uS
+        self.ledger.readback_conversions += 2 * reads * verified.pairs
+        self.ledger.readback_line_cells += 2 * reads * verified.rows * 2 * self.cells.shape[1]
 
     def column_norms(self) -> Floats:
         """Read every row once and return the norm of each column in weight units."""

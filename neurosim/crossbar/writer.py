@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.cautions import Once, PulsesCutWarning
-from neurosim.core.config import Periphery, WritePath
+from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
@@ -132,7 +132,6 @@ class Writer:
         cells: PairCells,
         reader: Reader,
         write: WritePath,
-        periphery: Periphery,
         ledger: Ledger,
         reach: Reach,
         seed: int,
@@ -141,7 +140,7 @@ class Writer:
     ):
         self.reach, self._once = reach, once
         self.cells, self.reader, self.config = cells, reader, write
-        self.periphery, self.ledger = periphery, ledger
+        self.ledger = ledger
         device = cells.device
         if write.decay_mode == "device" and device.depression_share is None:
             raise CapabilityError(
@@ -219,7 +218,7 @@ class Writer:
         taken = np.minimum(self.pending_decay, MOST_AT_ONCE)
         self.cells.uS_per_weight /= 1 - taken
         self.pending_decay -= taken
-        self.ledger.write_periphery_J += np.count_nonzero(taken) * self.periphery.mac_pJ * 1e-12
+        self.ledger.macs += int(np.count_nonzero(taken))
 
     def halve_swollen(self, norms: Floats) -> None:
         """Bring columns back into their window whose gain fell while they grew: half the conductance, twice the gain.
@@ -303,13 +302,12 @@ class Writer:
                 self.reader.count_pair_reads(verified, self.config.verify_reads)
         synapses = cells.shape[0] * cells.shape[1]
         if pre is not None:
-            products = int(np.count_nonzero(pre)) * cells.shape[1]
-            self.ledger.write_periphery_J += products * self.periphery.mac_pJ * 1e-12
+            self.ledger.macs += int(np.count_nonzero(pre)) * cells.shape[1]
         if pre is not None and self.velocity.size:
-            per_synapse = 2 * self.periphery.memory_access_pJ + self.periphery.mac_pJ
-            self.ledger.write_periphery_J += synapses * per_synapse * 1e-12
+            self.ledger.macs += synapses
+            self.ledger.memory_accesses += 2 * synapses
         if accumulate:
-            self.ledger.write_periphery_J += 2 * synapses * self.periphery.memory_access_pJ * 1e-12
+            self.ledger.memory_accesses += 2 * synapses
 
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells
@@ -324,6 +322,7 @@ class Writer:
         row_trains = np.empty(pre.shape, np.uint32)
         col_trains = np.empty(post.shape, np.uint32)
         line_trains(row_drive, slots, row_trains, first_event, self.keys["rows"])
+        self.ledger.trains += len(pre)
         self.ledger.trains_clipped += line_trains(
             col_drive, slots, col_trains, first_event, self.keys["cols"]
         )
@@ -368,12 +367,15 @@ class Writer:
     def _enter(self, parts: list[Sums]) -> None:
         """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""
         self._cut(sum(sums.cut for sums in parts))
-        rows = self.cells.shape[0]
-        voltage = self.cells.device.pulse_voltage_V
+        rows, ledger = self.cells.shape[0], self.ledger
         for sums in parts:
-            self.ledger.write_J += sums.energy_J
-            self.ledger.pulses += sums.pulses
-            self.ledger.pulsed_cells += sums.pulsed_cells
-            self.ledger.pulses_lost += sums.lost
-            self.ledger.write_J += sums.lost_uS * self.reach.lost_J_per_uS
-            self.ledger.write_periphery_J += sums.pulses * self.periphery.line_J(rows, voltage)
+            ledger.up_J += sums.up_J
+            ledger.down_J += sums.down_J
+            ledger.pulses += sums.pulses
+            ledger.downs += sums.downs
+            ledger.pulsed_cells += sums.pulsed_cells
+            ledger.pulsed_rows += sums.rows
+            ledger.row_slots += sums.slots
+            ledger.pulses_lost += sums.lost
+            ledger.lost_uS += sums.lost_uS
+            ledger.pulse_line_cells += sums.pulses * rows

@@ -29,8 +29,6 @@ class Target(NamedTuple):
     """Whether a pulse down is one step back; otherwise it is a full RESET."""
     noise_share: Scalar
     """Noise of one verification as a share of that of one read."""
-    verify_J_per_uS: float
-    """Energy of one verification for each uS of conductance, V^2 t."""
 
 
 class Written(NamedTuple):
@@ -41,12 +39,15 @@ class Written(NamedTuple):
     resets: NDArray[np.int32]
     converged: NDArray[np.bool_]
     energy_J: NDArray[np.float64]
+    """Of pulses and RESETs."""
+    seen_uS: NDArray[np.float64]
+    """Summed conductance at each verification."""
 
     @classmethod
     def empty(cls, devices: int) -> Written:
         """Return room for so many devices."""
-        counts = np.empty((2, devices), np.int32)
-        return cls(counts[0], counts[1], np.empty(devices, np.bool_), np.empty(devices))
+        counts, totals = np.empty((2, devices), np.int32), np.zeros((2, devices))
+        return cls(counts[0], counts[1], np.empty(devices, np.bool_), totals[0], totals[1])
 
 
 NO_CURVE = Curve(np.empty(0), np.empty(0))
@@ -168,13 +169,13 @@ def write_verify(
             nothing_given(written, k)
             continue
         wanted = targets_uS[k]
-        pulses, resets, energy_J = 0, 0, 0.0
+        pulses, resets, energy_J, seen_uS = 0, 0, 0.0, 0.0
         conductance = read(cell, state, params, now_s)
         while True:
             number = event + pulses + resets
             noise = sigma(conductance, params) * normal(philox(cell, number, 0, keys[1])[0])
             seen = conductance + target.noise_share * noise
-            energy_J += target.verify_J_per_uS * np.float64(conductance)
+            seen_uS += np.float64(conductance)
             within = abs(seen - wanted) <= target.tolerance_uS
             if within or pulses + resets == target.pulse_budget:
                 break
@@ -192,3 +193,4 @@ def write_verify(
         written.resets[k] = resets
         written.converged[k] = within
         written.energy_J[k] = energy_J
+        written.seen_uS[k] = seen_uS

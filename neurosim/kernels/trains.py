@@ -14,7 +14,7 @@ import numpy as np
 from neurosim.kernels.counts import minus_count, plus_count
 from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
-from neurosim.kernels.update import Sums, pulse_row
+from neurosim.kernels.update import NO_SUMS, Sums, added, pulse_row
 
 _ZERO = np.float32(0.0)
 _RAREST = np.float32(2.0**-24)
@@ -87,7 +87,7 @@ def train_rows(
             if col_trains[sample, col] != 0:
                 active[sample, lengths[sample]] = col
                 lengths[sample] += 1
-    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
+    total = NO_SUMS
     for row in range(first, last):
         for sample in range(samples):
             train = row_trains[sample, row]
@@ -108,12 +108,8 @@ def train_rows(
             sums = pulse_row(
                 row, counts, grid, state, params, now_s, first_event + sample, key, pulse, read, sigma
             )
-            energy += sums.energy_J
-            pulses += sums.pulses
-            cells += sums.pulsed_cells
-            lost += sums.lost
-            lost_uS += sums.lost_uS
+            total = added(total, sums)
             for k in range(lengths[sample]):
                 counts[0, active[sample, k]] = 0
                 counts[1, active[sample, k]] = 0
-    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)
+    return total

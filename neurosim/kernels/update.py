@@ -72,15 +72,37 @@ class Verified(NamedTuple):
 class Sums(NamedTuple):
     """Totals of one kernel call."""
 
-    energy_J: float
+    up_J: float
+    """Energy of the pulses up that took effect, at the card's voltage and width,"""
+    down_J: float
+    """and of those down."""
     pulses: int
+    downs: int
+    """Of the pulses, those down."""
     pulsed_cells: int
+    rows: int
+    """Word lines with at least one pulse,"""
+    slots: int
+    """and the pulses that follow one another on them: on each the most of any of its devices."""
     lost: int
     """Of the pulses, those that took no effect,"""
     lost_uS: float
     """and the summed conductance that they fell on, times the square of the share of voltage left."""
     cut: float
     """Pulses of change that no device was given because it was too many at once."""
+
+
+NO_SUMS = Sums(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+
+
+@inlined
+def added(one: Any, other: Any) -> Any:
+    """Both totals together."""
+    return Sums(
+        one.up_J + other.up_J, one.down_J + other.down_J, one.pulses + other.pulses, one.downs + other.downs,
+        one.pulsed_cells + other.pulsed_cells, one.rows + other.rows, one.slots + other.slots,
+        one.lost + other.lost, one.lost_uS + other.lost_uS, one.cut + other.cut,
+    )  # fmt: skip
 
 
 @inlined
@@ -136,7 +158,7 @@ def pulse_row(
     for col in range(cols):
         struck[strikes] = col
         strikes += (counts[0, col] | counts[1, col]) != 0
-    energy, pulses, moved_uS = 0.0, 0, 0.0
+    up_J, down_J, pulses, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
     weak, counted = grid.strength.size > 0, grid.given.size > 0
     cells, lost, lost_uS = 0, 0, 0.0
     for k in range(strikes):
@@ -163,12 +185,17 @@ def pulse_row(
                     )
             if counted:
                 grid.given[row, place] += given if counts[arm, col] > 0 else -given
+            up = counts[arm, col] > 0
             cells += 1
             pulses += given
+            downs += 0 if up else given
+            slots = max(slots, given)
             if count == 0:
                 continue
             moved_uS -= np.float64(read(cell, state, params, now_s))
-            energy += pulse(cell, count, state, params, now_s, event, key)
+            spent_J = pulse(cell, count, state, params, now_s, event, key)
+            up_J += spent_J if up else 0.0
+            down_J += 0.0 if up else spent_J
             moved_uS += np.float64(read(cell, state, params, now_s))
     grid.row_sum[row] += moved_uS
     for col in struck[:strikes]:
@@ -179,7 +206,7 @@ def pulse_row(
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
             variance[row, col] = s_plus * s_plus + s_minus * s_minus
-    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)
+    return Sums(up_J, down_J, pulses, downs, cells, int(pulses > 0), slots, lost, lost_uS, 0.0)
 
 
 @inlined
@@ -286,8 +313,8 @@ def sweep_rows(
     counts = np.empty((2, cols), np.int32)
     verify = accumulator.size > 0 and verifier.reads > 0
     before, after = np.empty(cols, change.dtype), np.empty(cols, change.dtype)
-    pairs, rows, verified_uS = 0, 0, 0.0
-    energy, pulses, cells, lost, lost_uS, cut = 0.0, 0, 0, 0, 0.0, 0.0
+    pairs, rows, verified_uS, cut = 0, 0, 0.0, 0.0
+    total = NO_SUMS
     for k in range(change.shape[0]):
         row = first + k
         wanted = change[k]
@@ -316,12 +343,8 @@ def sweep_rows(
             done = return_shortfall(row, counts, wanted, after, accumulator, pulses_per_uS, verifier.most)
             pairs += done
             rows += done > 0
-        energy += sums.energy_J
-        pulses += sums.pulses
-        cells += sums.pulsed_cells
-        lost += sums.lost
-        lost_uS += sums.lost_uS
-    return Sums(energy, pulses, cells, lost, lost_uS, cut), Verified(pairs, rows, verified_uS)
+        total = added(total, sums)
+    return added(total, Sums(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0.0, cut)), Verified(pairs, rows, verified_uS)
 
 
 @jit
@@ -344,15 +367,11 @@ def depress_rows(
     for col in range(column_counts.size):
         counts[0, col] = -column_counts[col]
         counts[1, col] = -column_counts[col]
-    energy, pulses, cells, lost, lost_uS = 0.0, 0, 0, 0, 0.0
+    total = NO_SUMS
     for row in range(first, last):
         sums = pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
-        energy += sums.energy_J
-        pulses += sums.pulses
-        cells += sums.pulsed_cells
-        lost += sums.lost
-        lost_uS += sums.lost_uS
-    return Sums(energy, pulses, cells, lost, lost_uS, 0.0)
+        total = added(total, sums)
+    return total
 
 
 @jit

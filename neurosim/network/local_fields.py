@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, cast
 
@@ -77,12 +77,11 @@ class LayerLedger(Ledger):
     @classmethod
     def of(cls, each: Sequence[Ledger]) -> LayerLedger:
         """Sum ledgers, of which copies are kept in `each`."""
-        names = [field.name for field in fields(Ledger)]
         totals = {
             name: getattr(each[0], name) if name in OF_THE_LAYER else sum(getattr(one, name) for one in each)
-            for name in names
+            for name in cls.names()
         }
-        return cls(**totals, each=tuple(replace(one) for one in each))
+        return cls(**totals, rates=each[0].rates, each=tuple(replace(one) for one in each))
 
 
 class LocalFields:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +149,7 @@ class CrossbarModel(nn.Module):
     def ledgers(self) -> list[Ledger]:
         """Counts and joules of every instance, summed over its layers."""
         found = zip(*(layer.array.ledgers for layer in self.layers.values()), strict=True)
-        return [
-            Ledger(**{f.name: sum(getattr(one, f.name) for one in layers) for f in fields(Ledger)})
-            for layers in found
-        ]
+        return [functools.reduce(operator.add, layers) for layers in found]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name, module in self.named_modules():

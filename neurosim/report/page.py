@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
-from neurosim.report import aged, deep, forward_forward, forward_forward_figures, holding, mortal, sweep
+from neurosim.report import (
+    aged,
+    deep,
+    forward_forward,
+    forward_forward_figures,
+    holding,
+    mortal,
+    sweep,
+    weights,
+)
 from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.text import around, duration, percent, which_intervals
 from neurosim.report.verdict import verdict, with_ends
@@ -206,6 +215,20 @@ KINDS: dict[str, Shows] = {
         lambda results: [mortal.mortal_table(results)],
         _mortal_findings,
         "neurosim mortal EXPERIMENT.toml --out {folder}",
+    ),
+    "weights": Shows(
+        weights.title,
+        lambda results: {
+            "aging": Drawn("Accuracy against time", weights.AGING, weights.aging_curves(results))
+        },
+        lambda results: [
+            weights.aged_table(results),
+            weights.against_table(results),
+            weights.cost_table(results),
+            weights.model_table(results),
+        ],
+        weights.findings,
+        "neurosim compare --weights FILE --out {folder} ...",
     ),
     "sweep": Shows(
         lambda results: "Accuracy against " + ", ".join(sweep.quantity(axis) for axis in results["axes"]),

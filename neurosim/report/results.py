@@ -13,11 +13,10 @@ from neurosim.core.protocols import State
 from neurosim.study.arm import IDEAL
 from neurosim.study.store import read_arrays
 
-RESULTS, VARY, WEIGHTS = "results.json", "vary.json", "weights.json"
+RESULTS, VARY = "results.json", "vary.json"
 COMMANDS = {
     RESULTS: "neurosim compare EXPERIMENT.toml --out {folder}",
     VARY: "neurosim compare EXPERIMENT.toml --out {folder}",
-    WEIGHTS: "neurosim compare --weights FILE --dataset NAME --device NAME --out {folder}",
 }
 """The command that makes each file, for the error messages."""
 Interval = tuple[float, float]

@@ -79,7 +79,8 @@ def around(entry: Mapping[str, Any], name: str) -> tuple[float, float] | None:
 
 def which_intervals(summary: Sequence[Mapping[str, Any]]) -> str:
     """Say what the intervals of a summary are of."""
-    new = all(any(name.endswith("_interval") for name in entry) for entry in summary)
+    parts = [(entry, *entry.get("points", ())) for entry in summary]
+    new = all(any(name.endswith("_interval") for part in own for name in part) for own in parts)
     return INTERVALS if new else EARLIER_INTERVALS
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from neurosim.report.aged import aged_sentence
 from neurosim.report.results import ArmSummary, Budget, Cause, Results, VariedArm, Vary
@@ -165,14 +167,18 @@ def _dearest(budget: Budget) -> str:
 
 def mcnemar(arm: ArmSummary, score: str) -> str:
     """Return McNemar's test of these very chips: images that ideal : device alone got right, and how sure that is."""
-    tests = arm.mcnemar.get(score)
+    return split([test.model_dump() for test in arm.mcnemar.get(score, ())])
+
+
+def split(tests: Sequence[dict[str, Any]]) -> str:
+    """Return McNemar's tests of several seeds in words; a dash where there are none."""
     if not tests:
         return NOTHING
-    counts = f"{sum(test.ideal_only for test in tests)} : {sum(test.device_only for test in tests)}"
+    counts = f"{sum(test['ideal_only'] for test in tests)} : {sum(test['device_only'] for test in tests)}"
     if len(tests) > 1:
-        sure = sum(test.p_value < SURE for test in tests)
+        sure = sum(test["p_value"] < SURE for test in tests)
         return f"{counts}, p < {SURE} in {sure} of {len(tests)} seeds"
-    p_value = tests[0].p_value
+    p_value = tests[0]["p_value"]
     return f"{counts}, p < 0.001" if p_value < 0.001 else f"{counts}, p = {number(p_value, 3)}"
 
 

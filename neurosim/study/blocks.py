@@ -186,13 +186,14 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     if not others:
         return
     learnt = experiment.training(arm, block.seed, data)
-    counts = trained(learnt, out)
+    counts, events = trained(learnt, out), learnt.events()
     known: dict[str, dict[str, Any]] = {}
     for point in others:
         reader = arm_of(point.reading, block.arm)
         same = json.dumps([deciding(point.reading, reader), point.age_s], sort_keys=True)
         if same not in known:
-            known[same] = {**_read_again(learnt, point, reader, data).result(), "counts": counts}
+            again = _read_again(learnt, point, reader, data).result()
+            known[same] = {**again, "counts": counts, "events": events}
         yield _row(block, point, known[same])
     if not learnt.keeps_learnt:
         checkpoint_of(learnt, out).unlink(missing_ok=True)
@@ -231,4 +232,5 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "seconds": result.get("seconds", result.get("original", {}).get("seconds")),
         "correct": headline_bits(result),
         "counts": counted,
+        "events": result.get("events") or result.get("original", {}).get("events") or [],
     }

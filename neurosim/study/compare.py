@@ -1,7 +1,8 @@
-"""Ideal against crossbar: one layer, every arm with every seed, paired, and the summary that the question asks for."""
+"""Ideal against crossbar: every arm with every seed, paired, and the summary that the question asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.study.arm import IDEAL
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, raw_pixel_accuracy
+from neurosim.study.experiment import Experiment
 from neurosim.study.run import study
 from neurosim.study.statistics import decision, mcnemar, wilson
 from neurosim.study.store import unpack_bits
@@ -22,7 +24,7 @@ SCORES = ("accuracy", "accuracy_triangle", "vote")
 
 
 def compare(
-    experiment: DenseExperiment,
+    experiment: Experiment,
     out: Path | None = None,
     report: Report | None = None,
     workers: int = 1,
@@ -58,19 +60,22 @@ def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     arms = list(dict.fromkeys(run["arm"] for run in runs))
     ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
-    return [_summary(arm, [run for run in runs if run["arm"] == arm], ideal) for arm in arms]
+    return [summary_of(arm, [run for run in runs if run["arm"] == arm], ideal) for arm in arms]
 
 
-def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def summary_of(
+    arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]], scores: Sequence[str] = SCORES
+) -> dict[str, Any]:
+    """Return the entry of one arm, of its runs and those in ideal arithmetic by seed, with some of their scores."""
     found: dict[str, Any] = {"arm": arm, "seeds": len(runs)}
-    for score in SCORES:
+    for score in scores:
         found[f"{score}_mean"] = float(np.mean([run[score] for run in runs]))
         found[f"untrained_{score}_mean"] = float(np.mean([run["untrained"][score] for run in runs]))
         found |= decision(score, runs, [] if arm == IDEAL else list(ideal.values()))
         if arm == IDEAL:
             prefix = "" if score == "accuracy" else f"{score}_"
             found |= {f"{prefix}gap_to_ideal_mean": 0.0, f"{score}_learning_kept": 1.0}
-    if arm != IDEAL and (tests := _mcnemar(runs, ideal)):
+    if arm != IDEAL and (tests := _mcnemar(runs, ideal, [score for score in PAIRED if score in scores])):
         found["mcnemar"] = tests
     energies = [run["energy"] for run in runs if run.get("energy")]
     if energies:
@@ -79,7 +84,9 @@ def _summary(arm: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, An
     return found
 
 
-def _mcnemar(runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _mcnemar(
+    runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]], scores: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
     """McNemar's test of each score for each seed; empty if the runs were kept without their images."""
     pairs = [
         (ideal[run["seed"]], run)
@@ -93,4 +100,4 @@ def _mcnemar(runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> di
         bits = [unpack_bits(run["correct"][score], run["test_size"]) for run in (exact, device)]
         return {"seed": device["seed"], **mcnemar(*bits)}
 
-    return {score: [test(score, *pair) for pair in pairs] for score in PAIRED}
+    return {score: [test(score, *pair) for pair in pairs] for score in scores}

@@ -31,6 +31,8 @@ class Experiment(Arrays):
     arm_kind: ClassVar[type[Arm]] = Arm
     one_training: ClassVar[bool] = True
     """Whether what an arm learns with a seed is one training, which can be read again in other ways."""
+    learns: ClassVar[bool] = True
+    """Whether anything learns on the devices; or what was learnt elsewhere is programmed onto them."""
     aside: ClassVar[frozenset[str]] = frozenset()
     """Settings of the evaluation: another value trains nothing anew."""
 
@@ -52,8 +54,10 @@ class Experiment(Arrays):
 
     @model_validator(mode="after")
     def _can_be_left_alone(self) -> Self:
-        if self.then_aged_s is not None and not self.one_training:
-            raise ValueError("then_aged_s: this kind of study is many trainings; leave it out")
+        if self.then_aged_s is not None and not (self.learns and self.one_training):
+            raise ValueError(
+                f"then_aged_s: nothing can learn on in a study of kind '{self.kind}'; leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -127,6 +131,10 @@ class Experiment(Arrays):
     def with_arms(self, arms: Sequence[Any]) -> Self:
         """Return the same with other arms and no list of devices."""
         return self.model_copy(update={"arm": tuple(arms), "device": ()})
+
+    def at_one_age(self) -> Self:
+        """Return the same for devices that are read at the one age that a sweep says."""
+        return self
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""

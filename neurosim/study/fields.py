@@ -118,7 +118,7 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
     """
     place, _, rest = name.partition(".")
     if name == AGE:
-        return experiment
+        return experiment.at_one_age()
     if place == "experiment" or (place in FREE and place in type(experiment).model_fields):
         field, _, inner = (rest if place == "experiment" else name).partition(".")
         whole = merged(getattr(experiment, field), {inner: value}) if inner else value

@@ -37,6 +37,27 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     if card_or_none(arm.device) is None:
         yield f"Where the numbers of {law.name} come from is not known: the device was given without a card."
     yield from _of_time(experiment, arm, law, read, silent)
+    if experiment.learns:
+        yield from _of_learning(arm, write)
+    if write.programming.mode == "statistics":
+        what = "Start weights" if experiment.learns else "Weights"
+        yield f"{what} are written with the published statistics of program-and-verify, not pulse by pulse."
+    yield from _of_reading(arm, law, read, silent)
+    every = getattr(experiment, "calibrate_every", None)
+    images = getattr(experiment, "calibration_images", None)
+    if (every or images) and read.adc_range == "calibrated" and read.adc_bits:
+        when = (
+            f"every {every} mini-batches the range is set by the present one"
+            if every
+            else f"exact currents of {images} training images set the range"
+        )
+        yield f"Converters are calibrated for nothing: {when}."
+    if getattr(arm, "statistics", None) == "batch":
+        yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
+    yield "Neurons, activations and readouts are digital and exact, and cost no energy here."
+
+
+def _of_learning(arm: Any, write: Any) -> Iterator[str]:
     if arm.mode == "accumulate":
         yield "Changes are summed over the mini-batch by digital arithmetic (an exact outer product) before they become pulses."
     elif arm.mode == "mixed":
@@ -45,15 +66,6 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
         yield "Weight decay is exact: an oracle takes it, no pulse is given."
     if write.refresh is not None and write.refresh.look == "exact":
         yield "Where saturated pairs are refreshed, the controller sees exact conductances (write.refresh.look)."
-    if write.programming.mode == "statistics":
-        yield "Start weights are written with the published statistics of program-and-verify, not pulse by pulse."
-    yield from _of_reading(arm, law, read, silent)
-    every = getattr(experiment, "calibrate_every", None)
-    if every and read.adc_range == "calibrated" and read.adc_bits:
-        yield f"Converters are calibrated for nothing: every {every} mini-batches the range is set by the present one."
-    if getattr(arm, "statistics", None) == "batch":
-        yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
-    yield "Neurons, activations and readouts are digital and exact, and cost no energy here."
 
 
 def _of_time(experiment: Experiment, arm: Any, law: Any, read: Any, silent: dict[str, str]) -> Iterator[str]:
@@ -61,7 +73,7 @@ def _of_time(experiment: Experiment, arm: Any, law: Any, read: Any, silent: dict
         yield f"No retention data on the card {arm.device}: its conductances stand still, whatever the time."
     elif not read.drift:
         yield "Time does not pass for the devices (read.drift = false)."
-    elif not arm.seconds_per_update and law.drifts:
+    elif experiment.learns and not arm.seconds_per_update and law.drifts:
         yield "The clock stands still while it learns: no device drifts or relaxes between updates (seconds_per_update)."
 
 

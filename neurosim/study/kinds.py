@@ -17,6 +17,7 @@ KINDS = {
     "deep": ("neurosim.study.deep_spec", "DeepExperiment"),
     "forward-forward": ("neurosim.study.forward_forward_spec", "ForwardForwardExperiment"),
     "mortal": ("neurosim.study.mortal_spec", "MortalExperiment"),
+    "weights": ("neurosim.study.weights_spec", "WeightsExperiment"),
 }
 
 

@@ -7,11 +7,13 @@ import hashlib
 import json
 import os
 import platform
+import subprocess
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -213,9 +215,31 @@ def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
     return np.unpackbits(packed, count=count).astype(bool)
 
 
+@cache
+def our_source() -> dict[str, str]:
+    """Return a digest of neurosim's own source and, in a checkout, the commit that it stands at, changed or not."""
+    package = Path(neurosim.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package).as_posix()}\n".encode())
+        digest.update(file.read_bytes())
+    found = {"source": digest.hexdigest()[:12]}
+    if (package.parent / ".git").exists():
+        with suppress(OSError, subprocess.SubprocessError):
+            commit = _git(package.parent, "rev-parse", "--short=12", "HEAD")
+            changed = _git(package.parent, "status", "--porcelain", "--", package.name)
+            found["commit"] = f"{commit} with changes" if changed else commit
+    return found
+
+
+def _git(folder: Path, *words: str) -> str:
+    asked = ["git", "-C", str(folder), *words]
+    return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    found = {"neurosim": neurosim.__version__, "python": platform.python_version()}
+    """Return the versions that a result depends on, our own source among them: beside a result, not part of its name."""
+    found = {"neurosim": neurosim.__version__, **our_source(), "python": platform.python_version()}
     for package in ("numpy", "numba", "torch", "scipy"):
         try:
             found[package] = version(package)

@@ -30,7 +30,9 @@ KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
 PACKED = {"correct", "untrained_correct"}
 """Flags of each image, which rows keep in the blocks alone."""
-NOT_SCORES = {"arm", "seed", "untrained", "test_size", "seconds", "counts", "block", "error", *PACKED}
+NOT_SCORES = {
+    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "block", "error", *PACKED,
+}  # fmt: skip
 
 
 def sweep(

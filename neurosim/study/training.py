@@ -21,6 +21,7 @@ from neurosim.network.local_fields import locations
 from neurosim.study import stopping
 from neurosim.study.code import own_code
 from neurosim.study.evaluate import on_devices
+from neurosim.study.events import layer_events
 from neurosim.study.locks import held
 from neurosim.study.store import (
     digest,
@@ -269,13 +270,18 @@ class Training:
         self.restore(saved)
         self.take_notes(notes)
 
+    def events(self) -> list[dict[str, Any]]:
+        """Return what the arrays of each layer counted so far (`study.events.layer_events`)."""
+        return layer_events(layer.array for layer in self.layers)
+
     def counts(self) -> dict[str, float]:
         """Return everything that the arrays' ledgers counted so far, by name, all layers together; empty without devices."""
         found: dict[str, float] = {}
         for layer in self.layers:
             for array in locations(layer.array):
                 devices = on_devices(array)
-                for name, value in ({} if devices is None else vars(devices.ledger)).items():
+                ledger = {} if devices is None else devices.ledger.counts() | devices.ledger.joules()
+                for name, value in ledger.items():
                     found[name] = found.get(name, 0) + value
         return found
 
@@ -400,15 +406,16 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
     """
     if out is None:
         counts = trained(training, None, report)
-        return {**training.result(), "counts": counts}
+        events = training.events()
+        return {**training.result(), "counts": counts, "events": events}
     checkpoint = checkpoint_of(training, out)
     kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
     if not kept.exists():
         with held(checkpoint):
             if not kept.exists():  # nor has it been finished elsewhere meanwhile
                 learn(training, checkpoint, SAVE_EVERY_S, report)
-                counts = training.counts()
-                result = {**training.result(), "counts": counts}
+                counts, events = training.counts(), training.events()
+                result = {**training.result(), "counts": counts, "events": events}
                 training.keep_beside(out)
                 write_kept(kept, {**result, "made_with": versions()})
                 if not training.keeps_learnt:

@@ -20,7 +20,7 @@ from neurosim.reference.twin.draws import Key, words
 from neurosim.reference.twin.law import Draw, State, law_twin
 
 Act = Callable[[State, Draw, Tensor], tuple[State, Tensor]]
-"""(state, draws, values of the chosen cells) -> (new state, energy in joule); see `TwinCells.act`."""
+"""(state, draws, values of the chosen cells) -> (new state, energy in joule, (..., parts) if of several); see `TwinCells.act`."""
 
 
 class Grid(NamedTuple):
@@ -90,7 +90,7 @@ class TwinCells:
         return lambda draw: words(self.numbers, event, draw, spread)
 
     def act(self, purpose: str, event: int, chosen: Tensor, values: Tensor, act: Act) -> Tensor:
-        """Change the state of the chosen cells and return the energy (instances,) in joule.
+        """Change the state of the chosen cells and return the energy (instances,) in joule, (instances, parts) if `act` has them.
 
         Parameters
         ----------
@@ -106,7 +106,8 @@ class TwinCells:
             changed, energy = act(self.state, self._draws(purpose, event), values)
             for name, new in changed.items():
                 self.state[name] = torch.where(chosen, new, self.state[name])
-            return torch.where(chosen, energy, 0.0).sum(dim=1)
+            whose = chosen if energy.ndim == chosen.ndim else chosen.unsqueeze(-1)
+            return torch.where(whose, energy, 0.0).sum(dim=1)
         index = chosen.reshape(-1).nonzero().squeeze(1)
         if index.numel() == 0:
             return torch.zeros(self.instances, dtype=torch.float64)
@@ -116,11 +117,12 @@ class TwinCells:
         changed, energy = act(before, lambda draw: words(cell, event, draw, key), values.reshape(-1)[index])
         for name, new in changed.items():
             self.state[name].view(-1)[index] = new
-        spent = torch.zeros(self.instances, dtype=torch.float64)
-        return spent.index_add_(0, instance, energy.expand(index.shape))
+        parts = energy.shape[index.ndim :]
+        spent = torch.zeros(self.instances, *parts, dtype=torch.float64)
+        return spent.index_add_(0, instance, energy.expand(*index.shape, *parts))
 
     def pulse(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> Tensor:
-        """Give each cell (instances, cells) its pulses; returns the energy.
+        """Give each cell (instances, cells) its pulses; returns the energy (instances, 2) of those up and down.
 
         Cells are dealt with in groups whose counts differ by less than two, so that few do work for many.
         On a GPU there is one group, up to `limit`, or to the largest count: one number fetched.
@@ -128,12 +130,17 @@ class TwinCells:
         size = counts.abs()
 
         def give(most: int) -> Act:
-            return lambda state, draw, wanted: self.law.pulse(state, wanted, most, self.now_s, draw)
+            def act(state: dict[str, Tensor], draw: Draw, wanted: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+                changed, energy = self.law.pulse(state, wanted, most, self.now_s, draw)
+                parts = [torch.where(way * wanted > 0, energy, 0.0) for way in (1, -1)]
+                return changed, torch.stack(parts, dim=-1)
+
+            return act
 
         if not self.sparse:
             most = limit if limit is not None else int(size.max())
             return self.act(purpose, event, size > 0, counts, give(most))
-        energy = torch.zeros(self.instances, dtype=torch.float64)
+        energy = torch.zeros(self.instances, 2, dtype=torch.float64)
         largest, low = int(size.max()), 1
         while low <= largest:
             group = (size >= low) & (size < 2 * low)

@@ -17,7 +17,7 @@ from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
-from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.window import warn_of_growth
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
@@ -153,17 +153,16 @@ class TorchCrossbar:
 
     def _build(self) -> None:
         """Make the devices and all that stands around them, from the settings."""
-        self._tally = Tally(self.count, self.on)
+        rates = Rates.of(self.periphery, self.read, self.device)
+        self._tally = Tally(self.count, rates, self.on)
         self._cells = TwinCells(
             self.shape, self.device, self._seeds, self.name, self.write, self.precision, self.on
         )
         if self._cells.reference:
-            self._tally.add("program_J", self._cells.program_references())
+            self._tally.add("program_pulses_J", self._cells.program_references())
             self._tally.add("programmed_cells", self._cells.cells // 2)
-        self._reader = TwinReader(self._cells, self.read, self.periphery, self._tally)
-        self._writer = TwinWriter(
-            self._cells, self._reader, self.write, self.periphery, self._tally, self._once
-        )
+        self._reader = TwinReader(self._cells, self.read, self._tally)
+        self._writer = TwinWriter(self._cells, self._reader, self.write, self._tally, self._once)
 
     def anew(self, **write: Any) -> TorchCrossbar:
         """Return an array of the same settings as it was made, but for some of `WritePath`; says nothing twice."""
@@ -211,7 +210,7 @@ class TorchCrossbar:
         self._fitted = unstated and bool(wanted.any())
         differences, energy, clipped = self._cells.program(wanted.reshape(-1, *self.shape), w_max)
         self._tally.add("weights_clipped", clipped)
-        self._tally.add("program_J", energy)
+        self._tally.add("program_pulses_J", energy)
         self._tally.add("programmed_cells", self._cells.cells // (2 if self._cells.reference else 1))
         self._reader.assume_inputs(differences)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neurosim.core.config import Periphery, ReadPath
+from neurosim.core.config import ReadPath
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import words
 from neurosim.reference.twin.tally import Tally
@@ -19,8 +19,8 @@ def positive_codes(bits: int | None) -> int:
 class TwinReader:
     """Forward reads, and the row reads that updates ask for."""
 
-    def __init__(self, cells: TwinCells, read: ReadPath, periphery: Periphery, tally: Tally):
-        self.cells, self.config, self.periphery, self.tally = cells, read, periphery, tally
+    def __init__(self, cells: TwinCells, read: ReadPath, tally: Tally):
+        self.cells, self.config, self.tally = cells, read, tally
         self.reads = self.norm_reads = 0
         given = read.adc_range_uS or cells.span_uS * cells.shape[0] ** 0.5
         self.adc_range_uS = torch.full((cells.instances,), given, dtype=torch.float64, device=cells.on)
@@ -98,38 +98,29 @@ class TwinReader:
         self.tally.add("dac_clipped", dac_clipped)
         self.tally.add("adc_clipped", adc_clipped)
         rows, cols = self.cells.shape
-        vector_J = (
-            rows * self.periphery.dac_J(self.config.dac_bits)
-            + cols * self.periphery.adc_J(self.config.adc_bits)
-            + rows * self.periphery.line_J(2 * cols, self.config.read_voltage_V)
-        )
-        self.tally.add("read_periphery_J", samples * vector_J)
+        self.tally.add("phases", samples)
+        self.tally.add("dac_conversions", samples * rows)
+        self.tally.add("read_line_cells", samples * rows * 2 * cols)
         drive = power.sum(dim=-2, dtype=torch.float64)
-        self.tally.add("read_J", self._array_J((drive * self.cells.grid.row_sum).sum(dim=-1)))
-
-    def _array_J(self, power_uS: Tensor) -> Tensor:
-        """Energy of cells at a summed squared input times conductance, V^2 G t."""
-        return self.config.read_voltage_V**2 * power_uS * 1e-6 * self.config.integration_time_s
+        self.tally.add("read_uS", (drive * self.cells.grid.row_sum).sum(dim=-1))
 
     def count_row_reads(self, columns: Tensor) -> None:
         """Enter one read of every row, converted in so many columns (instances,); none where that is 0."""
         rows, cols = self.cells.shape
         looked = (columns > 0).double()
         self.tally.add("rows_read_back", rows * looked)
-        self.tally.add("readback_J", looked * self._array_J(self.cells.grid.row_sum.sum(dim=-1)))
-        line_J = self.periphery.line_J(2 * cols, self.config.read_voltage_V)
-        per_row = columns * self.periphery.adc_J(self.config.adc_bits) + looked * line_J
-        self.tally.add("write_periphery_J", rows * per_row)
+        self.tally.add("readback_uS", looked * self.cells.grid.row_sum.sum(dim=-1))
+        self.tally.add("readback_conversions", rows * columns)
+        self.tally.add("readback_line_cells", rows * 2 * cols * looked)
 
     def count_pair_reads(
         self, pairs: Tensor, rows: Tensor, conducting_uS: Tensor, reads: int, after: int
     ) -> None:
         """Enter reads of so many pairs (instances,) on so many rows, before (0) or after (1) pulses."""
         self.tally.add("pairs_verified", pairs * after)
-        self.tally.add("readback_J", reads * self._array_J(conducting_uS))
-        line_J = self.periphery.line_J(2 * self.cells.shape[1], self.config.read_voltage_V)
-        conversions_J = pairs * self.periphery.adc_J(self.config.adc_bits)
-        self.tally.add("write_periphery_J", reads * (conversions_J + rows * line_J))
+        self.tally.add("readback_uS", reads * conducting_uS)
+        self.tally.add("readback_conversions", reads * pairs)
+        self.tally.add("readback_line_cells", reads * rows * 2 * self.cells.shape[1])
 
     def read_pairs(self, purpose: str, event: int, pairs: Tensor | None, draw: int = 0) -> Tensor:
         """One noisy, quantised read of pair differences, uS.

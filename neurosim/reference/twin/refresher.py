@@ -58,7 +58,7 @@ class TwinRefresher:
         pairs = tired.sum(dim=1).double()
         if config.rewrite == "pulses":
             counts = torch.where(target, self._pulses_to(wanted), 0)
-            energy = energy + cells.pulse("refresh", 2 * event + 1, counts, self.most)
+            energy = energy + cells.pulse("refresh", 2 * event + 1, counts, self.most).sum(dim=1)
             pulses = counts.sum(dim=1).double()
         else:
             energy = energy + cells.act(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.ledger import Ledger, Rates
 
 
 class Tally:
     """The totals of `Ledger`, one float64 an instance."""
 
-    def __init__(self, instances: int, on: torch.device):
+    def __init__(self, instances: int, rates: Rates, on: torch.device):
+        self.rates = rates
         self.totals: dict[str, Tensor] = {
-            field.name: torch.zeros(instances, dtype=torch.float64, device=on) for field in fields(Ledger)
+            name: torch.zeros(instances, dtype=torch.float64, device=on) for name in Ledger.names()
         }
 
     def add(self, name: str, amount: Any) -> None:
@@ -26,13 +26,15 @@ class Tally:
 
     def ledger(self, instance: int) -> Ledger:
         """Return the totals of one instance."""
-        return Ledger.from_array(self.to_array(instance))
+        ledger = Ledger(rates=self.rates)
+        ledger.take(Ledger.from_array(self.to_array(instance)))
+        return ledger
 
     def to_array(self, instance: int) -> np.ndarray:
         """Return the totals of one instance in the order of `Ledger.to_array`."""
         return np.array([float(total[instance]) for total in self.totals.values()])
 
     def restore(self, instance: int, saved: np.ndarray) -> None:
-        """Take back the totals of one instance; those that an older ledger did not have stay."""
-        for total, value in zip(self.totals.values(), saved, strict=False):
+        """Take back the totals of one instance."""
+        for total, value in zip(self.totals.values(), saved, strict=True):
             total[instance] = float(value)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neurosim.core.cautions import Once
-from neurosim.core.config import Periphery, WritePath
+from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
 from neurosim.crossbar.writer import (
@@ -39,13 +39,12 @@ class TwinWriter:
         cells: TwinCells,
         reader: TwinReader,
         write: WritePath,
-        periphery: Periphery,
         tally: Tally,
         once: Once,
     ):
         self._once = once
         self.cells, self.reader, self.config = cells, reader, write
-        self.periphery, self.tally = periphery, tally
+        self.tally = tally
         device = cells.device
         if write.decay_mode == "device" and device.depression_share is None:
             raise CapabilityError(
@@ -100,9 +99,7 @@ class TwinWriter:
         taken = self.pending_decay.clamp(max=float(MOST_AT_ONCE))
         self.cells.uS_per_weight = self.cells.uS_per_weight / (1 - taken)
         self.pending_decay = self.pending_decay - taken
-        self.tally.add(
-            "write_periphery_J", (taken != 0).sum(dim=1).double() * (self.periphery.mac_pJ * 1e-12)
-        )
+        self.tally.add("macs", (taken != 0).sum(dim=1).double())
 
     def halve_swollen(self, norms: Tensor) -> None:
         """Half the conductance and twice the gain for columns (instances, cols) that outgrew their window."""
@@ -170,13 +167,12 @@ class TwinWriter:
             self._give("pulse", event, self._rounded(change, event), self.config.pulse_limit)
         rows, cols = cells.shape
         if pre is not None:
-            products = (pre != 0).sum(dim=(-2, -1)).double() * cols
-            self.tally.add("write_periphery_J", products * (self.periphery.mac_pJ * 1e-12))
+            self.tally.add("macs", (pre != 0).sum(dim=(-2, -1)).double() * cols)
         if pre is not None and self.config.momentum:
-            per_synapse = 2 * self.periphery.memory_access_pJ + self.periphery.mac_pJ
-            self.tally.add("write_periphery_J", rows * cols * per_synapse * 1e-12)
+            self.tally.add("macs", rows * cols)
+            self.tally.add("memory_accesses", 2 * rows * cols)
         if accumulate:
-            self.tally.add("write_periphery_J", 2 * rows * cols * self.periphery.memory_access_pJ * 1e-12)
+            self.tally.add("memory_accesses", 2 * rows * cols)
 
     def _cut(self, excess: Tensor) -> None:
         """Enter pulses (instances, rows, cols) that are asked for and not given, where above zero."""
@@ -277,7 +273,7 @@ class TwinWriter:
         flat = counts.reshape(cells.instances, cells.cells)
         if self.one_reset:
             energy = cells.pulse(purpose, event, flat.clamp(min=0), limit)
-            energy = energy + cells.act(
+            energy[:, 1] += cells.act(
                 purpose, event, flat < 0, flat,
                 lambda state, draw, once: cells.law.pulse(state, once, -1, cells.now_s, draw),
             )  # fmt: skip
@@ -286,12 +282,17 @@ class TwinWriter:
         self._enter(flat, energy)
 
     def _enter(self, counts: Tensor, energy: Tensor) -> None:
-        pulses = counts.abs().sum(dim=1, dtype=torch.float64)
-        self.tally.add("write_J", energy)
+        rows, given = self.cells.shape[0], counts.abs()
+        pulses = given.sum(dim=1, dtype=torch.float64)
+        slots = given.reshape(len(given), rows, -1).amax(dim=2)
+        self.tally.add("up_J", energy[:, 0])
+        self.tally.add("down_J", energy[:, 1])
         self.tally.add("pulses", pulses)
+        self.tally.add("downs", counts.clamp(max=0).abs().sum(dim=1, dtype=torch.float64))
         self.tally.add("pulsed_cells", (counts != 0).sum(dim=1).double())
-        line_J = self.periphery.line_J(self.cells.shape[0], self.cells.device.pulse_voltage_V)
-        self.tally.add("write_periphery_J", pulses * line_J)
+        self.tally.add("pulsed_rows", (slots > 0).sum(dim=1).double())
+        self.tally.add("row_slots", slots.sum(dim=1, dtype=torch.float64))
+        self.tally.add("pulse_line_cells", pulses * rows)
 
     def _trains(self, pre: Tensor, post: Tensor, first_event: int) -> None:
         """Sample after sample, the coincidences of pulse trains on word and bit lines."""
@@ -306,6 +307,7 @@ class TwinWriter:
         col_drive = rate * (row_peak / (row_share * slots))
         row_high = self._line_trains("rows", row_drive, first_event)
         col_high = self._line_trains("cols", col_drive, first_event)
+        self.tally.add("trains", pre.shape[-2])
         self.tally.add("trains_clipped", (col_drive.abs() > 1).sum(dim=(1, 2)))
         for sample in range(pre.shape[-2]):
             met = (row_high[:, sample].to(cells.dtype) @ col_high[:, sample].to(cells.dtype).mT).to(

@@ -1,4 +1,4 @@
-"""`python -m neurosim.cli`."""
+"""`python -m neurosim`."""
 
 from neurosim.cli.app import main
 

@@ -1,0 +1,298 @@
+"""Weights trained elsewhere, programmed onto devices: which images they have right as programmed and as the devices age."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.config import Periphery
+from neurosim.core.errors import ConfigError, Stopped
+from neurosim.core.protocols import State
+from neurosim.data.dataset import Dataset
+from neurosim.network.readout import single_threaded_torch
+from neurosim.study import stopping
+from neurosim.study.arm import IDEAL
+from neurosim.study.compare import summary_of
+from neurosim.study.store import pack_bits
+from neurosim.study.sweep import data_key
+from neurosim.study.training import Training
+from neurosim.study.weights_spec import WeightsExperiment, content_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from neurosim.reference.chain import Chain
+    from neurosim.reference.convert import CrossbarModel
+
+CHUNK = 4000
+"""Images that pass through a model at once."""
+OF_AN_ARM = {"arm", "seeds", "energy", "seconds_mean"}
+"""What a summary says of an arm once, and not at each time."""
+
+
+class WeightsTraining(Training):
+    """The weights on the devices of one arm with one seed: programming is the only step, nothing learns after it.
+
+    Parameters
+    ----------
+    experiment, arm, seed, data
+        As of `Training`.
+
+    Attributes
+    ----------
+    chain : Chain
+        The model as it was trained.
+    model : CrossbarModel or None
+        The same on devices, once it is programmed; never in ideal arithmetic.
+    """
+
+    experiment: WeightsExperiment
+
+    def __init__(self, experiment: WeightsExperiment, arm: Any, seed: int, data: Dataset):
+        super().__init__(experiment, arm, seed, data)
+        self.chain = chain_of(experiment, data)
+        self.model: CrossbarModel | None = None
+        self.calibrated = False
+
+    @property
+    def batch(self) -> int:
+        """All images at once, of which none is learnt."""
+        return len(self.images)
+
+    @property
+    def total(self) -> int:
+        """The one step, which programs."""
+        return 1
+
+    @property
+    def rules(self) -> list[Any]:
+        """None: nothing learns."""
+        return []
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Program the weights."""
+        self._programmed()
+
+    def _programmed(self) -> CrossbarModel | None:
+        """The model on devices, programmed if it is not; None in ideal arithmetic."""
+        from neurosim.reference.convert import convert
+
+        arm = self.arm
+        if self.model is None and arm.device is not None:
+            with single_threaded_torch():
+                self.model = convert(
+                    self.chain.model, arm.law(), self.seed, arm.read_path(), arm.write_path(),
+                    percentile=self.experiment.percentile,
+                    periphery=Periphery.parse(arm.periphery, f"arm {arm.name}, periphery"),
+                    torch_device=arm.torch_device,
+                )  # fmt: skip
+            self.layers = list(self.model.layers.values())
+        return self.model
+
+    def calibrate(self) -> None:
+        """Set the ADCs' ranges, and the reference of drift compensation, by training images."""
+        model = self._programmed()
+        if model is not None:
+            with single_threaded_torch():
+                model.calibrate(pictures(self.data, self._typical))
+        self.calibrated = True
+
+    @property
+    def _typical(self) -> Any:
+        return self.images[: self.experiment.calibration_images]
+
+    def evaluated(self) -> dict[str, Any]:
+        """Read the images as programmed, and after each time without and with compensation of drift.
+
+        Of devices that have aged before, such as those that a sweep reads at an age, at that age instead.
+        """
+        started = time.perf_counter()
+        model = self._programmed()
+        if not self.calibrated:
+            self.calibrate()
+        with single_threaded_torch():
+            points, further = ([self._point(0.0, False)], {}) if model is None else self._read(model)
+        guessed = self.test.labels == np.bincount(self.fit.labels).argmax()
+        return {
+            "arm": self.name,
+            "seed": self.seed,
+            "accuracy": points[0]["accuracy"],
+            "correct": {"accuracy": points[0]["correct"]},
+            "untrained": _scored(guessed),
+            "points": points,
+            **further,
+            "test_size": len(self.test.labels),
+            "seconds": self.seconds + time.perf_counter() - started,
+        }
+
+    def _read(self, model: CrossbarModel) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What is read at each time, and what the run says beside."""
+        now, drifts = self.layers[0].array.now_s, self.layers[0].array.device.drifts
+        points = [self._point(now, False)]
+        energy = self._energy(model)
+        if now and drifts:
+            points.append(self._compensated(model, now))
+        for time_s in self.experiment.times_s if drifts else ():
+            model.advance(time_s - now)
+            now = time_s
+            model.stop_compensation()
+            points += [self._point(now, False), self._compensated(model, now)]
+        clipped = model.ledgers[0].clipped_share
+        return points, {"drifts": drifts, "adc_clipped_share": clipped, "energy": energy}
+
+    def _compensated(self, model: CrossbarModel, time_s: float) -> dict[str, Any]:
+        gains = [float(gain) for gain in model.compensate().values()]
+        return self._point(time_s, True, gains)
+
+    def _point(self, time_s: float, compensated: bool, gain: Sequence[float] = ()) -> dict[str, Any]:
+        """Which of the images are right now; raises `Stopped` if somebody asked for the end."""
+        if stopping.asked():
+            raise Stopped
+        right = right_of(self.model or self.chain.model, self.data, self.test.images, self.test.labels)
+        return {
+            "time_s": time_s,
+            "compensated": compensated,
+            "accuracy": float(right.mean()),
+            "correct": pack_bits(right),
+            "gain": list(gain),
+        }
+
+    def _energy(self, model: CrossbarModel) -> dict[str, float]:
+        """Joules of programming, and for each image of what has been read so far: for calibration twice, and once."""
+        ledger, images = model.ledgers[0], len(self.test.labels) + 2 * len(self._typical)
+        return {
+            "program_J": ledger.program_J,
+            "read_J_per_image": ledger.read_J / images,
+            "read_periphery_J_per_image": ledger.read_periphery_J / images,
+        }
+
+    def snapshot(self) -> State:
+        """Return the devices of every layer, as named arrays; nothing in ideal arithmetic."""
+        model = self._programmed()
+        return {
+            f"{name}.{key}": values
+            for name, layer in (model.layers.items() if model else ())
+            for key, values in layer.array.snapshot().items()
+        }
+
+    def restore(self, saved: State) -> None:
+        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        model = self._programmed()
+        for name, layer in model.layers.items() if model else ():
+            place = f"{name}."
+            layer.array.restore(
+                {key.removeprefix(place): values for key, values in saved.items() if key.startswith(place)}
+            )
+
+
+def _scored(right: NDArray[np.bool_]) -> dict[str, Any]:
+    return {"accuracy": float(right.mean()), "correct": {"accuracy": pack_bits(right)}}
+
+
+def pictures(data: Dataset, images: Any) -> Tensor:
+    """Return samples (n, rows) in [0, 1] as torch lays them out: (n, channels, height, width), or vectors as they are."""
+    import torch
+
+    found = torch.from_numpy(data.inputs(images)).reshape(-1, *data.shape)
+    return found.movedim(-1, 1)
+
+
+def right_of(model: Any, data: Dataset, images: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which images (n, rows) a model gives the class of their label."""
+    answers = [
+        model(pictures(data, images[first : first + CHUNK])).argmax(dim=-1).cpu().numpy()
+        for first in range(0, len(labels), CHUNK)
+    ]
+    found: NDArray[np.bool_] = np.concatenate(answers) == labels
+    return found
+
+
+def chain_of(experiment: WeightsExperiment, data: Dataset) -> Chain:
+    """Return the model as it was trained; one that was read before, of the same files, is not read again.
+
+    Raises
+    ------
+    DataError, ConfigError
+        If the weights or the layer map are wrong, or do not fit each other or the data set.
+    """
+    files = [experiment.weights, content_digest("weights", experiment.weights)]
+    layers = experiment.layers
+    files += [] if layers is None else [layers, content_digest("layer map", layers)]
+    shape = data.shape[-1:] + data.shape[:-1]
+    try:
+        return _chain(tuple(files), shape, data.classes)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (data set '{experiment.dataset}')") from None
+
+
+@lru_cache(maxsize=2)
+def _chain(files: tuple[str, ...], shape: tuple[int, ...], classes: int) -> Chain:
+    """Of weights and their digest, and of a layer map and its digest where there is one."""
+    from neurosim.reference.chain import Chain
+
+    weights, _, *layers = files
+    return Chain(Path(weights), Path(layers[0]) if layers else None, shape, classes)
+
+
+_fitting: set[str] = set()
+"""Weights, layer maps and data sets that were seen to fit: a sweep asks of every point."""
+
+
+def refuse_misfits(experiment: WeightsExperiment) -> None:
+    """Refuse weights that do not fit their layer map or the images; raises as `chain_of`."""
+    key = f"{experiment.deciding()} {data_key(experiment)}"
+    if key not in _fitting:
+        chain_of(experiment, experiment.data())
+        _fitting.add(key)
+
+
+def about_model(experiment: WeightsExperiment, data: Dataset) -> dict[str, Any]:
+    """Return what the results say of the model: its layers in words, what was not used, the digest of its file."""
+    chain = chain_of(experiment, data)
+    return {
+        "layers": chain.text,
+        "assumed": experiment.layers is None,
+        "unused_tensors": chain.unused,
+        "sha256": content_digest("weights", experiment.weights),
+    }
+
+
+def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry an arm, as of `compare` for what is read first, and ``points`` with the same for each time."""
+    ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
+    found = []
+    for arm in dict.fromkeys(run["arm"] for run in runs):
+        own = [run for run in runs if run["arm"] == arm]
+        at = [
+            summary_of(arm, _as_read(own, place), ideal, ("accuracy",))
+            for place in range(len(own[0]["points"]))
+        ]
+        points = [
+            {
+                "time_s": point["time_s"],
+                "compensated": point["compensated"],
+                **{name: value for name, value in entry.items() if name not in OF_AN_ARM},
+            }
+            for point, entry in zip(own[0]["points"], at, strict=True)
+        ]
+        entry = {**at[0], "points": points}
+        if arm != IDEAL:
+            entry["drifts"] = own[0]["drifts"]
+            entry["adc_clipped_share"] = float(np.mean([run["adc_clipped_share"] for run in own]))
+        found.append(entry)
+    return found
+
+
+def _as_read(runs: list[dict[str, Any]], place: int) -> list[dict[str, Any]]:
+    """The runs with what they had right at one of their points."""
+    return [
+        {**run, "accuracy": point["accuracy"], "correct": {"accuracy": point["correct"]}}
+        for run in runs
+        for point in [run["points"][place]]
+    ]
