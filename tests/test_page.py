@@ -83,7 +83,7 @@ def test_it_says_what_was_found_and_what_was_taken_as_ideal(
         assert "cell &lt;b&gt;" in page
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"weights"}))
 def test_the_verdict_or_what_it_needs_stands_first(
     kind: str, found: dict[str, tuple[Path, dict[str, Any]]]
 ) -> None:

@@ -255,11 +255,14 @@ def chips(rows: Sequence[dict[str, Any]]) -> Chips:
 
 
 def to_pandas(results: dict[str, Any]) -> DataFrame:
-    """Return the rows in long form: one for each point, arm and seed, counts as columns of their own."""
+    """Return the rows in long form: one for each point, arm and seed, counts as columns, without each layer's events."""
     import pandas
 
     flat = [
-        {**{name: value for name, value in row.items() if name != "counts"}, **(row.get("counts") or {})}
+        {
+            **{name: value for name, value in row.items() if name not in ("counts", "events")},
+            **(row.get("counts") or {}),
+        }
         for row in results["rows"]
     ]
     return pandas.DataFrame(flat)
