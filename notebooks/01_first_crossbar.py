@@ -495,8 +495,8 @@ summary = {entry["arm"]: entry for entry in results["summary"]}
 
 
 def with_interval(entry, score):
-    """Mean and half width of Student's 95 % interval, in percent."""
-    low, high = entry[f"{score}_student95"]
+    """Mean and half width of the 95 % interval for new chips and new images, in percent."""
+    low, high = entry[f"{score}_interval"]
     return f"{100 * entry[f'{score}_mean']:5.1f} ± {50 * (high - low):4.1f}"
 
 

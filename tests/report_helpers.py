@@ -96,13 +96,13 @@ def results(arms: list[str], seeds: int = 3, shape: tuple[int, int, int] = SHAPE
 
 
 def older(found: dict[str, Any]) -> dict[str, Any]:
-    """The same results as versions wrote them that kept no images and had Student's intervals alone."""
+    """The same results as versions wrote them that kept no images and had intervals over seeds alone."""
     runs = [{key: value for key, value in run.items() if key != "correct"} for run in found["runs"]]
     summary = []
     for arm in summarise(runs):
-        new = {key: value for key, value in arm.items() if key.endswith("_student95")}
-        student = {key.replace("_student95", "_ci95"): value for key, value in new.items() if value}
-        summary.append({key: value for key, value in {**arm, **student}.items() if key not in new})
+        new = {key for key in arm if key.endswith(("_interval", "_p", "verdict"))}
+        seeds = {key.replace("_interval", "_ci95"): arm[key] for key in new if key.endswith("_interval")}
+        summary.append({key: value for key, value in {**arm, **seeds}.items() if key not in new})
     return {**found, "runs": runs, "summary": summary}
 
 

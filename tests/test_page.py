@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from PIL import Image
 from weights_helpers import MODELS
 
 from neurosim.core.errors import DataError
@@ -79,6 +81,23 @@ def test_it_says_what_was_found_and_what_was_taken_as_ideal(
     assert "cell <b>" not in page, "names are text, not markup"
     if kind != "sweep":
         assert "cell &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"weights"}))
+def test_the_verdict_or_what_it_needs_stands_first(
+    kind: str, found: dict[str, tuple[Path, dict[str, Any]]]
+) -> None:
+    folder, _ = found[kind]
+    page = (folder / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ")
+    first = page.split('<ul id="findings">')[1].split("</li>")[0]
+    asked = "As good as the chip that learnt" if kind == "mortal" else "As good as ideal arithmetic"
+    if kind in ("mortal", "sweep"):
+        assert asked in first
+        assert "undecided" in first or "no" in first
+    else:
+        assert "No verdict: the control of" in first
+        assert "the same arm with learns = false" in first
+    assert page.index('id="findings"') < page.index("<figure>")
 
 
 def test_tables_of_the_page_are_those_of_the_terminal(found: dict[str, tuple[Path, dict[str, Any]]]) -> None:
@@ -166,6 +185,16 @@ document.body.setAttribute("data-found", JSON.stringify({
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def browse(browser: Path, *words: str) -> str:
+    """Run the browser without a window and return what it prints."""
+    always = [
+        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={browser}",
+    ]  # fmt: skip
+    return subprocess.run([*always, *words], capture_output=True, text=True, timeout=120, check=True).stdout
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium here")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [1280, 390])
@@ -176,12 +205,7 @@ def test_it_fits_a_screen_and_a_phone(
     page = (found[kind][0] / "report.html").read_text(encoding="utf-8")
     copy = tmp_path / "page.html"
     copy.write_text(page.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
-    words = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'browser'}", f"--window-size={width},2000", "--dump-dom", copy.as_uri(),
-    ]  # fmt: skip
-    dom = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = browse(tmp_path / "browser", f"--window-size={width},2000", "--dump-dom", copy.as_uri())
     measured = json.loads(re.search(r'data-found="([^"]*)"', dom).group(1).replace("&quot;", '"'))  # type: ignore[union-attr]
     assert measured["wide"] == []
     assert measured["scroll"] <= 0
@@ -195,3 +219,40 @@ def test_it_fits_a_screen_and_a_phone(
     ]
     assert sizes
     assert min(sizes) >= 9
+
+
+MARGIN_MM = 8
+"""Of a printed page, in which nothing may stand: the page's own is 11."""
+SMALLEST_PX = 9
+
+
+@pytest.mark.skipif(
+    BROWSER is None or shutil.which("pdftoppm") is None, reason="no chromium, or no pdftoppm, here"
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_prints_without_anything_cut(
+    kind: str, found: dict[str, tuple[Path, dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Margins of every page are white, words lie within them, and none is below 9 px."""
+    page, pdf = found[kind][0] / "report.html", tmp_path / "page.pdf"
+    browse(tmp_path / "browser", f"--print-to-pdf={pdf}", "--no-pdf-header-footer", page.as_uri())
+    subprocess.run(["pdftoppm", "-r", "50", "-gray", str(pdf), str(tmp_path / "p")], check=True)
+    sheets = sorted(tmp_path.glob("p-*.pgm"))
+    assert sheets
+    for sheet in sheets:
+        grey = np.asarray(Image.open(sheet))
+        edge = round(MARGIN_MM / 25.4 * 50)
+        assert grey.shape[1] > grey.shape[0], "lying paper"
+        for side in (grey[:edge], grey[-edge:], grey[:, :edge], grey[:, -edge:]):
+            assert side.min() == 255, f"{sheet.name}: something reaches into the margin"
+    words = subprocess.run(
+        ["pdftotext", "-bbox-layout", str(pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    heights = [
+        float(high) - float(low)
+        for low, high in re.findall(r'<word xMin="[^"]*" yMin="([^"]*)" xMax="[^"]*" yMax="([^"]*)">', words)
+    ]
+    assert heights
+    assert min(heights) >= 0.75 * SMALLEST_PX, (
+        "a px is 0.75 points; a word's box is no lower than its letters"
+    )

@@ -31,6 +31,7 @@ from neurosim.report.html import write_report
 from neurosim.report.results import Results, read_results
 from neurosim.report.sweep import sweep_table
 from neurosim.report.table import mcnemar_table, summary_table
+from neurosim.report.verdict import p_value
 from neurosim.study.statistics import mcnemar
 from neurosim.study.store import unpack_bits
 
@@ -41,13 +42,13 @@ def test_report_agrees_with_its_numbers(tmp_path: Path) -> None:
     rows = cells(html, "summary")
     for arm in found["summary"]:
         row = rows[arm["arm"]]
-        assert row[0] == text.spread(arm["accuracy_mean"], arm["accuracy_ci95"])
+        assert row[0] == text.spread(arm["accuracy_mean"], arm["accuracy_interval"])
         assert row[2] == f"{100 * arm['untrained_accuracy_mean']:.1f}"
-        assert row[3] == text.spread(arm["vote_mean"], arm["vote_ci95"])
+        assert row[3] == text.spread(arm["vote_mean"], arm["vote_interval"])
         if arm["arm"] == "ideal":
             assert set(row[5:]) == {"–"}
             continue
-        assert row[1] == text.spread(arm["gap_to_ideal_mean"], arm["gap_ci95"])
+        assert row[1] == text.spread(arm["gap_to_ideal_mean"], arm["gap_interval"])
         assert row[5] == f"{100 * arm['accuracy_learning_kept']:.0f} / {100 * arm['vote_learning_kept']:.0f}"
         cost = arm["energy"]
         assert row[6] == text.si(cost["update_J_per_synapse"], "J")
@@ -68,9 +69,18 @@ def test_headline_says_what_the_numbers_say() -> None:
     assert ideal is not None
     ((name, sentence),) = words.findings(found)
     assert name == "PCM mixed"
-    assert f"{100 * pcm.accuracy_mean:.1f} % against {100 * ideal.accuracy_mean:.1f} % ideal" in sentence
-    assert f"gap {100 * pcm.gap_to_ideal_mean:.1f} points" in sentence
-    assert f"{100 * (pcm.vote_learning_kept or 0):.0f} % of the learning by vote" in sentence
+    assert sentence.startswith(
+        f"As good as ideal arithmetic: {pcm.verdict.answer}. {100 * pcm.accuracy_mean:.1f} % ("
+    )  # type: ignore[union-attr]
+    low, high = pcm.gap_interval or (0, 0)
+    gap = f"a gap of {100 * pcm.gap_to_ideal_mean:.1f} points ({text.percent(low)} to {text.percent(high)})"
+    assert f"{gap} to ideal arithmetic, {p_value(pcm.gap_p or 0)}" in sentence
+    low, high = pcm.accuracy_learning_kept_interval or (0, 0)
+    kept = (
+        f"{text.percent(pcm.accuracy_learning_kept, 0)} % ({text.percent(low, 0)} to {text.percent(high, 0)})"
+    )
+    assert f"{kept} of the learning kept" in sentence
+    assert f"By vote it keeps {100 * (pcm.vote_learning_kept or 0):.0f} % of the learning" in sentence
     assert f"{text.si(pcm.energy.update_J_per_synapse, 'J')} per synapse" in sentence  # type: ignore[union-attr]
     assert f"validation split of {NOTE}" in words.lead(found)
 
@@ -99,9 +109,10 @@ def test_one_seed_and_damaged_pictures(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, results(["PCM"], 1), drawn=False)
     (folder / "pictures-PCM.npz").write_bytes(b"PK\x03\x04 not an archive")
     html = check_page(write_report(folder))
-    assert re.fullmatch(r"[−\d.]+", cells(html, "summary")["PCM"][1])
+    assert re.fullmatch(r"[−\d.]+ ± [\d.]+", cells(html, "summary")["PCM"][1])
+    assert "for this very chip; nothing is known about other chips" in html
     assert "One seed" in html
-    assert "95 % Wilson intervals, one run" in html
+    assert "95 % intervals for new images, from 1 chip" in html
     assert "PCM: the file is missing or damaged" in html
 
 
@@ -124,7 +135,7 @@ def test_tables_of_the_terminal(tmp_path: Path) -> None:
     shown = printed(summary_table(found))
     for arm in found["summary"]:
         assert arm["arm"] in shown
-        assert text.spread(arm["accuracy_mean"], arm["accuracy_ci95"]) in shown
+        assert text.spread(arm["accuracy_mean"], arm["accuracy_interval"]) in shown
     assert text.si(found["summary"][1]["energy"]["update_J_per_synapse"], "J") in shown
     assert "raw pixels" in shown
     assert NOTE in shown
@@ -135,7 +146,7 @@ def test_results_read_back(tmp_path: Path) -> None:
     loaded = read_results(folder_with(tmp_path, found, drawn=False))
     assert loaded is not None
     assert loaded.device_arms[0].accuracy_mean == found["summary"][1]["accuracy_mean"]
-    assert loaded.device_arms[0].gap_ci95 is None
+    assert loaded.device_arms[0].gap_interval == tuple(found["summary"][1]["gap_interval"])
 
 
 def counts(found: dict[str, Any], arm: str, score: str) -> list[dict[str, Any]]:
@@ -167,28 +178,16 @@ def test_mcnemar_of_one_seed_has_its_p_value() -> None:
     assert words.mcnemar(arm, "vote") == "112 : 31, p = 0.034"
 
 
-def test_intervals_are_named(tmp_path: Path) -> None:
+def test_there_is_one_kind_of_interval_and_it_is_named(tmp_path: Path) -> None:
     found = results(["PCM"], 3)
     page = unescape(check_page(write_report(folder_with(tmp_path, found, drawn=False))))
-    assert "95 % bootstrap intervals over 3 seeds" in page
-    assert "judge by Student's" in page
-    for arm in found["summary"]:
-        low, high = arm["vote_student95"]
-        assert f"<small>{100 * low:.1f} to {100 * high:.1f}</small>" in page
-    assert "95 % bootstrap intervals over 3 seeds" in printed(summary_table(found))
+    named = "95 % intervals for new chips and new images, from 3 chips"
+    assert named in page
+    assert named in printed(summary_table(found))
+    assert not re.search("[Bb]ootstrap|Student", page)
 
 
-@pytest.mark.parametrize("interval", ["gap_interval", "gap_student95"])
-def test_gap_is_told_apart_for_new_chips_and_in_older_results_by_student(interval: str) -> None:
-    found = results(["PCM"], 3)
-    found["summary"][1] |= {"gap_ci95": [0.001, 0.02], "gap_student95": [0.001, 0.02], "gap_interval": None}
-    found["summary"][1] |= {interval: [-0.02, 0.04]}
-    assert "not told apart" in words.findings(Results.of(found))[0][1]
-    found["summary"][1] |= {interval: [0.0005, 0.03]}
-    assert "not told apart" not in words.findings(Results.of(found))[0][1]
-
-
-def test_verdict_says_what_would_decide() -> None:
+def test_verdict_stands_first_and_says_what_would_decide(tmp_path: Path) -> None:
     found = results(["PCM"], 3)
     said = {
         "answer": "undecided",
@@ -198,7 +197,10 @@ def test_verdict_says_what_would_decide() -> None:
     }
     found["summary"][1] |= {"verdict": said}
     finding = words.findings(Results.of(found))[0][1]
-    assert "As good as ideal, by linear readout: undecided. About 4 more chips would decide." in finding
+    assert finding.startswith("As good as ideal arithmetic: undecided.")
+    assert "About 4 more chips would decide." in finding
+    page = check_page(write_report(folder_with(tmp_path, found, drawn=False)))
+    assert page.index("As good as ideal arithmetic") < page.index("In ideal arithmetic the layer reaches")
     found["summary"][1] |= {"verdict": None}
     assert "As good as ideal" not in words.findings(Results.of(found))[0][1]
 

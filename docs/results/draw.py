@@ -20,7 +20,7 @@ from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
 from neurosim.report.sweep import sweep_curves
-from neurosim.report.text import percent, si, significant, spread
+from neurosim.report.text import around, percent, si, significant, spread
 from neurosim.report.validation import validation_markdown
 from neurosim.report.weights import aging_curves, weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
@@ -48,8 +48,8 @@ def rows(results: dict[str, Any]) -> Iterator[str]:
                 f"{energy['pulses'] / energy['updates'] / synapses:.2g}"
             )
         yield (
-            f"| {arm['arm']} | {arm['seeds']} | {spread(arm['accuracy_mean'], arm['accuracy_ci95'])} "
-            f"| {spread(arm['vote_mean'], arm['vote_ci95'])} | {untrained} | {kept} | {cost} |\n"
+            f"| {arm['arm']} | {arm['seeds']} | {spread(arm['accuracy_mean'], around(arm, 'accuracy'))} "
+            f"| {spread(arm['vote_mean'], around(arm, 'vote'))} | {untrained} | {kept} | {cost} |\n"
         )
 
 
@@ -103,7 +103,8 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
     ]
     for arm in values["arms"]:
         found = {
-            point["level"]: spread(point["accuracy_mean"], point["accuracy_ci95"]) for point in arm["points"]
+            point["level"]: spread(point["accuracy_mean"], around(point, "accuracy"))
+            for point in arm["points"]
         }
         cells = " | ".join(found.get(level, "") for level in levels)
         lines.append(f"| {arm['arm']} | {cells} | {arm.get('tolerated_level', '–')} |\n")

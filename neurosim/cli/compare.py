@@ -116,8 +116,9 @@ def _text(path: Path | None) -> str | None:
 
 
 def _print(results: dict[str, Any]) -> None:
+    from neurosim.report.aged import aged_table
     from neurosim.report.table import mcnemar_table, summary_table
 
-    for table in (summary_table(results), mcnemar_table(results)):
+    for table in (summary_table(results), mcnemar_table(results), aged_table(results)):
         if table is not None:
             console().print(table)

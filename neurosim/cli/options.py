@@ -71,6 +71,14 @@ class Common:
             help="Noise budget: each effect alone, none, and all; the sweep of the axis only=each.",
         ),
     ] = False
+    then_aged: Annotated[
+        float | None,
+        typer.Option(
+            "--then-aged",
+            metavar="SECONDS",
+            help="After the results: leave each chip alone for so long, read it, let it learn on.",
+        ),
+    ] = None
     holding: Annotated[
         bool,
         typer.Option(
@@ -89,6 +97,7 @@ class Common:
             "seeds": self.seeds,
             "train_images": self.train_images,
             "hold_out": True if self.hold_out else None,
+            "then_aged_s": self.then_aged,
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -150,18 +150,16 @@ def of_one_kind(out: Path, kind: str) -> None:
 
 def show(results: dict[str, Any], out: Path) -> None:
     """Print the tables of results, and write their figures and their page into the folder."""
-    from neurosim.report.page import shows_of, write_page
+    from neurosim.report.page import figures_of, tables_of, write_page
     from neurosim.report.style import to_svg
     from neurosim.study.store import whole_file
 
-    shows = shows_of(results["kind"])
-    for name, drawn in shows.figures(results).items():
+    for name, drawn in figures_of(results).items():
         if drawn.figure is not None:
             with whole_file(out / f"{name}.svg") as stream:
                 stream.write(to_svg(drawn.figure))
-    for table in shows.tables(results):
-        if table is not None:
-            console().print(table)
+    for table in tables_of(results):
+        console().print(table)
     say(f"report: {write_page(out, results)}")
 
 

@@ -32,6 +32,10 @@ Holding = Annotated[
     bool,
     typer.Option("--holding", help="Train nothing: what devices make of each layer's weights at each point."),
 ]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--table", metavar="FILE.csv|.parquet", help="Write a line a point, arm and seed as well."),
+]
 OneAtATime = Annotated[bool, typer.Option("--one-at-a-time", help="Each axis alone instead of a grid.")]
 
 
@@ -54,6 +58,7 @@ def sweep_command(
         bool, typer.Option("--dry-run", help="Say what is to be done, and do nothing.")
     ] = False,
     json_file: Json = None,
+    table: TableFile = None,
 ) -> None:
     """Sweep any settings of any experiment; what is finished stays finished, however it ends."""
     from neurosim.study.blocks import Store
@@ -67,7 +72,7 @@ def sweep_command(
         say(
             f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
         )
-    carry_out_sweep(store, json_file, workers, executor, part, retry_failed)
+    carry_out_sweep(store, json_file, workers, executor, part, retry_failed, table)
 
 
 def carry_out_sweep(
@@ -77,6 +82,7 @@ def carry_out_sweep(
     executor: str | None = None,
     part: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    table: Path | None = None,
 ) -> None:
     """Carry out what is missing of a sweep, and show what is there.
 
@@ -85,13 +91,13 @@ def carry_out_sweep(
     store : Store
     json_file : Path, optional
         Where the results are written as well.
-    workers, executor, part, retry_failed
+    workers, executor, part, retry_failed, table
         As of `sweep_command`.
     """
     from neurosim.study.blocks import carry_out
     from neurosim.study.swept import collect
 
-    opened(store.out, json_file)
+    _opened(store.out, json_file, table)
     of_one_kind(store.out, "sweep")
     with _lent(executor, workers) as where, progress() as report:
         carry_out(
@@ -102,7 +108,7 @@ def carry_out_sweep(
             part,
             retry_failed,
         )
-    _show(collect(store), store.out, json_file)
+    _show(collect(store), store.out, json_file, table)
 
 
 def collect_command(
@@ -113,16 +119,17 @@ def collect_command(
     one_at_a_time: OneAtATime = False,
     holding: Holding = False,
     json_file: Json = None,
+    table: TableFile = None,
 ) -> None:
     """Gather what lies in the folder of a sweep, whoever carried it out; exit code 1 while blocks are missing."""
     from neurosim.study.blocks import Store
     from neurosim.study.swept import collect
 
     plan = _plan(file, axis, kind, one_at_a_time, holding)
-    opened(out, json_file)
+    _opened(out, json_file, table)
     of_one_kind(out, "sweep")
     results = collect(Store(plan, out))
-    _show(results, out, json_file)
+    _show(results, out, json_file, table)
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
 
@@ -196,11 +203,23 @@ def _tell(store: Store) -> None:
     )
 
 
-def _show(results: dict[str, Any], out: Path, json_file: Path | None) -> None:
+def _opened(out: Path, json_file: Path | None, table: Path | None) -> None:
+    """Make the folder; refuse before any work files that could not be written."""
+    from neurosim.study.tables import expect_table
+
+    opened(out, json_file)
+    if table is not None:
+        expect_table(table)
+
+
+def _show(results: dict[str, Any], out: Path, json_file: Path | None, table: Path | None) -> None:
     from neurosim.study.store import write_json
+    from neurosim.study.tables import write_table
 
     if json_file is not None:
         write_json(json_file, results)
+    if table is not None:
+        write_table(results, table)
     blocks = results["blocks"]
     if results["points"]:
         show(results, out)

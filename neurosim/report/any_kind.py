@@ -32,6 +32,6 @@ def scores_table(results: Results) -> Table:
     for heading in ("seeds", "%"):
         table.add_column(heading, justify="right")
     for entry in results["summary"]:
-        around = spread(entry["accuracy_mean"], entry["accuracy_ci95"])
+        around = spread(entry["accuracy_mean"], entry["accuracy_interval"])
         table.add_row(Text(entry["arm"]), Text(entry["score"]), str(entry["seeds"]), around)
     return table

@@ -19,12 +19,7 @@ def gap(results: Results) -> str:
     """Caption of the gaps to ideal."""
     spread = "One seed: no interval."
     if results.seeds > 1:
-        both = results.bootstrapped
-        spread = (
-            f"{'Thick lines' if both else 'Lines'} are {intervals(results)}, paired by seed"
-            f"{', thin ones Student' if both else ''}; {'a thin one' if both else 'one'} that crosses zero does "
-            "not tell device and ideal apart."
-        )
+        spread = f"Lines are {intervals(results)}, paired by seed; one that crosses zero does not tell device and ideal apart."
     return (
         f"Percentage points of accuracy on the {results.data.where} lost against ideal arithmetic: "
         f"right of zero the device is worse than ideal. {spread}"

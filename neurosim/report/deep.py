@@ -11,14 +11,15 @@ from rich.table import Table
 from neurosim.report.holding import holding_markdown
 from neurosim.report.style import colours, label, new_figure, styled
 from neurosim.report.text import (
-    INTERVALS,
     NOTHING,
     UPDATE_ENERGIES,
+    around,
     markdown_table,
     significant,
     spread,
     under_one_head,
     update_energies,
+    which_intervals,
 )  # fmt: skip
 
 MARKERS = "osv^Dp<>*h"
@@ -51,7 +52,11 @@ def depth_curves(results: dict[str, Any]) -> Figure:
     for place, (arm, depths) in enumerate(arms.items()):
         x = sorted(depths)
         means = [100 * depths[depth]["accuracy_mean"] for depth in x]
-        ends = [[100 * depths[depth]["accuracy_ci95"][end] for depth in x] for end in (0, 1)]
+        known = [
+            around(depths[depth], "accuracy") or (mean / 100,) * 2
+            for depth, mean in zip(x, means, strict=True)
+        ]
+        ends = [[100 * pair[end] for pair in known] for end in (0, 1)]
         off = [
             [max(0.0, sign * (end - mean)) for end, mean in zip(edge, means, strict=True)]
             for edge, sign in zip(ends, (-1, 1), strict=True)
@@ -87,7 +92,7 @@ def _accuracy_rows(results: dict[str, Any], depths: list[int]) -> list[list[str]
         found = [own.get(depth) for depth in depths]
         seeds = max(entry["seeds"] for entry in own.values())
         cells = [
-            NOTHING if entry is None else spread(entry["accuracy_mean"], entry["accuracy_ci95"])
+            NOTHING if entry is None else spread(entry["accuracy_mean"], around(entry, "accuracy"))
             for entry in found
         ]
         rows.append([arm, str(seeds), *cells])
@@ -138,7 +143,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
             ("arm", "seeds", *(f"depth {depth}" for depth in depths)), _accuracy_rows(results, depths)
         )
     )
-    parts.append(INTERVALS)
+    parts.append(which_intervals(results["summary"]))
     parts += holding_markdown(results)
     parts.append("After learning (first seed):\n")
     parts.append(markdown_table(LEARNT, _learnt_rows(results)))

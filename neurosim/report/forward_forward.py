@@ -8,15 +8,16 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.text import (
-    INTERVALS,
     NOTHING,
     UPDATE_ENERGIES,
+    around,
     markdown_table,
     percent,
     significant,
     spread,
     under_one_head,
     update_energies,
+    which_intervals,
 )  # fmt: skip
 
 LAYERS = (
@@ -82,7 +83,7 @@ def _accuracy_rows(results: dict[str, Any], readouts: list[str]) -> list[list[st
     found = {(entry["arm"], entry["readout"]): entry for entry in results["summary"]}
     return [
         [arm, str(found[arm, readouts[0]]["seeds"])]
-        + [spread(found[arm, r]["accuracy_mean"], found[arm, r]["accuracy_ci95"]) for r in readouts]
+        + [spread(found[arm, r]["accuracy_mean"], around(found[arm, r], "accuracy")) for r in readouts]
         for arm in dict.fromkeys(entry["arm"] for entry in results["summary"])
     ]
 
@@ -119,7 +120,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             *([f"![energy and accuracy]({name}-energy.svg)\n"] if on_devices else []),
             *([f"![error by epoch]({name}-epochs.svg)\n", none_at_all] if has_curves(results) else []),
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
-            INTERVALS,
+            which_intervals(results["summary"]),
             *holding_markdown(results),
             "After learning (first seed):\n",
             markdown_table(LAYERS, _layer_rows(results)),

@@ -14,10 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from neurosim.core.protocols import State
-from neurosim.report import captions, pictures, plots, text, words
+from neurosim.report import aged, captions, pictures, plots, text, words
 from neurosim.report.results import ArmSummary, Results, nothing_in, read_pictures, read_results
 from neurosim.report.settings import energy_model, settings_of
 from neurosim.report.style import to_svg
+from neurosim.report.verdict import emphasised
 from neurosim.study.store import write_text
 
 REPORT = "report.html"
@@ -80,6 +81,7 @@ def pages() -> Environment:
         amount=text.amount,
         setting=text.setting,
         tied=words.tied,
+        emphasised=emphasised,
         percent=text.percent,
         spread=text.spread,
         si=text.si,
@@ -117,6 +119,11 @@ def _figures(results: Results, held: dict[str, State]) -> Iterator[Shown]:
             captions.curves(results),
             {"Vote against images seen": plots.learning_curves(results)},
         ),
+        _shown(
+            "Learnt, left alone, learnt on",
+            aged.CAPTION,
+            {"Accuracy before and after the time alone": aged.aged_curves(results.model_dump())},
+        ),
         _shown("Energy", captions.energy(results), {"Energy per update": plots.energy_bars(results)}),
         _shown("Receptive fields", captions.fields(results, shown, total), fields),
         _shown(
@@ -134,7 +141,9 @@ def _more_of(results: Results, arm: ArmSummary) -> dict[str, Any]:
     clipped = [None if run.adc_clipped_share is None else 1e6 * run.adc_clipped_share for run in runs]
     return {
         "arm": arm.arm,
-        "triangle": text.NOTHING if triangle is None else text.spread(triangle, arm.accuracy_triangle_ci95),
+        "triangle": text.NOTHING
+        if triangle is None
+        else text.spread(triangle, arm.accuracy_triangle_interval),
         "neurons": words.mean_of([run.neurons_used for run in runs], 0),
         "norm": words.mean_of([run.norm_mean for run in runs], 3),
         "norm_error": words.mean_of([run.norm_tracking_error for run in runs], 4),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled, tint
-from neurosim.report.text import NOTHING, markdown_table, spread
+from neurosim.report.text import NOTHING, around, markdown_table, spread
 
 KINDS = {
     "none": "the same chip, programmed anew",
@@ -29,6 +29,15 @@ SHORT = {
     "all": "all",
 }
 """What the other chip has of its own, in words."""
+OTHERS = {
+    "none": "the same chip, programmed anew,",
+    "devices": "chips with other devices",
+    "faults": "chips with other stuck cells",
+    "converters": "chips with other converter gains",
+    "neurons": "chips with other neurons",
+    "all": "other chips",
+}
+"""The chips that a network is copied to."""
 BARS = {
     "original": "on the chip that learnt",
     "copied": "copied",
@@ -100,7 +109,7 @@ def loss_bars(results: dict[str, Any]) -> Figure:
         for k, (name, words) in enumerate(BARS.items()):
             x = np.arange(len(entries)) + (k - (len(BARS) - 1) / 2) * width
             means = np.array([100 * entry[f"{name}_mean"] for entry in entries])
-            ends = np.array([entry[f"{name}_ci95"] for entry in entries]).T * 100
+            ends = np.array([around(entry, name) for entry in entries]).T * 100
             off = np.maximum(0, [means - ends[0], ends[1] - means])
             axes.bar(x, means, 0.9 * width, color=tint(colour[name], 0.75), label=words)
             axes.errorbar(x, means, yerr=off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
@@ -195,7 +204,7 @@ def _copies(entry: dict[str, Any]) -> list[str]:
 
 
 def _accuracy(entry: dict[str, Any], name: str) -> str:
-    return spread(entry[f"{name}_mean"], entry[f"{name}_ci95"])
+    return spread(entry[f"{name}_mean"], around(entry, name))
 
 
 def _images(found: list[int | None]) -> str:

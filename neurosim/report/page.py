@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from neurosim.core.errors import DataError
 from neurosim.report import (
+    aged,
     any_kind,
     budget,
     deep,
@@ -24,8 +26,8 @@ from neurosim.report import (
     weights,
 )
 from neurosim.report.html import REPORT, Shown, address, pages
-from neurosim.report.text import percent
-from neurosim.study.arm import IDEAL
+from neurosim.report.text import around, duration, percent, which_intervals
+from neurosim.report.verdict import verdict, with_ends
 from neurosim.study.store import write_text
 
 Results = dict[str, Any]
@@ -57,6 +59,14 @@ class Sheet(NamedTuple):
     headings: list[str]
     rows: list[list[str]]
     caption: str
+    classes: list[str]
+    """Of each column: a name, words that may run over several lines, or numbers."""
+
+
+NAMES = ("arm", "chips")
+"""Headings of columns of names."""
+LONG = 34
+"""Characters from which a cell holds words."""
 
 
 def as_text(table: Table) -> Sheet:
@@ -68,16 +78,20 @@ def as_text(table: Table) -> Sheet:
         headings,
         [list(row) for row in zip(*columns, strict=True)],
         str(table.caption or ""),
+        [
+            "name" if heading in NAMES else "words" if any(len(cell) > LONG for cell in column) else "nb"
+            for heading, column in zip(headings, columns, strict=True)
+        ],
     )
 
 
 def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
-    """Return a sentence an arm: its accuracy, and how far it is from ideal arithmetic where that is an arm too.
+    """Return a sentence an arm: the verdict on those on devices first, then the accuracy of all others.
 
     Parameters
     ----------
     results : dict
-        With a ``summary`` whose entries have ``arm`` and ``accuracy_mean``.
+        With a ``summary`` whose entries have ``arm`` and what `neurosim.study.controls.decided` says.
     of : str, optional
         Key that tells entries of one arm apart ("depth", "readout"): the last depth, the first readout counts.
     """
@@ -85,17 +99,15 @@ def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
     for entry in results["summary"]:
         if of == "depth" or entry["arm"] not in chosen:
             chosen[entry["arm"]] = entry
-    ideal = chosen.get(IDEAL)
-    found = []
-    for arm, entry in chosen.items():
-        low, high = entry["accuracy_ci95"]
-        which = "" if of is None else f" ({of} {entry[of]})" if of == "depth" else f" ({entry[of]})"
-        said = f"{percent(entry['accuracy_mean'], 2)} % ({percent(low, 2)} to {percent(high, 2)}){which}"
-        if ideal is not None and arm != IDEAL:
-            gap = ideal["accuracy_mean"] - entry["accuracy_mean"]
-            said += f", {percent(abs(gap), 2)} points {'below' if gap >= 0 else 'above'} ideal arithmetic"
-        found.append((arm, said + "."))
-    return found
+    order = sorted(chosen.values(), key=lambda entry: not (entry.get("verdict") or entry.get("missing")))
+    left = results.get("aged", ())
+    return [(_named(entry, of), verdict(entry) + aged.aged_sentence(left, entry["arm"])) for entry in order]
+
+
+def _named(entry: dict[str, Any], of: str | None) -> str:
+    """An arm with what tells its entry apart."""
+    which = {None: "", "depth": f", depth {entry.get('depth')}"}.get(of, f", {entry.get(of or '')}")
+    return f"{entry['arm']}{which}"
 
 
 def _sweep_title(results: Results) -> str:
@@ -140,6 +152,7 @@ def _sweep_tables(results: Results) -> list[Table | None]:
 
 
 def _sweep_findings(results: Results) -> list[tuple[str, str]]:
+    """Of each arm the verdict at its first point, how many points have which, tolerances, and the best and worst point."""
     if results.get("budgets"):
         return budget.verdicts(results)
     found = []
@@ -147,33 +160,59 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
         own = [point for point in results["points"] if point["arm"] == arm and "accuracy_mean" in point]
         if not own:
             continue
-        best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
-        if best["accuracy_mean"] == worst["accuracy_mean"]:
-            found.append((arm, f"{percent(best['accuracy_mean'], 2)} % at every point."))
-            continue
-        found.append((arm, f"{_point(results, worst)} at worst, {_point(results, best)} at best."))
-    return found
+        said = [verdict(own[0])]
+        if len(own) > 1:
+            said.append(
+                f"This is at {sweep.at_levels(results, own[0])}.{_answers(own)}{_range(results, own)}"
+            )
+        said += [
+            f"Tolerates {quantity}: {reached['verdict']}"
+            for quantity, reached in sweep.tolerated(results, arm)
+        ]
+        said += [
+            f"After {duration(found['age_s'])}: {found['verdict'][:1].lower()}{found['verdict'][1:-1]}, 99 % of the mean "
+            f"after {duration(found['first_age_s'])}."
+            for found in results.get("yields", ())
+            if found["arm"] == arm and sweep.at_first(results, found["others"])
+        ]
+        last = not any(point.get("verdict") or point.get("missing") for point in own)
+        found.append((last, arm, "\n".join(said)))
+    return [(arm, said) for _, arm, said in sorted(found, key=lambda one: one[0])]
+
+
+def _answers(own: list[dict[str, Any]]) -> str:
+    """How many points have which verdict, with a space before it."""
+    answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
+    told = ", ".join(f"{one} at {answers[one]}" for one in ("yes", "undecided", "no") if answers[one])
+    return f" Of {len(own)} points: {told}." if told else ""
+
+
+def _range(results: Results, own: list[dict[str, Any]]) -> str:
+    """The worst and the best point, with a space before them."""
+    best, worst = (pick(own, key=lambda point: point["accuracy_mean"]) for pick in (max, min))
+    if best["accuracy_mean"] == worst["accuracy_mean"]:
+        return ""
+    return f" {_point(results, worst)} at worst, {_point(results, best)} at best."
 
 
 def _point(results: Results, point: dict[str, Any]) -> str:
-    levels = ", ".join(
-        f"{sweep.heading(axis)} {sweep.level_text(point[axis['field']])}"
-        for axis in results["axes"]
-        if axis["field"] in point
-    )
-    return f"{percent(point['accuracy_mean'], 2)} % ({levels})"
+    return f"{percent(point['accuracy_mean'], 2)} % ({sweep.at_levels(results, point)})"
 
 
 def _mortal_findings(results: Results) -> list[tuple[str, str]]:
+    """The verdict on chips that share nothing with the one that learnt, by the first readout; others are in the table."""
+    first = results["summary"][0]["readout"]
+    own = {entry["arm"]: entry for entry in results["summary"] if entry["readout"] == first}
     return [
         (
-            f"{entry['arm']}, {entry['kind']}, {entry['readout']}",
+            f"{arm}, copied to {mortal.OTHERS[entry['kind']]} and learnt on there, by {first}",
             (
-                f"{percent(entry['original_mean'], 2)} % on the chip that learnt, {percent(entry['copied_mean'], 2)} % as copied, "
-                f"{percent(entry['relearnt_mean'], 2)} % after learning there, {percent(entry['scratch_mean'], 2)} % from scratch."
+                f"{verdict(entry, 'the chip that learnt', 'relearnt')}\nAs copied it had "
+                f"{with_ends(entry['copied_mean'], around(entry, 'copied'), '%')}, from scratch it reaches "
+                f"{with_ends(entry['scratch_mean'], around(entry, 'scratch'), '%')}."
             ),
         )
-        for entry in results["summary"]
+        for arm, entry in own.items()
     ]
 
 
@@ -259,6 +298,18 @@ def shows_of(kind: str) -> Shows:
     )
 
 
+def figures_of(results: Results) -> dict[str, Drawn]:
+    """Return the figures of results of any of `KINDS` by the name of their file, those included that any kind may have."""
+    left_alone = Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
+    return {**shows_of(results["kind"]).figures(results), "aged": left_alone}
+
+
+def tables_of(results: Results) -> list[Table]:
+    """Return the tables of results of any of `KINDS`."""
+    found = [*shows_of(results["kind"]).tables(results), aged.aged_table(results)]
+    return [table for table in found if table is not None]
+
+
 def write_page(folder: Path, results: Results) -> Path:
     """Write `report.html` of results of any kind but "dense" into a folder and return its path.
 
@@ -273,15 +324,16 @@ def write_page(folder: Path, results: Results) -> Path:
     try:
         figures = [
             Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])
-            for drawn in shows.figures(results).values()
+            for drawn in figures_of(results).values()
             if drawn.figure is not None
         ]
         html = pages().get_template("page.html.j2").render(
             title=shows.title(results),
             results=results,
             findings=shows.findings(results),
+            intervals=which_intervals(results.get("summary") or results["points"]),
             figures=figures,
-            tables=[as_text(table) for table in shows.tables(results) if table is not None],
+            tables=[as_text(table) for table in tables_of(results)],
             command=shows.command.format(folder=folder.name or "DIR"),
             config=json.dumps(results["config"], indent=1, ensure_ascii=False),
             versions=", ".join(f"{package} {version}" for package, version in results["versions"].items()),

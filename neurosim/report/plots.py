@@ -58,7 +58,7 @@ def _bars_of(axes: Axes, arms: Sequence[ArmSummary], score: str) -> None:
         axes.barh(
             row, 100 * mean, 0.66, color=tint(colour[arm.arm]), edgecolor=colour[arm.arm], linewidth=1.0
         )
-        low, high = getattr(arm, f"{score}_ci95")
+        low, high = getattr(arm, f"{score}_interval")
         axes.errorbar(
             100 * mean, row, xerr=[[100 * max(0, mean - low)], [100 * max(0, high - mean)]],
             color=INK, capsize=3, lw=1.2,
@@ -89,16 +89,15 @@ def gap_points(results: Results) -> Figure | None:
     figure = new_figure(row_height(len(arms)))
     figure.suptitle(f"Accuracy lost against ideal arithmetic, {label(results.data.where, 80)}", fontsize=11)
     keys = {
-        "accuracy": ("gap_to_ideal_mean", "gap_ci95", "gap_student95"),
-        "vote": ("vote_gap_to_ideal_mean", "vote_gap_ci95", "vote_gap_student95"),
+        "accuracy": ("gap_to_ideal_mean", "gap_interval"),
+        "vote": ("vote_gap_to_ideal_mean", "vote_gap_interval"),
     }
     for axes, (score, title) in zip(figure.subplots(1, 2, sharey=True), SCORES.items(), strict=True):
         for row, arm in enumerate(arms):
-            gap, *intervals = (getattr(arm, key) for key in keys[score])
-            for interval, width in zip(intervals, (3.5, 1), strict=True):
-                if interval:
-                    ends = 100 * np.array(interval)
-                    axes.plot(ends, [row, row], color=colour[arm.arm], lw=width, marker="|", ms=8)
+            gap, interval = (getattr(arm, key) for key in keys[score])
+            if interval:
+                ends = 100 * np.array(interval)
+                axes.plot(ends, [row, row], color=colour[arm.arm], lw=2, marker="|", ms=8)
             axes.plot(100 * gap, row, "o", mfc="white", mec=colour[arm.arm], mew=1.6, ms=5.5)
         axes.axvline(0, color=IDEAL_COLOUR, lw=1.2)
         axes.set(title=title, xlabel="Gap to ideal (percentage points)")

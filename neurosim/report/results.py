@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neurosim.core.errors import CheckpointError, DataError
 from neurosim.core.protocols import State
@@ -73,6 +73,8 @@ class Run(Part):
     norm_mean: float | None = None
     norm_tracking_error: float | None = None
     adc_clipped_share: float | None = None
+    aged: dict[str, Any] | None = None
+    """What came after it was left alone (`neurosim.study.aged`)."""
 
 
 class McNemar(Part):
@@ -93,37 +95,50 @@ class Verdict(Part):
     more_chips: int | None = None
 
 
+def _interval(name: str, default: Any = None) -> Any:
+    """A field for the interval of a mean, which in results of earlier versions is called ``_ci95``."""
+    return Field(default, validation_alias=AliasChoices(f"{name}_interval", f"{name}_ci95"))
+
+
+def _of_an_earlier_version(values: Any) -> Any:
+    """Say of an entry whose intervals are not for new chips and new images what they are."""
+    if not isinstance(values, dict) or "accuracy_interval" in values:
+        return values
+    return {**values, "earlier": "bootstrap" if values.get("accuracy_student95") else "Student"}
+
+
 class ArmSummary(Part):
-    """One arm, means over seeds with 95 % intervals: Wilson's or the bootstrap, Student's, those for new chips."""
+    """One arm, means over seeds with 95 % intervals for new chips and new images."""
 
     arm: str
     seeds: int
     accuracy_mean: float
-    accuracy_ci95: Interval
-    accuracy_student95: Interval | None = None
+    accuracy_interval: Interval = _interval("accuracy", ...)
     untrained_accuracy_mean: float
     gap_to_ideal_mean: float
-    gap_ci95: Interval | None
-    gap_student95: Interval | None = None
-    gap_interval: Interval | None = None
-    """For new chips and new images; None in older results."""
+    gap_interval: Interval | None = _interval("gap")
     gap_p: float | None = None
     verdict: Verdict | None = None
+    yield_: dict[str, Any] | None = Field(None, validation_alias="yield", serialization_alias="yield")
+    """How many chips are at most a point below ideal arithmetic (`neurosim.study.statistics.Yield`)."""
     accuracy_learning_kept: float | None
+    accuracy_learning_kept_interval: Interval | None = None
     vote_mean: float
-    vote_ci95: Interval
-    vote_student95: Interval | None = None
+    vote_interval: Interval = _interval("vote", ...)
     untrained_vote_mean: float
     vote_gap_to_ideal_mean: float
-    vote_gap_ci95: Interval | None
-    vote_gap_student95: Interval | None = None
+    vote_gap_interval: Interval | None = _interval("vote_gap")
     vote_learning_kept: float | None
     accuracy_triangle_mean: float | None = None
-    accuracy_triangle_ci95: Interval | None = None
+    accuracy_triangle_interval: Interval | None = _interval("accuracy_triangle")
     mcnemar: dict[str, tuple[McNemar, ...]] = {}
     """Tests by score; empty in results that did not keep which images were right."""
     energy: Energy | None = None
     seconds_mean: float | None = None
+    earlier: str = ""
+    """Of results of an earlier version, what the intervals over seeds are: "bootstrap" or "Student"."""
+
+    _say_so = model_validator(mode="before")(_of_an_earlier_version)
 
     @property
     def is_ideal(self) -> bool:
@@ -179,6 +194,8 @@ class Results(Study):
 
     runs: tuple[Run, ...]
     summary: tuple[ArmSummary, ...]
+    aged: tuple[dict[str, Any], ...] = ()
+    """Of each arm that was left alone, its accuracy then (`neurosim.study.aged.summarise`)."""
 
     @property
     def ideal(self) -> ArmSummary | None:
@@ -201,9 +218,9 @@ class Results(Study):
         return max((arm.seeds for arm in self.summary), default=0)
 
     @property
-    def bootstrapped(self) -> bool:
-        """Whether the intervals over seeds are bootstrapped; older results have Student's in their place."""
-        return any(arm.accuracy_student95 for arm in self.summary)
+    def earlier(self) -> str:
+        """What the intervals of results of an earlier version are."""
+        return max((arm.earlier for arm in self.summary), default="")
 
 
 Model = TypeVar("Model", bound=Part)

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import spread
+from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
 from neurosim.study.effects import WAYS
+from neurosim.study.fields import AGE
 
 Results = dict[str, Any]
 MARKERS = "osv^Dp"
@@ -30,6 +31,8 @@ NAMES = {
 }
 """Axes whose own name says too little."""
 SCORES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
+WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
+"""When the level of an axis holds, in words."""
 MOST_ROWS = 60
 """Rows of a table on the terminal; all are in sweep.json."""
 COLUMNS = 3
@@ -78,11 +81,11 @@ def sweep_table(results: Results) -> Table:
                 *levels, Text(point["arm"]), str(point["seeds"]), Text(f"failed: {point['errors'][0]}"), ""
             )
             continue
-        gap = point.get("accuracy_gap_mean")
+        gap = point.get("gap_to_ideal_mean", point.get("accuracy_gap_mean"))
         table.add_row(
             *levels, Text(point["arm"]), str(point["seeds"]),
-            spread(point["accuracy_mean"], point.get("accuracy_interval") or point["accuracy_ci95"]),
-            "" if gap is None else spread(gap, point.get("accuracy_gap_interval")),
+            spread(point["accuracy_mean"], around(point, "accuracy")),
+            "" if gap is None else spread(gap, around(point, "gap") or around(point, "accuracy_gap")),
         )  # fmt: skip
     return table
 
@@ -110,6 +113,39 @@ def tolerance_table(results: Results, of: str | None = None) -> Table | None:
     return table
 
 
+def tolerated(results: Results, arm: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return (axis in words, tolerance) of an arm for each axis, the others at their first levels where they are crossed."""
+    named = {axis["field"]: quantity(axis) for axis in results["axes"]}
+    return [
+        (named[found["field"]], found)
+        for found in results.get("tolerances", ())
+        if found["arm"] == arm and at_first(results, found["others"])
+    ]
+
+
+def at_first(results: Results, levels: dict[str, Any]) -> bool:
+    """Return whether all these levels are the first of their axes."""
+    first = {axis["field"]: axis["levels"][0] for axis in results["axes"]}
+    return all(first[field] == level for field, level in levels.items())
+
+
+def at_levels(results: Results, point: dict[str, Any]) -> str:
+    """Return the levels of a point in words: "read noise 0.05 share of G_max, age 1 year"."""
+    return ", ".join(
+        f"{in_words(axis)} {level_text(point[axis['field']])} {_unit(axis, point)}".rstrip()
+        + WHEN[axis["when"]]
+        if axis["field"] != AGE
+        else f"age {duration(point[AGE])}"
+        for axis in results["axes"]
+        if axis["field"] in point
+    )
+
+
+def _unit(axis: dict[str, Any], point: dict[str, Any]) -> str:
+    level, unit = point[axis["field"]], axis["unit"]
+    return unit if isinstance(level, int | float) and unit not in in_words(axis).split() else ""
+
+
 def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
     """The points, ideal arithmetic once where no level touches it."""
     ideal = [point for point in points if point["arm"] == IDEAL]
@@ -121,21 +157,24 @@ def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any
 
 def quantity(axis: dict[str, Any]) -> str:
     """Return the name of an axis in words, without its place, and its unit where the name does not say it."""
+    if axis["field"].partition("@")[0] in NAMES:
+        return NAMES[axis["field"].partition("@")[0]]
+    words, unit = in_words(axis), axis["unit"]
+    return words if not unit or unit in words.split() else f"{words} ({unit})"
+
+
+def in_words(axis: dict[str, Any]) -> str:
+    """Return the name of an axis in words, without its place and its unit."""
     field = axis["field"].partition("@")[0]
-    if field in NAMES:
-        return NAMES[field]
     words = (field.partition(".")[2] or field).split("_")
     unit = axis["unit"]
-    if unit and words[-1] == unit and len(unit) < 3:
-        words = words[:-1]
-    told = "" if not unit or unit in words else f" ({unit})"
-    return " ".join(words) + told
+    return " ".join(words[:-1] if unit and words[-1] == unit and len(unit) < 3 else words)
 
 
 def heading(axis: dict[str, Any]) -> str:
     """Return the name of an axis in words with the time at which its level holds, where that is one alone."""
-    when = {"both": "", "learning": ", while it learns", "reading": ", when it is read"}[axis["when"]]
-    return f"{quantity(axis)}{when}"
+    when = WHEN[axis["when"]]
+    return f"{quantity(axis)}{when and ','}{when}"
 
 
 def level_text(level: Any) -> str:
@@ -200,7 +239,7 @@ def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colou
         )
         faint = 1.0 if len(lines) <= len(arms) else 0.6
         place.plot(x[order], y[order], color=colour[arm], lw=1.6, ms=4, alpha=faint, **style)
-        band = np.array([point.get(f"{score}_interval") or point[f"{score}_ci95"] for point in points])[order]
+        band = np.array([around(point, score) for point in points])[order]
         if arm != IDEAL and len(lines) <= 2 * len(arms):
             low, high = np.clip(100 * band, 0, 100).T
             place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)

@@ -25,10 +25,9 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
         What `neurosim.study.compare.compare` returns.
     """
     results = Results.of(results)
-    student = " (Student's: in the report)" if results.bootstrapped else ""
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
-        caption=f"{intervals(results)}{student}; gap in points below ideal; kept: share of the learning by readout / "
+        caption=f"{intervals(results)}; gap in points below ideal; kept: share of the learning by readout / "
         "vote; energy per update and synapse: devices | with periphery (lower bound)",
         box=SIMPLE_HEAD,
         padding=(0, 1),
@@ -52,9 +51,9 @@ def _summary_row(arm: ArmSummary) -> list[Text | str]:
     kept = f"{percent(arm.accuracy_learning_kept, 0)} / {percent(arm.vote_learning_kept, 0)}"
     return [
         Text(arm.arm),
-        spread(arm.accuracy_mean, arm.accuracy_ci95),
-        NOTHING if arm.is_ideal else spread(arm.gap_to_ideal_mean, arm.gap_ci95),
-        spread(arm.vote_mean, arm.vote_ci95),
+        spread(arm.accuracy_mean, arm.accuracy_interval),
+        NOTHING if arm.is_ideal else spread(arm.gap_to_ideal_mean, arm.gap_interval),
+        spread(arm.vote_mean, arm.vote_interval),
         NOTHING if arm.is_ideal else kept,
         _energy(arm),
     ]

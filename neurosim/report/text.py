@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 PREFIXES = {
     -8: "y", -7: "z", -6: "a", -5: "f", -4: "p", -3: "n", -2: "µ", -1: "m",
@@ -11,11 +12,15 @@ PREFIXES = {
 NOTHING = "–"
 """Stands where there is no number."""
 MINUS = "−"
-INTERVALS = (
+INTERVALS = "Intervals: 95 % for new chips and new images; of one chip, for new images alone.\n"
+"""What stands beside accuracies."""
+EARLIER_INTERVALS = (
     "Intervals are those of the test images (Wilson), or of the seeds (bootstrap) where these are wider: over so few "
     "seeds a bootstrap alone is too narrow, with three it covers the mean in about 75 % of cases.\n"
 )
-"""What stands beside accuracies of deep and Forward-Forward networks."""
+"""What stands beside accuracies of networks in results of earlier versions."""
+TIMES = {"year": 31_536_000.0, "day": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
+"""Names of times and their seconds, the longest first; a year has 365 days."""
 UPDATE_ENERGIES = {
     "devices alone": "update_J_per_synapse",
     "with converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
@@ -66,6 +71,19 @@ def spread(mean: float, interval: tuple[float, float] | None) -> str:
     return f"{percent(mean)} ({percent(low)}–{percent(high)})"
 
 
+def around(entry: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """Return the interval of a mean in a summary: for new chips and new images, or what an earlier version has."""
+    found = entry.get(f"{name}_interval") or entry.get(f"{name}_ci95")
+    return None if found is None else (float(found[0]), float(found[1]))
+
+
+def which_intervals(summary: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the intervals of a summary are of."""
+    parts = [(entry, *entry.get("points", ())) for entry in summary]
+    new = all(any(name.endswith("_interval") for part in own for name in part) for own in parts)
+    return INTERVALS if new else EARLIER_INTERVALS
+
+
 def update_energies(energy: dict[str, float] | None) -> list[str]:
     """Return a cell for each of `UPDATE_ENERGIES`, of what a ledger says of an array or None."""
     return [NOTHING if energy is None else si(energy[name], "J") for name in UPDATE_ENERGIES.values()]
@@ -77,6 +95,12 @@ def significant(value: float, digits: int = 2) -> str:
         rounded = float(f"{value:.{digits - 1}e}")
         return f"{rounded:.8f}".rstrip("0").rstrip(".").replace("-", MINUS)
     return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 day", "1 year"."""
+    unit = next((name for name, size in TIMES.items() if seconds >= size), "s")
+    return f"{significant(seconds / TIMES[unit], 3)} {unit}"
 
 
 def amount(value: object) -> str:

@@ -13,15 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, markdown_table, number, percent, si, significant, spread
+from neurosim.report.text import NOTHING, duration, markdown_table, number, percent, si, spread
 from neurosim.report.words import split
 from neurosim.study.arm import IDEAL
 
 Results = dict[str, Any]
 Entry = dict[str, Any]
 NO_DATA = "no retention data on this card"
-UNITS = {"year": 31_536_000.0, "day": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
-"""Names of times and their seconds, the longest first; a year has 365 days."""
 COSTS = {
     "programming, once": "program_J",
     "read, an image": "read_J_per_image",
@@ -61,12 +59,6 @@ def times_s(results: Results) -> list[float]:
 def line_of(entry: Entry, compensated: bool) -> list[Entry]:
     """Return the points of one line of the figure; both start as programmed."""
     return [p for p in entry["points"] if p["compensated"] is compensated or p["time_s"] == 0]
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 day", "1 year"."""
-    unit = next((name for name, size in UNITS.items() if seconds >= size), "s")
-    return f"{significant(seconds / UNITS[unit], 3)} {unit}"
 
 
 def _accuracy(point: Entry) -> str:

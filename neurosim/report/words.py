@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from neurosim.report.results import ArmSummary, Interval, Results
+from neurosim.report.aged import aged_sentence
+from neurosim.report.results import ArmSummary, Results
 from neurosim.report.text import NOTHING, number, percent, si
+from neurosim.report.verdict import verdict
 
 NAMED = 4
 """So many device arms get a sentence each; of more, only the best ones do."""
-FEW = 10
-"""Number of seeds below which the percentile bootstrap covers less than nine means in ten."""
 SURE = 0.05
 """p-values below this are counted as differences."""
 LITTLE = 0.02
@@ -58,39 +58,10 @@ def findings(results: Results) -> list[tuple[str, str]]:
 
 
 def _finding(results: Results, arm: ArmSummary) -> str:
-    ideal = results.ideal
-    against = f" against {percent(ideal.accuracy_mean)} % ideal" if ideal else ""
-    return (
-        f"accuracy {percent(arm.accuracy_mean)} %{against} ({_gap(arm)}). "
-        f"It keeps {_kept(arm.vote_learning_kept)} of the learning by vote and "
-        f"{_kept(arm.accuracy_learning_kept)} by linear readout.{_verdict(arm)}{_cost(arm)}"
-    )
-
-
-def _verdict(arm: ArmSummary) -> str:
-    if arm.verdict is None:
-        return ""
-    decides = f" {arm.verdict.decides}" if arm.verdict.decides else ""
-    return f" As good as ideal, by linear readout: {arm.verdict.answer}.{decides}"
-
-
-def _gap(arm: ArmSummary) -> str:
-    gap = arm.gap_to_ideal_mean
-    text = f"gap {percent(gap)} points"
-    if arm.gap_ci95 is None:
-        return f"{text}, one seed"
-    text += f", 95 % interval {between(arm.gap_ci95)}"
-    if arm.gap_student95 is not None:
-        text += f" by bootstrap, {between(arm.gap_student95)} by Student"
-    if arm.gap_interval is not None:
-        text += f", {between(arm.gap_interval)} for new chips and images"
-    low, high = arm.gap_interval or arm.gap_student95 or arm.gap_ci95
-    return f"{text}: not told apart from zero with {arm.seeds} seeds" if low <= 0 <= high else text
-
-
-def between(interval: Interval) -> str:
-    """Return both ends of an interval in percent."""
-    return f"{percent(interval[0])} to {percent(interval[1])}"
+    missing = "" if results.ideal else "no arm in ideal arithmetic was run"
+    said = verdict({**arm.model_dump(by_alias=True), "missing": missing})
+    left = aged_sentence(results.aged, arm.arm)
+    return f"{said}{left}\nBy vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
 
 
 def _kept(share: float | None) -> str:
@@ -113,14 +84,13 @@ def cautions(results: Results) -> list[str]:
     ideal = results.ideal
     if results.seeds < 2:
         found.append(
-            "One seed: the intervals of the accuracies are those of a share counted on "
-            f"{results.data.test_images} images (Wilson); nothing is known about the spread between seeds."
+            f"One seed: the intervals are those of a share counted on {results.data.test_images} images, for this very "
+            "chip; nothing is known about other chips."
         )
     else:
-        student = "; below them Student's, which take the seeds as normally distributed"
         found.append(
-            f"The intervals are {intervals(results)}{student if results.bootstrapped else ''}; gaps are paired by "
-            f"seed; the baseline, a single run, has Wilson's.{few_seeds(results)}"
+            f"The intervals are {intervals(results)}; gaps are paired by seed and by image; that of the baseline, a "
+            "single run, is of its images alone."
         )
     if ideal and ideal.accuracy_mean - ideal.untrained_accuracy_mean < LITTLE:
         gain = percent(ideal.accuracy_mean - ideal.untrained_accuracy_mean)
@@ -136,22 +106,13 @@ def cautions(results: Results) -> list[str]:
     return found
 
 
-def intervals(study: Results, kind: str | None = None) -> str:
+def intervals(study: Results) -> str:
     """Say which 95 % intervals the study gives."""
-    if study.seeds < 2:
-        return "95 % Wilson intervals, one run"
-    kind = kind or ("bootstrap" if study.bootstrapped else "Student")
-    return f"95 % {kind} intervals over {study.seeds} seeds"
-
-
-def few_seeds(study: Results) -> str:
-    """Return a warning, with a space before it, where the bootstrap is too narrow; else nothing."""
-    if not study.bootstrapped or study.seeds >= FEW:
-        return ""
-    return (
-        " With so few seeds the bootstrap is too narrow (with three it covers the mean in about 75 % of cases): "
-        "judge by Student's."
-    )
+    chips = f"{study.seeds} chip{'' if study.seeds == 1 else 's'}"
+    if study.earlier:
+        several = f"95 % {study.earlier} intervals over {study.seeds} seeds"
+        return several if study.seeds > 1 else "95 % Wilson intervals, one run"
+    return f"95 % intervals for new {'chips and new ' if study.seeds > 1 else ''}images, from {chips}"
 
 
 def mcnemar(arm: ArmSummary, score: str) -> str:

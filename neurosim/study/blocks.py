@@ -11,6 +11,7 @@ from typing import Any
 
 from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
+from neurosim.study.controls import headline_bits
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training, checkpoint_of, trained
@@ -231,25 +232,17 @@ def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Trai
 def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
     """One row of the table: levels, arm, seed, scores, and what was counted until then."""
     counted = result.get("counts") or result.get("original", {}).get("counts") or {}
+    before = result.get("untrained") or {}
     return {
         **point.levels,
         "arm": block.arm,
         "seed": block.seed,
         **point.reading.scores(result),
-        "untrained": (result.get("untrained") or {}).get("accuracy"),
+        "untrained": before.get("accuracy"),
+        "untrained_correct": before.get("correct", {}).get("accuracy"),
         "test_size": result.get("test_size") or result["original"]["test_size"],
         "seconds": result.get("seconds", result.get("original", {}).get("seconds")),
-        "correct": _packed(result),
+        "correct": headline_bits(result),
         "counts": counted,
         "events": result.get("events") or result.get("original", {}).get("events") or [],
     }
-
-
-def _packed(result: Any) -> str | None:
-    """Which images the headline score had right, packed, where the kind of study keeps it."""
-    if "heads" in result:
-        found = result["heads"][-1].get("correct")
-    else:
-        kept = result.get("correct") or {}
-        found = kept.get("accuracy") or next(iter(kept.values()), None)
-    return found if isinstance(found, str) else None

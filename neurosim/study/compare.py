@@ -15,7 +15,7 @@ from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, raw_pixel_accuracy
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import study
-from neurosim.study.statistics import bootstrap, decision, interval, mcnemar, wilson
+from neurosim.study.statistics import decision, mcnemar, wilson
 from neurosim.study.store import unpack_bits
 from neurosim.study.training import Report
 
@@ -54,11 +54,9 @@ def raw_pixels(experiment: DenseExperiment, data: Dataset) -> dict[str, Any]:
 
 
 def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry an arm: means, 95 % intervals, gaps to ideal, McNemar's test, share of learning kept.
+    """Return one entry an arm: means, gaps to ideal, share of learning kept, verdict; McNemar's test of these very chips.
 
-    ``_ci95`` is the bootstrap over seeds, of one seed Wilson's interval; ``_student95`` is Student's over seeds;
-    ``_interval``, ``gap_p`` and ``verdict`` are for new chips and new images (`neurosim.study.statistics.decision`),
-    McNemar's test for these very chips.
+    Every ``_interval``, ``gap_p`` and ``verdict`` is for new chips and new images (`neurosim.study.statistics.decision`).
     """
     arms = list(dict.fromkeys(run["arm"] for run in runs))
     ideal = {run["seed"]: run for run in runs if run["arm"] == IDEAL}
@@ -71,19 +69,12 @@ def summary_of(
     """Return the entry of one arm, of its runs and those in ideal arithmetic by seed, with some of their scores."""
     found: dict[str, Any] = {"arm": arm, "seeds": len(runs)}
     for score in scores:
-        values = [run[score] for run in runs]
-        gaps = [ideal[run["seed"]][score] - run[score] for run in runs if run["seed"] in ideal]
-        single = wilson(values[0], runs[0]["test_size"])
-        found[f"{score}_mean"] = float(np.mean(values))
-        found[f"{score}_ci95"] = bootstrap(values) or single
-        found[f"{score}_student95"] = interval(values)
+        found[f"{score}_mean"] = float(np.mean([run[score] for run in runs]))
         found[f"untrained_{score}_mean"] = float(np.mean([run["untrained"][score] for run in runs]))
-        prefix = "" if score == "accuracy" else f"{score}_"
-        found[f"{prefix}gap_to_ideal_mean"] = float(np.mean(gaps)) if gaps else None
-        found[f"{prefix}gap_ci95"] = bootstrap(gaps)
-        found[f"{prefix}gap_student95"] = interval(gaps)
-        found[f"{score}_learning_kept"] = _share_kept(score, runs, ideal)
         found |= decision(score, runs, [] if arm == IDEAL else list(ideal.values()))
+        if arm == IDEAL:
+            prefix = "" if score == "accuracy" else f"{score}_"
+            found |= {f"{prefix}gap_to_ideal_mean": 0.0, f"{score}_learning_kept": 1.0}
     if arm != IDEAL and (tests := _mcnemar(runs, ideal, [score for score in PAIRED if score in scores])):
         found["mcnemar"] = tests
     energies = [run["energy"] for run in runs if run.get("energy")]
@@ -110,12 +101,3 @@ def _mcnemar(
         return {"seed": device["seed"], **mcnemar(*bits)}
 
     return {score: [test(score, *pair) for pair in pairs] for score in scores}
-
-
-def _share_kept(score: str, runs: list[dict[str, Any]], ideal: dict[int, dict[str, Any]]) -> float | None:
-    """(device - untrained device) / (ideal - untrained ideal), of the means over seeds."""
-    if not ideal:
-        return None
-    gained = np.mean([run[score] - run["untrained"][score] for run in runs])
-    possible = np.mean([ideal[run["seed"]][score] - ideal[run["seed"]]["untrained"][score] for run in runs])
-    return float(gained / possible) if possible > 0 else None

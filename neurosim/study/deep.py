@@ -14,11 +14,11 @@ from neurosim.data.dataset import Dataset
 from neurosim.kernels.jit import share
 from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout
+from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.run import study
-from neurosim.study.statistics import of_runs
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training
 
@@ -180,22 +180,18 @@ def deep(
     Returns
     -------
     results : dict
-        ``runs``; ``summary`` with ``arm``, ``depth`` and ``accuracy_mean`` with its interval; ``holding``, what each
+        ``runs``; ``summary`` with ``arm``, ``depth``, and what `neurosim.study.controls.decided` has; ``holding``, what each
         arm's devices make of the weights of each layer, known before training (`study.holding`).
     """
     return study(experiment, out, report, workers)
 
 
 def summarise(experiment: DeepExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry for each arm and depth: the mean accuracy and its interval."""
+    """Return one entry for each arm and depth: accuracy, and beside ideal arithmetic gap and verdict (`controls.decided`)."""
     found = []
     for arm in experiment.listed:
-        own = [run for run in runs if run["arm"] == arm.name]
-        for place, depth in enumerate(experiment.depths):
-            scores = [float(run["heads"][place]["accuracy"]) for run in own]
-            mean = float(np.mean(scores))
-            around = of_runs(scores, own[0]["test_size"])
-            found.append(
-                {"arm": arm.name, "depth": depth, "seeds": len(own), "accuracy_mean": mean, "accuracy_ci95": around}
-            )  # fmt: skip
+        seeds = sum(run["arm"] == arm.name for run in runs)
+        for depth in experiment.depths:
+            said = decided(experiment, runs, arm.name, depth)
+            found.append({"arm": arm.name, "depth": depth, "seeds": seeds, **said})
     return found

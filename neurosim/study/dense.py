@@ -39,7 +39,7 @@ CURVE_IMAGES_A_NEURON = 10
 CALIBRATION_IMAGES = 1000
 SHOWN_FIELDS = 100
 
-_untrained: dict[str, dict[str, float]] = {}
+_untrained: dict[str, dict[str, Any]] = {}
 
 
 def highest_start_weight(experiment: DenseExperiment, rows: int) -> float:
@@ -87,8 +87,8 @@ class DenseTraining(Training):
         super().__init__(experiment, arm or Arm(name=IDEAL), seed, data)
         self.layer = build_layer(experiment, self.arm, data.rows, seed)
         self.layers = [self.layer]
-        self.untrained: dict[str, float] = {}
-        """Scores before learning."""
+        self.untrained: dict[str, Any] = {}
+        """Scores before learning, and which images were right then, packed, as ``correct``."""
         self.answers: dict[str, Answers] = {}
 
     @property
@@ -161,6 +161,10 @@ class DenseTraining(Training):
         images = min(self.steps * self.batch, self.experiment.epochs * count)
         return [images, vote_accuracy(self.read, self.data, fit, seen)]
 
+    def course(self) -> list[tuple[float, float]]:
+        """Return images learnt and accuracy of the vote at each look."""
+        return [(float(images), float(vote)) for images, vote in self.curve]
+
     def evaluated(self) -> dict[str, Any]:
         """Evaluate the trained layer and return one entry of the results' `runs`."""
         array = self.layer.array
@@ -172,7 +176,7 @@ class DenseTraining(Training):
             "arm": self.name,
             "seed": self.seed,
             **scores,
-            "correct": {score: pack_bits(self.answers[score] == self.test.labels) for score in PAIRED},
+            "correct": packed(self.answers, self.test),
             "test_size": len(self.test.labels),
             "untrained": self.untrained,
             "seconds": self.seconds,
@@ -224,7 +228,12 @@ class DenseTraining(Training):
         self.untrained = notes["untrained"]
 
 
-def untrained_scores(training: DenseTraining) -> dict[str, float]:
+def packed(answers: dict[str, Answers], test: Labelled) -> dict[str, str]:
+    """Return which images were answered right by each score that is compared image by image."""
+    return {score: pack_bits(answers[score] == test.labels) for score in PAIRED}
+
+
+def untrained_scores(training: DenseTraining) -> dict[str, Any]:
     """Scores of the arm's array before learning; computed once for arms that start as the same devices, read alike."""
     array = training.layer.array
     before = array.snapshot()
@@ -233,7 +242,7 @@ def untrained_scores(training: DenseTraining) -> dict[str, float]:
     if key not in _untrained:
         if devices is not None:
             devices.calibrate(training.data.inputs(training.fit.images[:1000]))
-        _untrained[key], _ = evaluate(
+        scores, answers = evaluate(
             training.read,
             training.data,
             training.fit,
@@ -241,6 +250,7 @@ def untrained_scores(training: DenseTraining) -> dict[str, float]:
             training.experiment.readout_epochs,
             training.seed,
         )
+        _untrained[key] = {**scores, "correct": packed(answers, training.test)}
     array.restore(
         before
     )  # whether or not the scores were known, so that every arm goes on from the same place

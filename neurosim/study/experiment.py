@@ -47,7 +47,18 @@ class Experiment(Arrays):
     first_seed: int = 0
     device: tuple[CardName, ...] = ()
     """Devices of arms that differ in nothing else."""
+    then_aged_s: float | None = Field(None, gt=0)
+    """After the results are made: leave each chip alone for so many seconds, read it, and let it learn as many images
+    again."""
     arm: tuple[Arm, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_left_alone(self) -> Self:
+        if self.then_aged_s is not None and not (self.learns and self.one_training):
+            raise ValueError(
+                f"then_aged_s: nothing can learn on in a study of kind '{self.kind}'; leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
@@ -173,9 +184,9 @@ class Experiment(Arrays):
 
     def run(self, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None) -> Any:
         """Carry out one arm with one seed and return what the results keep of it."""
-        from neurosim.study.training import finished
+        from neurosim.study.aged import finished_and_aged
 
-        return finished(self.training(arm, seed, data), out, report)
+        return finished_and_aged(self, arm, seed, data, out, report)
 
     def holding(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer, by arm (`study.holding.held`)."""

@@ -25,11 +25,11 @@ from neurosim.network.negatives import (
     wrong_labels,
 )
 from neurosim.network.readout import LinearReadout
+from neurosim.study.controls import decided
 from neurosim.study.evaluate import linear_readout, looking, on_devices
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import study
-from neurosim.study.statistics import of_runs
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training
 
@@ -144,13 +144,17 @@ class ForwardForwardTraining(Training):
         """What is left of the rate of the head, as of those of the layers."""
         return min(1.0, (1 - self.steps / self.total) / (1 - HELD))
 
-    def _scores(self, some: Labelled) -> dict[str, float]:
-        """Accuracies on some images, without a trace in what learns."""
+    def _right(self, some: Labelled) -> dict[str, NDArray[np.bool_]]:
+        """Which of some images each readout gets right, without a trace in what learns."""
         with ExitStack() as open_eyes:
             for layer in self.stack.layers:
                 open_eyes.enter_context(looking(layer.array))
             found = self._predictions(some.images)
-        return {name: float((classes == some.labels).mean()) for name, classes in found.items()}
+        return {name: classes == some.labels for name, classes in found.items()}
+
+    def _scores(self, some: Labelled) -> dict[str, float]:
+        """Accuracies on some images, without a trace in what learns."""
+        return {name: float(right.mean()) for name, right in self._right(some).items()}
 
     def look(self) -> dict[str, Any]:
         """Return how far it has come after an epoch: accuracies, and since the last epoch quiet samples and pulses a layer."""
@@ -168,6 +172,15 @@ class ForwardForwardTraining(Training):
             "pulses": pulses,
             "counts": counts.tolist(),
         }
+
+    def course(self) -> list[tuple[float, float]]:
+        """Return images learnt and accuracy of the first readout that is followed, at each look."""
+        readout = (
+            next((name for name in (*self.experiment.readouts, "softmax") if name in self.curve[0]), "")
+            if self.curve
+            else ""
+        )
+        return [(point["epoch"] * self.batches * self.batch, point[readout]) for point in self.curve]
 
     def _in_parts(self, images: Any, ask: Callable[[Floats], Any]) -> Any:
         """Ask about images a thousand at a time."""
@@ -288,22 +301,18 @@ def forward_forward(
     Returns
     -------
     results : dict
-        ``runs``; ``summary`` with ``arm``, ``readout`` and ``accuracy_mean`` with its interval; ``holding``, what each
+        ``runs``; ``summary`` with ``arm``, ``readout``, and what `neurosim.study.controls.decided` has; ``holding``, what each
         arm's devices make of the weights of each layer, known before training.
     """
     return study(experiment, out, report, workers)
 
 
 def summarise(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry for each arm and readout: the mean accuracy and its interval."""
+    """Return one entry for each arm and readout: accuracy, and beside ideal arithmetic gap and verdict (`controls.decided`)."""
     found = []
     for arm in experiment.listed:
-        own = [run for run in runs if run["arm"] == arm.name]
+        seeds = sum(run["arm"] == arm.name for run in runs)
         for readout in experiment.readouts:
-            scores = [float(run["readouts"][readout]) for run in own]
-            mean = float(np.mean(scores))
-            around = of_runs(scores, own[0]["test_size"])
-            found.append(
-                {"arm": arm.name, "readout": readout, "seeds": len(own), "accuracy_mean": mean, "accuracy_ci95": around}
-            )  # fmt: skip
+            said = decided(experiment, runs, arm.name, readout)
+            found.append({"arm": arm.name, "readout": readout, "seeds": seeds, **said})
     return found

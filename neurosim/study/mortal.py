@@ -19,12 +19,13 @@ from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
 from neurosim.study.run import study
-from neurosim.study.statistics import of_runs
-from neurosim.study.store import text_digest
+from neurosim.study.statistics import Chips, by_seed, compared, mean_accuracy
+from neurosim.study.store import pack_bits, text_digest
 from neurosim.study.training import Report, checkpoint_of, finished
 
 LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
 """Mini-batches after which the accuracy is followed, beside the ends of epochs: 1, 2, 3, 4, 6, 8, 12 ..."""
+ONE_SEED = "One network that learnt tells nothing of others: take three seeds or more."
 
 
 class Learnt(NamedTuple):
@@ -62,8 +63,9 @@ class ChipTraining(ForwardForwardTraining):
         copied: Learnt | None = None,
     ):
         self.chip, self.copied = draws or Draws(), copied
-        self.before: dict[str, float] | None = None
-        """Accuracy of what was copied before it learns here, on the images reported on."""
+        self.before: dict[str, Any] | None = None
+        """Accuracies before it learns here, of what was copied or of start weights, on the images reported on; and
+        which of these were right, packed, as ``correct``."""
         super().__init__(experiment, arm, seed, data)
         if copied is not None:
             self.head.restore({**self.head.snapshot(), "weights": copied.head["weights"]})
@@ -86,11 +88,12 @@ class ChipTraining(ForwardForwardTraining):
         return {"chip": self.chip.model_dump(mode="json"), "copied from": source}
 
     def begin(self) -> None:
-        """Set the converters, and look at what was copied before the first mini-batch."""
+        """Set the converters, and look at what it is before the first mini-batch."""
         if not self.curve:
             self.calibrate()
-            if self.copied is not None:
-                self.before = self._scores(self.test)
+            right = self._right(self.test)
+            scores: dict[str, Any] = {name: float(some.mean()) for name, some in right.items()}
+            self.before = scores | {"correct": {name: pack_bits(some) for name, some in right.items()}}
 
     @property
     def looks(self) -> bool:
@@ -122,11 +125,10 @@ class ChipTraining(ForwardForwardTraining):
         """Ask for the classes of the images reported on, before and after learning here."""
         self.calibrate()
         found = super().evaluated()
-        del found["correct"]
         first = self.copied is None and self.chip == Draws()
         return {
             **found,
-            "before": self.before,
+            "before" if self.copied is not None else "untrained": self.before,
             "clipped": self._clipped(),
             "on_ideal": self.on_ideal() if first else None,
         }
@@ -244,20 +246,50 @@ def summarise(
                 }
                 entry = {"arm": arm.name, "kind": kind, "readout": readout, "chips": len(copies)}
                 for name, some, place in (
-                    ("original", list(first.values()), "readouts"),
+                    ("original", list(first.values()), ""),
                     ("on_ideal", list(first.values()), "on_ideal"),
                     ("copied", copies, "before"),
-                    ("relearnt", copies, "readouts"),
-                    ("scratch", scratch, "readouts"),
+                    ("relearnt", copies, ""),
+                    ("scratch", scratch, ""),
                 ):
-                    entry |= _mean(name, [run[place][readout] for run in some], some[0]["test_size"])
+                    entry |= _mean(name, by_seed(some, readout, place))
                 for name, some in (("relearnt", copies), ("scratch", scratch)):
                     entry[f"{name}_images"] = [
                         images_until(run["curve"], readout, wanted[run["seed"]]) for run in some
                     ]
+                entry |= _as_good_as_the_original(list(first.values()), copies, scratch, readout)
                 found.append(entry)
     return found
 
 
-def _mean(name: str, scores: list[float], test_size: int) -> dict[str, Any]:
-    return {f"{name}_mean": float(np.mean(scores)), f"{name}_ci95": of_runs(scores, test_size)}
+def _mean(name: str, chips: Chips) -> dict[str, Any]:
+    found = mean_accuracy(chips)
+    return {f"{name}_mean": found.value, f"{name}_interval": (found.low, found.high)}
+
+
+def _as_good_as_the_original(
+    originals: list[dict[str, Any]], copies: list[dict[str, Any]], scratch: list[dict[str, Any]], readout: str
+) -> dict[str, Any]:
+    """What `compared` says of copies that have learnt on, the chip that learnt in the place of ideal arithmetic.
+
+    A seed is a row of the statistics: copies of one original share what it learnt. Of runs of earlier versions, which
+    were not asked before they learnt, there is no verdict.
+    """
+    seeds = {run["seed"] for run in copies} & {run["seed"] for run in originals}
+    first, again, bare = (
+        [run for run in some if run["seed"] in seeds] for some in (originals, copies, scratch)
+    )
+    original, relearnt = by_seed(first, readout), by_seed(again, readout)
+    learning = None
+    if all(run.get("untrained") for run in (*first, *bare)):
+        learning = [
+            relearnt,
+            by_seed(bare, readout, "untrained"),
+            original,
+            by_seed(first, readout, "untrained"),
+        ]
+    found = compared(relearnt, (relearnt, original), learning)
+    if found["verdict"] is not None and len(seeds) == 1 and found["verdict"]["answer"] == "undecided":
+        found["verdict"]["decides"] = ONE_SEED
+    found["missing"] = "" if learning else "runs of an earlier version were not asked before they learnt"
+    return {name: value for name, value in found.items() if name != "accuracy_interval"}

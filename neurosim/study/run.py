@@ -10,6 +10,7 @@ from typing import Any
 from neurosim.core.errors import Stopped, UnknownNameError
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import card_or_none
+from neurosim.study import aged
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.locks import held
@@ -65,6 +66,7 @@ def study(
     return {
         "kind": experiment.kind,
         **experiment.summarise(runs),
+        **({} if experiment.then_aged_s is None else {"aged": aged.summarise(runs)}),
         **beforehand,
         **about(experiment, data),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.study.experiment import Experiment
-from neurosim.study.statistics import of_runs
+from neurosim.study.statistics import Chips, mean_accuracy
 
 
 def summary_of(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -27,8 +27,9 @@ def summary_of(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> list[d
         for score in scores[0] if scores else ():
             values = [each[score] for each in scores]
             images = own[0].get("test_sizes", {}).get(score, own[0]["test_size"])
+            mean = mean_accuracy(Chips(np.array(values), images))
             found.append(
-                {"arm": arm.name, "score": score, "seeds": len(own), "accuracy_mean": float(np.mean(values)),
-                 "accuracy_ci95": of_runs(values, images)}
+                {"arm": arm.name, "score": score, "seeds": len(own), "accuracy_mean": mean.value,
+                 "accuracy_interval": (mean.low, mean.high)}
             )  # fmt: skip
     return found

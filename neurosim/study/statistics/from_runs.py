@@ -10,7 +10,8 @@ import numpy as np
 
 from neurosim.core.errors import InputError, UnknownNameError
 from neurosim.study.statistics.crossed import Chips, mean_accuracy, mean_gap
-from neurosim.study.statistics.learning import Learning
+from neurosim.study.statistics.learning import WITHIN, Learning
+from neurosim.study.statistics.yields import Yield, chip_yield
 from neurosim.study.store import unpack_bits
 
 Run = dict[str, Any]
@@ -87,34 +88,106 @@ def paired(*arms: Sequence[Run]) -> list[list[Run]]:
     return [[own[chip] for chip in shared] for own in by_chip]
 
 
-def decision(score: str, runs: Sequence[Run], ideal: Sequence[Run]) -> dict[str, Any]:
-    """Return what the summary of `compare` says of one score for new chips and new images.
+def decision(
+    score: str | int,
+    runs: Sequence[Run],
+    ideal: Sequence[Run],
+    controls: tuple[Sequence[Run], Sequence[Run]] | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Return what a summary says of one score for new chips and new images (`compared`).
 
     Parameters
     ----------
-    score : str
+    score : str or int
+        As of `chips_of`.
     runs, ideal : sequence of dict
         Runs of one arm, and those in ideal arithmetic; none for the ideal arm itself.
+    controls : (runs, runs), optional
+        Runs of the same two without learning; None: what the runs themselves say as ``untrained``.
+    name : str, optional
+        What the score is called in the result.
+    """
+    device, exact = paired(runs, ideal)
+    gap = (chips_of(device, score), chips_of(exact, score)) if device else None
+    four = paired(runs, controls[0], ideal, controls[1]) if controls else [device, device, exact, exact]
+    before = None
+    if four[0] and (controls or all("untrained" in run for run in (*device, *exact))):
+        own = (False, not controls, False, not controls)
+        before = [chips_of(some, score, untrained) for some, untrained in zip(four, own, strict=True)]
+    return compared(chips_of(runs, score), gap, before, name or str(score))
+
+
+def compared(
+    arm: Chips,
+    gap: tuple[Chips, Chips] | None = None,
+    learning: Sequence[Chips] | None = None,
+    name: str = "accuracy",
+) -> dict[str, Any]:
+    """Return accuracy, gap, share of the learning kept and verdict, each with its interval.
+
+    Parameters
+    ----------
+    arm : Chips
+        All chips of the arm.
+    gap : (Chips, Chips), optional
+        Those of device and ideal arithmetic, paired.
+    learning : four Chips, optional
+        As of `Learning`, paired.
+    name : str
+        Of the score.
 
     Returns
     -------
     found : dict
-        ``accuracy_interval``; with `ideal` also ``gap_interval``, ``gap_p``, ``accuracy_learning_kept_interval`` and
-        ``verdict`` (`Verdict` as a dict), else None. Of another score they have its name in place of "accuracy", or
-        before them. The intervals of a single chip are those of new images alone.
+        ``accuracy_interval``, ``gap_to_ideal_mean``, ``gap_interval``, ``gap_p``, ``accuracy_learning_kept``,
+        ``accuracy_learning_kept_interval``, ``verdict`` (`Verdict` as a dict) and ``yield`` (`Yield` as a dict: of how
+        many chips the accuracy is at most a point below the mean of ideal arithmetic), None where not asked for. Of another
+        score they have its name in place of "accuracy", or before them. Intervals of a single chip are those of new
+        images alone.
     """
-    prefix = "" if score == "accuracy" else f"{score}_"
-    device, exact = paired(runs, ideal)
-    gap = learning = None
-    if device:
-        gap = mean_gap(chips_of(exact, score), chips_of(device, score))
-        arms = (chips_of(some, score, before) for some in (device, exact) for before in (False, True))
-        learning = Learning(*arms)
-    own = mean_accuracy(chips_of(runs, score))
+    prefix = "" if name == "accuracy" else f"{name}_"
+    own = mean_accuracy(arm)
+    lost = None if gap is None else mean_gap(gap[1], gap[0])
+    learnt = None if learning is None else Learning(*learning)
+    kept = None if learnt is None else learnt.kept()
     return {
-        f"{score}_interval": (own.low, own.high),
-        f"{prefix}gap_interval": None if gap is None else (gap.low, gap.high),
-        f"{prefix}gap_p": None if gap is None else gap.p_value,
-        f"{score}_learning_kept_interval": None if learning is None else learning.kept().interval,
-        f"{prefix}verdict": None if learning is None else asdict(learning.verdict()),
+        f"{name}_interval": (own.low, own.high),
+        f"{prefix}gap_to_ideal_mean": None if lost is None else lost.value,
+        f"{prefix}gap_interval": None if lost is None else (lost.low, lost.high),
+        f"{prefix}gap_p": None if lost is None else lost.p_value,
+        f"{name}_learning_kept": None if kept is None else kept.share,
+        f"{name}_learning_kept_interval": None if kept is None else kept.interval,
+        f"{prefix}verdict": None if learnt is None else asdict(learnt.verdict()),
+        f"{prefix}yield": None if gap is None else asdict(stays_within(*gap)),
     }
+
+
+def stays_within(arm: Chips, reference: Chips) -> Yield:
+    """Return of how many chips of an arm the accuracy is at most a point below the mean of a reference."""
+    return chip_yield(arm, round(float(reference.accuracies.mean()) - WITHIN, 3))
+
+
+def by_seed(runs: Sequence[Run], score: str, place: str = "") -> Chips:
+    """Return runs at several chips a seed as a table with a row a seed, for what chance draws once a seed.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+    score : str
+    place : str
+        Where in a run its scores are ("untrained", "before"); "": what it ended with.
+
+    Returns
+    -------
+    arm : Chips
+        Its table has the share of the seed's chips that were right on each image.
+    """
+    rows: dict[int, list[Run]] = {}
+    for run in runs:
+        scores = run[place] if place else run
+        rows.setdefault(run["seed"], []).append({**scores, "test_size": run["test_size"]})
+    each = [chips_of(some, score) for some in rows.values()]
+    tables = [chips.correct.mean(axis=0) for chips in each if chips.correct is not None]
+    accuracies = np.array([chips.accuracies.mean() for chips in each])
+    return Chips(accuracies, each[0].images, np.array(tables) if len(tables) == len(each) else None)
