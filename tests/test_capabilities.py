@@ -235,12 +235,12 @@ class TestWhatComesOfIt:
         for point in swept[kind]["points"]:
             low, high = point["accuracy_interval"]
             assert 0 <= low <= point["accuracy_mean"] <= high <= 1
-            gap = point.get("accuracy_gap_mean")
+            gap = point.get("gap_to_ideal_mean")
             if gap is not None:
-                low, high = point["accuracy_gap_interval"]
+                low, high = point["gap_interval"]
                 assert low <= gap <= high
-                assert 0 <= point["accuracy_gap_p"] <= 1
-        told = [point["arm"] for point in swept[kind]["points"] if "accuracy_gap_p" in point]
+                assert 0 <= point["gap_p"] <= 1
+        told = [point["arm"] for point in swept[kind]["points"] if "gap_p" in point]
         assert bool(told) == (kind != "mortal"), "mortal chips are compared with the chip that learnt"
 
     @pytest.mark.parametrize("kind", having("report"))

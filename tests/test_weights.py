@@ -489,9 +489,9 @@ class TestSweeps:
         assert {row["accuracy"] for row in exact} == {trained_accuracy(same)}
         (point,) = (p for p in found["points"] if p["arm"] == PCM and p[field] == last)
         assert (
-            point["accuracy_gap_interval"][0]
-            <= point["accuracy_gap_mean"]
-            <= point["accuracy_gap_interval"][1]
+            point["gap_interval"][0]
+            <= point["gap_to_ideal_mean"]
+            <= point["gap_interval"][1]
         )
 
     def test_ages_are_those_of_the_clock(self, trained: Path, tmp_path: Path) -> None:
