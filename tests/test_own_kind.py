@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.study.kept_runs import learn
 from neurosim.study.kinds import kind_of, load_experiment
 from neurosim.study.run import study
 from neurosim.study.store import digest
 from neurosim.study.swept import sweep
-from neurosim.study.training import learn
 
 SOURCE = (ROOT / "docs" / "examples" / "forgetting.py").read_text(encoding="utf-8")
 PCM = "pcm-nandakumar-2018"

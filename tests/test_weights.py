@@ -488,11 +488,7 @@ class TestSweeps:
         exact = [row for row in found["rows"] if row["arm"] == "ideal"]
         assert {row["accuracy"] for row in exact} == {trained_accuracy(same)}
         (point,) = (p for p in found["points"] if p["arm"] == PCM and p[field] == last)
-        assert (
-            point["gap_interval"][0]
-            <= point["gap_to_ideal_mean"]
-            <= point["gap_interval"][1]
-        )
+        assert point["gap_interval"][0] <= point["gap_to_ideal_mean"] <= point["gap_interval"][1]
 
     def test_ages_are_those_of_the_clock(self, trained: Path, tmp_path: Path) -> None:
         """Without noise and converters what is read at an age is what a study reads at that time."""

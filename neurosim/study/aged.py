@@ -13,10 +13,11 @@ from neurosim.data.dataset import Dataset
 from neurosim.study import stopping
 from neurosim.study.controls import headline_bits
 from neurosim.study.experiment import Experiment
+from neurosim.study.kept_runs import checkpoint_of, finished, trained
 from neurosim.study.locks import held
 from neurosim.study.statistics import Chips, chips_of, mean_accuracy, stays_within
 from neurosim.study.store import read_kept, text_digest, write_kept
-from neurosim.study.training import Report, Training, checkpoint_of, finished, trained
+from neurosim.study.training import Report, Training
 
 MOMENTS = ("learnt", "aged", "learnt_on")
 """At the end of learning, after it was left alone, and after it has learnt as many images again."""
@@ -25,7 +26,7 @@ MOMENTS = ("learnt", "aged", "learnt_on")
 def finished_and_aged(
     experiment: Experiment, arm: Any, seed: int, data: Dataset, out: Path | None, report: Report | None
 ) -> dict[str, Any]:
-    """Return one entry of the results' ``runs`` (`training.finished`), with ``aged`` if the experiment asks for it.
+    """Return one entry of the results' ``runs`` (`kept_runs.finished`), with ``aged`` if the experiment asks for it.
 
     Parameters
     ----------

@@ -12,9 +12,10 @@ from typing import Any
 from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
+from neurosim.study.kept_runs import checkpoint_of, trained
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
-from neurosim.study.training import Training, checkpoint_of, trained
+from neurosim.study.training import Training
 from neurosim.study.workers import came_to, lent, workers_pool
 
 Told = Callable[[str, int, int], None]

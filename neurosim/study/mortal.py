@@ -17,11 +17,12 @@ from neurosim.study.evaluate import on_devices
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.kept_runs import checkpoint_of, finished
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
 from neurosim.study.run import study
 from neurosim.study.statistics import Chips, by_seed, compared, mean_accuracy
 from neurosim.study.store import pack_bits, text_digest
-from neurosim.study.training import Report, checkpoint_of, finished
+from neurosim.study.training import Report
 
 LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
 """Mini-batches after which the accuracy is followed, beside the ends of epochs: 1, 2, 3, 4, 6, 8, 12 ..."""

@@ -13,9 +13,10 @@ from neurosim.devices.card import card_or_none
 from neurosim.study import aged
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
+from neurosim.study.kept_runs import learn
 from neurosim.study.locks import held
 from neurosim.study.store import digest, open_folder, versions
-from neurosim.study.training import Report, learn
+from neurosim.study.training import Report
 from neurosim.study.workers import in_order, lent, tell, workers_pool
 
 

@@ -13,31 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
-from neurosim.core.errors import CheckpointError, ConfigError, Stopped
+from neurosim.core.errors import CheckpointError, ConfigError
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout
-from neurosim.study import stopping
 from neurosim.study.code import own_code
 from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.events import layer_events
-from neurosim.study.locks import held
 from neurosim.study.store import (
     digest,
     read_arrays,
-    read_kept,
     text_array,
-    text_digest,
-    versions,
     write_arrays,
-    write_kept,
 )
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
-SAVE_EVERY_S = 120.0
 
 
 class Training:
@@ -350,118 +343,3 @@ def content(data: Dataset, part: Labelled, images: Any = None) -> str:
     if images is not None and images is not part.images:
         found["unlabelled"] = images
     return f"{digest(found)} {data.shape} {data.classes} {data.full_scale}"
-
-
-def checkpoint_of(training: Training, out: Path) -> Path:
-    """Return where `finished` keeps what is learnt."""
-    return out / "runs" / f"{text_digest(training.identity)}.npz"
-
-
-def learn(training: Training, checkpoint: Path, every_s: float, report: Report | None = None) -> None:
-    """Train to the end from the checkpoint, if there is one, and go on writing it.
-
-    Parameters
-    ----------
-    training : Training
-    checkpoint : Path
-    every_s : float
-        Seconds between checkpoints; there is one at the end where what was learnt is kept.
-    report : callable, optional
-        Progress, called with (arm, seed, done, total).
-
-    Raises
-    ------
-    Stopped
-        If somebody asked for the end: after the mini-batch under way, with its checkpoint written.
-    CheckpointError
-        If the checkpoint is damaged or belongs to another experiment.
-    """
-    if checkpoint.exists():
-        training.resume(checkpoint)
-    saved, last = training.steps, time.monotonic()
-
-    def save() -> None:
-        nonlocal saved, last
-        stop = stopping.asked()
-        if stop or time.monotonic() - last >= every_s:
-            training.save(checkpoint)
-            saved, last = training.steps, time.monotonic()
-        if stop:
-            raise Stopped(
-                f"stopped: {training.name}, seed {training.seed}, is kept after {training.steps} of "
-                f"{training.total} mini-batches in {checkpoint}; the same command goes on there"
-            )
-
-    with stopping.learning():
-        training.run(_told(training, report), save)
-    if training.keeps_learnt and saved < training.steps:
-        training.save(checkpoint)
-
-
-def _told(training: Training, report: Report | None) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if report:
-            report(training.name, training.seed, done, total)
-
-    return progress
-
-
-def finished(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, Any]:
-    """Train to the end and evaluate; what is finished in `out` is not computed again.
-
-    Parameters
-    ----------
-    training : Training
-    out : Path, optional
-        Folder of checkpoints and finished runs; None keeps nothing.
-    report : callable, optional
-        Progress, called with (arm, seed, done, total).
-
-    Returns
-    -------
-    result : dict
-        One entry of the results' ``runs``.
-
-    Raises
-    ------
-    CheckpointError
-        If a file that is found is damaged.
-    InUseError
-        If another process is at the same training in the same folder.
-    Stopped
-        If somebody asked for the end; what was learnt is kept.
-    """
-    if out is None:
-        counts = trained(training, None, report)
-        events = training.events()
-        return {**training.result(), "counts": counts, "events": events}
-    checkpoint = checkpoint_of(training, out)
-    kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
-    if not kept.exists():
-        with held(checkpoint):
-            if not kept.exists():  # nor has it been finished elsewhere meanwhile
-                learn(training, checkpoint, SAVE_EVERY_S, report)
-                counts, events = training.counts(), training.events()
-                result = {**training.result(), "counts": counts, "events": events}
-                training.keep_beside(out)
-                write_kept(kept, {**result, "made_with": versions()})
-                if not training.keeps_learnt:
-                    checkpoint.unlink(missing_ok=True)
-                return result
-    found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
-    found.pop("made_with", None)
-    return found
-
-
-def trained(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, float]:
-    """Train to the end, from a checkpoint in `out` where there is one; return the events counted until then.
-
-    Raises as `finished`.
-    """
-    if out is None:
-        training.run(_told(training, report))
-        return training.counts()
-    checkpoint = checkpoint_of(training, out)
-    with held(checkpoint):
-        learn(training, checkpoint, SAVE_EVERY_S, report)
-    return training.counts()
