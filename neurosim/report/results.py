@@ -176,6 +176,8 @@ class Study(Part):
     data: Data
     config: dict[str, Any]
     versions: dict[str, str]
+    chosen_on: tuple[dict[str, Any], ...] = ()
+    """Kept results on validation images by which the settings were chosen (`neurosim.study.selection`)."""
     ideals: tuple[dict[str, Any], ...] = ()
     """What the arms on devices take as ideal (`neurosim.study.ideals`); none in results of earlier versions."""
     assumed: tuple[dict[str, Any], ...] = ()

@@ -15,6 +15,7 @@ from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, device_name
 from neurosim.study.doors import CardName, DataName, called
+from neurosim.study.selection import chosen_on
 
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
@@ -47,6 +48,9 @@ class Experiment(Arrays):
     first_seed: int = 0
     device: tuple[CardName, ...] = ()
     """Devices of arms that differ in nothing else."""
+    chosen_on: tuple[str, ...] = ()
+    """Kept results by which the settings were chosen, files or folders, all on validation images; in an experiment file
+    they start at its folder."""
     then_aged_s: float | None = Field(None, gt=0)
     """After the results are made: leave each chip alone for so many seconds, read it, and let it learn as many images
     again."""
@@ -170,6 +174,7 @@ class Experiment(Arrays):
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        chosen_on(self)
         on = list(self.device_parts().values())
         for arm in on:
             array = arm.array((4, 2), "layer 0", 0, 1.0)
@@ -232,7 +237,8 @@ class Experiment(Arrays):
             raise ConfigError(
                 f"experiment {path.name}: kind = '{kind}', but this command is for '{cls.kind}'"
             )
-        return cls.parse(values, f"experiment {path.name}")
+        spec = cls.parse(values, f"experiment {path.name}")
+        return spec.changed(chosen_on=[str(path.parent / name) for name in spec.chosen_on])
 
 
 def _named(arm: Any) -> Any:

@@ -15,6 +15,7 @@ from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.kept_runs import learn
 from neurosim.study.locks import held
+from neurosim.study.selection import chosen_on
 from neurosim.study.store import digest, open_folder, versions
 from neurosim.study.training import Report
 from neurosim.study.workers import in_order, lent, tell, workers_pool
@@ -83,6 +84,7 @@ def about(experiment: Experiment, data: Dataset) -> dict[str, Any]:
         },
         "changed": changed_settings(experiment),
         "devices": {name: card_of(part) for name, part in experiment.device_parts().items()},
+        "chosen_on": chosen_on(experiment),
         "ideals": ideals(experiment),
         "assumed": assumed(experiment),
         "versions": versions(),
