@@ -135,3 +135,19 @@ def test_the_old_floor_of_the_power_law_is_refused_with_the_remedy(tmp_path):
     )
     with pytest.raises(ConfigError, match="reading delay"):
         load(card)
+
+
+@pytest.mark.parametrize("machine", [ns.Crossbar, ns.TorchCrossbar])
+def test_no_time_at_all_leaves_no_trace(machine):
+    """Telegraph noise switches by draws of its own for each span of time: one of no length is none."""
+    noisy = load(PCM).with_parameters(
+        telegraph_share=0.5, telegraph_amplitude=0.2, telegraph_fastest_s=1e-3, telegraph_slowest_s=1e3
+    )
+    found = []
+    for spans in ((10.0, 100.0), (0.0, 10.0, 0.0, 100.0, 0.0)):
+        array = machine((12, 8), noisy, seed=1)
+        array.program(np.full((12, 8), 0.4), w_max=1.0)
+        for seconds in spans:
+            array.advance(seconds)
+        found.append(np.asarray(array.conductance_uS()))
+    np.testing.assert_array_equal(*found)

@@ -326,7 +326,6 @@ class Crossbar:
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
             warn_if_still(self.device, self._once)
-        if self.read.drift:
             self._cells.advance(float(seconds))
 
     def expose(self, **conditions: float) -> None:
