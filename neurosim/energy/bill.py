@@ -54,7 +54,7 @@ class Line:
 
 def joules_text(joules: float) -> str:
     """Return joules with a prefix: ``12.3 pJ``."""
-    for scale, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")):
+    for scale, prefix in ((1, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")):
         if abs(joules) >= scale:
             return f"{joules / scale:.3g} {prefix}J"
     return f"{joules / 1e-18:.3g} aJ" if joules else "0 J"

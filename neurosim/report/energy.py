@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.energy.bill import joules_text
+from neurosim.report.results import Results
 from neurosim.report.style import PALETTE, label, new_figure, styled
-from neurosim.study.priced import Priced
+from neurosim.report.text import duration
+from neurosim.study.priced import Priced, priced
 
+ON_A_PAGE = "generic-28nm"
+"""Price list of the sentences on a page; `neurosim energy` takes any."""
 PARTS = {
     "device": ("devices", PALETTE[1]),
     "periphery": ("converters and lines", PALETTE[0]),
     "digital": ("digital work", PALETTE[2]),
 }
 """What a bar is made of, and its colour."""
+
+
+def took(results: dict[str, Any] | Results) -> list[tuple[str, str]]:
+    """Return (arm, sentence) of what learning took in joules and seconds, in all; of a sweep at its first point.
+
+    Parameters
+    ----------
+    results : dict or Results
+        Of any kind of study; without events (ideal arithmetic, an earlier version) there are none.
+    """
+    known = results if isinstance(results, dict) else results.model_dump()
+    if not any(run.get("events") for run in known.get("runs") or known.get("rows") or ()):
+        return []
+    first: dict[str, Priced] = {}
+    for each in priced(known, [ON_A_PAGE]):
+        first.setdefault(each.arm, each)
+    return [(arm, f"{each.bill.sentence()} {_in_time(each)}") for arm, each in first.items()]
+
+
+def _in_time(each: Priced) -> str:
+    """How long it takes, and what a sample takes where the samples are known."""
+    seconds, low, high = each.times.total()
+    said = f"It takes {duration(seconds)} ({duration(low)} to {duration(high)}) of array and digital time"
+    if each.times.not_timed:
+        said += f", without {', '.join(each.times.not_timed)}, for which the list has no time"
+    if each.samples:
+        said += (
+            f"; {joules_text(each.bill.learnt().joules / each.samples)} for each of {each.samples:,} samples"
+        )
+    return f"{said}."
 
 
 def energy_table(found: Sequence[Priced]) -> Table:

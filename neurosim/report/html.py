@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from neurosim.core.protocols import State
 from neurosim.report import aged, captions, pictures, plots, text, words
+from neurosim.report.energy import took
 from neurosim.report.results import ArmSummary, Results, nothing_in, read_pictures, read_results
 from neurosim.report.settings import energy_model, settings_of
 from neurosim.report.style import to_svg
@@ -76,7 +77,7 @@ def pages() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, nothing=text.NOTHING)
+    environment.globals.update(words=words, nothing=text.NOTHING, took=took)
     environment.filters.update(
         amount=text.amount,
         setting=text.setting,

@@ -75,6 +75,8 @@ class Run(Part):
     adc_clipped_share: float | None = None
     aged: dict[str, Any] | None = None
     """What came after it was left alone (`neurosim.study.aged`)."""
+    events: tuple[dict[str, Any], ...] = ()
+    """What the arrays of each layer counted (`neurosim.study.events`)."""
 
 
 class McNemar(Part):
