@@ -240,7 +240,7 @@ class TestWhatComesOfIt:
                 low, high = point["gap_interval"]
                 assert low <= gap <= high
                 assert 0 <= point["gap_p"] <= 1
-        told = [point["arm"] for point in swept[kind]["points"] if "gap_p" in point]
+        told = [point["arm"] for point in swept[kind]["points"] if point.get("gap_p") is not None]
         assert bool(told) == (kind != "mortal"), "mortal chips are compared with the chip that learnt"
 
     @pytest.mark.parametrize("kind", having("report"))

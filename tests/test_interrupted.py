@@ -176,3 +176,18 @@ class TestLocks:
         os.utime(afar, (0, 0))
         clear_litter(tmp_path)
         assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+def test_the_lock_of_a_process_that_ended_unasked_after_is_free(tmp_path: Path) -> None:
+    """Where its parent has not asked after it yet, a killed process is a zombie: signals reach it, and it does nothing."""
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    while Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    lock = tmp_path / "run.lock"
+    lock.write_text(json.dumps([child.pid, socket.gethostname()]))
+    try:
+        with held(tmp_path / "run.npz"):
+            assert json.loads(lock.read_text())[0] == os.getpid()
+    finally:
+        child.wait()

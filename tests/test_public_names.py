@@ -21,11 +21,12 @@ PAGES = [
 ALLOWED = {
     "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
                    "neurosim.core.protocols", "neurosim.reference.twin.bipolar"},
+    "energy.md": {"neurosim.energy.digital", "neurosim.energy.stacks"},
     "spiking.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
     "05_deep_softhebb": {"neurosim.rules.softhebb", "neurosim.study.deep_build"},
     "06_forward_forward_and_mortal_chips": {"neurosim.study.forward_forward_build"},
 }  # fmt: skip
-"""Laws are written in the language of the kernels, spikes have a bridge of their own, and two notebooks look inside."""
+"""Laws are written in the language of the kernels, spikes have a bridge of their own, chips and digital twins a module each, and two notebooks look inside."""
 
 
 def inner_modules(text: str) -> set[str]:

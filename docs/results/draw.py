@@ -15,6 +15,7 @@ from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
 from neurosim.report.mortal import figures as mortal_figures
 from neurosim.report.mortal import mortal_markdown
+from neurosim.report.page import KINDS, as_text
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
@@ -109,6 +110,28 @@ def draw_vary(name: str, values: dict[str, Any]) -> None:
         cells = " | ".join(found.get(level, "") for level in levels)
         lines.append(f"| {arm['arm']} | {cells} | {arm.get('tolerated_level', '–')} |\n")
     lines.append(f"\n![tolerance]({name}-tolerance.svg)\n![vote]({name}-vote.svg)\n")
+    (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
+
+
+def draw_sweep(name: str, values: dict[str, Any]) -> None:
+    """What the page of a sweep says: sentences, figures and tables."""
+    shows = KINDS["sweep"]
+    lines = [
+        f"# {name}\n\n{shows.title(values)}: {values['data']['note']}, {values['data']['reported_on']}, "
+    ]
+    seeds = max(point["seeds"] for point in values["points"])
+    lines.append(f"{values['data']['train_images']} training images, {seeds} chips.\n\n")
+    lines += [f"* **{arm}**: {said.replace(chr(10), ' ')}\n" for arm, said in shows.findings(values)]
+    for kind, drawn in shows.figures(values).items():
+        if drawn.figure is not None:
+            (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(drawn.figure))
+            lines.append(f"\n![{drawn.heading}]({name}-{kind}.svg)\n\n{drawn.caption}\n")
+    for table in shows.tables(values):
+        if table is not None:
+            sheet = as_text(table)
+            head = f"| {' | '.join(sheet.headings)} |\n|{' --- |' * len(sheet.headings)}\n"
+            rows_of = "".join(f"| {' | '.join(row)} |\n" for row in sheet.rows)
+            lines.append(f"\n## {sheet.title}\n\n{head}{rows_of}\n{sheet.caption}\n")
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
@@ -269,6 +292,7 @@ def draw_races(name: str, values: dict[str, Any]) -> None:
 
 
 DRAWN_BY = {
+    "tolerances": draw_sweep,
     "parameter": draw_vary,
     "points": draw_rewired,
     "ablation": draw_budget,

@@ -222,6 +222,7 @@ def run_end_to_end(
         "layers": nets[-1]["layers"],
         "seconds": sum(net["seconds"] for net in nets),
         "counts": {},
+        "events": [],
         "backpropagation": settings.model_dump(mode="json")
         | {"batch": experiment.head_batch, "dropout": experiment.dropout},
     }

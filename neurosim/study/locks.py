@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neurosim.core.errors import InUseError, OutputError
@@ -129,6 +129,9 @@ def _age(file: Path) -> float:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process goes on; one that has ended and that nobody has asked after (a zombie) does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
