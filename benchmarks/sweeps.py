@@ -25,7 +25,7 @@ OVERHEAD, FLAT, SPEED_UP = 0.03, 1.02, 1.8
 """Bars: time beyond the ideal, memory at the end against that after some blocks, and two workers against one."""
 SETTLED = 10
 """Blocks after which a worker has imported and compiled what it needs."""
-REAL: dict[str, Any] = {"neurons": 200, "train_images": 50_000, "epochs": 2, "seeds": 4}
+REAL: dict[str, Any] = {"neurons": 200, "train_images": 50_000, "epochs": 2, "seeds": 8}
 """MNIST 784-200 in ideal arithmetic and on phase-change pairs: eight blocks of about 10 s of one thread each."""
 
 
