@@ -31,9 +31,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import neurosim as ns
-from neurosim.network.dense import Dense
-from neurosim.network.readout import Vote
-from neurosim.reference.ideal import IdealArray
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 DEVICES = 200 if QUICK else 1000
@@ -416,13 +413,13 @@ print(f"synapses changed: {100 * np.mean(moved_uS != 0):.1f} %; "
 # %%
 def learned(array, seed=0):
     """Train a layer; returns it with its curve of (images seen, accuracy of the vote on other images)."""
-    layer = Dense(array, rule, mode="mixed")
+    layer = ns.Dense(array, rule, mode="mixed")
     half = len(train.images) // 2
     images = data.inputs(train.images)
     curve = []
     for epoch in range(EPOCHS + 1):
         winners = array.forward(images).argmax(axis=1)
-        vote = Vote(winners[:half], train.labels[:half], NEURONS, data.classes)
+        vote = ns.Vote(winners[:half], train.labels[:half], NEURONS, data.classes)
         curve.append((epoch * len(images), vote.accuracy(winners[half:], train.labels[half:])))
         if epoch == EPOCHS:
             return layer, np.array(curve)
@@ -434,7 +431,7 @@ def learned(array, seed=0):
             layer.learn(batch)
 
 
-ideal = IdealArray((data.rows, NEURONS))
+ideal = ns.IdealArray((data.rows, NEURONS))
 ideal.program(start)
 layers, curves = {}, {}
 for name in ("ideal", PCM):

@@ -33,20 +33,14 @@ import torch
 from torch import nn
 
 import neurosim as ns
-from neurosim.core.errors import DataError
 from neurosim.core.seeds import generator
-from neurosim.network.dense import Dense
 from neurosim.reference.agreement import as_numpy, divergence
-from neurosim.reference.convert import convert
-from neurosim.reference.twin.crossbar import TorchCrossbar
-from neurosim.reference.twin.dense import TorchDense
-from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import unpack_bits
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 try:
     data = ns.data.load("digits" if QUICK else "mnist")
-except DataError:
+except ns.errors.DataError:
     data = ns.data.load("digits")
 MNIST = data.name == "mnist"
 print(f"{data.note}: {data.rows} pixels, {len(data.y_test)} test images")
@@ -162,7 +156,7 @@ bars = []
 for name in ARMS:
     for score, text in (("accuracy", "readout"), ("vote", "vote")):
         found = gaps(name, score)
-        pair = bootstrap(found), interval(found)
+        pair = ns.statistics.bootstrap(found), ns.statistics.interval(found)
         bars.append((name, f"{TITLE[name]}:\n{text}", found, pair))
         shown = "".join(f"{low:+10.2f} to {high:+6.2f}" for low, high in pair)
         inside = " / ".join("yes" if low <= 0 <= high else "no" for low, high in pair)
@@ -181,7 +175,7 @@ inside = {"bootstrap": [], "Student": []}
 half_width = []
 for count in COUNTS:
     samples = draws.normal(0, 1, (TRIALS, count))
-    for name, method in (("bootstrap", bootstrap), ("Student", interval)):
+    for name, method in (("bootstrap", ns.statistics.bootstrap), ("Student", ns.statistics.interval)):
         ends = np.array([method(sample) for sample in samples])
         inside[name].append(100 * np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0)))
     half_width.append(np.mean(ends[:, 1] - ends[:, 0]) / 2)
@@ -240,9 +234,9 @@ tests = []
 for name in ARMS:
     for seed in SEEDS:
         ideal_right, device_right = right_images("ideal", seed), right_images(name, seed)
-        test = mcnemar(ideal_right, device_right)
+        test = ns.statistics.mcnemar(ideal_right, device_right)
         tests.append((f"{TITLE[name]}, seed {seed}", test))
-        ends = [wilson(found.mean(), TESTED) for found in (ideal_right, device_right)]
+        ends = [ns.statistics.wilson(found.mean(), TESTED) for found in (ideal_right, device_right)]
         shown = ["{:.2f} to {:.2f}".format(*(100 * end for end in pair)) for pair in ends]
         overlap = "overlap" if ends[1][1] >= ends[0][0] and ends[0][1] >= ends[1][0] else "apart"
         print(f"{TITLE[name]:20}seed {seed}: ideal {shown[0]}, device {shown[1]} ({overlap}); "
@@ -309,10 +303,10 @@ def chain(machine, name, seed=7):
 print(f"{'largest difference':20}{'programmed, uS':>16}{'read, weight x input':>22}{'updated, uS':>13}"
       f"{'cells moved':>13}{'other seed, uS':>16}")  # fmt: skip
 for name in (PCM, FINE, COARSE):
-    one, other = chain(ns.Crossbar, name), chain(TorchCrossbar, name)
+    one, other = chain(ns.Crossbar, name), chain(ns.TorchCrossbar, name)
     apart = {step: np.abs(one[step] - other[step]).max() for step in one}
     moved = 100 * np.mean(one["updated"] != one["programmed"])
-    stranger = np.abs(one["updated"] - chain(TorchCrossbar, name, seed=8)["updated"]).max()
+    stranger = np.abs(one["updated"] - chain(ns.TorchCrossbar, name, seed=8)["updated"]).max()
     print(f"{TITLE[name]:20}{apart['programmed']:>16.1e}{apart['read']:>22.1e}{apart['updated']:>13.1e}"
           f"{moved:>11.1f} %{stranger:>16.2f}")  # fmt: skip
 
@@ -372,10 +366,10 @@ device, rule = ns.devices.load(name), ns.rules.SoftHebb(learning_rate=0.2)
 highest = 2.5 * np.sqrt(3 / digits.rows)
 settings = {"read": ns.ReadPath(dac_bits=8, adc_bits=8), "write": ns.WritePath(w_max=1.3 * highest)}
 one = ns.Crossbar((digits.rows, 100), device, **settings)
-other = TorchCrossbar((digits.rows, 100), device, **settings)
+other = ns.TorchCrossbar((digits.rows, 100), device, **settings)
 one.program(highest * generator(0, "start weights").random(one.shape))
 one.calibrate(batches[0])
-layers = Dense(one, rule, mode), TorchDense(other, rule, mode)
+layers = ns.Dense(one, rule, mode), ns.TorchDense(other, rule, mode)
 differing = []
 for batch in batches:
     other.restore(one.snapshot())
@@ -398,7 +392,7 @@ INSTANCES = range(4 if QUICK else 16)
 READ = ns.ReadPath()
 currents_uA = {}
 for name in (PCM, FINE, COARSE):
-    arrays = TorchCrossbar((ROWS, COLS), name, seed=INSTANCES, read=READ)
+    arrays = ns.TorchCrossbar((ROWS, COLS), name, seed=INSTANCES, read=READ)
     arrays.program(weights)
     alone = ns.Crossbar((ROWS, COLS), name, seed=INSTANCES[-1], read=READ)
     alone.program(weights)
@@ -483,7 +477,7 @@ DEVICES = {"PCM": pcm, "PCM, exponents differ": spread}
 
 def aged(device):
     """Scores (accuracy, loss) by (time, compensated), and the gains of the layers at the end."""
-    model = convert(mlp, device, seed=SEEDS_4, read=ns.ReadPath(dac_bits=8, adc_bits=8))
+    model = ns.convert(mlp, device, seed=SEEDS_4, read=ns.ReadPath(dac_bits=8, adc_bits=8))
     model.calibrate(images[:200])
     found, now_s = {("programmed", False): scores(model)}, 0.0
     for text, time_s in TIMES_S.items():
@@ -504,7 +498,7 @@ STAGES = ("programmed", *TIMES_S)
 
 def with_half(values):
     """Mean and half of Student's 95 % interval."""
-    low, high = interval(values)
+    low, high = ns.statistics.interval(values)
     return f"{values.mean():.2f} ± {(high - low) / 2:.2f}"
 
 
@@ -543,7 +537,7 @@ for (name, (found, _)), colour in zip(measured.items(), (COLOUR[PCM], "#cc79a7")
         for score, axes in enumerate(panels):
             values = [found[stage, compensated][score] for stage in stages]
             means = np.array([value.mean() for value in values])
-            ends = np.array([interval(value) for value in values])
+            ends = np.array([ns.statistics.interval(value) for value in values])
             axes.errorbar(
                 np.array([at_s[stage] for stage in stages]) * (1.15 if compensated else 1),
                 means,

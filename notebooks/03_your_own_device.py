@@ -36,11 +36,8 @@ from IPython.display import Image, display
 from rich.console import Console
 
 import neurosim as ns
-from neurosim.core.errors import NeurosimError
-from neurosim.devices.fitting import fit, to_toml
 from neurosim.report.fit_sheet import fit_sheet, fit_tables
 from neurosim.report.style import to_png
-from neurosim.study.statistics import interval
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 DEVICES, CYCLES, RAMP = (8, 1, 50) if QUICK else (24, 2, 50)
@@ -103,8 +100,8 @@ damaged = {
 for what, content in damaged.items():
     (folder / "damaged.csv").write_text(content)
     try:
-        fit([folder / "damaged.csv"])
-    except NeurosimError as error:
+        ns.fitting.fit([folder / "damaged.csv"])
+    except ns.NeurosimError as error:
         print(f"{what}: {str(error).replace(str(folder) + os.sep, '')}\n")
 
 # %% [markdown]
@@ -116,7 +113,7 @@ for what, content in damaged.items():
 
 # %%
 files = [folder / "wafer7.csv", folder / "wafer7_programming.csv"]
-found = fit(files, write_voltage_V=1.6, write_time_s=50e-9, name="wafer7")
+found = ns.fitting.fit(files, write_voltage_V=1.6, write_time_s=50e-9, name="wafer7")
 console = Console(width=110, force_jupyter=False, force_terminal=False)
 console.print(*fit_tables(found), sep="\n")
 print("notes:", *(found.card.notes or ["none"]), sep="\n")
@@ -166,7 +163,7 @@ display(Image(to_png(fit_sheet(found), dpi=80)))
 
 # %%
 card = folder / "wafer7.toml"
-card.write_text(to_toml(found.card))
+card.write_text(ns.fitting.to_toml(found.card))
 text = card.read_text().splitlines()
 print(*(line if len(line) < 150 else f"{line[:147]}..." for line in text[:18]), "...", sep="\n")
 
@@ -240,7 +237,7 @@ for score in ("accuracy", "vote"):
         np.array([100 * run[score] for run in results["runs"] if run["arm"] == name])
         for name in ("known device", "fitted card")
     )
-    low, high = interval(fitted - known) if SEEDS > 1 else (np.nan, np.nan)
+    low, high = ns.statistics.interval(fitted - known) if SEEDS > 1 else (np.nan, np.nan)
     print(
         f"{score}: fitted card − known device {np.mean(fitted - known):+.2f} points, 95 % {low:+.2f} to {high:+.2f}"
     )

@@ -33,8 +33,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import neurosim as ns
-from neurosim.core.cautions import ClippingWarning
-from neurosim.core.errors import DataError
 from neurosim.core.hardware import NODES, segment_ohm
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
@@ -42,7 +40,7 @@ PCM, COARSE = "pcm-nandakumar-2018", "rram-hfo2-om-2022"
 TITLE = {"ideal": "ideal", PCM: "PCM", COARSE: "RRAM, coarse steps"}
 BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
-warnings.simplefilter("ignore", ClippingWarning)  # clipping is counted and printed below
+warnings.simplefilter("ignore", ns.cautions.ClippingWarning)  # clipping is counted and printed below
 plt.rcParams.update(
     {
         "figure.dpi": 80,
@@ -299,7 +297,7 @@ figure.suptitle(f"{ROWS} × {COLS} weights in tiles of so many lines")
 # %%
 try:
     data = ns.data.load("digits" if QUICK else "mnist")
-except DataError:
+except ns.errors.DataError:
     data = ns.data.load("digits")
 MNIST = data.name == "mnist"
 LINES = (64, 256) if MNIST else (16, 128)
