@@ -245,25 +245,26 @@ def _axis(place: Axes, results: Results, axis: dict[str, Any], score: str, colou
             place.fill_between(x[order], low, high, color=colour[arm], alpha=0.12, lw=0)
     if score == "accuracy":
         for found in results["tolerances"]:
-            _ring(place, found, field, lines, colour)
+            _ring(place, found, axis, lines, colour)
     scale(place, axis)
 
 
 def _ring(
     place: Axes,
     found: dict[str, Any],
-    field: str,
+    axis: dict[str, Any],
     lines: dict[tuple[Any, ...], list[dict[str, Any]]],
     colour: dict[str, str],
 ) -> None:
-    """Mark the largest level that keeps what the first has."""
+    """Mark the largest level that keeps what the first has, where it lies on the axis."""
+    field, levels = axis["field"], axis["levels"]
     if found["field"] != field or not _is_ringed(found):
         return
     for (arm, *_), points in lines.items():
         for point in points:
             if arm == found["arm"] and point[field] == found["level"]:
                 place.plot(
-                    found["level"],
+                    positions_of(levels)[0][levels.index(found["level"])],
                     100 * point["accuracy_mean"],
                     "o",
                     mfc="none",
