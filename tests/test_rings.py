@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import neurosim as ns
 from neurosim.report.sweep import sweep_curves
+from neurosim.study.swept import said_of_age
 
 
 def results(levels: list[Any], tolerated: Any) -> dict[str, Any]:
@@ -30,3 +32,23 @@ def test_a_ring_is_a_point_of_its_curve() -> None:
         assert list(ring.get_xdata()) == [place]
         at = list(curve.get_xdata()).index(place)
         assert ring.get_ydata()[0] == curve.get_ydata()[at]
+
+
+def test_a_card_without_retention_data_tolerates_no_age() -> None:
+    """Its conductances stand still in the simulator: that is silence, and must not read as ten years of retention."""
+    spec = ns.DenseExperiment(dataset="digits", device=("pcm-nandakumar-2018", "rram-hfo2-om-2022"))
+    given = [
+        {
+            "field": field,
+            "arm": arm.name,
+            "others": {},
+            "level": 1.0,
+            "enough": True,
+            "verdict": "At least 1.",
+        }
+        for field in ("age_s", "read.read_noise")
+        for arm in spec.device_arms()
+    ]
+    found = said_of_age(given, spec)
+    assert [one["level"] for one in found] == [1.0, None, 1.0, 1.0]
+    assert "no retention data" in found[1]["verdict"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurosim.core.errors import ConfigError
+from neurosim.devices.card import silences
 from neurosim.study.arm import IDEAL
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, Told, carry_out
@@ -142,7 +143,7 @@ def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
     scores = next((scores_of(row, fields) for row in rows if "error" not in row), [])
     return {
         "points": means(rows, fields, plan.experiment),
-        "tolerances": tolerances(rows, plan.columns),
+        "tolerances": said_of_age(tolerances(rows, plan.columns), plan.experiment),
         "yields": yields(rows, fields),
         "budgets": budgets(rows, plan, scores),
     }
@@ -243,6 +244,16 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
             reached["verdict"] = reached["verdict"].replace("inf", "none")
             found.append({"field": field, "arm": arm, "others": beside, **reached})
     return found
+
+
+def said_of_age(found: list[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
+    """Return tolerances without those to age of devices whose cards have no retention data: they stand still, whatever the time."""
+    still = {arm.name for arm in experiment.device_arms() if "retention" in silences(arm.device)}
+    nothing = {
+        "level": None, "low": None, "high": None, "enough": False,
+        "verdict": "Nothing is said: no retention data on this card, whose conductances stand still.",
+    }  # fmt: skip
+    return [{**one, **nothing} if one["field"] == AGE and one["arm"] in still else one for one in found]
 
 
 def yields(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
