@@ -144,7 +144,9 @@ def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
     return {
         "points": means(rows, fields, plan.experiment),
         "tolerances": said_of_age(tolerances(rows, plan.columns), plan.experiment),
-        "yields": yields(rows, fields),
+        "yields": [
+            one for one in yields(rows, fields) if one["arm"] not in without_retention(plan.experiment)
+        ],
         "budgets": budgets(rows, plan, scores),
     }
 
@@ -246,9 +248,14 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
     return found
 
 
+def without_retention(experiment: Experiment) -> set[str]:
+    """Names of the arms on devices whose cards have no retention data."""
+    return {arm.name for arm in experiment.device_arms() if "retention" in silences(arm.device)}
+
+
 def said_of_age(found: list[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
     """Return tolerances without those to age of devices whose cards have no retention data: they stand still, whatever the time."""
-    still = {arm.name for arm in experiment.device_arms() if "retention" in silences(arm.device)}
+    still = without_retention(experiment)
     nothing = {
         "level": None, "low": None, "high": None, "enough": False,
         "verdict": "Nothing is said: no retention data on this card, whose conductances stand still.",
