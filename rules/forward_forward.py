@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from neurosim.core.errors import CapabilityError
-from neurosim.core.protocols import Floats, LocalUpdate, State
+from neurosim.core.protocols import Floats, LocalUpdate, State, Work
 from neurosim.kernels.goodness import activities, answers, directions
 from neurosim.kernels.jit import share
 from neurosim.kernels.products import blocks
@@ -162,6 +162,10 @@ class ForwardForward(Falling):
             "quiet": np.zeros(cols, np.int64),
             **super().state(rows, cols),
         }
+
+    def work(self, batch: int, rows: int, cols: int) -> Work:
+        """Return the multiply-adds beside the array of one update: squares, direction, mean activity and answer of each."""
+        return Work(answers=4 * batch * cols)
 
     def _rate(self, state: State) -> Floats:
         """Return the rate at this update (1,): all columns have the same."""

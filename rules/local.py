@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from neurosim.core.protocols import Floats, LocalUpdate, State
+from neurosim.core.protocols import Floats, LocalUpdate, State, Work
 from neurosim.rules.columns import columnwise
-from neurosim.rules.norms import follow
+from neurosim.rules.norms import follow, following
 from neurosim.rules.rates import Rated
 
 
@@ -31,6 +31,10 @@ class LocalRule(Rated):
     def _decay(self, post: Floats, along: Floats) -> Floats | None:
         """Return the share of itself that each column forgets (cols,); `along` is sum_b post u."""
         return along
+
+    def work(self, batch: int, rows: int, cols: int) -> Work:
+        """Return the multiply-adds beside the array of one update; norms are followed unless the change is normalised."""
+        return Work(0 if self.normalised else following(batch, rows, cols), super().work(batch, rows, cols).answers)
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""

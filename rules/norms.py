@@ -39,6 +39,13 @@ def squared_sums(x: Floats, post: Floats) -> Floats:
     return found
 
 
+def following(batch: int, rows: int, cols: int) -> int:
+    """Multiply-adds of `squared_sums`: overlaps of samples (half of them, zeros not skipped), then of columns; or probes."""
+    if batch <= OVERLAPS:
+        return rows * batch * (batch + 1) // 2 + cols * batch * (batch + 1)
+    return PROBES * (rows * batch + cols * batch + cols)
+
+
 def follow(squared_norms: Floats, x: Floats, post: Floats, along: Floats, decay: Floats | None) -> None:
     """Follow r^2 of each column through ``dw = S - D w``, in place: it grows by ``2 (S w - D r^2) + |dw|^2``.
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from neurosim.core.config import Frozen
-from neurosim.core.protocols import Floats, State
+from neurosim.core.protocols import Floats, State, Work
 
 SMALLEST = 1e-10
 """No share of a rate is smaller: a change can always be divided by the rate in it."""
@@ -33,6 +33,10 @@ class Falling(Frozen):
 
     def observe_norms(self, norms: Floats, state: State) -> None:
         """The rate does not depend on them."""
+
+    def work(self, batch: int, rows: int, cols: int) -> Work:
+        """Return the multiply-adds beside the array of one update by so many samples: here a post and a sum for each answer."""
+        return Work(answers=2 * batch * cols)
 
     def _left(self, state: State) -> Any:
         """What is left of the rate: one, or a share for each column (cols,)."""

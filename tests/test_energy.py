@@ -19,7 +19,6 @@ from neurosim.crossbar.ledger import Ledger
 from neurosim.devices.card import cards
 from neurosim.energy import AssumedError, Bill, Price, PriceList, Pulse, built_in, price, price_list
 from neurosim.energy.digital import digital, weight_transport
-from neurosim.energy.lifetime import lifetime, refresh_J_per_year
 from neurosim.energy.marks import device_mark, mark_of, sources_of
 from neurosim.energy.price_list import COMPONENTS
 from neurosim.energy.seconds import seconds
@@ -40,7 +39,8 @@ def layer(number: int = 1, **counts: float) -> dict[str, Any]:
     return {
         "layer": number, "arrays": 1, "rows": 3, "cols": 5, "device": "own", "pulse_up": [2.0, 1e-8],
         "pulse_down": [1.0, 3e-8], "read_voltage_V": 0.5, "integration_time_s": 2e-7, "adc_bits": 6, "dac_bits": 4,
-        "encoding": "amplitude", "pulse_train_slots": 31, "counts": {**dict.fromkeys(Ledger.names(), 0), **counts},
+        "encoding": "amplitude", "pulse_train_slots": 31, "devices": 30, "wear": [[0, 0.0], [0.5, 4.0], [1, 20.0]],
+        "counts": {**dict.fromkeys(Ledger.names(), 0), **counts},
     }  # fmt: skip
 
 
@@ -318,7 +318,16 @@ def test_seconds_of_reads_writes_and_digital_work_by_hand():
     assert times.total("update") == pytest.approx((7 * 3e-8 + 10e-9, 7 * 1e-8 + 5e-9, 7 * 3e-8 + 30e-9))
     assert times.learning_s == pytest.approx(times.seconds - 3.0)
     trains = seconds([layer(trains=2, row_slots=100)], prices)
-    assert trains.seconds == pytest.approx(2 * 31 * 3e-8)
+    assert trains.seconds == pytest.approx((2 * 31 + 100) * 3e-8)
+    columns = seconds(
+        [layer(row_slots=100, column_slots=9, norm_macs=3, rule_macs=4)], prices, writes="columns"
+    )
+    assert columns.seconds == pytest.approx(9 * 3e-8 + 7e-9)
+    once = seconds([layer(phases=6, reads=3, calibration_reads=2)], prices)
+    assert once.total("calibration")[0] == pytest.approx(4 * phase)
+    assert once.learning_s == pytest.approx(6 * phase)
+    with pytest.raises(InputError, match="rows or columns"):
+        seconds([layer()], prices, writes="cells")  # type: ignore[arg-type]
     beside = seconds([{**layer(phases=6), "arrays": 3}], prices)
     assert beside.seconds == pytest.approx(2 * phase)
     assert seconds([layer(memory_accesses=1)], prices).not_timed == ("memory",)
@@ -331,15 +340,15 @@ def test_the_measured_time_of_a_whole_phase_counts_instead_of_the_settings():
     assert seconds([layer(phases=10)], "hermes-14nm").total("forward")[0] == pytest.approx(1.33e-6)
 
 
-def test_lifetime_is_a_mean_over_devices():
-    (wear,) = lifetime([layer(pulses=300)], epochs=2, endurance=1e6)
-    assert wear.pulses_per_device == pytest.approx(10)
-    assert wear.epochs == pytest.approx(1e6 * 2 / 10)
-    assert lifetime([layer(pulses=300)], 1)[0].epochs is None
-    assert lifetime([layer(pulses=30)], 1, numbers={"endurance_pulses": {"value": 50}})[
-        0
-    ].epochs == pytest.approx(50)
-    assert refresh_J_per_year([layer(refresh_J=2.0)], 31557600.0) == pytest.approx(2.0)
+def test_reads_that_set_the_converters_cost_what_forward_reads_do():
+    forward = {"reads": 4, "phases": 4, "conversions": 20, "dac_conversions": 12, "read_uS": 8.0}
+    bill = price([layer(calibration_reads=2, **forward)], BARE, sources=SOURCES)
+    without = price([layer(**forward)], BARE, sources=SOURCES)
+    of_reads = without.total(lambda line: line.phase == "forward")[0]
+    assert bill.joules - without.joules == pytest.approx(of_reads / 2)
+    assert bill.learnt().joules == pytest.approx(without.joules)
+    nothing_else = price([layer(calibration_reads=2)], BARE, sources=SOURCES)
+    assert nothing_else.not_priced == ("reads that set the converters, as nothing else was read",)
 
 
 def test_an_empty_bill_is_nothing():
@@ -428,7 +437,7 @@ def test_kept_runs_are_priced_again_side_by_side():
     assert [(each.arm, each.seeds, each.samples) for each in found] == [("A", 2, 30)] * 2
     assert found[0].bill.joules == pytest.approx(15 * unit("mac"))
     assert found[1].bill.joules == pytest.approx(15 * 0.23e-12)
-    assert found[0].wear[0].pulses_per_device == pytest.approx(6 / 30)
+    assert found[0].wear[0].most == 20
     assert json.loads(json.dumps(found[0].as_dict()))["energy"]["joules"] == found[0].bill.joules
     assert energy_table(found).row_count == 2
     assert energy_bars(found) is not None

@@ -157,13 +157,15 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
     twin, rng, stream = one.twin(), np.random.default_rng(2), key(0, "pulse")
     for event in range(1, 9):
         counts = rng.integers(-2, 3, (2, COLS)).astype(np.int32)
+        peaks = np.array([0, 9, 0, 0, 1], np.int32)
         sums = pulse_row(
-            event % ROWS, counts, one.grid, one.state, one.params, 0.0, event, stream, *one.kernels()
+            event % ROWS, counts, peaks, one.grid, one.state, one.params, 0.0, event, stream, *one.kernels()
         )
         energy, pulses, cells = pulse_pairs(twin, event % ROWS, counts, event, stream)
         assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)
         assert (sums.pulses, sums.pulsed_cells) == (pulses, cells)
         assert sums.downs == -counts.clip(max=0).sum()
+        np.testing.assert_array_equal(peaks, np.maximum(np.abs(counts).max(axis=0), [0, 9, 0, 0, 1]))
         assert (sums.rows, sums.slots) == (int(counts.any()), np.abs(counts).max())
         assert (sums.down_J > 0) == (sums.downs > 0 and sums.up_J + sums.down_J > 0)
         assert_same_state(one, twin)
@@ -236,7 +238,7 @@ def test_the_sweep_equals_the_oracle(name, accumulate, decay):
         change[1] = 0
         wanted = change.copy()
         sums, _ = sweep_rows(
-            first, change, shares, due, decay == "exact", per_uS, F(1), NO_LIMIT, UNVERIFIED, lsb, most, drive, accumulator, one.grid, one.grid,
+            first, change, shares, due, decay == "exact", per_uS, F(1), NO_LIMIT, UNVERIFIED, lsb, most, drive, accumulator, np.zeros(COLS, np.int32), one.grid, one.grid,
             one.state, one.params, 0.0, event, keys, *one.kernels(),
         )  # fmt: skip
         energy, pulses, cells = 0.0, 0, 0
@@ -273,7 +275,7 @@ def test_exact_decay_takes_its_share_of_every_difference():
     shares = np.array([0.5, 0.25, 0, -0.5, 1.0], F)
     sweep_rows(
         0, np.zeros((ROWS, COLS), F), shares, np.arange(COLS), True, F(0.5 / step), F(1), NO_LIMIT, UNVERIFIED, F(0), F(100), PUSH_PULL,
-        NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
+        NO_ACCUMULATOR, np.empty(0, np.int32), one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
     np.testing.assert_allclose(one.grid.difference, before * (1 - shares), atol=3 * step)
@@ -284,7 +286,7 @@ def test_a_row_without_change_or_decay_is_left_alone():
     twin = one.twin()
     sums, verified = sweep_rows(
         0, np.zeros((ROWS, COLS), F), np.ones(COLS, F), NO_COLUMNS, False, F(1), F(1), NO_LIMIT, UNVERIFIED, F(0), F(80), PUSH_PULL,
-        NO_ACCUMULATOR, one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
+        NO_ACCUMULATOR, np.empty(0, np.int32), one.grid, one.grid, one.state, one.params, 0.0, 1, (key(0, "a"), key(0, "b"), key(0, "c")),
         *one.kernels(),
     )  # fmt: skip
     assert tuple(sums) == tuple(NO_SUMS)
@@ -296,7 +298,19 @@ def test_depression_pulses_go_to_both_devices_of_a_column():
     one = bench(HFO2)
     twin, stream = one.twin(), key(0, "depress")
     column_counts = np.array([0, 1, 0, 3, 2], np.int32)
-    sums = depress_rows(1, 4, column_counts, one.grid, one.state, one.params, 0.0, 5, stream, *one.kernels())
+    sums = depress_rows(
+        1,
+        4,
+        column_counts,
+        np.empty(0, np.int32),
+        one.grid,
+        one.state,
+        one.params,
+        0.0,
+        5,
+        stream,
+        *one.kernels(),
+    )
     energy = 0.0
     for row in (1, 2, 3):
         energy += pulse_pairs(twin, row, -np.stack([column_counts, column_counts]), 5, stream)[0]

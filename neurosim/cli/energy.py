@@ -39,7 +39,7 @@ def energy_command(
     """Price kept runs again, or estimate an experiment by its first mini-batches; alone, list the price lists."""
     from neurosim.energy.price_list import built_in, price_list
     from neurosim.report.device_sheet import check_figure_name
-    from neurosim.report.energy import energy_bars, energy_table, unpriced, wear_table
+    from neurosim.report.energy import energy_bars, energy_table, reached_table, unpriced, wear_table
     from neurosim.report.style import SAVERS
     from neurosim.study.estimate import estimated
     from neurosim.study.kinds import load_experiment
@@ -60,7 +60,8 @@ def energy_command(
         write_json(
             json_file, {"estimated": results.get("estimated"), "arms": [each.as_dict() for each in found]}
         )
-    console().print(energy_table(found), wear_table(found), sep="\n")
+    tables = (energy_table(found), reached_table(found), wear_table(found))
+    console().print(*(table for table in tables if table.row_count), sep="\n")
     for each in found:
         say(f"{each.name}: {each.bill.sentence(each.samples)}")
     for line in [

@@ -70,6 +70,15 @@ class Rule(Protocol):
         ...
 
 
+class Work(NamedTuple):
+    """Multiply-adds beside the array that a rule asks for in one update: digital work that a ledger counts."""
+
+    norms: int = 0
+    """Of following the norms of the columns."""
+    answers: int = 0
+    """Of what else its neurons make of their currents; functions of one number (exp, relu) not included."""
+
+
 @runtime_checkable
 class LebesgueRule(Rule, Protocol):
     """A rule of ideal arithmetic alone whose neurons need other currents than a read gives."""
@@ -360,6 +369,15 @@ class DeviceArray(Array, Protocol):
 
     def conductance_uS(self) -> Floats:
         """Return the conductances (rows, 2 cols)."""
+        ...
+
+    @property
+    def worn(self) -> NDArray[np.uint32]:
+        """Pulses (rows, 2 cols) that updates and refreshes have given each device."""
+        ...
+
+    def count_work(self, work: Work) -> None:
+        """Enter what a rule asked for beside the array in one update."""
         ...
 
 

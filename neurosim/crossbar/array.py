@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.cautions import Once
 from neurosim.core.checks import extents, matrix, precision_of, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import InputError
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
-from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode
+from neurosim.core.protocols import Device, Floats, Precision, State, UpdateMode, Work
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.checkpoint import saved, take_back
 from neurosim.crossbar.converters import Converters
@@ -362,6 +362,16 @@ class Crossbar:
         Of all devices that are built: with `Faults`, spare columns and devices that no line reaches included.
         """
         return self._cells.conductance_uS()
+
+    @property
+    def worn(self) -> NDArray[np.uint32]:
+        """Pulses (rows, 2 cols) that updates and refreshes have given each device; programming the start is not among them."""
+        return self._cells.worn
+
+    def count_work(self, work: Work) -> None:
+        """Enter into the ledger what a rule asked for beside the array in one update."""
+        self.ledger.norm_macs += work.norms
+        self.ledger.rule_macs += work.answers
 
     def weights(self) -> Floats:
         """Return the stored weights (rows, cols), for inspection and plots only."""

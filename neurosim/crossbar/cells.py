@@ -83,7 +83,11 @@ class PairCells:
         if not np.array_equal(born, stuck):
             self._take_stuck_cells(stuck)
         noise_shape = shape if device.has_read_noise else (0, 0)
-        self._grid = Grid(_by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows))
+        self.worn = np.zeros((rows, 2 * cols), np.uint32)
+        """Pulses that updates and refreshes have given each device; programming the start is not learning."""
+        self._grid = Grid(
+            _by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows), worn=self.worn
+        )
         self._grid_time: float | None = None
         self.changes = 0
         """Grows with every write: what is made from the conductances is then made anew."""
@@ -289,18 +293,19 @@ class PairCells:
         saved = {f"state.{name}": values.copy() for name, values in flat(self.state).items()}
         saved["row_sum"] = self.grid.row_sum.copy()
         saved["uS_per_weight"] = self.uS_per_weight.copy()
+        saved["worn"] = self.worn.copy()
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
     def restore(self, saved: State) -> None:
         """Take back a snapshot; raises `CheckpointError` if an array is missing or has another shape."""
-        arrays = flat(self.state)
+        arrays = {f"state.{name}": values for name, values in flat(self.state).items()} | {"worn": self.worn}
         for name, values in arrays.items():
-            found = saved.get(f"state.{name}")
+            found = saved.get(name)
             if found is None or found.shape != values.shape or found.dtype != values.dtype:
-                raise CheckpointError(f"checkpoint does not fit this array: state.{name}")
+                raise CheckpointError(f"checkpoint does not fit this array: {name}")
         for name, values in arrays.items():
-            values[...] = saved[f"state.{name}"]
+            values[...] = saved[name]
         self.uS_per_weight[:] = saved["uS_per_weight"]
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self.forget_grid()

@@ -62,13 +62,14 @@ class Ledger:
 
     Forward reads: ``reads`` input vectors in ``phases`` integrations (bit-serial inputs take several), conversions,
     cells along charged word lines, sums formed digitally between tiles, and ``read_uS``, the conductance read at full
-    scale (squared inputs times conductance).
+    scale (squared inputs times conductance). ``calibration_reads`` are the input vectors by which converters were set.
     Updates: ``pulses`` (of which ``downs``) on ``pulsed_cells`` devices and ``pulsed_rows`` word lines; ``row_slots``
-    are the pulses that follow one another if lines are written one after the other, ``trains`` samples written in
+    are the pulses that follow one another if word lines are written one after the other, ``column_slots`` if columns are
+    (both without pulse trains, which strike all cells at once), ``trains`` samples written in
     place by coincidence; ``up_J`` and ``down_J`` what the law says that they took, at the card's voltage and width.
     ``pulses_lost`` took no effect, ``disturbs`` are steps that half voltages caused, ``pulses_cut`` pulses that no
     device was given because an update asked for too many at once, ``weights_clipped`` programmed weights beyond the
-    window. Reads for decay, norms, refresh and verified flushes are ``readback``.
+    window. ``norm_macs`` follow the norms, ``rule_macs`` are what else the rule forms beside the array. Reads for decay, norms, refresh and verified flushes are ``readback``.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
     did not converge, and time; by statistics it counts devices and joules only.
@@ -81,6 +82,7 @@ class Ledger:
     read_line_cells: int = 0
     read_sums: int = 0
     read_uS: float = 0.0
+    calibration_reads: int = 0
     dac_clipped: int = 0
     adc_clipped: int = 0
     updates: int = 0
@@ -89,6 +91,7 @@ class Ledger:
     pulsed_cells: int = 0
     pulsed_rows: int = 0
     row_slots: int = 0
+    column_slots: int = 0
     trains: int = 0
     trains_clipped: int = 0
     pulses_lost: int = 0
@@ -100,6 +103,8 @@ class Ledger:
     down_J: float = 0.0
     pulse_line_cells: int = 0
     macs: int = 0
+    norm_macs: int = 0
+    rule_macs: int = 0
     memory_accesses: int = 0
     rows_read_back: int = 0
     readback_conversions: int = 0
@@ -197,7 +202,7 @@ class Ledger:
             self.readback_conversions * rates.adc
             + self.readback_line_cells * rates.read_line_cell
             + self.pulse_line_cells * rates.pulse_line_cell
-            + self.macs * rates.mac
+            + (self.macs + self.norm_macs + self.rule_macs) * rates.mac
             + self.memory_accesses * rates.memory
         )
 

@@ -95,6 +95,7 @@ class Reader:
         percentile = self.config.adc_percentile if percentile is None else percentile
         margin = self.config.adc_margin if margin is None else margin
         if self.converters.adapts:
+            self.ledger.calibration_reads += x.shape[0]
             seen: dict[tuple[int, int], list[Floats]] = {}
             for top, bottom in blocks(x.shape[0], SAMPLES):
                 volts, _, _ = self._convert_inputs(x[top:bottom], share)

@@ -65,7 +65,11 @@ class Refresher:
         grid, kernels, real = cells.grid, cells.kernels, cells.real
         lsb_uS, range_uS = self.reader.device_converter()
         noisy = self.config.look == "read"
-        look = Look(noisy, real(lsb_uS), real(range_uS), real(cells.start_uS), np.float32(cells.direction))
+        mean = getattr(cells.device, "program_pulses", 0.0)
+        look = Look(
+            noisy, real(lsb_uS), real(range_uS), real(cells.start_uS), np.float32(cells.direction),
+            np.uint32(max(1, round(mean))),
+        )  # fmt: skip
 
         def refresh(block: tuple[int, int]) -> Refreshed:
             sums: Refreshed = refresh_pairs(
@@ -86,6 +90,5 @@ class Refresher:
             ledger.refresh_resets += 2 * sums.pairs if self.rises else 0
             ledger.refresh_pulses += sums.pulses
         if self.config.rewrite == "verify":
-            each = getattr(cells.device, "program_pulses", 0.0)
             written = 1 if self.rises else 2
-            ledger.refresh_pulses += round(each * written * sum(sums.pairs for sums in parts))
+            ledger.refresh_pulses += round(mean * written * sum(sums.pairs for sums in parts))

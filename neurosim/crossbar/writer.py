@@ -33,6 +33,7 @@ from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, sweep_rows
 
 Columns = NDArray[np.int64]
+Peaks = NDArray[np.int32]
 
 ENOUGH_WINDOWS = 4
 """No update pulses a device further than so many windows in nominal steps: it has been at its bound for long."""
@@ -275,8 +276,9 @@ class Writer:
         if post is not None and not self.velocity.size:
             post = post * pulses_per_weight  # else filtered first, in weights
 
-        def sweep(block: tuple[int, int]) -> tuple[Sums, Verified]:
+        def sweep(block: tuple[int, int]) -> tuple[Sums, Verified, Peaks]:
             first, last = block
+            peaks = np.zeros(cells.shape[1], np.int32)
             change = scratch("change", last - first, cells.shape[1], cells.dtype)
             if pre is None or post is None:
                 change[:] = 0
@@ -286,19 +288,19 @@ class Writer:
                     filter_rows(
                         first, change, self.velocity, real(self.config.momentum or 0), pulses_per_weight
                     )
-            found: tuple[Sums, Verified] = sweep_rows(
+            sums, verified = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
                 real(self.config.flush_pulses), real(self.most), self.verifier, real(step), real(cell_range),
-                self.drive, accumulator, seen, grid, cells.state, cells.params, cells.now_s, event,
+                self.drive, accumulator, peaks, seen, grid, cells.state, cells.params, cells.now_s, event,
                 self.sweep_keys, *self._kernels(),
             )  # fmt: skip
-            return found
+            return sums, verified, peaks
 
         with single_threaded_blas():
             parts = share(sweep, cells.product_blocks())
-        self._enter([sums for sums, _ in parts])
+        self._enter([sums for sums, _, _ in parts], [peaks for _, _, peaks in parts])
         if accumulate and self.config.verify_reads:
-            for _, verified in parts:
+            for _, verified, _ in parts:
                 self.reader.count_pair_reads(verified, self.config.verify_reads)
         synapses = cells.shape[0] * cells.shape[1]
         if pre is not None:
@@ -334,7 +336,7 @@ class Writer:
             )  # fmt: skip
             return sums
 
-        self._enter(share(strike, cells.row_blocks()))
+        self._enter(share(strike, cells.row_blocks()), [])
 
     def _depress(self, event: int) -> None:
         cells = self.cells
@@ -349,14 +351,16 @@ class Writer:
             return
         grid = cells.grid
 
-        def depress(block: tuple[int, int]) -> Sums:
+        def depress(block: tuple[int, int]) -> tuple[Sums, Peaks]:
+            peaks = np.zeros(cells.shape[1], np.int32)
             sums: Sums = depress_rows(
-                *block, counts, grid, cells.state, cells.params, cells.now_s, event,
+                *block, counts, peaks, grid, cells.state, cells.params, cells.now_s, event,
                 self.keys["depress"], *self._kernels(),
             )  # fmt: skip
-            return sums
+            return sums, peaks
 
-        self._enter(share(depress, cells.row_blocks()))
+        parts = share(depress, cells.row_blocks())
+        self._enter([sums for sums, _ in parts], [peaks for _, peaks in parts])
 
     def _cut(self, pulses: float) -> None:
         """Enter pulses that were asked for and not given; say it once, unless a limit was asked for."""
@@ -364,8 +368,15 @@ class Writer:
         if pulses > 0:
             warn_of_cut(self._once, pulses, self.most, self.config)
 
-    def _enter(self, parts: list[Sums]) -> None:
-        """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged."""
+    def _enter(self, parts: list[Sums], peaks: list[Peaks]) -> None:
+        """Add the sums of the blocks, in their order, to the ledger, with the lines that were charged.
+
+        `peaks` are the most pulses of any device of each column, of each block of a sweep; none of pulse trains, in which
+        lines do not take turns.
+        """
+        if peaks:
+            self.ledger.column_slots += int(np.max(peaks, axis=0).sum(dtype=np.int64))
+            self.ledger.row_slots += sum(sums.slots for sums in parts)
         self._cut(sum(sums.cut for sums in parts))
         rows, ledger = self.cells.shape[0], self.ledger
         for sums in parts:
@@ -375,7 +386,6 @@ class Writer:
             ledger.downs += sums.downs
             ledger.pulsed_cells += sums.pulsed_cells
             ledger.pulsed_rows += sums.rows
-            ledger.row_slots += sums.slots
             ledger.pulses_lost += sums.lost
             ledger.lost_uS += sums.lost_uS
             ledger.pulse_line_cells += sums.pulses * rows

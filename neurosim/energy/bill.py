@@ -10,14 +10,20 @@ from neurosim.core.errors import ConfigError
 from neurosim.energy.marks import WEAK, Mark
 
 Kind = Literal["device", "periphery", "digital"]
-Phase = Literal["forward", "update", "readback", "refresh", "programming", "neurons"]
-PHASES: tuple[Phase, ...] = ("forward", "update", "readback", "refresh", "programming", "neurons")
+Phase = Literal["forward", "update", "readback", "refresh", "programming", "calibration", "neurons"]
+PHASES: tuple[Phase, ...] = (
+    "forward",
+    "update",
+    "readback",
+    "refresh",
+    "programming",
+    "calibration",
+    "neurons",
+)
 KINDS: tuple[Kind, ...] = ("device", "periphery", "digital")
 
 NOT_COUNTED = (
     "buffers and communication between arrays",
-    "calibration of converters",
-    "following the norms (the mini-batch's Gram matrix)",
     "lines and drivers of program-and-verify",
     "reading the data",
 )
@@ -140,8 +146,9 @@ class Bill:
         return dict(sorted(found.items(), key=lambda pair: -pair[1][0]))
 
     def learnt(self) -> Bill:
-        """Return it without the programming of the start, which no sample pays for."""
-        return replace(self, lines=tuple(line for line in self.lines if line.phase != "programming"))
+        """Return it without programming the start and setting the converters, which no sample pays for."""
+        once = ("programming", "calibration")
+        return replace(self, lines=tuple(line for line in self.lines if line.phase not in once))
 
     def strictly(self) -> Bill:
         """Return it, or raise `AssumedError` where joules rest on assumed, remembered or unstated numbers."""

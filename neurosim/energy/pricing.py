@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ class _Layer:
     def bill(self) -> Bill:
         """Return the bill of this layer."""
         self._forward()
+        self._calibration()
         self._updates()
         self._readback()
         self._refresh()
@@ -126,6 +128,24 @@ class _Layer:
             bits=events["adc_bits"],
         )
 
+    def _calibration(self) -> None:
+        """Reads that set the converters cost what forward reads do in the mean."""
+        given, reads = self.counts["calibration_reads"], self.counts["reads"]
+        if not given:
+            return
+        if not reads:
+            self.not_priced.append("reads that set the converters, as nothing else was read")
+            return
+        share = given / reads
+        once = [line for line in self.lines if line.phase == "forward"]
+        self.lines += [
+            replace(
+                line, phase="calibration", count=share * line.count, joules=share * line.joules,
+                low=share * line.low, high=share * line.high,
+            )
+            for line in once
+        ]  # fmt: skip
+
     def _updates(self) -> None:
         counts, events = self.counts, self.events
         ups = counts["pulses"] - counts["downs"]
@@ -150,6 +170,8 @@ class _Layer:
         slots = counts["trains"] * events["pulse_train_slots"] * (events["rows"] + events["cols"])
         self._priced("update", "periphery", "pulse trains", "train", slots)
         self._priced("update", "digital", "multiply and add", "mac", counts["macs"])
+        self._priced("update", "digital", "following the norms", "mac", counts["norm_macs"])
+        self._priced("update", "digital", "the rule's answers", "mac", counts["rule_macs"])
         self._priced(
             "update", "digital", "memory", "memory", counts["memory_accesses"],
             size_bytes=4.0 * events["rows"] * events["cols"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neurosim.core.config import Periphery
+from neurosim.core.errors import InputError
 from neurosim.energy.bill import Phase
 from neurosim.energy.marks import Mark, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, price_list
@@ -53,8 +54,8 @@ class Times:
 
     @property
     def learning_s(self) -> float:
-        """Without programming the start."""
-        return self.seconds - self.total("programming")[0]
+        """Without programming the start and setting the converters."""
+        return self.seconds - self.total("programming")[0] - self.total("calibration")[0]
 
     def per(self, samples: int, joules: float) -> dict[str, float]:
         """Return seconds a sample, samples a second, and the energy-delay product of a sample (J s).
@@ -74,19 +75,25 @@ class Times:
         }
 
 
-def seconds(events: Iterable[Events], prices: str | Path | PriceList | Periphery) -> Times:
+def seconds(
+    events: Iterable[Events],
+    prices: str | Path | PriceList | Periphery,
+    writes: Literal["rows", "columns"] = "rows",
+) -> Times:
     """Return how long events take, from counts, the settings' integration time, pulse widths and the list's times.
 
     Reads: each phase takes the list's ``phase_time``, or the integration time and one conversion for each column that
-    shares a converter. Writes: the slots of word lines written one after the other (``row_slots``) times the width of
-    a pulse; with pulse trains the slots of each sample's trains instead, all cells at once. Digital work: the list's
-    time of an operation.
+    shares a converter. Writes: the slots of lines written one after the other (``row_slots`` or ``column_slots``) times
+    the width of a pulse, and the slots of each sample's pulse trains, all cells at once. Digital work: the list's time of
+    an operation.
 
     Parameters
     ----------
     events : iterable of dict
         Of each layer, as results of runs keep them under ``events``.
     prices : str, Path, PriceList or Periphery
+    writes : {"rows", "columns"}
+        Which lines are written one after the other, the cells of each at once.
 
     Returns
     -------
@@ -97,15 +104,18 @@ def seconds(events: Iterable[Events], prices: str | Path | PriceList | Periphery
     InputError, UnknownNameError, ConfigError
         As `price`.
     """
+    if writes not in ("rows", "columns"):
+        raise InputError(f"writes = '{writes}': must be rows or columns")
     known = price_list(prices)
     spans: list[Span] = []
     not_timed: list[str] = []
     for layer in checked(events):
         _reads(layer, known, spans, not_timed)
-        _writes(layer, spans)
+        _writes(layer, writes, spans)
+        counts = layer["counts"]
         for what, component, count in (
-            ("multiply and add", "mac_time", layer["counts"]["macs"]),
-            ("memory", "memory_time", layer["counts"]["memory_accesses"]),
+            ("multiply and add", "mac_time", counts["macs"] + counts["norm_macs"] + counts["rule_macs"]),
+            ("memory", "memory_time", counts["memory_accesses"]),
         ):
             unit = known.cost_of(component)
             if unit is None and count:
@@ -128,8 +138,11 @@ def _reads(layer: Events, prices: PriceList, spans: list[Span], not_timed: list[
     if timed is None:
         not_timed.append(COMPONENTS["adc_time"].what)
     ends, mark, source = timed or bare
+    counts = layer["counts"]
+    once = counts["calibration_reads"] * counts["phases"] / counts["reads"] if counts["reads"] else 0.0
     reads: tuple[tuple[Phase, str, float], ...] = (
-        ("forward", "input vectors", layer["counts"]["phases"]),
+        ("forward", "input vectors", counts["phases"]),
+        ("calibration", "input vectors", once),
         ("readback", "row by row", rows_read(layer)),
     )
     for phase, what, count in reads:
@@ -151,16 +164,19 @@ def _phase(layer: Events, prices: PriceList) -> _Timed | None:
     return ends, worst((each.mark, shared.mark)), f"{each.source}; {shared.source}"
 
 
-def _writes(layer: Events, spans: list[Span]) -> None:
+def _writes(layer: Events, writes: str, spans: list[Span]) -> None:
     """Pulses of learning; which of the slots are up is not counted, so their widths are the range."""
     counts: Any = layer["counts"]
     widths = sorted((float(layer["pulse_up"][1]), float(layer["pulse_down"][1])))
     slots = counts["trains"] * layer["pulse_train_slots"]
     source = "slots times the card's pulse width"
-    what, count = ("pulse trains, all cells at once", slots) if slots else ("row by row", counts["row_slots"])
-    each = count / layer["arrays"]
-    ends = each * widths[1], each * widths[0], each * widths[1]
-    spans.append(Span(layer["layer"], "update", what, count, *ends, "computed", source))
+    one_by_one = ("row by row", counts["row_slots"])
+    if writes == "columns":
+        one_by_one = ("column by column", counts["column_slots"])
+    for what, count in (("pulse trains, all cells at once", slots), one_by_one):
+        each = count / layer["arrays"]
+        ends = each * widths[1], each * widths[0], each * widths[1]
+        spans.append(Span(layer["layer"], "update", what, count, *ends, "computed", source))
     spans.append(
         Span(
             layer["layer"], "programming", "pulse by pulse", counts["program_pulses"], counts["program_time_s"] / layer["arrays"],

@@ -40,6 +40,8 @@ class Look(NamedTuple):
     """Nominal conductance of a device that is back where pulses start."""
     direction: np.float32 = np.float32(1.0)
     """Of the pulses: 1 up, -1 down."""
+    writes: np.uint32 = np.uint32(1)
+    """Pulses that the law's program-and-verify counts as."""
 
 
 class Refreshed(NamedTuple):
@@ -118,14 +120,22 @@ def refresh_pairs(
                 energy += program(other, look.start_uS, state, params, now_s, event, keys[0])
             start = look.start_uS if look.noisy else read(other, state, params, now_s)
             wanted = max(start + look.direction * difference, _ZERO)
+            given = look.writes
             if curve.pulses.size > 0:
                 count = pulses_to(wanted, curve)
                 if count > 0:
                     energy += pulse(target, count, state, params, now_s, event + 1, keys[0])
                 pulses += count
+                given = np.uint32(count)
             else:
                 energy += program(target, wanted, state, params, now_s, event + 1, keys[0])
             refreshed += 1
+            if grid.worn.size > 0:
+                back = np.uint32(1) if look.direction > _ZERO else look.writes
+                grid.worn[row, other - 2 * row * cols] += back
+                grid.worn[row, target - 2 * row * cols] += given
+                if look.direction > _ZERO:
+                    grid.worn[row, target - 2 * row * cols] += back
             before = np.float64(plus) + minus
             plus = read(cell, state, params, now_s)
             minus = read(cell + 1, state, params, now_s)

@@ -80,6 +80,7 @@ def train_rows(
     """
     samples, cols = col_trains.shape
     counts = np.zeros((2, cols), np.int32)
+    peaks = np.empty(0, np.int32)
     active = np.empty((samples, cols), np.int32)
     lengths = np.zeros(samples, np.int32)
     for sample in range(samples):
@@ -106,7 +107,7 @@ def train_rows(
             if struck == 0:
                 continue
             sums = pulse_row(
-                row, counts, grid, state, params, now_s, first_event + sample, key, pulse, read, sigma
+                row, counts, peaks, grid, state, params, now_s, first_event + sample, key, pulse, read, sigma
             )
             total = added(total, sums)
             for k in range(lengths[sample]):

@@ -40,6 +40,8 @@ class Grid(NamedTuple):
     """(rows, 2 cols) where pulses that arrive are counted, SET (+) or RESET (-); (0, 0): nobody asks."""
     fade: float = 0.0
     """A pulse of strength f has 1 + fade log(f) of its voltage left."""
+    worn: NDArray[np.uint32] = np.empty((0, 0), np.uint32)
+    """(rows, 2 cols) pulses that each device was given, counted as they are; (0, 0): half voltages, which count as none."""
 
 
 class Verifier(NamedTuple):
@@ -139,6 +141,7 @@ def refresh_grid(
 def pulse_row(
     row: int,
     counts: Any,
+    peaks: Any,
     grid: Any,
     state: Any,
     params: Any,
@@ -149,7 +152,10 @@ def pulse_row(
     read: Any,
     sigma: Any,
 ) -> Sums:
-    """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device."""
+    """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device.
+
+    `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,) where nobody asks.
+    """
     difference, variance = grid.difference, grid.variance
     cols = difference.shape[1]
     noisy = variance.size > 0
@@ -160,6 +166,7 @@ def pulse_row(
         strikes += (counts[0, col] | counts[1, col]) != 0
     up_J, down_J, pulses, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
     weak, counted = grid.strength.size > 0, grid.given.size > 0
+    worn, peaked = grid.worn.size > 0, peaks.size > 0
     cells, lost, lost_uS = 0, 0, 0.0
     for k in range(strikes):
         if k + AHEAD < strikes:
@@ -185,6 +192,10 @@ def pulse_row(
                     )
             if counted:
                 grid.given[row, place] += given if counts[arm, col] > 0 else -given
+            if worn:
+                grid.worn[row, place] += np.uint32(given)
+            if peaked:
+                peaks[col] = max(peaks[col], given)
             up = counts[arm, col] > 0
             cells += 1
             pulses += given
@@ -288,6 +299,7 @@ def sweep_rows(
     range_uS: Scalar,
     drive: Any,
     accumulator: Any,
+    peaks: Any,
     seen_grid: Any,
     grid: Any,
     state: Any,
@@ -307,7 +319,7 @@ def sweep_rows(
     them the grid itself.
     `keys` are the streams of rounding, pulses and read-back. `accumulator` (rows, cols) selects the digital
     accumulator, which gives pulses once it holds `flush` of them, and takes back what they missed if there is a `verifier`;
-    (0, 0) stochastic rounding to multiples of `flush`.
+    (0, 0) stochastic rounding to multiples of `flush`. `peaks` (cols,) as `pulse_row` takes them.
     """
     cols = change.shape[1]
     counts = np.empty((2, cols), np.int32)
@@ -335,7 +347,7 @@ def sweep_rows(
         if verify:
             read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
-        sums = pulse_row(row, counts, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
+        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
         if verify:
             read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, 1)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
@@ -352,6 +364,7 @@ def depress_rows(
     first: int,
     last: int,
     column_counts: Any,
+    peaks: Any,
     grid: Any,
     state: Any,
     params: Any,
@@ -369,7 +382,7 @@ def depress_rows(
         counts[1, col] = -column_counts[col]
     total = NO_SUMS
     for row in range(first, last):
-        sums = pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
+        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
         total = added(total, sums)
     return total
 
@@ -391,12 +404,13 @@ def give_rows(
 ) -> None:
     """Give the devices of rows [first, last) their pulses `wanted` (rows, 2 cols), SET (+) or RESET (-)."""
     counts = np.empty((2, wanted.shape[1] // 2), np.int32)
+    peaks = np.empty(0, np.int32)
     for row in range(first, last):
         if not wanted[row].any():
             continue
         for place in range(wanted.shape[1]):
             counts[place & 1, place >> 1] = wanted[row, place]
-        pulse_row(row, counts, grid, state, params, now_s, event, key, pulse, read, sigma)
+        pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
 
 
 @jit

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import (
     Array,
+    DeviceArray,
     Floats,
     IdealArithmetic,
     LebesgueRule,
@@ -19,6 +20,7 @@ from neurosim.core.protocols import (
     Rule,
     State,
     UpdateMode,
+    Work,
     needs_phase,
 )
 from neurosim.network.neurons import Transfer
@@ -62,6 +64,8 @@ class Dense:
             )
         self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
         self.neurons = neurons
+        self.stated = rule
+        """The rule as it was given, where `rule` is its twin."""
         self.state = _in_precision(rule.state(*array.shape), array.precision)
         self.steps = 0
         self.norm_errors: list[Any] = []
@@ -101,9 +105,18 @@ class Dense:
             ideal.apply(self._change(x, self._currents(ideal, x, u), factor))
         else:
             change = self._change(x, u, factor)
+            self._count_work(len(x))
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1
         return u
+
+    def _count_work(self, samples: int) -> None:
+        """Enter into the ledger of devices what the rule asks for beside them; of a rule that does not say, its answers."""
+        if not self.array.ideal:
+            state = getattr(self.stated, "work", None)
+            rows, cols = self.array.shape
+            work = Work(answers=2 * samples * cols) if state is None else state(samples, rows, cols)
+            cast(DeviceArray, self.array).count_work(work)
 
     def _measure_norms(self) -> None:
         """Let the rule see the norms of its columns; or, where gains hold norms, set the gains by those it follows."""

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurosim.core.checks import matrix, vector
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Wires
-from neurosim.core.protocols import Array, DeviceArray, Floats, State, UpdateMode
+from neurosim.core.protocols import Array, DeviceArray, Floats, State, UpdateMode, Work
 from neurosim.crossbar.ledger import Ledger
 
 Indices = NDArray[np.int64]
@@ -224,6 +224,16 @@ class LocalFields:
     def ledger(self) -> LayerLedger:
         """Counts and joules of all locations so far."""
         return LayerLedger.of([cast(DeviceArray, array).ledger for array in self.locations])
+
+    @property
+    def worn(self) -> NDArray[np.uint32]:
+        """Pulses (1, devices) that updates and refreshes have given each device, all locations one after the other."""
+        every = [cast(DeviceArray, array).worn.reshape(1, -1) for array in self.locations]
+        return np.concatenate(every, axis=1)
+
+    def count_work(self, work: Work) -> None:
+        """Enter what a rule asked for beside the arrays: with the first location, for all of them."""
+        cast(DeviceArray, self.locations[0]).count_work(work)
 
     def rewind(self, ledger: LayerLedger) -> None:
         """Set the ledgers of all locations back to earlier totals."""

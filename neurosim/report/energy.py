@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.energy.bill import joules_text
+from neurosim.energy.lifetime import WORN, Wear
 from neurosim.report.results import Results
 from neurosim.report.style import PALETTE, label, new_figure, styled
 from neurosim.report.text import duration
@@ -84,16 +86,49 @@ def energy_table(found: Sequence[Priced]) -> Table:
 
 
 def wear_table(found: Sequence[Priced]) -> Table:
-    """Pulses a device, and epochs until the mean device is worn."""
-    table = Table("arm", "layer", "pulses a device, mean", "endurance", "epochs until worn, mean device")
-    for name, wear in dict.fromkeys((each.name, wear) for each in found for wear in each.wear):
+    """How pulses are spread over the devices, when these are worn, and what refresh costs in a year."""
+    table = Table(
+        "arm", "layer", "pulses a device, mean", "busiest 1 % from", "busiest", "endurance",
+        *(f"epochs until {100 * share:g} % are worn" for share in WORN), "refresh in a year",
+        title="Wear: pulses of learning and refresh, and how long devices last",
+    )  # fmt: skip
+    lines: dict[tuple[str, int], tuple[Priced, Wear]] = {}
+    for each in found:
+        for wear in each.wear:
+            lines.setdefault((each.name, wear.layer), (each, wear))
+    for (name, layer), (each, wear) in lines.items():
+        until = [wear.epochs_until(share) for share in WORN]
         table.add_row(
             name,
-            str(wear.layer),
-            f"{wear.pulses_per_device:.3g}",
+            str(layer),
+            f"{wear.mean:.3g}",
+            f"{float(np.quantile(wear.device_pulses(), 0.99)):.3g}",
+            f"{wear.most:.3g}",
             "not known" if wear.endurance is None else f"{wear.endurance:.3g}",
-            "" if wear.epochs is None else f"{wear.epochs:.3g}",
+            *("" if epochs is None else f"{epochs:.3g}" for epochs in until),
+            joules_text(each.refresh_J_per_year) if each.refresh_J_per_year else "",
         )
+    return table
+
+
+def reached_table(found: Sequence[Priced]) -> Table:
+    """What it took to come near the final accuracy, where curves were followed; empty where none was."""
+    table = Table(
+        "arm", "prices", "accuracy", "reached by", "images", "joules", "range", "array and digital time",
+        title="What it took to reach an accuracy, at the looks of the curve",
+    )  # fmt: skip
+    for each in found:
+        for goal in each.reached:
+            table.add_row(
+                each.name,
+                each.bill.prices,
+                f"{100 * goal.accuracy:.1f} %, {100 * (goal.share or 1):.0f} % of the last",
+                f"{goal.seeds} of {goal.of}",
+                f"{goal.images:,.0f}",
+                joules_text(goal.joules),
+                f"{joules_text(goal.low)} to {joules_text(goal.high)}",
+                duration(goal.seconds),
+            )
     return table
 
 

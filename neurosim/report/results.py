@@ -76,7 +76,9 @@ class Run(Part):
     aged: dict[str, Any] | None = None
     """What came after it was left alone (`neurosim.study.aged`)."""
     events: tuple[dict[str, Any], ...] = ()
-    """What the arrays of each layer counted (`neurosim.study.events`)."""
+    """What the arrays of each layer counted (`neurosim.study.events`),"""
+    along: tuple[dict[str, Any], ...] = ()
+    """and had counted at each look of the curve."""
 
 
 class McNemar(Part):

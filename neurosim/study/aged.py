@@ -13,7 +13,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.study import stopping
 from neurosim.study.controls import headline_bits
 from neurosim.study.experiment import Experiment
-from neurosim.study.kept_runs import checkpoint_of, finished, trained
+from neurosim.study.kept_runs import checkpoint_of, counted, finished, trained
 from neurosim.study.locks import held
 from neurosim.study.statistics import Chips, chips_of, mean_accuracy, stays_within
 from neurosim.study.store import read_kept, text_digest, write_kept
@@ -42,10 +42,11 @@ def finished_and_aged(
         return finished(training, out, report)
     later = experiment.training(arm, seed, data)
     if out is None:
-        counts = trained(training, None, report)
+        trained(training, None, report)
+        told = counted(training)
         later.restore(training.snapshot())
         later.take_notes(training.notes())
-        result = {**training.result(), "counts": counts}
+        result = {**training.result(), **told}
         return {**result, "aged": _left_alone(later, experiment.then_aged_s, result, report)}
     checkpoint = checkpoint_of(training, out)
     asked = json.dumps([training.evaluation, experiment.then_aged_s])

@@ -12,7 +12,7 @@ from typing import Any
 from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
-from neurosim.study.kept_runs import checkpoint_of, trained
+from neurosim.study.kept_runs import checkpoint_of, counted, trained
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training
@@ -190,14 +190,15 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     if not others:
         return
     learnt = experiment.training(arm, block.seed, data)
-    counts, events = trained(learnt, out), learnt.events()
+    trained(learnt, out)
+    told = counted(learnt)
     known: dict[str, dict[str, Any]] = {}
     for point in others:
         reader = arm_of(point.reading, block.arm)
         same = json.dumps([deciding(point.reading, reader), point.age_s], sort_keys=True)
         if same not in known:
             again = _read_again(learnt, point, reader, data).result()
-            known[same] = {**again, "counts": counts, "events": events}
+            known[same] = {**again, **told}
         yield _row(block, point, known[same])
     if not learnt.keeps_learnt:
         checkpoint_of(learnt, out).unlink(missing_ok=True)
@@ -246,4 +247,5 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "correct": headline_bits(result),
         "counts": counted,
         "events": result.get("events") or result.get("original", {}).get("events") or [],
+        "along": result.get("along") or [],
     }

@@ -61,6 +61,7 @@ def estimated(experiment: Experiment, batches: int = BATCHES) -> dict[str, Any]:
                 "events": [
                     {
                         **now,
+                        "wear": [[share, scale * pulses] for share, pulses in now["wear"]],
                         "counts": {
                             name: before["counts"][name] + scale * (count - before["counts"][name])
                             for name, count in now["counts"].items()

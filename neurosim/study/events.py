@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from neurosim.core.protocols import Array
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.core.protocols import Array, DeviceArray
 from neurosim.network.local_fields import locations
 from neurosim.study.evaluate import on_devices
+
+WEAR = (0, 0.01, 0.05, *(k / 10 for k in range(1, 10)), 0.95, 0.99, 0.999, 1)
+"""Shares of the devices for which results say how many pulses these had at most."""
+
+
+def pulsed_devices(array: DeviceArray) -> NDArray[np.uint32]:
+    """Return the pulses of each device that learns, (n,): both of a pair, or the one beside a fixed reference."""
+    worn = np.asarray(array.worn)
+    learning = worn if array.write.mapping == "pair" else worn[..., 0::2]
+    found: NDArray[np.uint32] = learning.reshape(-1)
+    return found
 
 
 def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
@@ -23,7 +37,8 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
     found : list of dict
         ``layer`` (from 1), ``arrays`` (how many side by side) of ``rows`` x ``cols``, the ``device`` and its ``pulse_up``
         and ``pulse_down`` (V, s), ``read_voltage_V``, ``integration_time_s``, ``adc_bits``, ``dac_bits``, ``encoding``,
-        ``pulse_train_slots``, and ``counts``, the totals of their ledgers by name, all arrays together.
+        ``pulse_train_slots``, ``devices`` (that learn), ``wear`` (for each share in `WEAR` the pulses that this share of them
+        had at most), and ``counts``, the totals of their ledgers by name, all arrays together.
     """
     found = []
     for number, array in enumerate(arrays, 1):
@@ -32,6 +47,7 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
             continue
         one = held[0]
         totals = [devices.ledger.counts() for devices in held]
+        worn = np.concatenate([pulsed_devices(devices) for devices in held])
         up, down = one.device.pulse_shapes
         found.append(
             {
@@ -48,6 +64,11 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
                 "dac_bits": one.read.dac_bits,
                 "encoding": one.read.encoding,
                 "pulse_train_slots": one.write.pulse_train_slots,
+                "devices": worn.size,
+                "wear": [
+                    [share, float(pulses)]
+                    for share, pulses in zip(WEAR, np.quantile(worn, WEAR), strict=True)
+                ],
                 "counts": {name: sum(each[name] for each in totals) for name in totals[0]},
             }
         )

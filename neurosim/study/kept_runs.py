@@ -96,17 +96,17 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
         If somebody asked for the end; what was learnt is kept.
     """
     if out is None:
-        counts = trained(training, None, report)
-        events = training.events()
-        return {**training.result(), "counts": counts, "events": events}
+        trained(training, None, report)
+        told = counted(training)
+        return {**training.result(), **told}
     checkpoint = checkpoint_of(training, out)
     kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
     if not kept.exists():
         with held(checkpoint):
             if not kept.exists():  # nor has it been finished elsewhere meanwhile
                 learn(training, checkpoint, SAVE_EVERY_S, report)
-                counts, events = training.counts(), training.events()
-                result = {**training.result(), "counts": counts, "events": events}
+                told = counted(training)
+                result = {**training.result(), **told}
                 training.keep_beside(out)
                 write_kept(kept, {**result, "made_with": versions()})
                 if not training.keeps_learnt:
@@ -115,6 +115,11 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
     found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
     found.pop("made_with", None)
     return found
+
+
+def counted(training: Training) -> dict[str, Any]:
+    """Return what a training has counted so far: ``counts``, ``events`` of each layer, and ``along`` the way."""
+    return {"counts": training.counts(), "events": training.events(), "along": training.along()}
 
 
 def trained(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, float]:

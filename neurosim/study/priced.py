@@ -10,13 +10,36 @@ from typing import Any
 
 from neurosim.core.errors import ConfigError
 from neurosim.energy.bill import Bill
-from neurosim.energy.lifetime import Wear, lifetime
+from neurosim.energy.lifetime import Wear, lifetime, refresh_J_per_year
 from neurosim.energy.price_list import PriceList, price_list
 from neurosim.energy.pricing import price
 from neurosim.energy.seconds import Times, seconds
 
 LISTS = ("results.json", "sweep.json")
 """Files of results that a folder may have."""
+
+
+REACHED = (0.95, 0.99)
+"""Shares of the accuracy at the last look for which it is said what they took."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What learning had taken when an accuracy was first seen, start programming left out; means over seeds."""
+
+    share: float | None
+    """Of the accuracy at the last look; None where an accuracy was asked for."""
+    accuracy: float
+    """That was to be reached; mean over seeds."""
+    seeds: int
+    """That reached it,"""
+    of: int
+    """of so many that were followed."""
+    images: float
+    joules: float
+    low: float
+    high: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,10 @@ class Priced:
     bill: Bill
     times: Times
     wear: list[Wear]
+    reached: list[Reached]
+    """What it took to reach shares of the final accuracy, where the curve was followed."""
+    refresh_J_per_year: float
+    """Device joules of refresh in a year of learning like this."""
 
     @property
     def name(self) -> str:
@@ -56,7 +83,9 @@ class Priced:
                 **(self.times.per(self.samples, joules) if self.samples else {}),
                 "spans": [asdict(span) for span in self.times.spans],
             },
-            "lifetime": [asdict(wear) for wear in self.wear],
+            "lifetime": [wear.as_dict() for wear in self.wear],
+            "refresh_J_per_year": self.refresh_J_per_year,
+            "reached": [asdict(each) for each in self.reached],
         }
 
 
@@ -123,13 +152,71 @@ def priced(
         wear = lifetime(events, epochs or 1, numbers=numbers)
         for prices_of in known:
             bill = price(events, prices_of, sources=numbers, strict=strict)
-            found.append(Priced(arm, levels, len(runs), samples, bill, seconds(events, prices_of), wear))
+            times = seconds(events, prices_of)
+            reached = [
+                each for share in REACHED if (each := to_reach(runs, prices_of, share=share, sources=numbers))
+            ]
+            each_year = refresh_J_per_year(events, times.learning_s) if times.learning_s else 0.0
+            found.append(Priced(arm, levels, len(runs), samples, bill, times, wear, reached, each_year))
     return found
+
+
+def to_reach(
+    runs: Sequence[dict[str, Any]],
+    prices: str | Path | PriceList,
+    *,
+    share: float | None = None,
+    accuracy: float | None = None,
+    sources: dict[str, Any] | None = None,
+) -> Reached | None:
+    """Return what runs of one arm had taken when they first reached an accuracy, at the looks of their curves.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        With ``events`` and ``along``.
+    prices : str, Path or PriceList
+    share : float, optional
+        Of the accuracy at the last look of each run.
+    accuracy : float, optional
+        Itself, from 0 to 1; instead of a share.
+    sources : dict, optional
+        As of `neurosim.energy.price`.
+
+    Returns
+    -------
+    found : Reached or None
+        None where no curve was followed, or no run reached the accuracy.
+    """
+    if (share is None) == (accuracy is None):
+        raise ConfigError("to_reach: give a share of the final accuracy, or an accuracy")
+    took, wanted, followed = [], [], 0
+    for run in runs:
+        along = run.get("along") or []
+        if len(along) < 2:
+            continue
+        followed += 1
+        goal = float(accuracy if accuracy is not None else (share or 0) * along[-1]["accuracy"])
+        wanted.append(goal)
+        first = next((look for look in along if look["accuracy"] >= goal), None)
+        if first is None:
+            continue
+        events = [
+            {**layer, "counts": counts} for layer, counts in zip(run["events"], first["counts"], strict=True)
+        ]
+        bill = price(events, prices, sources=sources).learnt()
+        took.append((first["images"], *bill.total(), seconds(events, prices).learning_s))
+    if not took:
+        return None
+    images, joules, low, high, span = (math.fsum(part) / len(took) for part in zip(*took, strict=True))
+    mean = math.fsum(wanted) / len(wanted)
+    return Reached(share, mean, len(took), followed, images, joules, low, high, span)
 
 
 def mean_events(runs: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return the events of each layer with counts that are means over runs of one arm."""
-    shapes = {repr([{**layer, "counts": None} for layer in events]) for events in runs}
+    differ = {"counts": None, "wear": None}
+    shapes = {repr([{**layer, **differ} for layer in events]) for events in runs}
     if len(shapes) > 1:
         raise ConfigError("runs of one arm have different arrays, so their events have no mean")
     return [
@@ -139,6 +226,10 @@ def mean_events(runs: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]
                 name: math.fsum(layer["counts"][name] for layer in layers) / len(layers)
                 for name in layers[0]["counts"]
             },
+            "wear": [
+                [points[0][0], math.fsum(pulses for _, pulses in points) / len(points)]
+                for points in zip(*(layer["wear"] for layer in layers), strict=True)
+            ],
         }
         for layers in zip(*runs, strict=True)
     ]

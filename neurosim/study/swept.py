@@ -34,7 +34,7 @@ KEPT = 0.99
 PACKED = {"correct", "untrained_correct"}
 """Flags of each image, which rows keep in the blocks alone."""
 NOT_SCORES = {
-    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "block", "error", *PACKED,
+    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "along", "block", "error", *PACKED,
 }  # fmt: skip
 
 

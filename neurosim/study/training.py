@@ -74,6 +74,8 @@ class Training:
         self.passed = 0
         """Epochs of what it learnt before it went on (`go_on`)."""
         self.curve: list[Any] = []
+        self.counted: list[list[dict[str, float]]] = []
+        """What the arrays of each layer had counted at each look of the curve."""
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
 
@@ -225,7 +227,7 @@ class Training:
         if not self.steps and self.watched:
             self.begin()
             if not self.curve and self.looks:
-                self.curve.append(self.look())
+                self._keep_look()
         order, epoch = np.empty(0, np.int64), -1
         while self.steps < self.total:
             started = time.perf_counter()
@@ -238,11 +240,15 @@ class Training:
             self.steps += 1
             self.seconds += time.perf_counter() - started
             if self.watched and self.looks:
-                self.curve.append(self.look())
+                self._keep_look()
             if progress:
                 progress(self.steps, self.total)
             if save:
                 save()
+
+    def _keep_look(self) -> None:
+        self.counted.append([layer["counts"] for layer in self.events()])
+        self.curve.append(self.look())
 
     def _let_time_pass(self) -> None:
         if self.arm.device is not None and self.arm.seconds_per_update:
@@ -252,7 +258,7 @@ class Training:
     def go_on(self) -> None:
         """Stand at the beginning of as many images again, in another order; rates that fall with updates begin anew."""
         self.passed += self.total // self.batches
-        self.steps, self.curve = 0, []
+        self.steps, self.curve, self.counted = 0, [], []
         for layer in self.layers:
             if "updates" in layer.state:
                 layer.state["updates"][...] = 0
@@ -263,11 +269,12 @@ class Training:
 
     def notes(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside arrays."""
-        return {"steps": self.steps, "seconds": self.seconds, "curve": self.curve}
+        return {"steps": self.steps, "seconds": self.seconds, "curve": self.curve, "counted": self.counted}
 
     def take_notes(self, notes: dict[str, Any]) -> None:
         """Go back to notes of a checkpoint."""
-        self.steps, self.seconds, self.curve = notes["steps"], notes["seconds"], notes["curve"]
+        self.steps, self.seconds = notes["steps"], notes["seconds"]
+        self.curve, self.counted = notes["curve"], notes["counted"]
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -293,6 +300,14 @@ class Training:
     def events(self) -> list[dict[str, Any]]:
         """Return what the arrays of each layer counted so far (`study.events.layer_events`)."""
         return layer_events(layer.array for layer in self.layers)
+
+    def along(self) -> list[dict[str, Any]]:
+        """Return ``images``, ``accuracy`` and ``counts`` (of each layer's arrays) at each look, where devices are followed."""
+        return [
+            {"images": images, "accuracy": accuracy, "counts": counts}
+            for (images, accuracy), counts in zip(self.course(), self.counted, strict=True)
+            if counts
+        ]
 
     def counts(self) -> dict[str, float]:
         """Return everything that the arrays' ledgers counted so far, by name, all layers together; empty without devices."""

@@ -71,6 +71,8 @@ class TwinCells:
         self._grid_time = 0.0
         self.numbers = torch.arange(self.cells, device=on).reshape(1, -1)
         self.state = self.law.construct(self._draws("construct", 0))
+        self.worn = torch.zeros(self.instances, self.cells, dtype=torch.int64, device=on)
+        """Pulses that updates and refreshes have given each device."""
 
     @property
     def start_uS(self) -> float:
@@ -239,6 +241,7 @@ class TwinCells:
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
         saved["uS_per_weight"] = self.uS_per_weight[instance].cpu().numpy().copy()
+        saved["worn"] = self.worn[instance].cpu().numpy().astype(np.uint32).reshape(self.shape[0], -1)
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
@@ -251,6 +254,8 @@ class TwinCells:
             if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
                 raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
             values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
+        worn = saved["worn"].astype(np.int64).reshape(-1)
+        self.worn[instance] = torch.from_numpy(worn).to(self.on)
         self.uS_per_weight[instance] = torch.from_numpy(saved["uS_per_weight"].copy()).to(self.on)
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self._grid = None

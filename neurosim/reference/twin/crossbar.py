@@ -15,7 +15,7 @@ from neurosim.core.cautions import Once
 from neurosim.core.checks import extents, matrix, numbers, precision_of, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.core.protocols import Device, Precision, State, UpdateMode
+from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.window import warn_of_growth
@@ -277,6 +277,18 @@ class TorchCrossbar:
     def conductance_uS(self) -> Tensor:
         """Return the conductances (instances, rows, 2 cols) now."""
         return self._out(self._cells.conductance_uS().reshape(-1, self.shape[0], 2 * self.shape[1]))
+
+    @property
+    def worn(self) -> np.ndarray:
+        """Pulses (instances, rows, 2 cols) that updates and refreshes have given each device."""
+        worn = self._cells.worn.reshape(-1, self.shape[0], 2 * self.shape[1]).cpu().numpy().astype(np.uint32)
+        found: np.ndarray = worn[0] if self.single else worn
+        return found
+
+    def count_work(self, work: Work) -> None:
+        """Enter into the ledgers what a rule asked for beside the arrays in one update."""
+        self._tally.add("norm_macs", work.norms)
+        self._tally.add("rule_macs", work.answers)
 
     def weights(self) -> Tensor:
         """Return the stored weights (instances, rows, cols), for inspection and plots only."""

@@ -51,6 +51,7 @@ class TorchDense(Dense):
     ):
         tensors: Any = array
         super().__init__(tensors, rule_twin(rule, array), mode, norm_every)
+        self.stated = rule
         self.on, self.dtype = array.on, getattr(torch, array.precision)
 
     def _inputs(self, x: Any) -> Any:

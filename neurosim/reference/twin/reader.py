@@ -39,6 +39,8 @@ class TwinReader:
         """Set the ADC's range to `margin` times a percentile of the bare currents of `x`."""
         percentile = self.config.adc_percentile if percentile is None else percentile
         margin = self.config.adc_margin if margin is None else margin
+        if self.config.adc_range_uS is None:
+            self.tally.add("calibration_reads", x.shape[-2])
         volts, _, _ = self._volts(x)
         currents = (volts @ self.cells.grid.difference).abs().reshape(self.cells.instances, -1)
         place = (currents.shape[1] - 1) * percentile / 100

@@ -58,6 +58,7 @@ class TwinRefresher:
         pairs = tired.sum(dim=1).double()
         if config.rewrite == "pulses":
             counts = torch.where(target, self._pulses_to(wanted), 0)
+            cells.worn += counts + both.long()
             energy = energy + cells.pulse("refresh", 2 * event + 1, counts, self.most).sum(dim=1)
             pulses = counts.sum(dim=1).double()
         else:
@@ -65,8 +66,12 @@ class TwinRefresher:
                 "refresh", 2 * event + 1, target, wanted,
                 lambda state, draw, aim: cells.law.program(state, aim, cells.now_s, draw),
             )  # fmt: skip
-            each = getattr(cells.device, "program_pulses", 0.0) * (1 if rises else 2)
-            pulses = torch.round(pairs * each)
+            mean = getattr(cells.device, "program_pulses", 0.0)
+            pulses = torch.round(pairs * mean * (1 if rises else 2))
+            writes = max(1, round(mean))
+            cells.worn += writes * target.long() + (
+                both.long() if rises else writes * (both & ~target).long()
+            )
         tally.add("refresh_J", energy)
         tally.add("refreshed_pairs", pairs)
         tally.add("refresh_resets", 2 * pairs if rises else 0 * pairs)

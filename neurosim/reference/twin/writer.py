@@ -267,8 +267,10 @@ class TwinWriter:
         minus = torch.where(up, -most(second, drive.minus_up), most(second, drive.minus_down))
         return torch.stack([plus, minus], dim=-1)
 
-    def _give(self, purpose: str, event: int, counts: Tensor, limit: int | None) -> None:
-        """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them."""
+    def _give(
+        self, purpose: str, event: int, counts: Tensor, limit: int | None, in_turn: bool = True
+    ) -> None:
+        """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them; lines take turns or do not."""
         cells = self.cells
         flat = counts.reshape(cells.instances, cells.cells)
         if self.one_reset:
@@ -279,10 +281,11 @@ class TwinWriter:
             )  # fmt: skip
         else:
             energy = cells.pulse(purpose, event, flat, limit)
-        self._enter(flat, energy)
+        self._enter(flat, energy, in_turn)
 
-    def _enter(self, counts: Tensor, energy: Tensor) -> None:
-        rows, given = self.cells.shape[0], counts.abs()
+    def _enter(self, counts: Tensor, energy: Tensor, in_turn: bool) -> None:
+        (rows, cols), given = self.cells.shape, counts.abs()
+        self.cells.worn += given
         pulses = given.sum(dim=1, dtype=torch.float64)
         slots = given.reshape(len(given), rows, -1).amax(dim=2)
         self.tally.add("up_J", energy[:, 0])
@@ -291,7 +294,10 @@ class TwinWriter:
         self.tally.add("downs", counts.clamp(max=0).abs().sum(dim=1, dtype=torch.float64))
         self.tally.add("pulsed_cells", (counts != 0).sum(dim=1).double())
         self.tally.add("pulsed_rows", (slots > 0).sum(dim=1).double())
-        self.tally.add("row_slots", slots.sum(dim=1, dtype=torch.float64))
+        if in_turn:
+            of_columns = given.reshape(len(given), rows, cols, 2).amax(dim=(1, 3))
+            self.tally.add("row_slots", slots.sum(dim=1, dtype=torch.float64))
+            self.tally.add("column_slots", of_columns.sum(dim=1, dtype=torch.float64))
         self.tally.add("pulse_line_cells", pulses * rows)
 
     def _trains(self, pre: Tensor, post: Tensor, first_event: int) -> None:
@@ -314,7 +320,7 @@ class TwinWriter:
                 torch.int32
             )
             up = (row_drive[:, sample, :, None] > 0) == (col_drive[:, sample, None, :] > 0)
-            self._give("pulse", first_event + sample, self._share_out(up, met, met), slots)
+            self._give("pulse", first_event + sample, self._share_out(up, met, met), slots, in_turn=False)
 
     def _line_trains(self, purpose: str, drive: Tensor, first_event: int) -> Tensor:
         """Draw trains of lines (instances, samples, lines): bool (instances, samples, lines, slots)."""
