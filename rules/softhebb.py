@@ -47,6 +47,8 @@ class SoftHebb(LocalRule):
     adaptive_gain: bool = False
     """Divide each mini-batch's change by the largest that any neuron's would have, from what its column knows: the
     length of the change, by the arithmetic that follows the norm. Stands for the paper's normalisation."""
+    least_answer: float = Field(0.0, ge=0, lt=1)
+    """A neuron whose share of the softmax is smaller learns nothing of the sample, which costs no product and no pulse."""
     bias: bool = False
     """Let each neuron learn how often it answers, its prior."""
     bias_rate: float = Field(1.0, gt=0)
@@ -71,6 +73,10 @@ class SoftHebb(LocalRule):
                 u[some], bias, real(self.inverse_temperature), self.anti_hebbian, rate, EXPONENTIAL[u.dtype.name],
                 post[some], along,
             )  # fmt: skip
+            if self.least_answer:
+                quiet = np.abs(post[some]) < real(self.least_answer) * rate
+                along -= np.where(quiet, post[some] * u[some], 0).sum(axis=0)
+                post[some][quiet] = 0
             return along
 
         return post, summed(share(fill, parts(*u.shape)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import HFO2, PCM
 
 from neurosim import Crossbar, rules
@@ -14,6 +15,7 @@ from neurosim.core.errors import CapabilityError, ConfigError, InputError
 from neurosim.core.protocols import LebesgueRule, LocalUpdate, Rule, needs_phase
 from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
+from neurosim.reference.twin.softhebb import SoftHebbTwin
 
 ROWS, COLS, BATCH = 20, 7, 9
 F = np.float32
@@ -369,3 +371,26 @@ def test_columns_come_to_lebesgue_norm_one(p):
     found = learned(rule, x, 2, np.random.default_rng(1).random((ROWS, 2)) * 0.2, epochs=20)
     norms = (np.abs(found) ** p).sum(axis=0)
     assert np.abs(norms - 1).min() < 0.02
+
+
+@pytest.mark.parametrize("anti_hebbian", [False, True])
+def test_answers_below_the_least_change_nothing_and_form_no_product(anti_hebbian: bool):
+    rng = np.random.default_rng(2)
+    x, u = rng.random((6, 9)).astype(np.float32), rng.standard_normal((6, 5)).astype(np.float32)
+    x[:, 2] = 0
+    free = rules.SoftHebb(inverse_temperature=1.5, anti_hebbian=anti_hebbian)
+    least = free.changed(least_answer=0.15)
+    whole, some = free(x, u, free.state(9, 5)), least(x, u, least.state(9, 5))
+    softmax = np.exp(1.5 * u) / np.exp(1.5 * u).sum(axis=1, keepdims=True)
+    quiet = softmax < 0.15
+    assert 0 < quiet.sum() < quiet.size
+    np.testing.assert_array_equal(some.post, np.where(quiet, 0, whole.post))
+    np.testing.assert_allclose(some.decay, (some.post * u).sum(axis=0), rtol=1e-5)
+    array = Crossbar((9, 5), HFO2)
+    array.program(np.zeros((9, 5)), w_max=1.0)
+    array.update(some.pre, some.post)
+    assert array.ledger.macs == sum(8 * int((~row).sum()) for row in quiet)
+    twin = SoftHebbTwin(least, "float32", torch.device("cpu"), None)
+    again = twin(torch.from_numpy(x), torch.from_numpy(u), twin.state(9, 5))
+    np.testing.assert_allclose(again.post.numpy(), some.post, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(again.decay.numpy(), some.decay, rtol=1e-4, atol=1e-7)

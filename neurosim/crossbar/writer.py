@@ -65,6 +65,13 @@ def drive(device: Device, write: WritePath) -> Drive:
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
+def products(pre: Floats, post: Floats | None) -> int:
+    """Return how many products of the sum over the batch are not zero: these are formed digitally."""
+    if post is None:
+        return 0
+    return int((pre != 0).sum(axis=1) @ (post != 0).sum(axis=1))
+
+
 def enough_pulses(device: Device, write: WritePath) -> int:
     """Return the pulses of one update beyond which a device is at its bound, whatever its spread."""
     low_uS, high_uS = device.cell_window_uS
@@ -304,7 +311,7 @@ class Writer:
                 self.reader.count_pair_reads(verified, self.config.verify_reads)
         synapses = cells.shape[0] * cells.shape[1]
         if pre is not None:
-            self.ledger.macs += int(np.count_nonzero(pre)) * cells.shape[1]
+            self.ledger.macs += products(pre, post)
         if pre is not None and self.velocity.size:
             self.ledger.macs += synapses
             self.ledger.memory_accesses += 2 * synapses

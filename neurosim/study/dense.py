@@ -17,7 +17,7 @@ from neurosim.network.dense import Dense
 from neurosim.network.readout import LinearReadout
 from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.code import own_code
-from neurosim.study.dense_spec import DenseExperiment
+from neurosim.study.dense_spec import DenseArm, DenseExperiment
 from neurosim.study.evaluate import (
     FEATURES,
     PAIRED,
@@ -66,7 +66,7 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> 
         layer = TorchDense
     neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
     passed = {} if neurons is None else {"neurons": neurons}
-    return layer(array, experiment.build_rule(), arm.mode or "accumulate", experiment.norm_every, **passed)
+    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, **passed)
 
 
 def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class DenseTraining(Training):
     arm: Arm
 
     def __init__(self, experiment: DenseExperiment, arm: Arm | None, seed: int, data: Dataset):
-        super().__init__(experiment, arm or Arm(name=IDEAL), seed, data)
+        super().__init__(experiment, arm or DenseArm(name=IDEAL), seed, data)
         self.layer = build_layer(experiment, self.arm, data.rows, seed)
         self.layers = [self.layer]
         self.untrained: dict[str, Any] = {}
@@ -99,7 +99,7 @@ class DenseTraining(Training):
     @property
     def rules(self) -> list[Any]:
         """The rule as it is written, whichever machine computes it."""
-        return [self.experiment.build_rule()]
+        return [self.experiment.build_rule(self.arm)]
 
     @property
     def read(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neurosim import rules
 from neurosim.core.errors import ConfigError
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from neurosim.study.dense import DenseTraining
 
 
+class DenseArm(Arm):
+    """One way to learn the layer, in ideal arithmetic or on devices."""
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of the rule, where they are not the experiment's `rule_options`."""
+
+
 class DenseExperiment(Experiment):
     """A comparison of one layer in ideal arithmetic with the same layer on devices."""
 
     kind: ClassVar[str] = "dense"
+    arm_kind: ClassVar[type[Arm]] = DenseArm
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
     rule: RuleName = "softhebb"
@@ -38,9 +46,17 @@ class DenseExperiment(Experiment):
     curve_points: int = Field(10, ge=0)
     """Looks at the accuracy of the vote while it learns, on training images."""
     readout_epochs: int = Field(10, ge=1)
-    arm: tuple[Arm, ...] = ()
+    arm: tuple[DenseArm, ...] = ()
     window: Positive = 1.3
     """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
+
+    @field_validator("arm", mode="before")
+    @classmethod
+    def _any_arm(cls, given: Any) -> Any:
+        """Take an arm of no kind of study as one of this."""
+        if not isinstance(given, list | tuple):
+            return given
+        return [arm.model_dump(exclude_unset=True) if type(arm) is Arm else arm for arm in given]
 
     @model_validator(mode="after")
     def _arms_are_on_devices(self) -> Self:
@@ -52,11 +68,13 @@ class DenseExperiment(Experiment):
     @property
     def implied(self) -> list[Any]:
         """Ideal arithmetic, which is always compared."""
-        return [Arm(name=IDEAL)]
+        return [DenseArm(name=IDEAL)]
 
-    def build_rule(self) -> Rule:
-        """Return the learning rule; raises `UnknownNameError` or `ConfigError`."""
-        return phaseless(self.rule, self.rule_options, f"rule {self.rule}")
+    def build_rule(self, arm: Any = None) -> Rule:
+        """Return the learning rule, of an arm with its own settings; raises `UnknownNameError` or `ConfigError`."""
+        own = {} if arm is None else arm.settings
+        where = f"arm {arm.name}, settings" if own else f"rule {self.rule}"
+        return phaseless(self.rule, {**self.rule_options, **own}, where)
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, rules, parameters or settings."""
@@ -73,6 +91,8 @@ class DenseExperiment(Experiment):
                     f"arm {arm.name}: neurons are computed by numba alone so far; leave out backend"
                 )
             build_layer(self, arm, 4, 0)
+        for arm in self.arm:
+            self.build_rule(arm)
 
     def training(self, arm: Any, seed: int, data: Dataset) -> DenseTraining:
         """Return what one arm learns with one seed, not yet begun."""

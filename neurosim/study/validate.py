@@ -193,7 +193,7 @@ def _growth(experiment: DenseExperiment, torch_device: str, told: Told) -> Itera
     for arm in experiment.device_arms():
         told(f"free running, {arm.name}")
         device = arm.law()
-        rule = experiment.build_rule()
+        rule = experiment.build_rule(arm)
         points = divergence(
             device, rule, arm.mode, batches, experiment.neurons, MARKS, experiment.first_seed, torch_device
         )

@@ -27,6 +27,8 @@ class SoftHebbTwin(LocalTwin):
             u = u + torch.log(state["prior"]).unsqueeze(-2) / self.options.inverse_temperature
         z = torch.exp((u - u.amax(dim=-1, keepdim=True)) * self.options.inverse_temperature)
         y = z / z.sum(dim=-1, keepdim=True)
+        if self.options.least_answer:
+            y = torch.where(y < self.options.least_answer, 0.0, y)
         if not self.options.anti_hebbian:
             return y, y
         won = torch.nn.functional.one_hot(u.argmax(dim=-1), u.shape[-1]).bool()

@@ -166,8 +166,9 @@ class TwinWriter:
         else:
             self._give("pulse", event, self._rounded(change, event), self.config.pulse_limit)
         rows, cols = cells.shape
-        if pre is not None:
-            self.tally.add("macs", (pre != 0).sum(dim=(-2, -1)).double() * cols)
+        if pre is not None and post is not None:
+            formed = (pre != 0).sum(dim=-1).double() * (post != 0).sum(dim=-1).double()
+            self.tally.add("macs", formed.sum(dim=-1))
         if pre is not None and self.config.momentum:
             self.tally.add("macs", rows * cols)
             self.tally.add("memory_accesses", 2 * rows * cols)
