@@ -51,6 +51,26 @@ def test_a_network_and_a_sweep_say_it_too(tmp_path: Path) -> None:
     assert [arm for arm, _ in took(swept)] == [PCM], "at the first point alone"
 
 
+def test_every_row_of_a_table_has_its_joules(results: ns.Results, tmp_path: Path) -> None:
+    swept = ns.sweep(
+        ns.DenseExperiment(**TINY, neurons=6, readout_epochs=1, curve_points=0), tmp_path, ["adc_bits=4,8"]
+    )
+    frame = swept.to_pandas().set_index(["arm", "read.adc_bits", "seed"]).sort_index()
+    for row in swept["rows"]:
+        if row["arm"] != PCM:
+            continue
+        found = frame.loc[(PCM, row["read.adc_bits"], row["seed"])]
+        bill = ns.price(row["events"], ON_A_PAGE, sources=swept["devices"][PCM]["numbers"]).learnt()
+        assert found["joules"] == pytest.approx(bill.joules)
+        assert found["joules_per_sample"] == pytest.approx(bill.joules / 60)
+        assert found["joules_low"] < found["joules"] < found["joules_high"]
+    assert frame["joules"].loc[PCM, 8].mean() > frame["joules"].loc[PCM, 4].mean()
+    assert "joules" not in swept.to_pandas(None)
+    table = next(sheet for sheet in swept.table().to_pandas() if "joules a sample" in sheet)
+    assert sum("pJ (" in said or "nJ (" in said for said in table["joules a sample"]) == 2
+    assert "joules_per_sample" in results.to_pandas()
+
+
 def test_results_without_events_say_nothing(results: ns.Results) -> None:
     before = {**results, "runs": [{**run, "events": []} for run in results["runs"]]}
     assert took(before) == []

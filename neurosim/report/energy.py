@@ -14,10 +14,8 @@ from neurosim.energy.lifetime import WORN, Wear
 from neurosim.report.results import Results
 from neurosim.report.style import PALETTE, label, new_figure, styled
 from neurosim.report.text import duration
-from neurosim.study.priced import Priced, priced
+from neurosim.study.priced import ON_A_PAGE, Priced, priced
 
-ON_A_PAGE = "generic-28nm"
-"""Price list of the sentences on a page; `neurosim energy` takes any."""
 PARTS = {
     "device": ("devices", PALETTE[1]),
     "periphery": ("converters and lines", PALETTE[0]),

@@ -26,6 +26,7 @@ from neurosim.study.axis import Axis
 from neurosim.study.blocks import Told
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
+from neurosim.study.priced import ON_A_PAGE
 from neurosim.study.run import study
 from neurosim.study.store import open_folder, read_json, write_json
 from neurosim.study.sweep import Sweep
@@ -169,9 +170,12 @@ class Results(dict[str, Any]):
             raise UnknownNameError("figure", name, found)
         return found[name]
 
-    def to_pandas(self) -> DataFrame:
-        """Return one row a run (of a sweep: a point, arm and seed), what was counted in columns of its own."""
-        return swept.to_pandas(self)
+    def to_pandas(self, prices: Any = ON_A_PAGE) -> DataFrame:
+        """Return one row a run (of a sweep: a point, arm and seed), what was counted in columns of its own.
+
+        Joules and seconds are those of a price list, by name, file or object; None leaves them out.
+        """
+        return swept.to_pandas(self, prices)
 
     def save(self, path: Path | str) -> Path:
         """Write the results into a folder, or a file of a name that ends in .json, and return the file's path."""

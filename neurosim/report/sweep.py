@@ -13,11 +13,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from neurosim.energy.bill import joules_text
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
 from neurosim.study.effects import WAYS
 from neurosim.study.fields import AGE
+from neurosim.study.priced import ON_A_PAGE, priced
 
 Results = dict[str, Any]
 MARKERS = "osv^Dp"
@@ -33,6 +35,7 @@ NAMES = {
 SCORES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
+JOULES = f"; joules with periphery, prices {ON_A_PAGE}: what is assumed says neurosim energy"
 MOST_ROWS = 60
 """Rows of a table on the terminal; all are in sweep.json."""
 COLUMNS = 3
@@ -63,7 +66,8 @@ def sweep_table(results: Results) -> Table:
     more = f"; {len(points) - len(shown)} more in sweep.json" if len(points) > len(shown) else ""
     table = Table(
         title=Text(f"Accuracy on the {data['reported_on']} of {data['note']}"),
-        caption=f"95 % intervals for new chips and new images; gap in points below ideal arithmetic{_fixed(results)}{more}",
+        caption=f"95 % intervals for new chips and new images; gap in points below ideal arithmetic{_fixed(results)}{more}"
+        f"{JOULES if _took(results) else ''}",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -74,6 +78,9 @@ def sweep_table(results: Results) -> Table:
     table.add_column("seeds", justify="right")
     table.add_column("accuracy %", justify="right")
     table.add_column("gap", justify="right")
+    took = _took(results)
+    if took:
+        table.add_column("joules a sample", justify="right")
     for point in shown:
         levels = [Text(level_text(point[field]) if field in point else "·") for field in fields]
         if "accuracy_mean" not in point:
@@ -86,8 +93,26 @@ def sweep_table(results: Results) -> Table:
             *levels, Text(point["arm"]), str(point["seeds"]),
             spread(point["accuracy_mean"], around(point, "accuracy")),
             "" if gap is None else spread(gap, around(point, "gap") or around(point, "accuracy_gap")),
+            *([took.get(_place(results, point), "")] if took else []),
         )  # fmt: skip
     return table
+
+
+def _place(results: Results, point: dict[str, Any]) -> tuple[str, str]:
+    """What a point is known by: its arm, and its levels."""
+    return point["arm"], repr([point.get(axis["field"]) for axis in results["axes"]])
+
+
+def _took(results: Results) -> dict[tuple[str, str], str]:
+    """Joules a sample of learning at each point on devices, with their range; empty where samples or events are unknown."""
+    if results.get("measure") != "accuracy" or not any(row.get("events") for row in results["rows"]):
+        return {}
+    found = {}
+    for each in priced(results, [ON_A_PAGE]):
+        if each.samples:
+            joules, low, high = (joules_text(end / each.samples) for end in each.bill.learnt().total())
+            found[_place(results, {"arm": each.arm, **each.levels})] = f"{joules} ({low} to {high})"
+    return found
 
 
 def tolerance_table(results: Results, of: str | None = None) -> Table | None:

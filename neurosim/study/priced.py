@@ -15,6 +15,8 @@ from neurosim.energy.price_list import PriceList, price_list
 from neurosim.energy.pricing import price
 from neurosim.energy.seconds import Times, seconds
 
+ON_A_PAGE = "generic-28nm"
+"""Price list of the sentences on a page and of the columns of a table; `neurosim energy` takes any."""
 LISTS = ("results.json", "sweep.json")
 """Files of results that a folder may have."""
 
@@ -211,6 +213,32 @@ def to_reach(
     images, joules, low, high, span = (math.fsum(part) / len(took) for part in zip(*took, strict=True))
     mean = math.fsum(wanted) / len(wanted)
     return Reached(share, mean, len(took), followed, images, joules, low, high, span)
+
+
+def columns(
+    results: dict[str, Any], run: dict[str, Any], prices: str | Path | PriceList = ON_A_PAGE
+) -> dict[str, Any]:
+    """Return what one run or row came to as numbers by name, for a table; empty without events.
+
+    Returns
+    -------
+    found : dict
+        ``joules`` of learning, start programming left out, ``joules_low``, ``joules_high``, ``joules_assumed_share``,
+        ``array_seconds``, and, where the samples are known, ``joules_per_sample``; ``prices``, the name of the list.
+    """
+    if not run.get("events"):
+        return {}
+    numbers = results.get("devices", {}).get(run["arm"], {}).get("numbers")
+    known = price_list(prices)
+    bill = price(run["events"], known, sources=numbers).learnt()
+    joules, low, high = bill.total()
+    levels = {axis["field"]: run[axis["field"]] for axis in results.get("axes", []) if axis["field"] in run}
+    samples, _ = _samples(results, levels)
+    return {
+        "prices": known.name, "joules": joules, "joules_low": low, "joules_high": high,
+        "joules_assumed_share": bill.assumed_share, "array_seconds": seconds(run["events"], known).learning_s,
+        **({"joules_per_sample": joules / samples} if samples else {}),
+    }  # fmt: skip
 
 
 def mean_events(runs: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from neurosim.study.budgets import budgets
 from neurosim.study.controls import as_run, decided
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE
+from neurosim.study.priced import ON_A_PAGE, columns
 from neurosim.study.run import about
 from neurosim.study.statistics import Chips, chip_yield, chips_of_rows, mean_accuracy, tolerance
 from neurosim.study.store import open_folder, write_json
@@ -296,15 +297,19 @@ def _seed(row: dict[str, Any]) -> int:
     return seed
 
 
-def to_pandas(results: dict[str, Any]) -> DataFrame:
+def to_pandas(results: dict[str, Any], prices: Any = ON_A_PAGE) -> DataFrame:
     """Return what a study of any kind came to in long form, what was counted as columns of their own.
 
     Of a sweep one row for each point, arm and seed; of other studies one a run, with its readouts and depths side by
-    side (``readouts.softmax``, ``depth_2.accuracy``).
+    side (``readouts.softmax``, ``depth_2.accuracy``). Joules and seconds are those of a price list
+    (`neurosim.study.priced.columns`), by name, file or object; None leaves them out.
     """
     import pandas
 
-    return pandas.DataFrame([_flat(row) for row in results.get("rows", results.get("runs", []))])
+    rows = results.get("rows", results.get("runs", []))
+    return pandas.DataFrame(
+        [_flat(row) | ({} if prices is None else columns(results, row, prices)) for row in rows]
+    )
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
