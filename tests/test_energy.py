@@ -481,7 +481,8 @@ def test_an_experiment_is_estimated_by_its_first_mini_batches():
     spec = ns.DenseExperiment.parse(
         {
             "dataset": "digits", "neurons": 8, "epochs": 2, "batch": 20, "train_images": 200, "test_images": 20,
-            "mode": "mixed", "arm": [{"name": "A", "device": "rram-hfo2-om-2022"}],
+            "mode": "mixed", "norm_every": 6, "calibrate_every": 6, "curve_points": 0, "readout_epochs": 1,
+            "arm": [{"name": "A", "device": "rram-hfo2-om-2022"}],
         },
         "test",
     )  # fmt: skip
@@ -492,6 +493,10 @@ def test_an_experiment_is_estimated_by_its_first_mini_batches():
     assert counts["memory_accesses"] == pytest.approx(20 * 2 * 64 * 8)
     assert counts["programmed_cells"] == 2 * 64 * 8
     assert counts["pulses"] > 0
+    learnt = next(run for run in ns.compare(spec)["runs"] if run["events"])["events"][0]["counts"]
+    for name in ("reads", "norm_macs", "rule_macs", "rows_read_back", "calibration_reads", "memory_accesses"):
+        assert counts[name] == pytest.approx(learnt[name]), name
+    assert counts["macs"] == pytest.approx(learnt["macs"], rel=0.1)
     found = priced(estimated(spec), ["generic-28nm"])[0]
     assert found.samples == 400
     assert found.bill.joules > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from neurosim.core.errors import ConfigError
@@ -10,11 +11,19 @@ from neurosim.study.experiment import Experiment
 from neurosim.study.run import about
 
 BATCHES = 3
-"""Mini-batches that rates are taken from."""
+"""Mini-batches that rates are taken from, after the first."""
+NOW_AND_THEN = (
+    "rows_read_back",
+    "readback_conversions",
+    "readback_line_cells",
+    "readback_uS",
+    "calibration_reads",
+)
+"""Counts of which the first mini-batch has more, as norms are measured and converters set in it, and then periodically."""
 SAID = (
-    "estimated from the first {batches} of {total} mini-batches: forward reads scale exactly, digital products by the "
-    "inputs seen; pulses are those of untrained weights, usually more than later ones; what comes seldom (refresh, decay, "
-    "norms) is missed, or weighs too much"
+    "estimated from the first {batches} of {total} mini-batches: forward reads and norms scale exactly, digital products "
+    "by the inputs seen; pulses are those of untrained weights, usually more than later ones; refresh and what else comes "
+    "seldom is missed, or weighs too much"
 )
 
 
@@ -26,7 +35,7 @@ def estimated(experiment: Experiment, batches: int = BATCHES) -> dict[str, Any]:
     experiment : Experiment
         Of any kind whose layers learn together.
     batches : int
-        Mini-batches to learn; their counts are scaled by the number of all, programming the start is not.
+        Mini-batches to learn after the first; their counts are scaled by the number of all, programming the start is not.
 
     Returns
     -------
@@ -41,35 +50,45 @@ def estimated(experiment: Experiment, batches: int = BATCHES) -> dict[str, Any]:
     data = experiment.data()
     runs, said = [], {}
     for arm in experiment.device_arms():
-        training = experiment.training(arm, experiment.first_seed, data)
+        training = experiment.training(
+            arm, experiment.first_seed, data
+        )  # nobody asks it for classes: `begin` is left out
         if getattr(training, "greedy", False):
             raise ConfigError(
                 "layers that learn one after the other cannot be estimated from the first mini-batches: run a small study "
                 "and price its folder"
             )
-        training.begin()
-        start, learnt = training.events(), min(batches, training.total)
         order = generator(training.seed, "order", 0).permutation(len(training.images))
+        learnt = min(1 + batches, training.total)
+        seen = [training.events()]
         for k in range(learnt):
             training.step(order[k * training.batch : (k + 1) * training.batch])
             training.steps += 1
-        scale = training.total / max(learnt, 1)
+            seen += [training.events()] if k in (0, learnt - 1) else []
+        often = math.ceil(training.total / (getattr(experiment, "norm_every", None) or training.total))
         runs.append(
             {
                 "arm": arm.name,
                 "seed": experiment.first_seed,
                 "events": [
-                    {
-                        **now,
-                        "wear": [[share, scale * pulses] for share, pulses in now["wear"]],
-                        "counts": {
-                            name: before["counts"][name] + scale * (count - before["counts"][name])
-                            for name, count in now["counts"].items()
-                        },
-                    }
-                    for before, now in zip(start, training.events(), strict=True)
+                    _scaled(*layer, learnt, training.total, often)
+                    for layer in zip(seen[0], seen[1], seen[-1], strict=True)
                 ],
             }
         )
         said[arm.name] = SAID.format(batches=learnt, total=training.total)
     return {"kind": experiment.kind, "runs": runs, "estimated": said, **about(experiment, data)}
+
+
+def _scaled(
+    start: dict[str, Any], first: dict[str, Any], last: dict[str, Any], learnt: int, total: int, often: int
+) -> dict[str, Any]:
+    """Events of a layer after `total` mini-batches, from those before the first, after it, and after `learnt` of them."""
+    counts = {}
+    for name, begun in start["counts"].items():
+        once = first["counts"][name] - begun
+        each = (last["counts"][name] - first["counts"][name]) / (learnt - 1) if learnt > 1 else once
+        more = max(0.0, once - each) * often if name in NOW_AND_THEN else 0.0
+        counts[name] = begun + each * total + more
+    scale = total / learnt
+    return {**last, "wear": [[share, scale * pulses] for share, pulses in last["wear"]], "counts": counts}
