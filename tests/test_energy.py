@@ -23,9 +23,11 @@ from neurosim.energy.marks import device_mark, mark_of, sources_of
 from neurosim.energy.price_list import COMPONENTS
 from neurosim.energy.seconds import seconds
 from neurosim.energy.stacks import stack
-from neurosim.report.energy import energy_bars, energy_table
+from neurosim.report.costs import Costs
+from neurosim.report.energy import energy_table
+from neurosim.report.energy_figures import energy_bars, tradeoff
 from neurosim.study.estimate import estimated
-from neurosim.study.priced import priced
+from neurosim.study.priced import front, priced
 
 SOURCES = {
     "g_min_uS": "measured in the paper", "g_max_uS": "measured in the paper", "write_voltage_V": "Fig. 2",
@@ -441,6 +443,29 @@ def test_kept_runs_are_priced_again_side_by_side():
     assert json.loads(json.dumps(found[0].as_dict()))["energy"]["joules"] == found[0].bill.joules
     assert energy_table(found).row_count == 2
     assert energy_bars(found) is not None
+    assert all(each.accuracy is None for each in found)
+    assert tradeoff(found) is None
+
+
+def test_nothing_beats_what_is_on_the_front():
+    arms = {
+        "cheap: a": (1, 0.5),
+        "cheap: b": (2, 0.5),
+        "good: a": (4, 0.9),
+        "good: b": (9, 0.7),
+        "best: a": (9, 0.95),
+    }
+    runs = [
+        {"arm": arm, "seed": seed, "accuracy": accuracy, "events": [layer(macs=macs)]}
+        for arm, (macs, accuracy) in arms.items() for seed in (0, 1)
+    ]  # fmt: skip
+    found = Costs(priced({**results(), "runs": runs}, [BARE]))
+    assert [each.name for each in front(found)] == ["cheap: a", "good: a", "best: a"]
+    assert list(found.plot()) == ["where", "tradeoff"]
+    assert "cheap: a ★" in str(found.table())
+    assert "cheap: b ★" not in str(found.table())
+    assert found.sentences()[0].startswith("cheap: a: ")
+    assert repr(found).startswith("<Costs of cheap: a, cheap: b")
 
 
 def test_a_sweep_is_priced_point_by_point():

@@ -32,14 +32,18 @@ def energy_command(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Draw where the joules go: .svg, .png or .pdf."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Draw where the joules go, and beside it what accuracy costs: .svg, .png or .pdf.",
+        ),
     ] = None,
     json_file: Json = None,
 ) -> None:
     """Price kept runs again, or estimate an experiment by its first mini-batches; alone, list the price lists."""
     from neurosim.energy.price_list import built_in, price_list
+    from neurosim.report.costs import Costs
     from neurosim.report.device_sheet import check_figure_name
-    from neurosim.report.energy import energy_bars, energy_table, reached_table, unpriced, wear_table
     from neurosim.report.style import SAVERS
     from neurosim.study.estimate import estimated
     from neurosim.study.kinds import load_experiment
@@ -55,21 +59,20 @@ def energy_command(
         check_figure_name(out)
         expect_file(out, "--out")
     results = estimated(load_experiment(where)) if where.suffix == ".toml" else kept_results(where)
-    found = priced(results, prices or DEFAULT, strict)
+    found = Costs(priced(results, prices or DEFAULT, strict))
     if json_file is not None:
         write_json(
             json_file, {"estimated": results.get("estimated"), "arms": [each.as_dict() for each in found]}
         )
-    tables = (energy_table(found), reached_table(found), wear_table(found))
-    console().print(*(table for table in tables if table.row_count), sep="\n")
-    for each in found:
-        say(f"{each.name}: {each.bill.sentence(each.samples)}")
+    console().print(*found.table(), sep="\n")
     for line in [
-        *unpriced(found),
+        *found.sentences(),
         *(f"{arm}: {words}" for arm, words in results.get("estimated", {}).items()),
     ]:
         say(line)
     if out is not None:
-        with whole_file(out) as stream:
-            stream.write(SAVERS[out.suffix.lower()](energy_bars(found)))
-        say(f"figure: {out}")
+        for name, figure in found.plot().items():
+            file = out if name == "where" else out.with_stem(f"{out.stem}-{name}")
+            with whole_file(file) as stream:
+                stream.write(SAVERS[out.suffix.lower()](figure))
+            say(f"figure: {file}")

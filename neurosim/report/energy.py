@@ -6,22 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.energy.bill import joules_text
 from neurosim.energy.lifetime import WORN, Wear
 from neurosim.report.results import Results
-from neurosim.report.style import PALETTE, label, new_figure, styled
 from neurosim.report.text import duration
-from neurosim.study.priced import ON_A_PAGE, Priced, priced
-
-PARTS = {
-    "device": ("devices", PALETTE[1]),
-    "periphery": ("converters and lines", PALETTE[0]),
-    "digital": ("digital work", PALETTE[2]),
-}
-"""What a bar is made of, and its colour."""
+from neurosim.study.priced import ON_A_PAGE, Priced, front, priced
 
 
 def took(results: dict[str, Any] | Results) -> list[tuple[str, str]]:
@@ -57,21 +48,24 @@ def _in_time(each: Priced) -> str:
 def energy_table(found: Sequence[Priced]) -> Table:
     """A row for each arm and price list, a sample each where the samples are known, else the whole training."""
     table = Table(
-        "arm", "prices", "joules", "range", "devices", "periphery", "digital", "assumed %", "s a sample",
+        "arm", "accuracy %", "prices", "joules", "range", "devices", "periphery", "digital", "assumed %", "s a sample",
         "samples a second",
         title="What learning costs: joules a sample, or of the training where the samples are not known",
         caption=(
             "assumed: share of the joules whose price or pulse is assumed, from memory or unstated; a number without a "
-            "known range counts with its value; seconds are blank where the list has no times"
+            "known range counts with its value; seconds are blank where the list has no times; ★: none that costs less is more "
+            "accurate, at these prices"
         ),
     )  # fmt: skip
+    best = front(found)
     for each in found:
         bill, samples = (each.bill.learnt(), each.samples) if each.samples else (each.bill, 1)
         total, low, high = (end / samples for end in bill.total())
         timed = bool(each.samples) and not each.times.not_timed
         rate = each.times.per(samples, bill.joules) if timed else {}
         table.add_row(
-            each.name,
+            each.name + (" ★" if each in best else ""),
+            "" if each.accuracy is None else f"{100 * each.accuracy:.1f}",
             bill.prices,
             joules_text(total),
             f"{joules_text(low)} to {joules_text(high)}",
@@ -141,49 +135,3 @@ def unpriced(found: Sequence[Priced]) -> list[str]:
         said.append(f"{prices}: not priced: {', '.join(missing) or 'nothing that was counted'}")
     counted = ", ".join(found[0].bill.not_counted)
     return [*said, f"not counted by any: {counted}"]
-
-
-@styled
-def energy_bars(found: Sequence[Priced]) -> Figure:
-    """Where the joules go: a bar for each arm and price list, on one logarithmic axis a part."""
-    names = [f"{label(each.name, 34)}\n{label(each.bill.prices, 34)}" for each in found]
-    figure = new_figure(1.4 + 0.62 * len(found))
-    axes, shares = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    places = range(len(found))
-    for place, each in zip(places, found, strict=True):
-        bill, samples = (each.bill.learnt(), each.samples) if each.samples else (each.bill, 1)
-        total, low, high = (end / samples for end in bill.total())
-        axes.barh(place, total, 0.62, color="#b8b8b8")
-        axes.plot([low, high], [place, place], color="#222222", lw=1.4, marker="|", ms=8)
-        said = f" {100 * bill.assumed_share:.0f} % assumed"
-        if bill.unranged_share >= 0.005:
-            said += f",\n {100 * bill.unranged_share:.0f} % without a range"
-        axes.annotate(said, (max(high, total), place), va="center", fontsize=8)
-        start = 0.0
-        for kind, (_, colour) in PARTS.items():
-            part = 100 * bill.total(lambda line, kind=kind: line.kind == kind)[0] / (bill.joules or 1)  # type: ignore[misc]
-            shares.barh(place, part, 0.62, left=start, color=colour)
-            start += part
-    ends = [
-        end / (each.samples or 1)
-        for each in found
-        for end in (each.bill.learnt() if each.samples else each.bill).total()
-    ]
-    above = [end for end in ends if end > 0] or [1e-12]
-    axes.set_xscale("log")
-    axes.set_xlim(min(above) / 3, max(above) * 30)
-    axes.set_yticks(list(places), names)
-    axes.invert_yaxis()
-    axes.grid(False, axis="y")
-    shares.grid(False, axis="y")
-    axes.set_xlabel(
-        "Joules" + (" a sample, start programming left out" if found[0].samples else " of the training")
-    )
-    axes.set_title("Total, with its known range")
-    shares.set_xlabel("Share of the joules (%)")
-    shares.set_xlim(0, 100)
-    shares.set_title("Where they go")
-    for words, colour in PARTS.values():
-        shares.barh([0], [0], color=colour, label=words)
-    figure.legend(*shares.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure

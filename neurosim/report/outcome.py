@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from html import escape
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from neurosim.core.errors import DataError, UnknownNameError
 from neurosim.core.plain import printable
 from neurosim.report import captions, page, plots, table, words
-from neurosim.report.html import address
-from neurosim.report.page import Drawn, Shows, as_text
+from neurosim.report.costs import Costs
+from neurosim.report.page import Drawn, Shows
 from neurosim.report.results import Results as Comparison
+from neurosim.report.shown import Figures, Tables
 from neurosim.study import swept
 from neurosim.study.arm import IDEAL
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Told
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
-from neurosim.study.priced import ON_A_PAGE
+from neurosim.study.priced import ON_A_PAGE, priced
 from neurosim.study.run import study
 from neurosim.study.store import open_folder, read_json, write_json
 from neurosim.study.sweep import Sweep
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 
 FILES = ("results.json", "sweep.json")
 """What studies write into their folders; the last is that of sweeps."""
-WIDTH = 160
-"""Characters of a line of a table."""
 
 
 def _figures(results: dict[str, Any]) -> dict[str, Drawn]:
@@ -62,47 +58,6 @@ DENSE = Shows(
     "neurosim compare EXPERIMENT.toml --out {folder}",
 )
 """What a comparison of one layer shows; all other kinds are in `neurosim.report.page.KINDS`."""
-
-
-class Tables(tuple[Table, ...]):
-    """Tables as the terminal prints them; a notebook shows them as its own."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        console = Console(file=StringIO(), width=WIDTH, markup=False, emoji=False, highlight=False)
-        console.print(*self)
-        shown: Any = console.file
-        lines = printable(shown.getvalue()).splitlines()
-        return "\n".join(line.rstrip() for line in lines)
-
-    __repr__ = __str__
-
-    def __rich__(self) -> Any:
-        """For `rich.print`."""
-        from rich.console import Group
-
-        return Group(*self)
-
-    def _repr_html_(self) -> str:
-        return "".join(map(_html, self))
-
-    def to_pandas(self) -> list[DataFrame]:
-        """Return each table as a data frame of text."""
-        import pandas
-
-        sheets = map(as_text, self)
-        return [pandas.DataFrame(sheet.rows, columns=sheet.headings) for sheet in sheets]
-
-
-class Figures(dict[str, Figure]):
-    """Figures by name; a notebook shows them one below the other."""
-
-    def __repr__(self) -> str:
-        return f"Figures({', '.join(self)})"
-
-    def _repr_html_(self) -> str:
-        return "".join(f'<img src="{address(figure)}" alt="{escape(name)}">' for name, figure in self.items())
 
 
 class Results(dict[str, Any]):
@@ -169,6 +124,25 @@ class Results(dict[str, Any]):
         if name not in found:
             raise UnknownNameError("figure", name, found)
         return found[name]
+
+    def costs(self, *prices: Any, strict: bool = False) -> Costs:
+        """Return what learning cost by some price lists, made of what was counted: nothing runs again.
+
+        Parameters
+        ----------
+        *prices : str, Path or PriceList
+            By name, file or object; default the one that pages use, a 28 nm generic periphery.
+        strict : bool
+            Refuse joules that rest on assumed, remembered or unstated numbers.
+
+        Raises
+        ------
+        ConfigError
+            If nothing was counted: ideal arithmetic alone, or results of an earlier version.
+        AssumedError, UnknownNameError
+            As of `neurosim.energy.price`.
+        """
+        return Costs(priced(self, prices or [ON_A_PAGE], strict))
 
     def to_pandas(self, prices: Any = ON_A_PAGE) -> DataFrame:
         """Return one row a run (of a sweep: a point, arm and seed), what was counted in columns of its own.
@@ -306,13 +280,3 @@ def load_results(path: Path | str) -> Results:
     if not isinstance(found, dict) or not {"runs", "points", "summary"} & set(found):
         raise DataError(f"{files[0]}: these are no results of a study")
     return Results(found)
-
-
-def _html(one: Table) -> str:
-    sheet = as_text(one)
-    heads = "".join(f"<th>{escape(heading)}</th>" for heading in sheet.headings)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in sheet.rows)
-    return (
-        f"<table><caption>{escape(sheet.title)}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        f"<p><small>{escape(sheet.caption)}</small></p>"
-    )

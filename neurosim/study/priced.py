@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neurosim.core.errors import ConfigError
 from neurosim.energy.bill import Bill
@@ -21,6 +21,7 @@ LISTS = ("results.json", "sweep.json")
 """Files of results that a folder may have."""
 
 
+Cost = Literal["joules", "seconds"]
 REACHED = (0.95, 0.99)
 """Shares of the accuracy at the last look for which it is said what they took."""
 
@@ -52,6 +53,10 @@ class Priced:
     levels: dict[str, Any]
     """Of the sweep's axes; empty without."""
     seeds: int
+    device: str
+    """Name of its card."""
+    accuracy: float | None
+    """Headline of its runs, mean over seeds; None of an estimate."""
     samples: int | None
     """That were learnt from; None where the kind of study does not say."""
     bill: Bill
@@ -75,6 +80,8 @@ class Priced:
             "arm": self.arm,
             "levels": self.levels,
             "seeds": self.seeds,
+            "device": self.device,
+            "accuracy": self.accuracy,
             "samples": self.samples,
             "energy": self.bill.as_dict(self.samples),
             "seconds": {
@@ -159,8 +166,46 @@ def priced(
                 each for share in REACHED if (each := to_reach(runs, prices_of, share=share, sources=numbers))
             ]
             each_year = refresh_J_per_year(events, times.learning_s) if times.learning_s else 0.0
-            found.append(Priced(arm, levels, len(runs), samples, bill, times, wear, reached, each_year))
+            found.append(
+                Priced(
+                    arm, levels, len(runs), events[0]["device"], _accuracy(runs), samples, bill, times, wear, reached,
+                    each_year,
+                )
+            )  # fmt: skip
     return found
+
+
+def _accuracy(runs: Sequence[dict[str, Any]]) -> float | None:
+    scores = [run["accuracy"] for run in runs if run.get("accuracy") is not None]
+    return math.fsum(scores) / len(scores) if scores else None
+
+
+def front(found: Sequence[Priced], by: Cost = "joules") -> list[Priced]:
+    """Return those that nothing beats: none at the same prices costs less and is at least as accurate.
+
+    Parameters
+    ----------
+    found : sequence of Priced
+    by : {"joules", "seconds"}
+        What it costs, of a sample, or of the training where samples are not known.
+    """
+
+    def cost(each: Priced) -> float:
+        whole = each.bill.learnt().joules if by == "joules" else each.times.learning_s
+        return whole / (each.samples or 1)
+
+    kept = [each for each in found if each.accuracy is not None]
+    return [
+        each
+        for each in kept
+        if not any(
+            other.bill.prices == each.bill.prices
+            and cost(other) <= cost(each)
+            and (other.accuracy or 0) >= (each.accuracy or 0)
+            and (cost(other), -(other.accuracy or 0)) != (cost(each), -(each.accuracy or 0))
+            for other in kept
+        )
+    ]
 
 
 def to_reach(
