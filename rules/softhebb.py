@@ -38,6 +38,8 @@ class SoftHebb(LocalRule):
     """
 
     name: ClassVar[str] = "softhebb"
+    added: ClassVar[tuple[str, ...]] = ("least_answer",)
+    """Settings that came later: at their default they leave the identity of a training as it was."""
 
     inverse_temperature: float = Field(12.0, gt=0)
     learning_rate: float = Field(0.5, gt=0)

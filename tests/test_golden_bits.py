@@ -30,6 +30,7 @@ from neurosim.study.dense import DenseTraining
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.store import text_digest
 
 FILE = Path(__file__).with_name("golden_bits.json")
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
@@ -98,11 +99,10 @@ CASES: dict[str, Callable[[], np.ndarray]] = {
 
 def machine() -> dict[str, str]:
     """What bits of float arithmetic depend on beside our own code."""
-    cpu = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-         if line.startswith("model name")),
-        "",
-    ) if Path("/proc/cpuinfo").exists() else ""  # fmt: skip
+    said = Path("/proc/cpuinfo").read_text().partition("\n\n")[0] if Path("/proc/cpuinfo").exists() else ""
+    fields = dict(map(str.strip, line.split(":", 1)) for line in said.splitlines() if ":" in line)
+    named = " ".join(fields.get(name, "") for name in ("model name", "cpu family", "model", "stepping"))
+    cpu = f"{named} {text_digest(' '.join(sorted(fields.get('flags', '').split())))}"
     libraries = {name: version(name) for name in ("numpy", "numba", "scipy")}
     return {"cpu": cpu, "machine": platform.machine(), **libraries}
 

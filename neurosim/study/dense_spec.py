@@ -24,6 +24,13 @@ class DenseArm(Arm):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the rule, where they are not the experiment's `rule_options`."""
 
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that decides the bits of a settled arm's runs; no settings of its own are none at all."""
+        found = super().deciding()
+        if not self.settings:
+            del found["settings"]
+        return found
+
 
 class DenseExperiment(Experiment):
     """A comparison of one layer in ideal arithmetic with the same layer on devices."""
@@ -72,7 +79,7 @@ class DenseExperiment(Experiment):
 
     def build_rule(self, arm: Any = None) -> Rule:
         """Return the learning rule, of an arm with its own settings; raises `UnknownNameError` or `ConfigError`."""
-        own = {} if arm is None else arm.settings
+        own = getattr(arm, "settings", {})
         where = f"arm {arm.name}, settings" if own else f"rule {self.rule}"
         return phaseless(self.rule, {**self.rule_options, **own}, where)
 

@@ -208,7 +208,7 @@ class Training:
             "kind": type(self).__name__,
             "experiment": self.experiment.deciding(),
             "arm": self.arm.deciding(),
-            "rules": [[type(rule).__qualname__, rule.model_dump(mode="json")] for rule in rules],
+            "rules": [[type(rule).__qualname__, _settings(rule)] for rule in rules],
             "seed": self.seed,
             "images": self._learnt,
             "code": own_code(law, *rules, self, self.experiment),
@@ -345,6 +345,17 @@ class Training:
 
     def keep_beside(self, out: Path) -> None:
         """Write what a report shows beside the results, once the run is finished."""
+
+
+def _settings(rule: Any) -> dict[str, Any]:
+    """All settings of a rule but for those that came later (`added`) and are not used: these decide nothing."""
+    unused = {
+        name
+        for name in getattr(rule, "added", ())
+        if getattr(rule, name) == type(rule).model_fields[name].default
+    }
+    found: dict[str, Any] = rule.model_dump(mode="json", exclude=unused)
+    return found
 
 
 def _of_reading(name: str) -> bool:
