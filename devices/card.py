@@ -52,6 +52,11 @@ class Card(Frozen):
     parameters: dict[str, Quantity]
     _folder: Path | None = PrivateAttr(None)
 
+    def __repr__(self) -> str:
+        return f"<Card {self.name!r} of law {self.law!r}, {len(self.parameters)} numbers: {self.summary}>"
+
+    __str__ = __repr__
+
     def law_class(self) -> type[Law]:
         """Return the law's class: a registered one, of a file beside the card ("my_law.py:MyLaw") or of a package."""
         return law_of(self.law, self._folder)

@@ -69,6 +69,11 @@ class Law(Effects):
     selection_step: float = quantity("1", 1.0, ge=1)
     """Step of the counter that says which, for all cells; without common divisor with `devices_per_cell`."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {self.g_min_uS:g} to {self.g_max_uS:g} uS>"
+
+    __str__ = __repr__
+
     @model_validator(mode="after")
     def _every_device_has_its_turn(self) -> Self:
         count, step = self.devices_per_cell, self.selection_step

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import PCM, ROOT
 from matplotlib.figure import Figure
 
 import neurosim as ns
+from neurosim.devices.card import find
 
 KEPT = {
     "dense": ("digits-demo", ["accuracy", "gap", "curves", "energy"], "PCM"),
@@ -102,3 +104,25 @@ def test_names_move_no_cursor_and_are_no_markup():
     assert "[red]" in str(shown.table())
     assert "<b>\x1b" not in shown._repr_html_()
     assert "&lt;b&gt;" in shown._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        ns.devices.load("pcm-nandakumar-2018"), find("pcm-nandakumar-2018"), ns.WritePath(), ns.ReadPath(),
+        ns.DenseExperiment(neurons=7), ns.energy.price_list("generic-28nm"), ns.Crossbar((4, 3), "ideal"),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)  # fmt: skip
+def test_things_say_in_a_line_what_they_are(thing: Any) -> None:
+    assert len(repr(thing)) < 300
+    assert type(thing).__name__ in repr(thing)
+    assert str(thing) == repr(thing)
+
+
+def test_settings_say_what_is_not_as_it_is_by_default() -> None:
+    assert (
+        repr(ns.WritePath(decay_mode="gain", flush_pulses=2))
+        == "WritePath(decay_mode='gain', flush_pulses=2)"
+    )
+    assert repr(ns.WritePath(flush_pulses=1)) == "WritePath()"

@@ -70,6 +70,16 @@ class Frozen(BaseModel):
             f"{cls.__name__}.{name}: settings stay as they were made; make others with .changed({name}=...)"
         )
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What is not as it is by default: a `repr` says what was set, and no more."""
+        fields = type(self).model_fields
+        for name, value in super().__repr_args__():
+            if name not in fields or value != fields[name].get_default(call_default_factory=True):
+                yield name, value
+
+    def __str__(self) -> str:
+        return repr(self)
+
     @classmethod
     def parse(cls, values: dict[str, Any], where: str) -> Self:
         """Build from plain values; a fault becomes one line naming field, value, rule and place.

@@ -122,6 +122,11 @@ class PriceList(Frozen):
     pulse_down: Pulse | None = None
     prices: dict[str, tuple[Price, ...]]
 
+    def __repr__(self) -> str:
+        return f"<PriceList {self.name!r} of {', '.join(self.prices)}: {self.summary}>"
+
+    __str__ = __repr__
+
     @field_validator("prices")
     @classmethod
     def _known(cls, prices: dict[str, tuple[Price, ...]]) -> dict[str, tuple[Price, ...]]:
