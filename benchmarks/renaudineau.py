@@ -1,0 +1,273 @@
+"""The two energy ratios of Renaudineau et al. 2026 (arXiv 2601.09903), by the definitions of docs/results/renaudineau.md.
+
+python -m benchmarks.renaudineau [--json FILE] [--page FILE] [--again]
+
+With --again kept events (FILE) are priced and written anew, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import neurosim as ns
+from benchmarks.small_nets import Backpropagation, Competitive, Net, TwoPasses, arrays
+from neurosim.energy import Bill, PriceList, Pulse, price, price_list
+from neurosim.energy.digital import VERIFY_J
+from neurosim.energy.published import Ratio, learning_over_inference, ratio, verify_over_pulse
+from neurosim.report.text import markdown_table
+from neurosim.study.events import layer_events
+from neurosim.study.priced import mean_events
+from neurosim.study.store import read_json, versions, write_json, write_text
+
+DIGITS = (3, 5, 8, 9)
+SHAPES = [(49, 44), (44, 40)]
+DEVICE = "rram-hfo2-om-2022"
+RULES: dict[str, type[Net]] = {
+    "two passes": TwoPasses, "single pass": Competitive, "backpropagation": Backpropagation,
+}  # fmt: skip
+LOCAL = ("two passes", "single pass")
+POLICIES: dict[str, dict[str, Any]] = {
+    "filtered": {"batch": 100, "epochs": 10, "momentum": 0.9, "images": None},
+    "an update an image": {"batch": 1, "epochs": 1, "momentum": None, "images": 6000},
+}
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+CHOSEN_WITH, SEEDS = 100, range(5)
+READ = ns.ReadPath(adc_bits=8, dac_bits=8)
+PRICES = ("neurram-130nm", "generic-28nm")
+PULSE_V, PULSE_S, RANGE_V = 0.9, 50e-9, (0.7, 1.0)
+PUBLISHED = {"learning / inference": 0.46, "verify / pulse": 460.0, "product": 0.46 * 460}
+PLACE = "<!-- what follows is written by benchmarks/renaudineau.py -->"
+
+Data = dict[str, tuple[Any, Any]]
+Result = dict[str, Any]
+
+
+def four_digits() -> Data:
+    """Return images (n, 49) from 0 to 1 and labels of 0 to 3: fit, validation, test."""
+    data = ns.data.load("mnist")
+
+    def of(images: Any, labels: Any) -> tuple[Any, Any]:
+        kept = np.isin(labels, DIGITS)
+        small = images[kept].reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49) / 255
+        return small.astype(np.float32), np.searchsorted(DIGITS, labels[kept])
+
+    return {
+        "fit": of(data.x_train, data.y_train),
+        "validation": of(data.x_validation, data.y_validation),
+        "test": of(data.x_test, data.y_test),
+    }
+
+
+def written(policy: str) -> ns.WritePath:
+    """Return how arrays are written by a policy."""
+    momentum = POLICIES[policy]["momentum"]
+    return ns.WritePath(pulses="reset", pulse_limit=1, decay_mode="gain", momentum=momentum)
+
+
+def learnt(rule: str, policy: str, device: str | None, rate: float, seed: int, data: Data) -> Net:
+    """Return a network that has learnt."""
+    how = POLICIES[policy]
+    images, labels = (each[: how["images"]] for each in data["fit"])
+    steps = how["epochs"] * (len(images) // how["batch"])
+    layers = arrays(SHAPES, device, seed, READ, written(policy))
+    net = RULES[rule](layers, len(DIGITS), rate, steps, seed)
+    net.train(images, labels, how["batch"])
+    return net
+
+
+def chosen_rate(rule: str, policy: str, device: str | None, data: Data) -> dict[str, Any]:
+    """Return the rate with the best accuracy on validation images, and the accuracy of each."""
+    found = {
+        str(rate): learnt(rule, policy, device, rate, CHOSEN_WITH, data).accuracy(*data["validation"])
+        for rate in RATES
+    }
+    return {"rate": max(RATES, key=lambda rate: found[str(rate)]), "validation": found}
+
+
+def programmed_closed(seed: int) -> list[dict[str, Any]]:
+    """Return the events of arrays of the same shapes that were programmed once, closed loop, with the start weights."""
+    write = ns.WritePath(programming=ns.Programming(mode="closed"))
+    return layer_events(arrays(SHAPES, DEVICE, seed, READ, write))
+
+
+def measured(data: Data) -> Result:
+    """Choose rates and run all arms."""
+    arms = [(rule, "filtered", device) for rule in RULES for device in (None, DEVICE)]
+    arms += [(rule, "an update an image", DEVICE) for rule in RULES]
+    found: list[dict[str, Any]] = []
+    for rule, policy, device in arms:
+        chosen = chosen_rate(rule, policy, device, data)
+        runs = []
+        for seed in SEEDS:
+            net = learnt(rule, policy, device, chosen["rate"], seed, data)
+            runs.append({"seed": seed, "accuracy": net.accuracy(*data["test"]), "events": net.events()})
+        arm = {"rule": rule, "policy": policy, "device": device, "chosen": chosen, "runs": runs}
+        found.append(arm)
+        print(said(arm), flush=True)
+    closed = [{"seed": seed, "events": programmed_closed(seed)} for seed in SEEDS]
+    images = {name: len(labels) for name, (_, labels) in data.items()}
+    return {"arms": found, "programmed": closed, "images": images, "versions": versions()}
+
+
+def said(arm: dict[str, Any]) -> str:
+    """One line of print."""
+    accuracies = [run["accuracy"] for run in arm["runs"]]
+    return (
+        f"{arm['rule']}, {arm['policy']}, {arm['device'] or 'ideal'}: {100 * np.mean(accuracies):.1f} % "
+        f"({100 * min(accuracies):.1f} to {100 * max(accuracies):.1f}), rate {arm['chosen']['rate']}"
+    )
+
+
+def prices(name: str, voltage_V: float = PULSE_V) -> PriceList:
+    """Return a price list with the pulse of learning below 1 V; up as well as down, as pulses without effect have no way."""
+    pulse = Pulse(
+        voltage_V=voltage_V, width_s=PULSE_S, mark="assumed",
+        source="below 1 V (Renaudineau et al. 2026, abstract); volts and width themselves are assumed",
+    )  # fmt: skip
+    return price_list(name).changed(name=f"{name}, {voltage_V} V", pulse_up=pulse, pulse_down=pulse)
+
+
+def ratios(events: list[dict[str, Any]], closed: list[dict[str, Any]], name: str) -> dict[str, dict[str, Ratio]]:
+    """Return both ratios and their product, each by three definitions; their ends have those of the pulse's voltage as well."""
+    cells = sum(2 * layer["rows"] * layer["cols"] for layer in closed)
+    verified = price(closed, price_list(name))
+    bills = [price(events, prices(name, volts)) for volts in (PULSE_V, *RANGE_V)]
+    first = [learning_over_inference(bill) for bill in bills]
+    second = [verify_over_pulse(bill, verified, cells) for bill in bills]
+    return {
+        "learning / inference": {key: _ends([each[key] for each in first]) for key in first[0]},
+        "verify / pulse": {key: _ends([each[key] for each in second]) for key in second[0]},
+        "product": {
+            key: _ends([_product(one[key], other[key]) for one, other in zip(first, second, strict=True)])
+            for key in first[0]
+        },
+    }
+
+
+def _product(one: Ratio, other: Ratio) -> Ratio:
+    return Ratio(one.value * other.value, one.low * other.low, one.high * other.high)
+
+
+def _ends(found: list[Ratio]) -> Ratio:
+    return Ratio(found[0].value, min(each.low for each in found), max(each.high for each in found))
+
+
+def told(value: float) -> str:
+    """A figure with three digits."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _shown(found: Ratio) -> str:
+    return f"{told(found.value)} ({told(found.low)} to {told(found.high)})"
+
+
+def accuracy_table(result: Result) -> str:
+    """Test accuracy of every arm."""
+    rows = []
+    for arm in result["arms"]:
+        values = [100 * run["accuracy"] for run in arm["runs"]]
+        rows.append([
+            arm["rule"], arm["policy"], arm["device"] or "ideal arithmetic", f"{arm['chosen']['rate']:g}",
+            f"{np.mean(values):.1f}", f"{min(values):.1f} to {max(values):.1f}",
+        ])  # fmt: skip
+    return markdown_table(("rule", "policy", "arrays", "rate", "accuracy, %", "its runs"), rows)
+
+
+def _bill_rows(bill: Bill, samples: int) -> list[list[str]]:
+    found = bill.learnt().where("phase", "what")
+    return [
+        [phase, what, f"{1e12 * value / samples:.3g}", f"{1e12 * low / samples:.3g} to {1e12 * high / samples:.3g}"]
+        for (phase, what), (value, low, high) in found.items()
+    ]
+
+
+def page(result: Result) -> str:
+    """The tables of the page."""
+    closed = mean_events([each["events"] for each in result["programmed"]])
+    parts = ["## What came of it", "", f"Test images: {result['images']['test']:,}, five runs.", ""]
+    parts += [accuracy_table(result), ""]
+    counted = []
+    for policy in POLICIES:
+        arms = {arm["rule"]: arm for arm in result["arms"] if arm["policy"] == policy and arm["device"]}
+        for name in PRICES:
+            rows = []
+            found = {
+                rule: ratios(mean_events([run["events"] for run in arms[rule]["runs"]]), closed, name)
+                for rule in LOCAL
+            }
+            for which, published in PUBLISHED.items():
+                for definition in found[LOCAL[0]][which]:
+                    shown = [_shown(found[rule][which][definition]) for rule in LOCAL]
+                    rows.append([which, definition, *shown, told(published)])
+            parts += [f"### {policy}, prices {name}", "", markdown_table(("ratio", "definition", *LOCAL, "published"), rows), ""]
+        for rule in LOCAL:
+            counted.append(_counted(arms[rule], result))
+    heads = ("policy", "rule", "reads an image", "pulses an image and weight", "without effect", "cut", "looks", "pairs restored", "restores, devices of the net")
+    parts += ["### Counted", "", markdown_table(heads, counted), ""]
+    parts += ["### Where the joules go", ""]
+    for rule in LOCAL:
+        arm = next(a for a in result["arms"] if a["rule"] == rule and a["policy"] == "filtered" and a["device"])
+        events = mean_events([run["events"] for run in arm["runs"]])
+        samples = POLICIES["filtered"]["epochs"] * result["images"]["fit"]
+        bill = price(events, prices(PRICES[0]))
+        heads = ("phase", "what", "pJ an image", "range")
+        parts += [f"{rule}, filtered: {bill.sentence(samples)}", "", markdown_table(heads, _bill_rows(bill, samples)), ""]
+    verified, cells = price(closed, PRICES[0]), sum(2 * e["rows"] * e["cols"] for e in closed)
+    total = sum(e["counts"]["program_pulses"] + e["counts"]["program_resets"] for e in closed)
+    failed = sum(e["counts"]["program_failed"] for e in closed)
+    joules = verified.total(lambda line: line.phase == "programming")[0]
+    alone = verified.total(lambda line: line.phase == "programming" and line.what == "pulses")[0]
+    parts += [
+        f"Program-and-verify, closed loop: {total / cells:.1f} pulses a cell, {1e12 * alone / cells:.3g} pJ, with verifying reads and "
+        f"conversions {1e12 * joules / cells:.3g} pJ; {100 * failed / cells:.1f} % of cells did not converge. "
+        f"NeuRRAM's {1e12 * VERIFY_J[0]:.0f} pJ a cell instead would make ratio 2, in cells, "
+        + " and ".join(_with_neurram(result, rule) for rule in LOCAL) + ".",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _with_neurram(result: Result, rule: str) -> str:
+    arm = next(a for a in result["arms"] if a["rule"] == rule and a["policy"] == "filtered" and a["device"])
+    events = mean_events([run["events"] for run in arm["runs"]])
+    lines = [line for line in price(events, prices(PRICES[0])).lines if line.phase == "update" and line.what.startswith("pulses")]
+    joules, count = sum(line.joules for line in lines), sum(line.count for line in lines if line.what != "pulses without effect")
+    each = joules / count
+    return f"{_shown(ratio(VERIFY_J, (each, each, each)))} ({rule})"
+
+
+def _counted(arm: dict[str, Any], result: Result) -> list[str]:
+    events = mean_events([run["events"] for run in arm["runs"]])
+    how = POLICIES[arm["policy"]]
+    samples = how["epochs"] * min(how["images"] or result["images"]["fit"], result["images"]["fit"])
+    weights = sum(layer["rows"] * layer["cols"] for layer in events)
+    total = {name: sum(layer["counts"][name] for layer in events) for name in events[0]["counts"]}
+    return [
+        arm["policy"], arm["rule"], f"{events[0]['counts']['reads'] / samples:.2f}",
+        f"{total['pulses'] / samples / weights:.2e}", f"{100 * total['pulses_lost'] / max(1, total['pulses']):.1f} %",
+        f"{100 * total['pulses_cut'] / max(1, total['pulses'] + total['pulses_cut']):.1f} %",
+        f"{total['refresh_looks']:,.0f}", f"{total['refreshed_pairs']:,.0f}", f"{2 * total['refreshed_pairs'] / (2 * weights):.2f}",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Run, or price again; keep the figures and write the tables into the page."""
+    folder = Path(__file__).parents[1] / "docs" / "results"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.renaudineau", description=__doc__)
+    parser.add_argument("--json", type=Path, default=folder / "renaudineau.json")
+    parser.add_argument("--page", type=Path, default=folder / "renaudineau.md")
+    parser.add_argument("--again", action="store_true", help="price kept events, run nothing")
+    given = parser.parse_args()
+    result = read_json(given.json) if given.again else measured(four_digits())
+    if not given.again:
+        write_json(given.json, result)
+    before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
+    write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")
+
+
+if __name__ == "__main__":
+    main()
