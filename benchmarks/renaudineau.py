@@ -17,7 +17,7 @@ import neurosim as ns
 from benchmarks.small_nets import Backpropagation, Competitive, Net, TwoPasses, arrays
 from neurosim.energy import Bill, PriceList, Pulse, price, price_list
 from neurosim.energy.digital import VERIFY_J
-from neurosim.energy.published import Ratio, learning_over_inference, ratio, verify_over_pulse
+from neurosim.energy.published import Ratio, learning_over_inference, verify_over_pulse
 from neurosim.report.text import markdown_table
 from neurosim.study.events import layer_events
 from neurosim.study.priced import mean_events
@@ -131,7 +131,9 @@ def prices(name: str, voltage_V: float = PULSE_V) -> PriceList:
     return price_list(name).changed(name=f"{name}, {voltage_V} V", pulse_up=pulse, pulse_down=pulse)
 
 
-def ratios(events: list[dict[str, Any]], closed: list[dict[str, Any]], name: str) -> dict[str, dict[str, Ratio]]:
+def ratios(
+    events: list[dict[str, Any]], closed: list[dict[str, Any]], name: str
+) -> dict[str, dict[str, Ratio]]:
     """Return both ratios and their product, each by three definitions; their ends have those of the pulse's voltage as well."""
     cells = sum(2 * layer["rows"] * layer["cols"] for layer in closed)
     verified = price(closed, price_list(name))
@@ -180,9 +182,24 @@ def accuracy_table(result: Result) -> str:
 def _bill_rows(bill: Bill, samples: int) -> list[list[str]]:
     found = bill.learnt().where("phase", "what")
     return [
-        [phase, what, f"{1e12 * value / samples:.3g}", f"{1e12 * low / samples:.3g} to {1e12 * high / samples:.3g}"]
+        [
+            phase,
+            what,
+            f"{1e12 * value / samples:.3g}",
+            f"{1e12 * low / samples:.3g} to {1e12 * high / samples:.3g}",
+        ]
         for (phase, what), (value, low, high) in found.items()
     ]
+
+
+def filtered(result: Result, rule: str) -> list[dict[str, Any]]:
+    """Return the mean events of a rule on devices with the filtered policy."""
+    runs = next(
+        arm["runs"]
+        for arm in result["arms"]
+        if arm["device"] and (arm["rule"], arm["policy"]) == (rule, "filtered")
+    )
+    return mean_events([run["events"] for run in runs])
 
 
 def page(result: Result) -> str:
@@ -203,41 +220,59 @@ def page(result: Result) -> str:
                 for definition in found[LOCAL[0]][which]:
                     shown = [_shown(found[rule][which][definition]) for rule in LOCAL]
                     rows.append([which, definition, *shown, told(published)])
-            parts += [f"### {policy}, prices {name}", "", markdown_table(("ratio", "definition", *LOCAL, "published"), rows), ""]
+            parts += [
+                f"### {policy}, prices {name}",
+                "",
+                markdown_table(("ratio", "definition", *LOCAL, "published"), rows),
+                "",
+            ]
         for rule in LOCAL:
             counted.append(_counted(arms[rule], result))
-    heads = ("policy", "rule", "reads an image", "pulses an image and weight", "without effect", "cut", "looks", "pairs restored", "restores, devices of the net")
+    heads = (
+        "policy",
+        "rule",
+        "reads an image",
+        "pulses an image and weight",
+        "without effect",
+        "cut",
+        "looks",
+        "pairs restored",
+        "restores, devices of the net",
+    )
     parts += ["### Counted", "", markdown_table(heads, counted), ""]
     parts += ["### Where the joules go", ""]
     for rule in LOCAL:
-        arm = next(a for a in result["arms"] if a["rule"] == rule and a["policy"] == "filtered" and a["device"])
-        events = mean_events([run["events"] for run in arm["runs"]])
+        events = filtered(result, rule)
         samples = POLICIES["filtered"]["epochs"] * result["images"]["fit"]
         bill = price(events, prices(PRICES[0]))
-        heads = ("phase", "what", "pJ an image", "range")
-        parts += [f"{rule}, filtered: {bill.sentence(samples)}", "", markdown_table(heads, _bill_rows(bill, samples)), ""]
-    verified, cells = price(closed, PRICES[0]), sum(2 * e["rows"] * e["cols"] for e in closed)
-    total = sum(e["counts"]["program_pulses"] + e["counts"]["program_resets"] for e in closed)
-    failed = sum(e["counts"]["program_failed"] for e in closed)
+        parts += [
+            f"{rule}, filtered: {bill.sentence(samples)}",
+            "",
+            markdown_table(("phase", "what", "pJ an image", "range"), _bill_rows(bill, samples)),
+            "",
+        ]
+    return "\n".join([*parts, closed_loop(result, closed), ""])
+
+
+def closed_loop(result: Result, closed: list[dict[str, Any]]) -> str:
+    """Say what program-and-verify took, and what ratio 2 is with NeuRRAM's in its place."""
+    verified = price(closed, PRICES[0])
+    cells = sum(2 * layer["rows"] * layer["cols"] for layer in closed)
+    total = {name: sum(layer["counts"][name] for layer in closed) for name in closed[0]["counts"]}
+    pulses = total["program_pulses"] + total["program_resets"]
     joules = verified.total(lambda line: line.phase == "programming")[0]
-    alone = verified.total(lambda line: line.phase == "programming" and line.what == "pulses")[0]
-    parts += [
-        f"Program-and-verify, closed loop: {total / cells:.1f} pulses a cell, {1e12 * alone / cells:.3g} pJ, with verifying reads and "
-        f"conversions {1e12 * joules / cells:.3g} pJ; {100 * failed / cells:.1f} % of cells did not converge. "
-        f"NeuRRAM's {1e12 * VERIFY_J[0]:.0f} pJ a cell instead would make ratio 2, in cells, "
-        + " and ".join(_with_neurram(result, rule) for rule in LOCAL) + ".",
-        "",
-    ]
-    return "\n".join(parts)
-
-
-def _with_neurram(result: Result, rule: str) -> str:
-    arm = next(a for a in result["arms"] if a["rule"] == rule and a["policy"] == "filtered" and a["device"])
-    events = mean_events([run["events"] for run in arm["runs"]])
-    lines = [line for line in price(events, prices(PRICES[0])).lines if line.phase == "update" and line.what.startswith("pulses")]
-    joules, count = sum(line.joules for line in lines), sum(line.count for line in lines if line.what != "pulses without effect")
-    each = joules / count
-    return f"{_shown(ratio(VERIFY_J, (each, each, each)))} ({rule})"
+    with_neurram = []
+    for rule in LOCAL:
+        own = verify_over_pulse(price(filtered(result, rule), prices(PRICES[0])), verified, cells)["cells"]
+        scaled = (each * own.value * cells / total["program_pulses_J"] for each in VERIFY_J)
+        with_neurram.append(f"{_shown(Ratio(*scaled))} ({rule})")
+    return (
+        f"Program-and-verify, closed loop: {pulses / cells:.1f} pulses a cell, "
+        f"{1e12 * total['program_pulses_J'] / cells:.3g} pJ, with verifying reads and conversions "
+        f"{1e12 * joules / cells:.3g} pJ ({PRICES[0]}); {100 * total['program_failed'] / cells:.1f} % of cells did not "
+        f"converge. With NeuRRAM's {1e12 * VERIFY_J[0]:.0f} pJ a cell instead, ratio 2 is in cells "
+        f"{' and '.join(with_neurram)}."
+    )
 
 
 def _counted(arm: dict[str, Any], result: Result) -> list[str]:

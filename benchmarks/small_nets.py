@@ -49,7 +49,10 @@ def arrays(
 
 def with_bias(x: Floats) -> Floats:
     """Return inputs (n, rows + 1) whose last is one."""
-    return np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1).astype(np.float32, copy=False)
+    found: Floats = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1).astype(
+        np.float32, copy=False
+    )
+    return found
 
 
 def directions(x: Floats) -> Floats:
@@ -66,7 +69,13 @@ class Net:
     """Forward reads of an image while it is learnt."""
 
     def __init__(
-        self, layers: list[Any], classes: int, rate: float, steps: int, seed: int, mode: UpdateMode = "accumulate"
+        self,
+        layers: list[Any],
+        classes: int,
+        rate: float,
+        steps: int,
+        seed: int,
+        mode: UpdateMode = "accumulate",
     ):
         self.arrays, self.classes, self.rate, self.steps = layers, classes, rate, steps
         self.seed, self.mode, self.done = seed, mode, 0
@@ -166,9 +175,7 @@ class TwoPasses(Net):
         """Learn one mini-batch and as many images with wrong labels, drawn evenly."""
         even = np.zeros((len(labels), self.classes), np.float32)
         wrong = wrong_labels(even, labels, 1, generator(self.seed, "negatives", self.done))[0]
-        self.stack.learn_apart(
-            self.prepared(images, labels), with_labels(images, wrong, self.classes)
-        )
+        self.stack.learn_apart(self.prepared(images, labels), with_labels(images, wrong, self.classes))
 
     def scores(self, images: Floats) -> NDArray[Any]:
         """Return the goodness of each label."""

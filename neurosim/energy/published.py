@@ -115,15 +115,17 @@ def verify_over_pulse(bill: Bill, programmed: Bill, cells: int) -> dict[str, Rat
     return {name: ratio(_each(above[name], cells, "cells"), below[name]) for name in above}
 
 
-def digital_over_array(twin: Bill, step: Bill) -> dict[str, Ratio]:
+def digital_over_array(twin: Bill, step: Bill, samples: int) -> dict[str, Ratio]:
     """Return what a digital step takes as against an array's, by three definitions of the latter.
 
     Parameters
     ----------
     twin : Bill
-        Of a digital step (`neurosim.energy.digital.digital`).
+        Of one sample of a digital step (`neurosim.energy.digital.digital`).
     step : Bill
-        Of as many samples on arrays; programming the start is left out.
+        Of a training on arrays; programming the start is left out.
+    samples : int
+        That were learnt from.
 
     Returns
     -------
@@ -134,7 +136,7 @@ def digital_over_array(twin: Bill, step: Bill) -> dict[str, Ratio]:
     Raises
     ------
     InputError
-        If the arrays took no joules.
+        If there are no samples, or the arrays took no joules.
     """
     learnt = step.learnt()
     kept: dict[str, Chosen] = {
@@ -142,4 +144,7 @@ def digital_over_array(twin: Bill, step: Bill) -> dict[str, Ratio]:
         "array and products": lambda line: line.what != ACCUMULATORS,
         "everything": lambda line: True,
     }
-    return {name: ratio(twin.total(), learnt.total(chosen)) for name, chosen in kept.items()}
+    return {
+        name: ratio(twin.total(), _each(learnt.total(chosen), samples, "samples"))
+        for name, chosen in kept.items()
+    }
