@@ -1,8 +1,8 @@
 """The two energy ratios of Renaudineau et al. 2026 (arXiv 2601.09903), by the definitions of docs/results/renaudineau.md.
 
-python -m benchmarks.renaudineau [--json FILE] [--page FILE] [--again]
+python -m benchmarks.renaudineau [--json FILE] [--page FILE] [--again | --controls]
 
-With --again kept events (FILE) are priced and written anew, and nothing is run.
+With --again kept events (FILE) are priced and written anew, and nothing is run; with --controls only the controls are run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
-from benchmarks.small_nets import Backpropagation, Competitive, Net, TwoPasses, arrays
+from benchmarks.small_nets import Backpropagation, Competitive, Net, OneUpdate, TwoPasses, arrays
 from neurosim.energy import Bill, PriceList, Pulse, price, price_list
 from neurosim.energy.digital import VERIFY_J
 from neurosim.energy.published import Ratio, learning_over_inference, verify_over_pulse
@@ -34,6 +34,15 @@ POLICIES: dict[str, dict[str, Any]] = {
     "filtered": {"batch": 100, "epochs": 10, "momentum": 0.9, "images": None},
     "an update an image": {"batch": 1, "epochs": 1, "momentum": None, "images": 6000},
 }
+CONTROLS: dict[str, dict[str, Any]] = {
+    "as fixed": {},
+    "no corrupt cells": {"parameters": {"corrupt_share": 0.0}},
+    "pulses both ways": {"write": {"pulses": "card"}},
+    "no restores": {"write": {"refresh": None}},
+    "both passes in one update": {"rule": OneUpdate},
+}
+"""What may be why: asked after results were seen, told on validation images alone."""
+CONTROL_SEEDS = (100, 101, 102)
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 CHOSEN_WITH, SEEDS = 100, range(5)
 READ = ns.ReadPath(adc_bits=8, dac_bits=8)
@@ -68,13 +77,16 @@ def written(policy: str) -> ns.WritePath:
     return ns.WritePath(pulses="reset", pulse_limit=1, decay_mode="gain", momentum=momentum)
 
 
-def learnt(rule: str, policy: str, device: str | None, rate: float, seed: int, data: Data) -> Net:
+def learnt(
+    rule: str, policy: str, device: str | None, rate: float, seed: int, data: Data, control: str = "as fixed"
+) -> Net:
     """Return a network that has learnt."""
-    how = POLICIES[policy]
+    how, changed = POLICIES[policy], CONTROLS[control]
     images, labels = (each[: how["images"]] for each in data["fit"])
     steps = how["epochs"] * (len(images) // how["batch"])
-    layers = arrays(SHAPES, device, seed, READ, written(policy))
-    net = RULES[rule](layers, len(DIGITS), rate, steps, seed)
+    law = None if device is None else ns.devices.load(device).with_parameters(**changed.get("parameters", {}))
+    layers = arrays(SHAPES, law, seed, READ, written(policy).changed(**changed.get("write", {})))
+    net = changed.get("rule", RULES[rule])(layers, len(DIGITS), rate, steps, seed)
     net.train(images, labels, how["batch"])
     return net
 
@@ -111,6 +123,27 @@ def measured(data: Data) -> Result:
     closed = [{"seed": seed, "events": programmed_closed(seed)} for seed in SEEDS]
     images = {name: len(labels) for name, (_, labels) in data.items()}
     return {"arms": found, "programmed": closed, "images": images, "versions": versions()}
+
+
+def controlled(result: Result, data: Data) -> list[dict[str, Any]]:
+    """Run the controls of every rule with the filtered policy on devices, at the rate that was chosen."""
+    found = []
+    for arm in result["arms"]:
+        if arm["policy"] != "filtered" or not arm["device"]:
+            continue
+        for control, changed in CONTROLS.items():
+            if "rule" in changed and arm["rule"] != "two passes":
+                continue
+            rate = arm["chosen"]["rate"]
+            runs = []
+            for seed in CONTROL_SEEDS:
+                net = learnt(arm["rule"], "filtered", DEVICE, rate, seed, data, control)
+                runs.append(
+                    {"seed": seed, "accuracy": net.accuracy(*data["validation"]), "events": net.events()}
+                )
+            found.append({"rule": arm["rule"], "control": control, "runs": runs})
+            print(arm["rule"], control, [round(run["accuracy"], 3) for run in runs], flush=True)
+    return found
 
 
 def said(arm: dict[str, Any]) -> str:
@@ -251,7 +284,45 @@ def page(result: Result) -> str:
             markdown_table(("phase", "what", "pJ an image", "range"), _bill_rows(bill, samples)),
             "",
         ]
-    return "\n".join([*parts, closed_loop(result, closed), ""])
+    parts += [closed_loop(result, closed), "", asked(result, closed), ""]
+    parts += ["### Controls", "", control_table(result), ""]
+    return "\n".join(parts)
+
+
+def control_table(result: Result) -> str:
+    """Validation accuracy of each control, its restores, and ratio 1."""
+    rows = []
+    for each in result["controls"]:
+        events = mean_events([run["events"] for run in each["runs"]])
+        found = learning_over_inference(price(events, prices(PRICES[0])))
+        restored = sum(layer["counts"]["refreshed_pairs"] for layer in events)
+        values = [100 * run["accuracy"] for run in each["runs"]]
+        rows.append([
+            each["rule"], each["control"], f"{np.mean(values):.1f}", f"{restored:,.0f}",
+            *(told(found[name].value) for name in found),
+        ])  # fmt: skip
+    heads = ("rule", "control", "validation, %", "pairs restored", "ratio 1, cells", "array", "everything")
+    return markdown_table(heads, rows)
+
+
+def asked(result: Result, closed: list[dict[str, Any]]) -> str:
+    """Say which pulse either published ratio would take in cells, and how many pulses their product."""
+    volts, share = [], []
+    cells = sum(2 * layer["rows"] * layer["cols"] for layer in closed)
+    for rule in LOCAL:
+        events = filtered(result, rule)
+        found = {name: each["cells"].value for name, each in ratios(events, closed, PRICES[0]).items()}
+        first = PULSE_V * (PUBLISHED["learning / inference"] / found["learning / inference"]) ** 0.5
+        second = PULSE_V * (found["verify / pulse"] / PUBLISHED["verify / pulse"]) ** 0.5
+        volts.append(f"{told(first)} V for ratio 1 and {told(second)} V for ratio 2 ({rule})")
+        reads = events[0]["counts"]["reads"]
+        given = sum(layer["counts"]["pulses"] for layer in events) / cells / reads
+        wanted = given * PUBLISHED["product"] / found["product"]
+        share.append(f"{100 * given:.2g} % were, {100 * wanted:.2g} % would be ({rule})")
+    return (
+        f"A pulse of {1e9 * PULSE_S:.0f} ns that made a ratio the published one, in cells and filtered: {'; '.join(volts)}. "
+        f"Devices pulsed for each of their reads, whatever the pulse, for the published product: {'; '.join(share)}."
+    )
 
 
 def closed_loop(result: Result, closed: list[dict[str, Any]]) -> str:
@@ -296,9 +367,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=folder / "renaudineau.json")
     parser.add_argument("--page", type=Path, default=folder / "renaudineau.md")
     parser.add_argument("--again", action="store_true", help="price kept events, run nothing")
+    parser.add_argument("--controls", action="store_true", help="keep all but the controls, run these")
     given = parser.parse_args()
-    result = read_json(given.json) if given.again else measured(four_digits())
+    result = read_json(given.json) if given.again or given.controls else measured(four_digits())
     if not given.again:
+        result["controls"] = controlled(result, four_digits())
         write_json(given.json, result)
     before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
     write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import neurosim as ns
-from neurosim.core.protocols import Floats, UpdateMode
+from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import generator
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.negatives import Labels, with_labels, wrong_labels
@@ -29,7 +29,11 @@ LENGTHS = ForwardForward()
 
 
 def arrays(
-    shapes: list[tuple[int, int]], device: str | None, seed: int, read: Any = None, write: Any = None
+    shapes: list[tuple[int, int]],
+    device: str | Device | None,
+    seed: int,
+    read: ns.ReadPath | None = None,
+    write: ns.WritePath | None = None,
 ) -> list[Any]:
     """Return an array (inputs + 1, neurons) a layer, programmed with start weights; without a device in ideal arithmetic."""
     found = []
@@ -161,10 +165,12 @@ class TwoPasses(Net):
     """Supervised Forward-Forward: an image with its label, then with a wrong one, an update for each."""
 
     passes = 2
+    apart = True
 
     def __init__(self, *given: Any, **more: Any):
         super().__init__(*given, **more)
-        rule = ForwardForward(learning_rate=self.rate, rate_updates=2 * self.steps, rate_held=HELD)
+        updates = self.steps * (2 if self.apart else 1)
+        rule = ForwardForward(learning_rate=self.rate, rate_updates=updates, rate_held=HELD)
         self.stack = ForwardForwardStack([ns.Dense(array, rule, self.mode) for array in self.arrays])
 
     def prepared(self, images: Floats, labels: Labels) -> Floats:
@@ -175,11 +181,18 @@ class TwoPasses(Net):
         """Learn one mini-batch and as many images with wrong labels, drawn evenly."""
         even = np.zeros((len(labels), self.classes), np.float32)
         wrong = wrong_labels(even, labels, 1, generator(self.seed, "negatives", self.done))[0]
-        self.stack.learn_apart(self.prepared(images, labels), with_labels(images, wrong, self.classes))
+        learn = self.stack.learn_apart if self.apart else self.stack.learn
+        learn(self.prepared(images, labels), with_labels(images, wrong, self.classes))
 
     def scores(self, images: Floats) -> NDArray[Any]:
         """Return the goodness of each label."""
         return self.stack.goodness_of_labels(images, self.classes)
+
+
+class OneUpdate(TwoPasses):
+    """The same with one update for both passes."""
+
+    apart = False
 
 
 class Competitive(Net):
