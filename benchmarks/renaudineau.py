@@ -40,6 +40,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "pulses both ways": {"write": {"pulses": "card"}},
     "no restores": {"write": {"refresh": None}},
     "both passes in one update": {"rule": OneUpdate},
+    "finer steps, rram-taox-hfox-wu-2018": {"device": "rram-taox-hfox-wu-2018"},
 }
 """What may be why: asked after results were seen, told on validation images alone."""
 CONTROL_SEEDS = (100, 101, 102)
@@ -84,9 +85,11 @@ def learnt(
     how, changed = POLICIES[policy], CONTROLS[control]
     images, labels = (each[: how["images"]] for each in data["fit"])
     steps = how["epochs"] * (len(images) // how["batch"])
-    law = None if device is None else ns.devices.load(device).with_parameters(**changed.get("parameters", {}))
+    law = None
+    if device is not None:
+        law = ns.devices.load(changed.get("device", device)).with_parameters(**changed.get("parameters", {}))
     layers = arrays(SHAPES, law, seed, READ, written(policy).changed(**changed.get("write", {})))
-    net = changed.get("rule", RULES[rule])(layers, len(DIGITS), rate, steps, seed)
+    net: Net = changed.get("rule", RULES[rule])(layers, len(DIGITS), rate, steps, seed)
     net.train(images, labels, how["batch"])
     return net
 
@@ -135,14 +138,14 @@ def controlled(result: Result, data: Data) -> list[dict[str, Any]]:
             if "rule" in changed and arm["rule"] != "two passes":
                 continue
             rate = arm["chosen"]["rate"]
-            runs = []
+            runs: list[dict[str, Any]] = []
             for seed in CONTROL_SEEDS:
                 net = learnt(arm["rule"], "filtered", DEVICE, rate, seed, data, control)
                 runs.append(
                     {"seed": seed, "accuracy": net.accuracy(*data["validation"]), "events": net.events()}
                 )
             found.append({"rule": arm["rule"], "control": control, "runs": runs})
-            print(arm["rule"], control, [round(run["accuracy"], 3) for run in runs], flush=True)
+            print(arm["rule"], control, *(f"{run['accuracy']:.3f}" for run in runs), flush=True)
     return found
 
 
