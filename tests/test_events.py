@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers import PCM
@@ -10,8 +12,11 @@ from neurosim import Crossbar, ReadPath, WritePath
 from neurosim.core.config import Periphery, Refresh
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.crossbar.ledger import Ledger, Rates
-from neurosim.devices.card import load
+from neurosim.devices.card import cards, load
+from neurosim.energy import built_in, price, price_list
+from neurosim.energy.seconds import seconds
 from neurosim.reference.twin.crossbar import TorchCrossbar
+from neurosim.study.events import layer_events
 
 RRAM = "rram-hfo2-om-2022"
 ROWS, COLS = 6, 4
@@ -54,7 +59,7 @@ def test_an_update_counts_pulses_by_direction_lines_and_what_follows_one_another
     assert counted.pulsed_cells == 6
     assert (counted.pulsed_rows, counted.row_slots) == (1, 3)
     assert counted.pulse_line_cells == (up + down) * ROWS
-    assert counted.macs == COLS
+    assert counted.macs == 3  # one input, three answers that are not zero
     assert counted.memory_accesses == 2 * ROWS * COLS
     law = load(RRAM)
     mean = counted.up_J / law.write_energy_per_uS / up, counted.down_J / law.reset_energy_per_uS / down
@@ -184,3 +189,37 @@ def test_rates_follow_the_settings_of_the_array():
     assert rates.adc == Periphery().adc_J(5)
     assert rates.read_uS == pytest.approx(0.01 * read.integration_time_s * 1e-6)
     assert rates.half_uS * 4 == pytest.approx(device.pulse_voltage_V**2 * device.pulse_time_s * 1e-6)
+
+
+@pytest.mark.parametrize("card", sorted(cards()))
+def test_every_card_is_counted_and_priced_in_every_mode_by_every_list(card: str):
+    """Finite, at least nothing, and no cheaper where any price is higher; what is counted adds up to the ledger's."""
+    for mode in ("accumulate", "mixed", "online"):
+        array = Crossbar(
+            (ROWS, COLS), card, read=ReadPath(adc_bits=6, dac_bits=6), write=WritePath(w_max=1.0)
+        )
+        array.program(np.full((ROWS, COLS), 0.2), w_max=1.0)
+        rng = np.random.default_rng(1)
+        for _ in range(3):
+            array.forward(rng.random((2, ROWS)))
+            array.update(
+                rng.random((2, ROWS)), 0.2 * rng.standard_normal((2, COLS)), np.full(COLS, 0.05), mode
+            )
+        array.column_norms()
+        events = layer_events([array])
+        assert all(math.isfinite(count) and count >= 0 for count in events[0]["counts"].values())
+        assert array.worn.sum() == array.ledger.pulses
+        for name in built_in():
+            known = price_list(name)
+            bill = price(events, known)
+            assert all(math.isfinite(end) and end >= 0 for end in bill.total())
+            assert bill.total()[1] <= bill.joules <= bill.total()[2]
+            dearer = {
+                part: tuple(term.changed(value=3 * term.value, high=3 * term.high) for term in terms)
+                for part, terms in known.prices.items()
+            }
+            for part, terms in dearer.items():
+                assert (
+                    price(events, known.changed(prices={**known.prices, part: terms})).joules >= bill.joules
+                )
+            assert seconds(events, known).seconds >= 0
