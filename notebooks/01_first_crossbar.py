@@ -534,9 +534,11 @@ plt.show()
 # %% [markdown]
 # ## 5. What an update costs
 #
-# The ledger counts pulses, refreshed pairs and reads, and adds up joules: devices on one side, converters,
-# lines and digital sums on the other. The periphery is a lower bound (no clocking, control or leakage), and
-# in `mixed` mode it includes the digital accumulator, two memory accesses per synapse and update.
+# The ledger counts pulses, refreshed pairs and reads, and adds up joules of an update (a mini-batch) and synapse:
+# devices on one side, converters, lines and digital sums on the other. The periphery is a lower bound (no clocking,
+# control or leakage), and in `mixed` mode it includes the digital accumulator, two memory accesses per synapse and
+# update. What a device takes rests on its card's pulse, which is assumed, remembered or borrowed on all three: their
+# order is an input, and `docs/energy.md` has price lists, ranges and what is assumed.
 
 # %%
 parts = {

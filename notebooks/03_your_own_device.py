@@ -109,7 +109,9 @@ for what, content in damaged.items():
 #
 # One call, or `neurosim fit wafer7.csv wafer7_programming.csv --write-voltage 1.6 --write-time 5e-8`. Every
 # law that the data can tell is fitted and ranked by Schwarz's criterion (BIC); the best makes the card. The
-# pulse itself is not in the data, so its voltage and length are given: energies follow from them.
+# pulse itself is not in the data, so its voltage and length are given: the joules of the devices follow from them,
+# an update and synapse in the table at the end. What stands around the devices takes more
+# (`docs/energy.md`).
 
 # %%
 files = [folder / "wafer7.csv", folder / "wafer7_programming.csv"]

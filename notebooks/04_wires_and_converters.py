@@ -161,8 +161,8 @@ axes.legend()
 # ## 3. Encoding and mapping
 #
 # An input can be the height of a read pulse, its length, or its bits one after the other, each converted on
-# its own and shifted digitally: no DAC, but more conversions. A bit line that has not settled when it is
-# sampled takes the same share off everything.
+# its own and shifted digitally: no DAC, but more conversions. Joules of a read are with periphery, a lower bound. A
+# bit line that has not settled when it is sampled takes the same share off everything.
 
 # %%
 ENCODINGS = ("amplitude", "pulse-width", "bit-serial")

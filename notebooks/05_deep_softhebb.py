@@ -240,7 +240,9 @@ with tempfile.TemporaryDirectory() as folder:
 results.plot("depth")
 
 # %% [markdown]
-# What every layer cost: pulses and joules of its devices, per mini-batch and synapse.
+# What every layer cost: pulses, and joules per mini-batch and synapse, of the devices alone and at the card's pulse,
+# which is partly assumed. Converters, lines and digital work take far more: `update_J_per_synapse_with_periphery` has
+# a lower bound, `docs/energy.md` price lists and ranges.
 
 # %%
 print(

@@ -81,7 +81,10 @@ def test_headline_says_what_the_numbers_say() -> None:
     )
     assert f"{kept} of the learning kept" in sentence
     assert f"By vote it keeps {100 * (pcm.vote_learning_kept or 0):.0f} % of the learning" in sentence
-    assert f"{text.si(pcm.energy.update_J_per_synapse, 'J')} per synapse" in sentence  # type: ignore[union-attr]
+    assert pcm.energy is not None
+    device, whole = pcm.energy.update_J_per_synapse, pcm.energy.update_J_per_synapse_with_periphery
+    assert f"at least {text.si(whole, 'J')} per synapse with the array's own periphery" in sentence
+    assert f"{text.si(device, 'J')} of it in the devices" in sentence
     assert f"validation split of {NOTE}" in words.lead(found)
 
 

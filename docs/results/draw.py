@@ -21,7 +21,7 @@ from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
 from neurosim.report.style import to_svg
 from neurosim.report.sweep import sweep_curves
-from neurosim.report.text import around, percent, si, significant, spread
+from neurosim.report.text import JOULES_OF_AN_UPDATE, around, percent, si, significant, spread
 from neurosim.report.validation import validation_markdown
 from neurosim.report.weights import aging_curves, weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
@@ -83,6 +83,8 @@ def draw_results(name: str, values: dict[str, Any]) -> None:
         f"({data['test_images']} images), {values['config']['neurons']} neurons, mean and {intervals(results)}. "
         f"Linear classifier on {raw['name']}: {percent(raw['accuracy'])} %.\n\n"
     )
+    if results.device_arms:
+        text += f"{JOULES_OF_AN_UPDATE}\n\n"
     pictures = "\n".join(f"![{kind}]({name}-{kind}.svg)\n" for kind in drawn)
     table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{mcnemar_rows(results)}{pictures}"
     (FOLDER / f"{name}.md").write_text(table, encoding="utf-8")

@@ -47,7 +47,7 @@ def compare(
         str | None, typer.Option(metavar="T1,T2,...", help="Seconds after which they are read.")
     ] = None,
 ) -> None:
-    """Show accuracy, gap and energy side by side, in ideal arithmetic and on devices.
+    """Show accuracy, gap and joules (devices, and with periphery) side by side, in ideal arithmetic and on devices.
 
     A layer learns on them by a local rule; or, with --weights or a file of kind "weights", a trained model is programmed
     and ages. Without --out the results lie in out/compare, those of --vary in out/vary, of --ablate in out/ablate.

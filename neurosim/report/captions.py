@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurosim.report.results import Results
+from neurosim.report.text import JOULES_OF_AN_UPDATE
 from neurosim.report.words import intervals
 
 
@@ -41,8 +42,8 @@ def energy(results: Results) -> str:
     batch = results.config.get("batch", "?")
     return (
         f"Energy of one update (a mini-batch of {batch} images) divided by the number of synapses. Left: what "
-        "the devices themselves take. Right: the same with drivers, converters and digital sums, a lower bound. "
-        "Note that the two scales differ."
+        "the devices themselves take. Right: the same with drivers, converters and digital sums. "
+        f"Note that the two scales differ. {JOULES_OF_AN_UPDATE}"
     )
 
 

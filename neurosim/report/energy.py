@@ -40,7 +40,8 @@ def _in_time(each: Priced) -> str:
         said += f", without {', '.join(each.times.not_timed)}, for which the list has no time"
     if each.samples:
         said += (
-            f"; {joules_text(each.bill.learnt().joules / each.samples)} for each of {each.samples:,} samples"
+            f"; {joules_text(each.bill.learnt().joules / each.samples)}, periphery included, for each of "
+            f"{each.samples:,} samples"
         )
     return f"{said}."
 
@@ -83,6 +84,7 @@ def wear_table(found: Sequence[Priced]) -> Table:
         "arm", "layer", "pulses a device, mean", "busiest 1 % from", "busiest", "endurance",
         *(f"epochs until {100 * share:g} % are worn" for share in WORN), "refresh in a year",
         title="Wear: pulses of learning and refresh, and how long devices last",
+        caption="refresh: joules of the devices' pulses; reads that it looks by and the periphery are in the bill",
     )  # fmt: skip
     lines: dict[tuple[str, int], tuple[Priced, Wear]] = {}
     for each in found:
@@ -108,6 +110,7 @@ def reached_table(found: Sequence[Priced]) -> Table:
     table = Table(
         "arm", "prices", "accuracy", "reached by", "images", "joules", "range", "array and digital time",
         title="What it took to reach an accuracy, at the looks of the curve",
+        caption="joules of the whole training until then, periphery included, start programming left out",
     )  # fmt: skip
     for each in found:
         for goal in each.reached:

@@ -55,7 +55,8 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
     axes.grid(False, axis="y")
     shares.grid(False, axis="y")
     axes.set_xlabel(
-        "Joules" + (" a sample, start programming left out" if found[0].samples else " of the training")
+        "Joules with periphery"
+        + (" a sample, start programming left out" if found[0].samples else " of the training")
     )
     axes.set_title("Total, with its known range")
     shares.set_xlabel("Share of the joules (%)")
@@ -97,7 +98,8 @@ def tradeoff(found: Sequence[Priced]) -> Figure | None:
         )  # fmt: skip
         panel.set_xscale("log")
         unit = " a sample" if shown[0].samples else " of the training"
-        panel.set_xlabel(("Joules" if by == "joules" else "Seconds") + unit + f", prices {label(prices)}")
+        cost = "Joules with periphery" if by == "joules" else "Seconds"
+        panel.set_xlabel(f"{cost}{unit}, prices {label(prices)}")
     panels[0].set_ylabel("Accuracy (%)")
     panels[0].set_title("What accuracy costs; lines: known ranges")
     if timed:

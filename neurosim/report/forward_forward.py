@@ -8,6 +8,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.text import (
+    JOULES_OF_AN_UPDATE,
     NOTHING,
     UPDATE_ENERGIES,
     around,
@@ -73,10 +74,15 @@ def forward_forward_table(results: dict[str, Any]) -> Table:
 
 def layers_table(results: dict[str, Any]) -> Table:
     """Return a table with a row for each layer of each arm, first seed."""
-    table = Table(*LAYERS, title="What each layer was and cost, first seed")
+    caption = JOULES_OF_AN_UPDATE if _on_devices(results) else None
+    table = Table(*LAYERS, title="What each layer was and cost, first seed", caption=caption)
     for row in _layer_rows(results):
         table.add_row(*row)
     return table
+
+
+def _on_devices(results: dict[str, Any]) -> bool:
+    return any("energy" in run["layers"][0] for run in results["runs"])
 
 
 def _accuracy_rows(results: dict[str, Any], readouts: list[str]) -> list[list[str]]:
@@ -109,7 +115,7 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
 def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
     """Tables of one study of Forward-Forward, for the documentation."""
     readouts = readouts_of(results)
-    on_devices = any("energy" in run["layers"][0] for run in results["runs"])
+    on_devices = _on_devices(results)
     followed = results["config"]["curve_images"]
     none_at_all = (
         f"Followed on {followed} images; where none of them is wrong, the curve stands at half a one.\n"
@@ -123,6 +129,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             which_intervals(results["summary"]),
             *holding_markdown(results),
             "After learning (first seed):\n",
+            *([JOULES_OF_AN_UPDATE + "\n"] if on_devices else []),
             markdown_table(LAYERS, _layer_rows(results)),
         ]
     )

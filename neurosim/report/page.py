@@ -26,7 +26,7 @@ from neurosim.report import (
     weights,
 )
 from neurosim.report.html import REPORT, Shown, address, pages
-from neurosim.report.text import around, duration, percent, which_intervals
+from neurosim.report.text import JOULES_OF_AN_UPDATE, around, duration, percent, which_intervals
 from neurosim.report.verdict import verdict, with_ends
 from neurosim.study.store import write_text
 
@@ -241,7 +241,7 @@ KINDS: dict[str, Shows] = {
             ),
             "energy": Drawn(
                 "Energy and accuracy",
-                "Left: joules of the devices alone; right: with converters, lines and digital sums, a lower bound.",
+                f"Left: the devices alone; right: with converters, lines and digital sums. {JOULES_OF_AN_UPDATE}",
                 forward_forward_figures.energy_and_accuracy(results),
             ),
         },

@@ -105,7 +105,7 @@ def _place(results: Results, point: dict[str, Any]) -> tuple[str, str]:
 
 def _took(results: Results) -> dict[tuple[str, str], str]:
     """Joules a sample of learning at each point on devices, with their range; empty where samples or events are unknown."""
-    if results.get("measure") != "accuracy" or not any(row.get("events") for row in results["rows"]):
+    if results.get("measure") != "accuracy" or not any(row.get("events") for row in results.get("rows", ())):
         return {}
     found = {}
     for each in priced(results, [ON_A_PAGE]):

@@ -28,7 +28,8 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
         caption=f"{intervals(results)}; gap in points below ideal; kept: share of the learning by readout / "
-        "vote; energy per update and synapse: devices | with periphery (lower bound)",
+        "vote; joules per update (mini-batch) and synapse: devices | with the array's own periphery (lower bound); what is "
+        "assumed says neurosim energy",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,

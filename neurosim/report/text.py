@@ -26,6 +26,11 @@ UPDATE_ENERGIES = {
     "with converters, lines and digital sums (lower bound)": "update_J_per_synapse_with_periphery",
 }
 """Energies of an update and synapse, as tables and figures name them and as ledgers do."""
+JOULES_OF_AN_UPDATE = (
+    "Joules are those of an update (a mini-batch) and synapse; with the array's own periphery they are a lower bound. "
+    "About half of the cards assume their pulse: neurosim energy says how much rests on that."
+)
+"""What stands beside them: unit, periphery, and what is assumed."""
 
 
 def si(value: float, unit: str, digits: int = 3) -> str:

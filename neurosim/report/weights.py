@@ -21,11 +21,17 @@ Results = dict[str, Any]
 Entry = dict[str, Any]
 NO_DATA = "no retention data on this card"
 COSTS = {
-    "programming, once": "program_J",
-    "read, an image": "read_J_per_image",
+    "programming, once, devices": "program_J",
+    "read, an image, devices": "read_J_per_image",
     "periphery, an image": "read_periphery_J_per_image",
 }
-"""Energies by the heading of their column; that of the periphery is a lower bound."""
+"""Energies by the heading of their column."""
+JOULES = (
+    "Joules of programming all weights once, devices alone, and of reading an image: devices, and beside them converters "
+    "and lines at the array's own periphery, a lower bound. About half of the cards assume their pulse: neurosim devices "
+    "show says where each number is from."
+)
+"""What stands beside these columns."""
 CLIPPED = 0.01
 """Share of conversions beyond the ADCs' ranges that is worth a word."""
 
@@ -144,7 +150,7 @@ def cost_table(results: Results) -> Table:
     """Return what programming and reading cost and count, means of the instances."""
     table = _table(
         "What it costs",
-        "joules of programming, and for an image those of the devices and (a lower bound) of converters and lines",
+        JOULES,
     )
     table.add_column("arm", overflow="fold", min_width=10)
     for heading in (*COSTS, "devices programmed", "weights clipped", "conversions clipped"):
@@ -281,7 +287,7 @@ def weights_markdown(name: str, results: Results) -> str:
         [
             f"# {name}\n\n{said}\n",
             markdown_table(heads, [[arm, kind, *cells] for arm, kind, cells in table_rows(results)]),
-            "Joules; those of the periphery are a lower bound:\n",
+            f"{JOULES}\n",
             markdown_table(("arm", *COSTS), costs),
             f"![aging]({name}-aging.svg)\n",
         ]

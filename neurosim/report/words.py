@@ -75,7 +75,10 @@ def _cost(arm: ArmSummary) -> str:
         return ""
     device = si(arm.energy.update_J_per_synapse, "J")
     whole = si(arm.energy.update_J_per_synapse_with_periphery, "J")
-    return f" One update costs {device} per synapse in the devices, at least {whole} with the periphery."
+    return (
+        f" One update (a mini-batch) costs at least {whole} per synapse with the array's own periphery, {device} of it "
+        "in the devices; what of that is assumed says neurosim energy."
+    )
 
 
 def cautions(results: Results) -> list[str]:

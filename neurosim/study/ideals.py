@@ -54,7 +54,7 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
         yield f"Converters are calibrated for nothing: {when}."
     if getattr(arm, "statistics", None) == "batch":
         yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
-    yield "Neurons, activations and readouts are digital and exact, and cost no energy here."
+    yield "Neurons, activations and readouts are digital and exact; the array's own prices hold no joules for them."
 
 
 def _of_learning(arm: Any, write: Any) -> Iterator[str]:
