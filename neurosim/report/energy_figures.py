@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
+from neurosim.energy.bill import Line
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled
 from neurosim.study.priced import Cost, Priced, front
 
 PARTS = {
     "device": ("devices", PALETTE[1]),
     "periphery": ("converters and lines", PALETTE[0]),
-    "digital": ("digital work", PALETTE[2]),
+    "digital": ("digital products and sums", PALETTE[2]),
+    "memory": ("memory of accumulators and filters", PALETTE[4]),
 }
 """What a bar is made of, and its colour."""
 MARKERS = "osv^DpXP*h"
@@ -39,7 +42,7 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
         axes.annotate(said, (max(high, total), place), va="center", fontsize=8)
         start = 0.0
         for kind, (_, colour) in PARTS.items():
-            part = 100 * bill.total(lambda line, kind=kind: line.kind == kind)[0] / (bill.joules or 1)  # type: ignore[misc]
+            part = 100 * bill.total(lambda line, kind=kind: _part(line) == kind)[0] / (bill.joules or 1)  # type: ignore[misc]
             shares.barh(place, part, 0.62, left=start, color=colour)
             start += part
     ends = [
@@ -51,7 +54,7 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(min(above) / 3, max(above) * 30)
     axes.set_yticks(list(places), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(found) - 0.4, -0.6)
     axes.grid(False, axis="y")
     shares.grid(False, axis="y")
     axes.set_xlabel(
@@ -64,13 +67,17 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
     shares.set_title("Where they go")
     for words, colour in PARTS.values():
         shares.barh([0], [0], color=colour, label=words)
-    figure.legend(*shares.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*shares.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
+
+
+def _part(line: Line) -> str:
+    return "memory" if line.what == "memory" else line.kind
 
 
 @styled
 def tradeoff(found: Sequence[Priced]) -> Figure | None:
-    """Accuracy against joules and against seconds of one sample, an arm a point, one price list; None without accuracies.
+    """Errors against joules and against seconds of one sample, an arm a point, one price list; None without accuracies.
 
     Colours are devices, markers the ways to write (what the arm's name says beside the device); lines join those that
     nothing beats.
@@ -89,18 +96,22 @@ def tradeoff(found: Sequence[Priced]) -> Figure | None:
         for each in shown:
             value, low, high = _range(each, by)
             colour = devices[_device(each)]
-            panel.plot([low, high], [100 * (each.accuracy or 0)] * 2, color=colour, lw=0.8, alpha=0.45)
-            panel.plot(value, 100 * (each.accuracy or 0), ways[_way(each)], color=colour, ms=6)
+            panel.plot([low, high], [_error(each)] * 2, color=colour, lw=0.8, alpha=0.45)
+            panel.plot(value, _error(each), ways[_way(each)], color=colour, ms=6)
         best = sorted(front(shown, by), key=lambda each: _range(each, by)[0])
         panel.plot(
-            [_range(each, by)[0] for each in best], [100 * (each.accuracy or 0) for each in best], color=IDEAL_COLOUR,
+            [_range(each, by)[0] for each in best], [_error(each) for each in best], color=IDEAL_COLOUR,
             lw=1, ls=":", drawstyle="steps-post", zorder=0,
         )  # fmt: skip
         panel.set_xscale("log")
         unit = " a sample" if shown[0].samples else " of the training"
         cost = "Joules with periphery" if by == "joules" else "Seconds"
         panel.set_xlabel(f"{cost}{unit}, prices {label(prices)}")
-    panels[0].set_ylabel("Accuracy (%)")
+    panels[0].set_yscale("log")
+    panels[0].invert_yaxis()
+    panels[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panels[0].yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+    panels[0].set_ylabel("Error (%), better is up")
     panels[0].set_title("What accuracy costs; lines: known ranges")
     if timed:
         panels[1].set_title("What it takes in array and digital time")
@@ -115,6 +126,11 @@ def tradeoff(found: Sequence[Priced]) -> Figure | None:
         ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _error(each: Priced) -> float:
+    """Wrong answers in per cent; a hundredth where there are none, for an axis that has no zero."""
+    return max(100 * (1 - (each.accuracy or 0)), 0.01)
 
 
 def _device(each: Priced) -> str:
