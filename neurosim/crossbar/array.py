@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from neurosim.crossbar.converters import Converters
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger, Rates
+from neurosim.crossbar.programme import PulseProgramme, recorded, replayed
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
@@ -326,7 +327,35 @@ class Crossbar:
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
             warn_if_still(self.device, self._once)
+            if self._writer.recorder is not None:
+                self._writer.recorder.wait(float(seconds), self.now_s)
             self._cells.advance(float(seconds))
+
+    def record(self) -> AbstractContextManager[PulseProgramme]:
+        """Context in which all pulses of updates, looks of refresh and time that passes are written down.
+
+        Its value is a `PulseProgramme`, a table of up to a million lines (event, time, tile, word line, bit line, polarity,
+        count, voltage, width), which `replay` gives to another array that was made and programmed alike.
+
+        Raises
+        ------
+        CapabilityError
+            If pulses weaken along wires or disturb half-selected devices: what these do is no pulse of the programme.
+        """
+        return recorded(self)
+
+    def replay(self, programme: PulseProgramme) -> None:
+        """Give the devices the pulses of a programme, with the random numbers of this array's seed and the events' own.
+
+        An array that was made and programmed as the recorded one was ends in the same bits. Accumulators and gains of
+        columns are no part of it, nor what updates cost beside their pulses.
+
+        Raises
+        ------
+        InputError
+            If the programme is of an array of another size, or looks for saturated pairs that nobody refreshes here.
+        """
+        replayed(self, programme)
 
     def expose(self, **conditions: float) -> None:
         """Change what is around the devices from now on: ``expose(temperature_K=350)``, ``expose(optical_gate=0.2)``.

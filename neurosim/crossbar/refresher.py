@@ -55,12 +55,15 @@ class Refresher:
             self.curve = nominal_curve(cells.device)
         self.keys = (key(seed, name, "refresh"), key(seed, name, "look"))
 
-    def after(self, updates: int, event: int) -> None:
-        """Look at all pairs if it is time to after so many updates, and refresh the saturated."""
-        if updates % self.config.every == 0:
-            self._look(event)
+    def after(self, updates: int, event: int) -> bool:
+        """Look at all pairs if it is time to after so many updates, and refresh the saturated; whether it was."""
+        due = updates % self.config.every == 0
+        if due:
+            self.look(event)
+        return due
 
-    def _look(self, event: int) -> None:
+    def look(self, event: int) -> None:
+        """Look at all pairs now, and refresh the saturated."""
         cells, ledger = self.cells, self.ledger
         grid, kernels, real = cells.grid, cells.kernels, cells.real
         lsb_uS, range_uS = self.reader.device_converter()

@@ -15,6 +15,7 @@ from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.programme import PulseProgramme, Step
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
@@ -30,7 +31,7 @@ from neurosim.kernels.counts import (
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
-from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, sweep_rows
+from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, give_rows, sweep_rows
 
 Columns = NDArray[np.int64]
 Peaks = NDArray[np.int32]
@@ -184,6 +185,8 @@ class Writer:
             write.prompt, np.int32(write.verify_reads), self.keys["verify"], held, cells.real(enough)
         )
         self.updates = 0
+        self.recorder: PulseProgramme | None = None
+        """Where pulses are written down."""
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
         self.velocity = np.zeros(cells.shape if write.momentum else (0, 0), cells.dtype)
@@ -216,8 +219,12 @@ class Writer:
         self.reach.after(event)
         if self.config.decay_mode == "device":
             self._depress(event)
-        if self.refresher is not None:
-            self.refresher.after(self.ledger.updates, event)
+        if (
+            self.refresher is not None
+            and self.refresher.after(self.ledger.updates, event)
+            and self.recorder is not None
+        ):
+            self.recorder.look(event, self.cells.now_s)
         self.cells.changes += 1
         return self.ledger.pulses - before
 
@@ -306,6 +313,7 @@ class Writer:
         with single_threaded_blas():
             parts = share(sweep, cells.product_blocks())
         self._enter([sums for sums, _, _ in parts], [peaks for _, _, peaks in parts])
+        self._record("pulse", event)
         if accumulate and self.config.verify_reads:
             for _, verified, _ in parts:
                 self.reader.count_pair_reads(verified, self.config.verify_reads)
@@ -336,14 +344,19 @@ class Writer:
             col_drive, slots, col_trains, first_event, self.keys["cols"]
         )
 
-        def strike(block: tuple[int, int]) -> Sums:
-            sums: Sums = train_rows(
-                *block, row_trains, row_drive, col_trains, col_drive, self.drive, grid, cells.state,
-                cells.params, cells.now_s, first_event, self.keys["pulse"], *self._kernels(),
-            )  # fmt: skip
-            return sums
+        # what is recorded is told apart by its sample
+        for some in [slice(None)] if self.recorder is None else [slice(k, k + 1) for k in range(len(pre))]:
+            event = first_event + (some.start or 0)
 
-        self._enter(share(strike, cells.row_blocks()), [])
+            def strike(block: tuple[int, int], some: slice = some, event: int = event) -> Sums:
+                sums: Sums = train_rows(
+                    *block, row_trains[some], row_drive[some], col_trains[some], col_drive[some], self.drive, grid,
+                    cells.state, cells.params, cells.now_s, event, self.keys["pulse"], *self._kernels(),
+                )  # fmt: skip
+                return sums
+
+            self._enter(share(strike, cells.row_blocks()), [])
+            self._record("pulse", event)
 
     def _depress(self, event: int) -> None:
         cells = self.cells
@@ -368,6 +381,26 @@ class Writer:
 
         parts = share(depress, cells.row_blocks())
         self._enter([sums for sums, _ in parts], [peaks for _, peaks in parts])
+        self._record("depress", event)
+
+    def _record(self, kind: str, event: int) -> None:
+        if self.recorder is not None:
+            self.recorder.take(kind, event, self.cells.now_s, self.cells.given)
+
+    def replay(self, programme: PulseProgramme, step: Step) -> None:
+        """Give the pulses of one step, with the random numbers that they had."""
+        cells = self.cells
+        wanted, grid = programme.wanted(step), cells.grid
+
+        def give(block: tuple[int, int]) -> Sums:
+            sums: Sums = give_rows(
+                *block, wanted, grid, cells.state, cells.params, cells.now_s, step.event, self.keys[step.kind],
+                *self._kernels(),
+            )  # fmt: skip
+            return sums
+
+        self._enter(share(give, cells.row_blocks()), [])
+        cells.changes += 1
 
     def _cut(self, pulses: float) -> None:
         """Enter pulses that were asked for and not given; say it once, unless a limit was asked for."""

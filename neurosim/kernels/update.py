@@ -401,8 +401,9 @@ def give_rows(
     pulse: Any,
     read: Any,
     sigma: Any,
-) -> None:
+) -> Sums:
     """Give the devices of rows [first, last) their pulses `wanted` (rows, 2 cols), SET (+) or RESET (-)."""
+    total = NO_SUMS
     counts = np.empty((2, wanted.shape[1] // 2), np.int32)
     peaks = np.empty(0, np.int32)
     for row in range(first, last):
@@ -410,7 +411,9 @@ def give_rows(
             continue
         for place in range(wanted.shape[1]):
             counts[place & 1, place >> 1] = wanted[row, place]
-        pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
+        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
+        total = added(total, sums)
+    return total
 
 
 @jit
