@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from neurosim.report.budget import budget_bars
+from neurosim.report.costs import Costs
 from neurosim.report.deep import deep_markdown, depth_curves
 from neurosim.report.earlier import from_earlier
+from neurosim.report.energy import unpriced
 from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.report.forward_forward_figures import energy_and_accuracy, epoch_curves
 from neurosim.report.mortal import figures as mortal_figures
@@ -25,8 +27,11 @@ from neurosim.report.text import JOULES_OF_AN_UPDATE, around, percent, si, signi
 from neurosim.report.validation import validation_markdown
 from neurosim.report.weights import aging_curves, weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
+from neurosim.study.priced import ON_A_PAGE, priced
 
 FOLDER = Path(__file__).parent
+MOST_BARS = 40
+"""Bars of a figure of costs."""
 HEADER = (
     "| arm | seeds | readout % | vote % | untrained readout / vote % | kept by readout / vote % "
     "| device energy per update and synapse | with periphery (lower bound) | pulses per pair and update |\n"
@@ -65,6 +70,28 @@ def mcnemar_rows(results: Results) -> str:
     return f"{mcnemar_explained(results)}\n\n| arm | readout | vote |\n| --- | --- | --- |\n{tests}\n"
 
 
+def sheet_lines(table: Any) -> str:
+    """A table of the terminal as Markdown."""
+    sheet = as_text(table)
+    head = f"| {' | '.join(sheet.headings)} |\n|{' --- |' * len(sheet.headings)}\n"
+    rows_of = "".join(f"| {' | '.join(row)} |\n" for row in sheet.rows)
+    return f"\n## {sheet.title}\n\n{head}{rows_of}\n{sheet.caption}\n"
+
+
+def cost_lines(name: str, values: dict[str, Any]) -> str:
+    """What learning cost: figures by the list of pages, tables by two; nothing of results without events."""
+    if not any(run.get("events") for run in values.get("runs") or values.get("rows") or ()):
+        return ""
+    costs = Costs(priced(values, [ON_A_PAGE]))
+    lines = []
+    for kind, figure in costs.plot().items():
+        if figure is not None and (kind != "where" or len(costs) <= MOST_BARS):
+            (FOLDER / f"{name}-costs-{kind}.svg").write_bytes(to_svg(figure))
+            lines.append(f"\n![{kind}]({name}-costs-{kind}.svg)\n")
+    tables = Costs(priced(values, [ON_A_PAGE, "hermes-14nm"])).table()
+    return "".join([*lines, *map(sheet_lines, tables), *(f"\n{said}.\n" for said in unpriced(costs))])
+
+
 def draw_results(name: str, values: dict[str, Any]) -> None:
     """Table and figures of one comparison."""
     results = Results.model_validate(values)
@@ -86,7 +113,7 @@ def draw_results(name: str, values: dict[str, Any]) -> None:
     if results.device_arms:
         text += f"{JOULES_OF_AN_UPDATE}\n\n"
     pictures = "\n".join(f"![{kind}]({name}-{kind}.svg)\n" for kind in drawn)
-    table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{mcnemar_rows(results)}{pictures}"
+    table = f"# {name}\n\n{text}{HEADER}{''.join(rows(values))}\n{mcnemar_rows(results)}{pictures}{cost_lines(name, values)}"
     (FOLDER / f"{name}.md").write_text(table, encoding="utf-8")
 
 
@@ -128,12 +155,8 @@ def draw_sweep(name: str, values: dict[str, Any]) -> None:
         if drawn.figure is not None:
             (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(drawn.figure))
             lines.append(f"\n![{drawn.heading}]({name}-{kind}.svg)\n\n{drawn.caption}\n")
-    for table in shows.tables(values):
-        if table is not None:
-            sheet = as_text(table)
-            head = f"| {' | '.join(sheet.headings)} |\n|{' --- |' * len(sheet.headings)}\n"
-            rows_of = "".join(f"| {' | '.join(row)} |\n" for row in sheet.rows)
-            lines.append(f"\n## {sheet.title}\n\n{head}{rows_of}\n{sheet.caption}\n")
+    lines += [sheet_lines(table) for table in shows.tables(values) if table is not None]
+    lines.append(cost_lines(name, values))
     (FOLDER / f"{name}.md").write_text("".join(lines), encoding="utf-8")
 
 
