@@ -218,7 +218,8 @@ for (phase, kind, what), (joules, low, high) in list(bill.where("phase", "kind",
 # %% [markdown]
 # ## 3. Prices swapped live
 #
-# A price list is an object. Change what you know better, and price the kept run again.
+# A price list is an object. Change what you know better, and price the kept run again. (A list of one's own may lie in a
+# TOML file as well: `results.costs("mine.toml")`, or `neurosim energy DIR --prices mine.toml`.)
 
 
 # %%
@@ -311,8 +312,8 @@ for each in free:
 
 # %% [markdown]
 # Pulse trains form no outer product digitally; what remains of their digital work follows the norms that the decay of
-# SoftHebb needs. The price of the last column but one is where the digital outer product stops to dominate: below it,
-# devices, converters and the memory of accumulators are the larger part.
+# SoftHebb needs. The price of the last column but one is where multiply-adds, of the outer product and of the norms, stop
+# dominating: below it, devices, converters and the memory of accumulators are the larger part.
 #
 # ## 4. Bits of the ADC
 #
@@ -538,8 +539,8 @@ axes.grid(visible=False, axis="y")
 axes.set_title(f"One layer of {one['rows']} x {one['cols']}, arrays at generic-28nm")
 
 # %% [markdown]
-# Pale: what exact gradients would add to the same step, a second read direction with converters, the outer product of
-# every sample, and program-and-verify of every pulsed cell. The sentences have the ranges:
+# Pale: the same step with what exact gradients would add to it, a second read direction with converters, the outer
+# product of every sample, and program-and-verify of every pulsed cell. The additions alone, as sentences:
 
 # %%
 print(
