@@ -291,9 +291,9 @@ for axes, (component, values, names, words) in zip(panels, PANELS, strict=True):
     axes.axvline(1e12 * listed.value, color="black", lw=1, ls=":", label="generic-28nm")
     axes.axhline(50, color="black", lw=0.8)
     axes.set(xscale="log", ylim=(0, 100), title=f"What {words} take of the joules of learning")
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 panels[0].set(xlabel="price of a multiply-add, pJ", ylabel="share of the joules, %")
 panels[1].set(xlabel="price of a conversion of 8 bits, pJ")
-figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 # %% [markdown]
 # The price at which multiply-adds are half of all, everything else as listed:
@@ -380,8 +380,9 @@ for name in ("PCM", "ECRAM"):
         )
     panels[1].plot(*zip(*points, strict=True), "-", lw=1.2, color=COLOUR[name], label=f"{name}, batch sum")
 panels[1].set(xlabel="joules of learning a sample, nJ", ylabel="accuracy of the readout, %")
+panels[1].legend(loc=(0.21, 0.4))
+panels[1].margins(x=0.1)
 panels[1].set_title("Learnt at so many bits; bars: deviation of seeds")
-panels[1].legend(loc="lower right")
 
 # %% [markdown]
 # A layer that sees too little need not cost less: what it forms, pulses and reads back changes with its answers. Counts of a
@@ -553,7 +554,8 @@ for name in DEVICES:
 
 # %% [markdown]
 # How far may sums of components be trusted? Two chips have been measured. Each bar is what components come to as a share
-# of the measured energy of a multiply-accumulate; the rest is unexplained, and no constant is fitted to hide it.
+# of the measured energy of a multiply-accumulate; the rest is unexplained, and no constant is fitted to hide it. So an
+# array's bar above is a floor as well, and these chips tell how far below the truth it may lie.
 
 # %%
 chips = [stack("neurram", bits=bits) for bits in (1, 6, 8)] + [
@@ -666,15 +668,17 @@ for place, name in enumerate(DEVICES):
         total, low, high = (end / samples for end in bill.total())
         panels[2].plot([low, high], [place + offset] * 2, color=COLOUR[name], lw=1.6, marker="|", ms=8)
         panels[2].plot(total, place + offset, SIGNS[prices], color=COLOUR[name], ms=5)
-TITLES = ("A pulse; filled: the card used", "Devices alone, a sample", "All of it, a sample, with range")
-for axes, title in zip(panels, TITLES, strict=True):
-    axes.set(xscale="log", title=title, xlabel="joules")
-panels[0].set_yticks(range(len(DEVICES)), list(DEVICES))
-panels[0].set_ylim(len(DEVICES) - 0.5, -0.5)
-panels[1].set_xlim(*(np.array(panels[1].get_xlim()) * (0.3, 3)))
 for prices, sign in SIGNS.items():
     panels[2].plot([], [], sign, color="#666666", label=prices)
 figure.legend(loc="outside lower center", ncols=3)
+TITLES = ("A pulse; filled: the card used", "Devices alone, a sample", "All of it, a sample, with range")
+for axes, title in zip(panels, TITLES, strict=True):
+    axes.set(xscale="log", title=title, xlabel="joules")
+panels[1].set_xlim(*(np.array(panels[1].get_xlim()) * (0.3, 3)))
+panels[0].set(yticks=range(len(DEVICES)), yticklabels=list(DEVICES), ylim=(len(DEVICES) - 0.5, -0.5))
+figure.suptitle(
+    f"One layer of {one['rows']} x {one['cols']}, batch sum; ranges are those that somebody states"
+)
 
 # %%
 for prices in SIGNS:
