@@ -228,6 +228,18 @@ def test_a_bill_says_what_is_assumed_and_a_strict_one_refuses_it():
         price([layer(**counts)], BARE, strict=True)
 
 
+def test_what_a_device_does_not_have_marks_no_joules():
+    """Results list every number of the law; one without a value must not stand for the pulse."""
+    named = {name: {"value": 1.0, "source": source} for name, source in SOURCES.items()}
+    absent = {"value": None, "source": "default of the law"}
+    numbers = {**named, "gate_energy_J": absent, "set_current_A": absent}
+    lines = price([layer(pulses=3, up_J=1e-12)], BARE, sources=numbers).lines
+    assert [line.mark for line in lines if line.what == "pulses up"] == ["published"]
+    numbers["gate_energy_J"] = {"value": 5e-15, "source": "engineering assumption"}
+    lines = price([layer(pulses=3, up_J=1e-12)], BARE, sources=numbers).lines
+    assert [line.mark for line in lines if line.what == "pulses up"] == ["assumed"]
+
+
 def test_marks_of_cards():
     assert mark_of("Nandakumar 2018 / Boybat 2018, from memory") == "from memory"
     assert mark_of("engineering assumption") == "assumed"
@@ -466,6 +478,10 @@ def test_nothing_beats_what_is_on_the_front():
     assert "cheap: b ★" not in str(found.table())
     assert found.sentences()[0].startswith("cheap: a: ")
     assert repr(found).startswith("<Costs of cheap: a, cheap: b")
+    assert list(found.best()) == front(found)
+    assert [each.name for each in found.only("good: b", "cheap: a").best()] == ["cheap: a", "good: b"]
+    with pytest.raises(UnknownNameError, match="good: a"):
+        found.only("god: a")
 
 
 def test_a_sweep_is_priced_point_by_point():

@@ -15,8 +15,8 @@ INSIDE = re.compile(r"^\s*(?:from (neurosim\.[\w.]+) import (.+)|import (neurosi
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "notebooks").glob("0[1-6]*.py")),
-    *sorted((ROOT / "notebooks").glob("0[1-6]*.ipynb")),
+    *sorted((ROOT / "notebooks").glob("0[1-7]*.py")),
+    *sorted((ROOT / "notebooks").glob("0[1-7]*.ipynb")),
 ]
 ALLOWED = {
     "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
@@ -28,6 +28,7 @@ ALLOWED = {
     "04_wires_and_converters": {"neurosim.core.hardware"},
     "05_deep_softhebb": {"neurosim.rules.softhebb", "neurosim.study.deep_build"},
     "06_forward_forward_and_mortal_chips": {"neurosim.study.forward_forward_build"},
+    "07_energy_per_update": {"neurosim.energy.digital", "neurosim.energy.stacks"},
 }  # fmt: skip
 """Laws are written in the language of the kernels, spikes have a bridge of their own, chips and digital twins a module each, and some notebooks look inside."""
 
@@ -66,7 +67,7 @@ def test_names_of_ns_in_pages_exist():
 
 def test_notebooks_have_the_cells_of_their_sources():
     jupytext = pytest.importorskip("jupytext")
-    for source in sorted((ROOT / "notebooks").glob("0[1-6]*.py")):
+    for source in sorted((ROOT / "notebooks").glob("0[1-7]*.py")):
         executed = jupytext.read(source.with_suffix(".ipynb"))
         assert [cell.source for cell in jupytext.read(source).cells] == [
             cell.source for cell in executed.cells

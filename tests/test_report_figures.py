@@ -102,3 +102,9 @@ def test_settings_said_once_where_alike() -> None:
     assert "write.w_max" not in found.common
     assert found.columns == ["device", "read.dac_bits"]
     assert found.rows == [("A", ["card-0", "8"]), ("B", ["card-1", "4"])]
+
+
+def test_a_notebook_shows_figures_before_any_of_pyplot():
+    formatters = pytest.importorskip("IPython.core.formatters")
+    data, _ = formatters.DisplayFormatter().format(style.new_figure(1.0))
+    assert data["image/png"].startswith(b"\x89PNG")

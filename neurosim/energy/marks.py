@@ -49,10 +49,17 @@ def sources_of(device: str) -> Sources | None:
 
 
 def as_sources(numbers: Mapping[str, Any] | None) -> Sources | None:
-    """Return sources from the ``numbers`` of a result's ``devices``, or as they are given."""
+    """Return sources from the ``numbers`` of a result's ``devices``, or as they are given.
+
+    Numbers that a device does not have, whose value is None, have no source: no joules rest on them.
+    """
     if numbers is None:
         return None
-    return {name: each["source"] if isinstance(each, Mapping) else each for name, each in numbers.items()}
+    return {
+        name: each["source"] if isinstance(each, Mapping) else each
+        for name, each in numbers.items()
+        if not (isinstance(each, Mapping) and each.get("value", each) is None)
+    }
 
 
 UP, DOWN, WINDOW = "up", "down", "window"

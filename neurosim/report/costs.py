@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from neurosim.core.errors import UnknownNameError
 from neurosim.report.energy import energy_table, reached_table, unpriced, wear_table
 from neurosim.report.energy_figures import energy_bars, tradeoff
 from neurosim.report.shown import Figures, Tables
-from neurosim.study.priced import Priced
+from neurosim.study.priced import Cost, Priced, front
 
 
 class Costs(tuple[Priced, ...]):
@@ -35,6 +36,30 @@ class Costs(tuple[Priced, ...]):
         """Return the figures: ``where`` joules go, and ``tradeoff`` of accuracy where arms have one."""
         figures = {"where": energy_bars(self), "tradeoff": tradeoff(self)}
         return Figures({name: figure for name, figure in figures.items() if figure is not None})
+
+    def only(self, *names: str) -> Costs:
+        """Return those of some arms, by name: all levels of a sweep, all price lists.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no arm of such a name.
+        """
+        known = dict.fromkeys(each.arm for each in self)
+        for name in names:
+            if name not in known:
+                raise UnknownNameError("arm", name, known)
+        return Costs(each for each in self if each.arm in names)
+
+    def best(self, by: Cost = "joules") -> Costs:
+        """Return those that nothing beats: none at the same prices costs less and is at least as accurate.
+
+        Parameters
+        ----------
+        by : {"joules", "seconds"}
+            What it costs, of a sample, or of the training where samples are not known.
+        """
+        return Costs(front(self, by))
 
     def __repr__(self) -> str:
         arms = ", ".join(dict.fromkeys(each.name for each in self))

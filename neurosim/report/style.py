@@ -60,11 +60,18 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return in_style
 
 
+class Picture(Figure):
+    """A figure that a notebook shows although pyplot was never used in it."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
+
+
 def new_figure(
     height_in: float, width_in: float = WIDTH_IN, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
     """Return an empty figure that belongs to no window."""
-    figure = Figure(figsize=(width_in, height_in), layout=layout)
+    figure = Picture(figsize=(width_in, height_in), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
