@@ -34,7 +34,9 @@ class LocalRule(Rated):
 
     def work(self, batch: int, rows: int, cols: int) -> Work:
         """Return the multiply-adds beside the array of one update; norms are followed unless the change is normalised."""
-        return Work(0 if self.normalised else following(batch, rows, cols), super().work(batch, rows, cols).answers)
+        return Work(
+            0 if self.normalised else following(batch, rows, cols), super().work(batch, rows, cols).answers
+        )
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update for inputs (batch, rows) and column currents (batch, cols)."""

@@ -193,6 +193,7 @@ def test_joules_to_an_accuracy_are_those_of_the_first_look_that_has_it():
     assert (some.seeds, some.images) == (2, 250)
     assert to_reach([runs[0], run(1, 0.1, 0.2)], MACS, accuracy=0.95, sources=SOURCES).seeds == 1
     assert to_reach(runs, MACS, accuracy=1.1, sources=SOURCES) is None
+    assert to_reach(runs, MACS, accuracy=0.05, sources=SOURCES) is None
     assert to_reach([{"events": [layer()]}], MACS, share=0.9, sources=SOURCES) is None
     with pytest.raises(ConfigError, match="a share"):
         to_reach(runs, MACS, share=0.9, accuracy=0.9, sources=SOURCES)

@@ -233,7 +233,7 @@ def to_reach(
     Returns
     -------
     found : Reached or None
-        None where no curve was followed, or no run reached the accuracy.
+        None where no curve was followed, or no run reached the accuracy by learning: it was not there at the first look.
     """
     if (share is None) == (accuracy is None):
         raise ConfigError("to_reach: give a share of the final accuracy, or an accuracy")
@@ -246,7 +246,7 @@ def to_reach(
         goal = float(accuracy if accuracy is not None else (share or 0) * along[-1]["accuracy"])
         wanted.append(goal)
         first = next((look for look in along if look["accuracy"] >= goal), None)
-        if first is None:
+        if first is None or first is along[0]:  # what was there before it learnt took nothing
             continue
         events = [
             {**layer, "counts": counts} for layer, counts in zip(run["events"], first["counts"], strict=True)
