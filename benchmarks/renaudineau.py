@@ -343,8 +343,8 @@ def closed_loop(result: Result, closed: list[dict[str, Any]]) -> str:
     return (
         f"Program-and-verify, closed loop: {pulses / cells:.1f} pulses a cell, "
         f"{1e12 * total['program_pulses_J'] / cells:.3g} pJ, with verifying reads and conversions "
-        f"{1e12 * joules / cells:.3g} pJ ({PRICES[0]}); {100 * total['program_failed'] / cells:.1f} % of cells did not "
-        f"converge. With NeuRRAM's {1e12 * VERIFY_J[0]:.0f} pJ a cell instead, ratio 2 is in cells "
+        f"{1e12 * joules / cells:.3g} pJ (prices {PRICES[0]}); {100 * total['program_failed'] / cells:.1f} % of cells did not "
+        f"converge. With NeuRRAM's {1e12 * VERIFY_J[0]:.0f} pJ a cell, without converters, instead, ratio 2 is in cells "
         f"{' and '.join(with_neurram)}."
     )
 

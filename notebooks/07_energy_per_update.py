@@ -631,7 +631,7 @@ for technology, found in pulses.items():
 
 # %% [markdown]
 # Cards of RRAM and of PCM lie further apart among themselves than the two technologies do. The cards of ECRAM agree
-# because they share one assumption, 5 fJ at the gate, for which the card itself says 1 to 10 fJ. So besides the two price lists,
+# because they share one assumption, 5 fJ at the gate without any periphery, for which the card itself says 1 to 10 fJ. So besides the two price lists,
 # a third bill lets a pulse cost anything between the extremes of its technology.
 
 # %%
