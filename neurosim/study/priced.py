@@ -249,7 +249,8 @@ def to_reach(
         if first is None or first is along[0]:  # what was there before it learnt took nothing
             continue
         events = [
-            {**layer, "counts": counts} for layer, counts in zip(run["events"], first["counts"], strict=True)
+            {**layer, "counts": {**dict.fromkeys(layer["counts"], 0), **counts}}
+            for layer, counts in zip(run["events"], first["counts"], strict=True)
         ]
         bill = price(events, prices, sources=sources).learnt()
         took.append((first["images"], *bill.total(), seconds(events, prices).learning_s))

@@ -302,9 +302,13 @@ class Training:
         return layer_events(layer.array for layer in self.layers)
 
     def along(self) -> list[dict[str, Any]]:
-        """Return ``images``, ``accuracy`` and ``counts`` (of each layer's arrays) at each look, where devices are followed."""
+        """Return ``images``, ``accuracy`` and ``counts`` at each look, where devices are followed: of each layer's arrays, but for zeros."""
         return [
-            {"images": images, "accuracy": accuracy, "counts": counts}
+            {
+                "images": images,
+                "accuracy": accuracy,
+                "counts": [{name: count for name, count in layer.items() if count} for layer in counts],
+            }
             for (images, accuracy), counts in zip(self.course(), self.counted, strict=True)
             if counts
         ]
