@@ -83,9 +83,11 @@ def cost_lines(name: str, values: dict[str, Any]) -> str:
     if not any(run.get("events") for run in values.get("runs") or values.get("rows") or ()):
         return ""
     costs = Costs(priced(values, [ON_A_PAGE]))
+    if len(costs) > MOST_BARS:
+        return f"\nWhat they cost: `neurosim energy docs/results/{name}.json`.\n"
     lines = []
     for kind, figure in costs.plot().items():
-        if figure is not None and (kind != "where" or len(costs) <= MOST_BARS):
+        if figure is not None:
             (FOLDER / f"{name}-costs-{kind}.svg").write_bytes(to_svg(figure))
             lines.append(f"\n![{kind}]({name}-costs-{kind}.svg)\n")
     tables = Costs(priced(values, [ON_A_PAGE, "hermes-14nm"])).table()

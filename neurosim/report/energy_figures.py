@@ -138,9 +138,10 @@ def _device(each: Priced) -> str:
 
 
 def _way(each: Priced) -> str:
-    """What an arm's name says beside its first word, where that word names the device in several arms."""
-    first, _, rest = each.name.partition(": ")
-    return rest or first
+    """What an arm's name says beside its device, "device: way", and the levels of a sweep."""
+    _, _, way = each.arm.partition(": ")
+    levels = [f"{field.rpartition('.')[2]} {level}" for field, level in each.levels.items()]
+    return ", ".join([*([way] if way else []), *levels])
 
 
 def _range(each: Priced, by: Cost) -> tuple[float, float, float]:
