@@ -531,13 +531,14 @@ def test_an_experiment_is_estimated_by_its_first_mini_batches():
     counts = run["events"][0]["counts"]
     assert counts["reads"] == pytest.approx(400)
     assert counts["conversions"] == pytest.approx(400 * 8)
-    assert counts["memory_accesses"] == pytest.approx(20 * 2 * 64 * 8)
+    assert 0.5 * 20 * 2 * 64 * 8 < counts["memory_accesses"] <= 20 * 2 * 64 * 8
     assert counts["programmed_cells"] == 2 * 64 * 8
     assert counts["pulses"] > 0
     learnt = next(run for run in ns.compare(spec)["runs"] if run["events"])["events"][0]["counts"]
-    for name in ("reads", "norm_macs", "rule_macs", "rows_read_back", "calibration_reads", "memory_accesses"):
+    for name in ("reads", "norm_macs", "rule_macs", "rows_read_back", "calibration_reads"):
         assert counts[name] == pytest.approx(learnt[name]), name
-    assert counts["macs"] == pytest.approx(learnt["macs"], rel=0.1)
+    for name in ("macs", "memory_accesses"):
+        assert counts[name] == pytest.approx(learnt[name], rel=0.1), name
     found = priced(estimated(spec), ["generic-28nm"])[0]
     assert found.samples == 400
     assert found.bill.joules > 0

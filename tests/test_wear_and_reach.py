@@ -213,3 +213,20 @@ def test_a_study_says_what_its_arms_took_on_the_way(tmp_path):
     assert arm.wear[0].mean > 0
     followed = next(run for run in results["runs"] if run["arm"] != "ideal")
     assert len(followed["along"]) == len(followed["curve"])
+
+
+@pytest.mark.parametrize("machine", [Crossbar, TorchCrossbar])
+def test_accumulators_are_reached_where_something_changes(machine: Any):
+    array = machine((ROWS, COLS), RRAM, write=WritePath(w_max=1.0, decay_threshold=0.5))
+    array.program(np.zeros((ROWS, COLS)), w_max=1.0)
+    pre, post = np.zeros((2, ROWS)), np.zeros((2, COLS))
+    pre[0, 1] = pre[1, 4] = post[0, 0] = post[1, 2] = 0.1
+    array.update(pre, post, mode="mixed")
+    assert array.ledger.memory_accesses == 2 * 2 * 2
+    assert array.ledger.macs == 1 + 1
+    array.update(pre, post, np.array([0.6, 0, 0, 0.1]), "mixed")  # the first column decays whole
+    assert array.ledger.memory_accesses == 8 + 2 * (ROWS + 2 * 1)
+    filtered = machine((ROWS, COLS), RRAM, write=WritePath(w_max=1.0, momentum=0.5))
+    filtered.program(np.zeros((ROWS, COLS)), w_max=1.0)
+    filtered.update(pre, post, mode="mixed")
+    assert filtered.ledger.memory_accesses == 2 * 2 * ROWS * COLS

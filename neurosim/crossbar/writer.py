@@ -73,6 +73,15 @@ def products(pre: Floats, post: Floats | None) -> int:
     return int((pre != 0).sum(axis=1) @ (post != 0).sum(axis=1))
 
 
+def touched(pre: Floats | None, post: Floats | None, due: Columns, shape: tuple[int, int]) -> int:
+    """Return how many accumulators a sweep reads and writes: those of changes that are not zero, and of columns that decay."""
+    if pre is None or post is None:
+        return shape[0] * len(due)
+    answers: NDArray[np.bool_] = np.any(post != 0, axis=0)
+    answers[due] = False
+    return int(np.count_nonzero(pre.any(axis=0))) * int(np.count_nonzero(answers)) + shape[0] * len(due)
+
+
 def enough_pulses(device: Device, write: WritePath) -> int:
     """Return the pulses of one update beyond which a device is at its bound, whatever its spread."""
     low_uS, high_uS = device.cell_window_uS
@@ -324,7 +333,10 @@ class Writer:
             self.ledger.macs += synapses
             self.ledger.memory_accesses += 2 * synapses
         if accumulate:
-            self.ledger.memory_accesses += 2 * synapses
+            filtered = pre is not None and self.velocity.size
+            self.ledger.memory_accesses += 2 * (
+                synapses if filtered else touched(pre, post, due, cells.shape)
+            )
 
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells

@@ -173,7 +173,14 @@ class TwinWriter:
             self.tally.add("macs", rows * cols)
             self.tally.add("memory_accesses", 2 * rows * cols)
         if accumulate:
-            self.tally.add("memory_accesses", 2 * rows * cols)
+            decaying = due.sum(dim=-1).double()
+            met = rows * decaying
+            if pre is not None and self.config.momentum:
+                met = torch.full_like(met, rows * cols)
+            elif pre is not None and post is not None:
+                answers = (post != 0).any(dim=-2) & ~due
+                met = met + (pre != 0).any(dim=-2).sum(dim=-1).double() * answers.sum(dim=-1).double()
+            self.tally.add("memory_accesses", 2 * met)
 
     def _cut(self, excess: Tensor) -> None:
         """Enter pulses (instances, rows, cols) that are asked for and not given, where above zero."""
