@@ -153,7 +153,7 @@ for mode, colour in MODES.items():
     axes.plot(BITS, found, "o-", color=colour, label=mode)
 axes.set(yscale="log", xlabel="bits of the ADC", ylabel="RMS error, %", title=f"{ROWS} word lines")
 axes.set_xticks(BITS)
-axes.legend()
+_ = axes.legend()
 # %% [markdown]
 # A granular range is clipped where codes are few, and wastes them where they are many. What is left at many
 # bits is the last bit of the inputs.
