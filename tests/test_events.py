@@ -191,35 +191,62 @@ def test_rates_follow_the_settings_of_the_array():
     assert rates.half_uS * 4 == pytest.approx(device.pulse_voltage_V**2 * device.pulse_time_s * 1e-6)
 
 
+def assert_priced(array: Crossbar, mode: str) -> None:
+    """Finite, at least nothing, and no cheaper where any price is higher; pulses of devices add up to the ledger's."""
+    array.program(np.full((ROWS, COLS), 0.2), w_max=1.0)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        array.forward(rng.random((2, ROWS)))
+        array.update(rng.random((2, ROWS)), 0.2 * rng.standard_normal((2, COLS)), np.full(COLS, 0.05), mode)
+    array.column_norms()
+    array.calibrate(rng.random((2, ROWS)))
+    events = layer_events([array])
+    assert all(math.isfinite(count) and count >= 0 for count in events[0]["counts"].values())
+    assert array.worn.sum() >= array.ledger.pulses  # refresh wears as well
+    for name in built_in():
+        known = price_list(name)
+        bill = price(events, known)
+        assert all(math.isfinite(end) and end >= 0 for end in bill.total())
+        assert bill.total()[1] <= bill.joules <= bill.total()[2]
+        dearer = {
+            part: tuple(term.changed(value=3 * term.value, high=3 * term.high) for term in terms)
+            for part, terms in known.prices.items()
+        }
+        for part, terms in dearer.items():
+            assert price(events, known.changed(prices={**known.prices, part: terms})).joules >= bill.joules
+        assert seconds(events, known).seconds >= 0
+        assert seconds(events, known, writes="columns").seconds >= 0
+
+
 @pytest.mark.parametrize("card", sorted(cards()))
 def test_every_card_is_counted_and_priced_in_every_mode_by_every_list(card: str):
-    """Finite, at least nothing, and no cheaper where any price is higher; what is counted adds up to the ledger's."""
     for mode in ("accumulate", "mixed", "online"):
-        array = Crossbar(
-            (ROWS, COLS), card, read=ReadPath(adc_bits=6, dac_bits=6), write=WritePath(w_max=1.0)
-        )
-        array.program(np.full((ROWS, COLS), 0.2), w_max=1.0)
-        rng = np.random.default_rng(1)
-        for _ in range(3):
-            array.forward(rng.random((2, ROWS)))
-            array.update(
-                rng.random((2, ROWS)), 0.2 * rng.standard_normal((2, COLS)), np.full(COLS, 0.05), mode
-            )
-        array.column_norms()
-        events = layer_events([array])
-        assert all(math.isfinite(count) and count >= 0 for count in events[0]["counts"].values())
-        assert array.worn.sum() == array.ledger.pulses
-        for name in built_in():
-            known = price_list(name)
-            bill = price(events, known)
-            assert all(math.isfinite(end) and end >= 0 for end in bill.total())
-            assert bill.total()[1] <= bill.joules <= bill.total()[2]
-            dearer = {
-                part: tuple(term.changed(value=3 * term.value, high=3 * term.high) for term in terms)
-                for part, terms in known.prices.items()
-            }
-            for part, terms in dearer.items():
-                assert (
-                    price(events, known.changed(prices={**known.prices, part: terms})).joules >= bill.joules
-                )
-            assert seconds(events, known).seconds >= 0
+        read, write = ReadPath(adc_bits=6, dac_bits=6), WritePath(w_max=1.0)
+        assert_priced(Crossbar((ROWS, COLS), card, read=read, write=write), mode)
+
+
+OPTIONS: dict[str, dict] = {
+    "bit by bit": {"read": {"encoding": "bit-serial", "dac_bits": 4}}, "pulse widths": {"read": {"encoding": "pulse-width"}},
+    "perfect converters": {"read": {"adc_bits": None, "dac_bits": None}}, "tiles": {"tiles": Tiles(word_lines=2, bit_lines=4)},
+    "wires": {"wires": Wires(r_word_ohm=5, r_bit_ohm=5)}, "faults": {"faults": Faults(broken_word_lines=0.2, dead_columns=0.2)},
+    "reference": {"write": {"mapping": "reference"}}, "offset": {"write": {"mapping": "offset"}},
+    "separate": {"write": {"pair": "separate"}}, "gain": {"write": {"decay_mode": "gain"}},
+    "device decay": {"write": {"decay_mode": "device"}}, "exact decay": {"write": {"decay_mode": "exact"}},
+    "verified": {"write": {"verify_reads": 2, "flush_pulses": 2}}, "prompt": {"write": {"prompt": True}},
+    "filter": {"write": {"momentum": 0.9}}, "one way": {"write": {"pulses": "set", "refresh": {"every": 1, "high": 0.2, "low": 0.1}}},
+    "RESET alone": {"write": {"pulses": "reset", "refresh": {"every": 1}}}, "limited": {"write": {"pulse_limit": 1}},
+    "half-selected": {"write": {"pulse_sensitivity_V": 0.3, "half_select": True}}, "double": {"precision": "float64"},
+    "closed loop": {"write": {"programming": {"mode": "closed"}}}, "open loop": {"write": {"programming": {"mode": "open"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_is_counted_and_priced(option: str):
+    given = {
+        name: dict(value) if isinstance(value, dict) else value for name, value in OPTIONS[option].items()
+    }
+    given["read"] = {"adc_bits": 6, "dac_bits": 6, **given.get("read", {})}
+    given["write"] = {"w_max": 1.0, **given.get("write", {})}
+    assert_priced(
+        Crossbar((ROWS, COLS), RRAM, **given), "accumulate" if option == "half-selected" else "mixed"
+    )
