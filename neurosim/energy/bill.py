@@ -211,7 +211,9 @@ class Bill:
         if bill.unranged_share >= 0.005:
             said += f", and for {100 * bill.unranged_share:.0f} % no range is stated"
         if self.not_priced:
-            said += f"; a lower bound, as {len(self.not_priced)} kinds of events have no price there"
+            several = len(self.not_priced) > 1
+            said += f"; a lower bound, as {len(self.not_priced) if several else 'one'} kind"
+            said += "s of events have no price there" if several else " of event has no price there"
         return said + "."
 
     def as_dict(self, samples: int | None = None) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def energy_table(found: Sequence[Priced]) -> Table:
             "accurate, at these prices"
         ),
     )  # fmt: skip
-    best = front(found)
+    compared = {each.name for each in found if each.accuracy is not None}
+    best = front(found) if len(compared) > 1 else []
     for each in found:
         bill, samples = (each.bill.learnt(), each.samples) if each.samples else (each.bill, 1)
         total, low, high = (end / samples for end in bill.total())
