@@ -211,6 +211,9 @@ def test_a_study_says_what_its_arms_took_on_the_way(tmp_path):
     assert [goal.share for goal in arm.reached] == [0.95, 0.99]
     assert 0 < arm.reached[0].joules <= arm.bill.learnt().joules
     assert arm.wear[0].mean > 0
+    assert arm.wear[0].epochs_until(0.01) is None
+    (known,) = results.costs(endurance=1e6)
+    assert 0 < known.wear[0].epochs_until(0.01) < known.wear[0].epochs_until(0.5)
     followed = next(run for run in results["runs"] if run["arm"] != "ideal")
     assert len(followed["along"]) == len(followed["curve"])
 

@@ -30,6 +30,15 @@ def energy_command(
         bool,
         typer.Option("--strict", help="Refuse joules that rest on assumed, remembered or unstated numbers."),
     ] = False,
+    endurance: Annotated[
+        float | None,
+        typer.Option(
+            "--endurance",
+            metavar="PULSES",
+            min=1,
+            help="What a device stands, instead of what its card says.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +68,7 @@ def energy_command(
         check_figure_name(out)
         expect_file(out, "--out")
     results = estimated(load_experiment(where)) if where.suffix == ".toml" else kept_results(where)
-    found = Costs(priced(results, prices or DEFAULT, strict))
+    found = Costs(priced(results, prices or DEFAULT, strict, endurance))
     if json_file is not None:
         write_json(
             json_file, {"estimated": results.get("estimated"), "arms": [each.as_dict() for each in found]}

@@ -125,7 +125,7 @@ class Results(dict[str, Any]):
             raise UnknownNameError("figure", name, found)
         return found[name]
 
-    def costs(self, *prices: Any, strict: bool = False) -> Costs:
+    def costs(self, *prices: Any, strict: bool = False, endurance: float | None = None) -> Costs:
         """Return what learning cost by some price lists, made of what was counted: nothing runs again.
 
         Parameters
@@ -134,6 +134,8 @@ class Results(dict[str, Any]):
             By name, file or object; default the one that pages use, a 28 nm generic periphery.
         strict : bool
             Refuse joules that rest on assumed, remembered or unstated numbers.
+        endurance : float, optional
+            Pulses that a device stands, instead of what the card says.
 
         Raises
         ------
@@ -142,7 +144,7 @@ class Results(dict[str, Any]):
         AssumedError, UnknownNameError
             As of `neurosim.energy.price`.
         """
-        return Costs(priced(self, prices or [ON_A_PAGE], strict))
+        return Costs(priced(self, prices or [ON_A_PAGE], strict, endurance))
 
     def to_pandas(self, prices: Any = ON_A_PAGE) -> DataFrame:
         """Return one row a run (of a sweep: a point, arm and seed), what was counted in columns of its own.

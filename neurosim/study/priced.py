@@ -122,7 +122,10 @@ def kept_results(where: Path) -> dict[str, Any]:
 
 
 def priced(
-    results: dict[str, Any], prices: Sequence[str | Path | PriceList], strict: bool = False
+    results: dict[str, Any],
+    prices: Sequence[str | Path | PriceList],
+    strict: bool = False,
+    endurance: float | None = None,
 ) -> list[Priced]:
     """Return what each arm of kept results comes to by each price list.
 
@@ -133,6 +136,8 @@ def priced(
     prices : sequence of str, Path or PriceList
     strict : bool
         Refuse what rests on assumed, remembered or unstated numbers.
+    endurance : float, optional
+        Pulses that a device stands, instead of what the card says.
 
     Raises
     ------
@@ -158,7 +163,7 @@ def priced(
         numbers = results.get("devices", {}).get(arm, {}).get("numbers")
         events = mean_events([run["events"] for run in runs])
         samples, epochs = _samples(results, levels)
-        wear = lifetime(events, epochs or 1, numbers=numbers)
+        wear = lifetime(events, epochs or 1, endurance, numbers)
         for prices_of in known:
             bill = price(events, prices_of, sources=numbers, strict=strict)
             times = seconds(events, prices_of)
