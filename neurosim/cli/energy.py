@@ -30,15 +30,6 @@ def energy_command(
         bool,
         typer.Option("--strict", help="Refuse joules that rest on assumed, remembered or unstated numbers."),
     ] = False,
-    endurance: Annotated[
-        float | None,
-        typer.Option(
-            "--endurance",
-            metavar="PULSES",
-            min=1,
-            help="What a device stands, instead of what its card says.",
-        ),
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -48,6 +39,15 @@ def energy_command(
         ),
     ] = None,
     json_file: Json = None,
+    endurance: Annotated[
+        float | None,
+        typer.Option(
+            "--endurance",
+            metavar="PULSES",
+            min=1,
+            help="What a device stands, instead of what its card says.",
+        ),
+    ] = None,
 ) -> None:
     """Price kept runs again, or estimate an experiment by its first mini-batches; alone, list the price lists."""
     from neurosim.energy.price_list import built_in, price_list
