@@ -1,6 +1,6 @@
 """Errors planted one at a time, and what catches each: does the suite, and `neurosim validate`, see them?
 
-python -m benchmarks.mutations [--only NAME] [--out FILE]
+python -m benchmarks.mutations [--only NAME] [--out FILE] [--page FILE]
 
 Each mutation is made in a copy of the repository; the listed tests run until the first one fails. The working
 tree is left as it is.
@@ -86,11 +86,37 @@ def tried(mutation: dict[str, Any]) -> Found:
     return Found(mutation["name"], first, seen)
 
 
+def page(found: list[Found]) -> str:
+    """Return the page of what became of them, one line each."""
+    listed = {mutation["name"]: mutation for mutation in json.loads(LIST.read_text(encoding="utf-8"))}
+    caught, seen = sum(bool(one.by_test) for one in found), sum(bool(one.by_validate) for one in found)
+    others = sum(listed[one.name]["by"] != "author" for one in found)
+    rows = []
+    for one in found:
+        by = "us" if listed[one.name]["by"] == "author" else "another"
+        test = one.by_test.removeprefix("tests/").partition("[")[0]
+        said = one.by_validate.partition(";")[0] or "nothing"
+        rows.append(f"| {one.name} | {by} | {f'`{test}`' if test else 'none'} | {said} |")
+    return f"""# Planted errors
+
+An error is planted in a copy of the sources, one at a time, and tests run until one fails: {caught} of {len(found)} are caught.
+{seen} of them are seen by what `neurosim validate` compares as well, here on three cards: operations in double precision
+with a read after each, and closed forms of what both machines share. {others} were invented by someone who had not read the
+tests ("another"). The list is `benchmarks/mutations.json`; `python -m benchmarks.mutations --out docs/results/mutations.json
+--page docs/results/mutations.md` tries it again.
+
+| planted error | invented by | first test that fails | `neurosim validate` sees |
+|---|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
 def main() -> int:
     """Try every mutation and print what caught it; exit code 1 where nothing did."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path)
     given = parser.parse_args()
     found = []
     for mutation in json.loads(LIST.read_text(encoding="utf-8")):
@@ -104,6 +130,8 @@ def main() -> int:
         if given.out:
             kept = {"planted": [one._asdict() for one in found]}
             given.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if given.page:
+        given.page.write_text(page(found), encoding="utf-8")
     missed = [one.name for one in found if not one.by_test]
     print(f"{len(found) - len(missed)} of {len(found)} caught")
     return 1 if missed else 0

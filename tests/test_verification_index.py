@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 
 import pytest
@@ -39,3 +40,12 @@ def test_every_row_names_a_test_or_why_there_is_none():
 
 def test_the_page_is_linked():
     assert "\nverification\n" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "mutation", json.loads((ROOT / "benchmarks/mutations.json").read_text()), ids=lambda one: one["name"]
+)
+def test_every_error_that_is_listed_can_still_be_planted(mutation):
+    assert (ROOT / mutation["file"]).read_text(encoding="utf-8").count(mutation["old"]) == 1
+    assert mutation["new"] != mutation["old"]
+    assert all((ROOT / test.partition("::")[0]).exists() for test in mutation["tests"])
