@@ -162,6 +162,7 @@ def compared(experiment: Any) -> Result:
             name: found["data"][name] for name in ("note", "train_images", "test_images", "reported_on")
         },
         "runs": [pruned(run) for run in found["runs"]],
+        "baselines": found.get("baselines", []),
     }
 
 
@@ -209,7 +210,7 @@ def measured() -> Result:
             })  # fmt: skip
             print("backpropagation", name, seed, f"{runs[-1]['accuracy']:.4f}", flush=True)
     about = found["forward-forward"]
-    found["backpropagation"] = {**about, "runs": [pruned(run) for run in runs]}
+    found["backpropagation"] = {**about, "baselines": [], "runs": [pruned(run) for run in runs]}
     return found
 
 

@@ -152,7 +152,7 @@ def images_to(result: Result, method: str, arm: str, accuracy: float | None = No
 
 def page(result: Result) -> str:
     """The tables of the page."""
-    parts = ["## What came of it", "### Accuracy", accuracy_table(result)]
+    parts = ["## What came of it", "### Accuracy", accuracy_table(result), raw_pixels(result)]
     for prices in PRICES:
         parts += [f"### Joules and seconds, prices {prices}", cost_table(result, prices)]
     parts += ["### Who takes less, whatever the prices within their ranges", ratio_table(result)]
@@ -194,6 +194,13 @@ def accuracy_table(result: Result) -> str:
     return markdown_table(heads, rows)
 
 
+def raw_pixels(result: Result) -> str:
+    """Say what SoftHebb's readout makes of images without any layer."""
+    alone = result["softhebb"]["baselines"][0]
+    low, high = alone["accuracy_ci95"]
+    return f"SoftHebb's readout on {alone['name']}, without any layer: {100 * alone['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f})."
+
+
 def _joules(parts: Sequence[Part], each: float = 1) -> str:
     value, low, high = (joules_text(end / each) for end in total(parts))
     return f"{value} ({low} to {high})"
@@ -202,6 +209,11 @@ def _joules(parts: Sequence[Part], each: float = 1) -> str:
 def _time(parts: Sequence[Part], each: float = 1) -> str:
     value, low, high = (end / each for end in total(parts))
     return f"{value:.2e} ({low:.1e} to {high:.1e})"
+
+
+def _to_85(result: Result, method: str, arm: str, all_of_it: Cost) -> str:
+    images = images_to(result, method, arm, 0.85)
+    return "not by all" if images is None else _joules(all_of_it.joules(), samples(result, method) / images)
 
 
 def cost_table(result: Result, prices: str) -> str:
@@ -214,11 +226,11 @@ def cost_table(result: Result, prices: str) -> str:
             rows.append([
                 method, arm, _joules(all_of_it.joules(), number), f"{100 * all_of_it.bill.assumed_share:.0f} %",
                 _time(all_of_it.seconds(), number), f"{images_to(result, method, arm):,.0f}",
-                _joules(part.joules()), _time(part.seconds()),
+                _joules(part.joules()), _time(part.seconds()), _to_85(result, method, arm, all_of_it),
             ])  # fmt: skip
     heads = (
         "method", "arrays", "joules an image, with periphery", "assumed", "seconds an image", "images to 95 %",
-        "joules to 95 %", "seconds to 95 %",
+        "joules to 95 %", "seconds to 95 %", "joules to 85 % as followed, by the mean of an image",
     )  # fmt: skip
     return markdown_table(heads, rows)
 
