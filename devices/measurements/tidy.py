@@ -1,0 +1,356 @@
+"""From columns to tidy tables: one row a read, with device, ramp, pulse, polarity and conductance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neurosim.core.errors import DataError
+from neurosim.devices.measurements import columns as col
+from neurosim.devices.measurements.columns import VALUES, Column
+from neurosim.devices.measurements.pulses import direction, number_runs, signs, without_repeats
+from neurosim.devices.measurements.reading import Sheet, Values, read_sheet
+from neurosim.devices.measurements.reads import Reads, plausible
+
+ONE_DEVICE = "device"
+"""Name of the device of a file that names none."""
+_MANY = 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one file holds, as a tidy table."""
+
+    kind: str
+    """`pulses`, `drift` or `programming`."""
+    table: pd.DataFrame
+    """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
+    `conductance_uS`. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    NaN is a read that is missing."""
+    source: Path
+    said: tuple[str, str, str]
+    """How the file was read; what its columns mean; what it holds."""
+    ramps: bool = False
+    """One column a ramp, or polarity from the file's name: other such files go on with the same devices."""
+    unit_assumed: bool = False
+    """Columns without names or units of conductance were taken for siemens."""
+
+
+def measured(
+    file: Path,
+    read_voltage_V: float | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+) -> Measured:
+    """Read one file of measurements.
+
+    Parameters
+    ----------
+    file : path
+        Text of columns, of pulses, drift or programming errors.
+    read_voltage_V : float, optional
+        Makes conductances of currents that have no read voltage beside them; of either sign.
+    columns : mapping, optional
+        Header (or number, from 1) of the column that holds a quantity, or several headers; `conductance_uS` gives the
+        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or lacks what is needed; the message names the option that gives it.
+    InputError
+        If `columns` names an unknown quantity.
+    """
+    told = {key: [to] if isinstance(to, str) else list(to) for key, to in (columns or {}).items()}
+    for key in told:
+        col.asked(key)
+    headers = {header.strip().lstrip("-").lower() for to in told.values() for header in to}
+    sheet = read_sheet(file, lambda cell: cell.lower() in headers or col.is_known(cell), col.is_unit)
+    return _Maker(sheet, read_voltage_V, told).made()
+
+
+class _Maker:
+    """Makes the tidy table of one sheet."""
+
+    def __init__(self, sheet: Sheet, read_voltage_V: float | None, told: Mapping[str, Sequence[str]]):
+        self.sheet, self.file = sheet, sheet.file
+        named, self.unnamed = col.understand(sheet, told)
+        self.of: dict[str, list[Column]] = {}
+        for column in named:
+            self.of.setdefault(column.quantity, []).append(column)
+        self.used: dict[int, str] = {}
+        self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
+        self.file_sign = direction(self.file.stem)
+        self.unit_assumed = False
+
+    def made(self) -> Measured:
+        """Return what the file holds, told by its columns."""
+        values = self.value_columns()
+        if "target" in self.of:
+            return self.programming()
+        ramps = [column for column in values if direction(column.header)]
+        if not {"polarity", "pulse_voltage"} & set(self.of):
+            if ramps:
+                return self.ramps([(c, direction(c.header), _rest(c.header)) for c in ramps])
+            if "time" in self.of:
+                return self.drift(values)
+            if self.file_sign and not {"pulse", "device"} & set(self.of):
+                return self.ramps([(c, self.file_sign, c.header) for c in self.plain_columns()])
+            if self.file_sign is None or not values:
+                raise self.unknown(values)
+        return self.pulses(values)
+
+    def value_columns(self) -> list[Column]:
+        """Return the columns of reads: those named so, or those with their unit."""
+        for quantity in VALUES:
+            if quantity in self.of:
+                return self.of[quantity]
+        for quantity in VALUES:
+            found = [column for column in self.unnamed if column.quantity == quantity]
+            if found:
+                return found
+        return []
+
+    def unknown(self, values: Sequence[Column]) -> DataError:
+        """Return what is wrong with a file that is of no form."""
+        found = self.found()
+        if values or {"pulse", "device", "cycle"} & set(self.of):
+            return DataError(
+                f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
+                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER", or name the file set '
+                "or reset"
+            )
+        return DataError(
+            f"{self.file}: columns {found} are of no known form; say which is which with --column "
+            'conductance_uS="HEADER" --column polarity="HEADER" (or a column\'s number); needed are '
+            "pulses: device, pulse, polarity, conductance; programming: target, achieved; drift: device, time, "
+            "conductance; or ramps, one column each, in a file named set or reset"
+        )
+
+    def found(self) -> str:
+        """Return the headers for a message."""
+        names = [name for name in self.sheet.names if name] or [
+            f"{self.sheet.cells.shape[1]} columns without names"
+        ]
+        return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+    def need_values(self, values: Sequence[Column]) -> Sequence[Column]:
+        if values:
+            return values
+        logarithm = next((name for name in self.sheet.names if col.is_logarithm(name)), None)
+        if logarithm is not None:
+            raise DataError(
+                f"{self.file}: {logarithm} is a logarithm; write the conductance itself, 10 to that power in S"
+            )
+        raise DataError(
+            f"{self.file}: no column of conductance, resistance or current; found {self.found()}; say which it is with "
+            '--column conductance="HEADER", or with its unit: --column conductance_uS="HEADER"'
+        )
+
+    # The kinds
+
+    def pulses(self, values: Sequence[Column]) -> Measured:
+        values = self.devices_beside(self.need_values(values))
+        lines = np.array([int(str(line)) for line in self.sheet.cells.index])
+        sign = signs(self.sheet, self.of, self.file_sign, self.used)
+        numbers = [self.one("pulse"), self.one("cycle")]
+        pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
+        cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
+        names = self.device_names()
+        parts = []
+        for column in values:
+            part = pd.DataFrame({"line": lines, "polarity": sign, "conductance_uS": self.reads.uS(column)})
+            part["device"] = names if len(values) == 1 else _device(column.header)
+            part["pulse"] = np.nan if pulse is None else pulse
+            part["cycle"] = "" if cycle is None else cycle
+            part["text"] = ["\0".join(row) for row in self.sheet.cells.to_numpy()]
+            parts.append(part)
+        table = pd.concat(parts, ignore_index=True)
+        repeated = 0
+        if pulse is not None:
+            table, repeated = without_repeats(table)
+        table = number_runs(self.file, table, pulse is not None, cycle is not None)
+        if pulse is None:
+            self.used[-1] = "every row taken for one pulse"
+        shape = [f"one column a device ({len(values)})"] if len(values) > 1 else []
+        return self.finish(
+            "pulses", table, shape, repeated, ramps=self.file_sign is not None and not self.told_sign()
+        )
+
+    def ramps(self, found: Sequence[tuple[Column, int | None, str]]) -> Measured:
+        """One column a ramp, one row a pulse, the first row being read before any."""
+        parts = []
+        for ramp, (column, sign, name) in enumerate(found):
+            values = self.reads.uS(column, self.unit_assumed)
+            filled = np.flatnonzero(~np.isnan(values))
+            if len(filled) < 2:
+                raise DataError(f"{self.file}: {column.header} has fewer than two rows")
+            rows = slice(filled[0], filled[-1] + 1)
+            part = pd.DataFrame(
+                {"conductance_uS": values[rows], "pulse": np.arange(rows.start, rows.stop, dtype=float)}
+            )
+            part["line"] = [int(str(line)) for line in self.sheet.cells.index[rows]]
+            part["polarity"] = np.int8(sign or 1)
+            part["device"], part["ramp"] = name if self.sheet.names and name else ONE_DEVICE, ramp
+            parts.append(part)
+            self.used[column.place] = f'ramp "{column.header}"'
+        words = [f"one column a ramp ({len(found)}), SET and RESET told by the " + (
+            "file's name" if found[0][1] == self.file_sign and not direction(found[0][0].header) else "headers"
+        )]  # fmt: skip
+        return self.finish("pulses", pd.concat(parts, ignore_index=True), words, 0, ramps=True)
+
+    def plain_columns(self) -> list[Column]:
+        """Return every column as a ramp; in siemens (or ampere) unless all have a unit."""
+        if self.unnamed and not self.of:
+            return self.unnamed
+        self.unit_assumed = True
+        kind = "conductance" if self.reads.read_voltage_V is None else "current"
+        return [Column(k, self.sheet.header(k), kind, None) for k in range(self.sheet.cells.shape[1])]
+
+    def drift(self, values: Sequence[Column]) -> Measured:
+        values = self.devices_beside(self.need_values(values))
+        column = self.one("time")
+        assert column is not None
+        if column.unit is None:
+            raise DataError(
+                f'{self.file}: {column.header} has no unit of time; give it: --column time_s="{column.header}", or '
+                "time_min, time_h"
+            )
+        times = self.numbers(column, "time") * column.factor
+        self.used[column.place] = f'time "{column.header}"'
+        lines = [int(str(line)) for line in self.sheet.cells.index]
+        names = self.device_names()
+        parts = [
+            pd.DataFrame({
+                "line": lines, "device": names if len(values) == 1 else _device(one.header), "time_s": times,
+                "conductance_uS": self.reads.uS(one),
+            })
+            for one in values
+        ]  # fmt: skip
+        return self.finish("drift", pd.concat(parts, ignore_index=True), [], 0)
+
+    def programming(self) -> Measured:
+        target = self.one("target")
+        reached = self.one("achieved") or self.one("conductance")
+        if target is None or reached is None:
+            raise DataError(
+                f"{self.file}: no column achieved beside the target; found {self.found()}; say which it is with "
+                '--column achieved="HEADER"'
+            )
+        table = pd.DataFrame({
+            "line": [int(str(line)) for line in self.sheet.cells.index],
+            "target_uS": self.reads.uS(target), "achieved_uS": self.reads.uS(reached),
+        })  # fmt: skip
+        return self.finish("programming", table, [], 0)
+
+    # Parts of all kinds
+
+    def one(self, quantity: str) -> Column | None:
+        """Return the column of a quantity; raises `DataError` if there are several."""
+        found = self.of.get(quantity, [])
+        if len(found) > 1:
+            names = " and ".join(f"'{column.header}'" for column in found)
+            raise DataError(
+                f"{self.file}: two columns are named {quantity}: {names}; keep one, or say which with "
+                f'--column {quantity}="HEADER"'
+            )
+        return found[0] if found else None
+
+    def numbers(self, column: Column, what: str) -> Values:
+        self.used[column.place] = f'{what} "{column.header}"'
+        return self.sheet.numbers(column.place)
+
+    def told_sign(self) -> bool:
+        return bool({"polarity", "pulse_voltage"} & set(self.of))
+
+    def devices_beside(self, values: Sequence[Column]) -> Sequence[Column]:
+        """Return one column, or several where each is a device."""
+        if len(values) < 2:
+            return values
+        headers = [column.header for column in values]
+        doubtful = next((h for h in headers if not col.may_be_device(col.split_header(h)[0])), None)
+        if "device" in self.of or doubtful is not None or len(set(map(_device, headers))) < len(headers):
+            listed = ", ".join(f"'{header}'" for header in headers[:_MANY])
+            raise DataError(
+                f"{self.file}: several columns hold reads: {listed}; say which counts with --column "
+                f'{values[0].quantity}="{headers[0]}"'
+            )
+        return values
+
+    def device_names(self) -> list[str] | str:
+        """Return the device of each row, or the name of the only one."""
+        column, lines = self.one("device"), [self.one("word_line"), self.one("bit_line")]
+        if column is not None:
+            self.used[column.place] = f'device "{column.header}"'
+            return [str(cell) for cell in self.sheet.cells[column.place]]
+        places = [line.place for line in lines if line is not None]
+        if not places:
+            return ONE_DEVICE
+        for line in lines:
+            if line is not None:
+                self.used[line.place] = f'device by "{line.header}"'
+        return [",".join(row) for row in self.sheet.cells[places].to_numpy()]
+
+    def finish(
+        self, kind: str, table: pd.DataFrame, shape: Sequence[str], repeated: int, ramps: bool = False
+    ) -> Measured:
+        """Check values and put into words what was understood."""
+        name = self.file.name
+        values = [key for key in table.columns if key.endswith("_uS")]
+        for key in values:
+            plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
+        rest = [h for k, h in enumerate(self.sheet.names) if k not in self.used and h]
+        not_used = (
+            [f"not used: {', '.join(rest[:_MANY])}{', ...' if len(rest) > _MANY else ''}"] if rest else []
+        )
+        assumed = (
+            ["columns without unit taken for siemens"]
+            if self.unit_assumed and self.reads.read_voltage_V is None
+            else []
+        )
+        meaning = "; ".join([*shape, ", ".join(_once(self.used.values())), *assumed, *not_used])
+        seen = table[values[-1]]
+        lost = int(table[values].isna().any(axis=1).sum())
+        held = [f"{kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS"]
+        held += [f"{lost} missing values left out"] * bool(lost) + [
+            f"{repeated} repeated rows left out"
+        ] * bool(repeated)
+        said = (f"{name}: {self.sheet.said}", f"{name}: {meaning}", f"{name}: {'; '.join(held)}")
+        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
+        return Measured(
+            kind, table[[key for key in order if key in table]], self.file, said, ramps,
+            self.unit_assumed and self.reads.read_voltage_V is None,
+        )  # fmt: skip
+
+
+def _count(table: pd.DataFrame, kind: str) -> str:
+    if kind == "programming":
+        return f"{len(table)} programmed devices"
+    devices = f"{table['device'].nunique()} devices"
+    if kind == "drift":
+        return f"{devices}, {len(table)} reads"
+    runs = table.groupby(["device", "ramp"], sort=False).ngroups
+    up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))
+    return f"{devices}, {runs} runs, {up} rows of SET and {down} of RESET"
+
+
+def _device(header: str) -> str:
+    """Return a header without its unit."""
+    return col.split_header(header)[0].strip()
+
+
+def _rest(header: str) -> str:
+    """Return what a ramp's header says of the device: nothing where only a number is left."""
+    left = re.sub(
+        r"(?i)(?<![a-z])(reset|set|down|up|depression|potentiation|ltd|ltp)(?![a-z])", " ", _device(header)
+    )
+    left = left.strip(" _-.:")
+    return "" if re.fullmatch(r"\d*", left) else left
+
+
+def _once(words: object) -> list[str]:
+    return list(dict.fromkeys(words))  # type: ignore[call-overload]
