@@ -40,7 +40,12 @@ def check_pulses(form: Form, table: Pulses) -> None:
 
 def check(form: Form, tables: Iterable[object]) -> None:
     (table,) = tables
-    if form.kind == "pulses":
+    if form.kind == "potentiation":
+        assert isinstance(table, Pulses)
+        (trace,) = table.traces
+        assert trace.sign.tolist() == [0, *[1] * 24]
+        np.testing.assert_allclose(trace.conductance_uS, conductance(0, [1] * 24), rtol=form.close)
+    elif form.kind == "pulses":
         assert isinstance(table, Pulses)
         check_pulses(form, table)
     elif form.kind == "drift":
