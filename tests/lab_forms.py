@@ -131,7 +131,7 @@ form(
         for k, (t, g) in enumerate(zip(DRIFT_TIMES, drifted(0), strict=True), start=1)
     ),
     kind="drift",
-    options={"columns": {"current_A": "Reading"}, "read_voltage_V": 0.1},
+    options={"columns": {"current_A": "Reading", "time_s": "Relative Time"}, "read_voltage_V": 0.1},
     devices=None,
 )
 form(
@@ -198,7 +198,7 @@ form(
     "Rigol and Siglent scope: header of two rows",
     "X,CH1,CH2\nSecond,Volt,Volt\n"
     + "".join(f"{k * 1e-6:.6e},{0.1 * (k % 5):.2e},{0.2:.2e}\n" for k in range(40)),
-    refused=("conductance", "--column conductance="),
+    refused=("X, CH1, CH2", "--column"),
 )
 form(
     "I-V sweep: voltage and current alone are no pulse data",
@@ -307,7 +307,7 @@ form(
 form(
     "One column a device, resistances in kilohm, polarity by pulse voltage",
     "Pulse number;V_pulse (V);R1 (kΩ);R2 (kΩ);R3 (kΩ)\n"
-    + wide(lambda k, s, g: f"{k};{volt(s)};" + ";".join(comma(1e3 / v, 6) for v in g)),
+    + wide(lambda k, s, g: f"{k};{volt(s, '1,5', '-1,2')};" + ";".join(comma(1e3 / v, 6) for v in g)),
     devices=("R1", "R2", "R3"),
 )
 form(

@@ -94,7 +94,7 @@ def fit(
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
-        if pulses.ramps and read_voltage_V is None:
+        if pulses.unit_assumed:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
     window = maker.put_window(ranking[0] if ranking else None, tables)
     written = aged = None

@@ -49,6 +49,8 @@ _DIMENSION = {
 QUANTITIES = tuple(_NAMES)
 VALUES = ("conductance", "resistance", "current")
 """What a read may be given as, the first of these if there are several."""
+UP_WORDS, DOWN_WORDS = "set|up|potentiation|ltp", "reset|down|depression|ltd"
+"""What a name of a ramp, or of its file, says of its polarity."""
 _LOGARITHM = re.compile(r"(log|lg|ln)[\s_(\[1]", re.IGNORECASE)
 _NOT_A_DEVICE = re.compile(
     r"(?<![a-z])(before|after|initial|final|std|sd|sigma|err|error|avg|average|mean|min|max|lrs|hrs|on|off|delta|dg)(?![a-z])"
@@ -88,10 +90,16 @@ def unit_of(text: str, dimension: str | None = None) -> tuple[str, str] | None:
 
 
 def quantity_of(name: str) -> str | None:
-    """Return the quantity that a name without unit means."""
+    """Return the quantity that a name without unit means; of a read, beside the word of its ramp."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
     words = " ".join(re.sub(r"[^0-9a-z]+", " ", words.lower()).split())
-    return next((key for key, pattern in _NAMES.items() if re.fullmatch(pattern, words)), None)
+    ramp = re.sub(rf"(?<![a-z])({UP_WORDS}|{DOWN_WORDS})(?![a-z])", "", words).strip()
+    named = [
+        key
+        for key, pattern in _NAMES.items()
+        if re.fullmatch(pattern, words) or (key in VALUES and re.fullmatch(pattern, ramp))
+    ]
+    return named[0] if named else None
 
 
 def split_header(header: str) -> tuple[str, str | None, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements.columns import Column
+from neurosim.devices.measurements.columns import DOWN_WORDS, UP_WORDS, Column
 from neurosim.devices.measurements.reading import Sheet
 
 UP = {"1", "+1", "set", "up", "p", "ltp", "potentiation", "+", "pot", "pos", "positive"}
@@ -26,9 +27,9 @@ _RUN = 10
 def direction(name: str) -> int | None:
     """Return +1 or -1 where a name says set or reset, None where it says neither."""
     lower = name.lower()
-    if re.search(r"(?<![a-z])(reset|down|depression|ltd)(?![a-z])", lower):
+    if re.search(rf"(?<![a-z])({DOWN_WORDS})(?![a-z])", lower):
         return -1
-    return 1 if re.search(r"(?<![a-z])(set|up|potentiation|ltp)(?![a-z])", lower) else None
+    return 1 if re.search(rf"(?<![a-z])({UP_WORDS})(?![a-z])", lower) else None
 
 
 def signs(
@@ -59,13 +60,13 @@ def signs(
     volts = np.nan_to_num(sheet.numbers(column.place, gaps=True)) * turn
     used[column.place] = f'polarity from the sign of "{"-" if column.minus else ""}{column.header}"'
     pulses = np.abs(volts[volts != 0])
-    if pulses.size and (np.sign(volts[volts != 0]) == np.sign(volts[volts != 0][0])).all():
-        if np.ptp(pulses) > _ALIKE * pulses.max():
-            raise DataError(
-                f"{sheet.file}: {column.header} has one sign and several amplitudes ({pulses.min():g} to "
-                f"{pulses.max():g}), so the sign does not tell SET from RESET; write a column of SET and RESET, "
-                '--column polarity="HEADER"'
-            )
+    one_sign = bool(pulses.size) and abs(np.sign(volts).sum()) == pulses.size
+    if one_sign and np.ptp(pulses) > _ALIKE * pulses.max():
+        raise DataError(
+            f"{sheet.file}: {column.header} has one sign and several amplitudes ({pulses.min():g} to "
+            f"{pulses.max():g}), so the sign does not tell SET from RESET; write a column of SET and RESET, "
+            '--column polarity="HEADER"'
+        )
     return np.sign(volts).astype(np.int8)
 
 
@@ -88,7 +89,7 @@ def without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     for _, own in kept.groupby("device", sort=False):
         starts = [0, *(np.flatnonzero(np.diff(own["pulse"].to_numpy()) <= 0) + 1), len(own)]
         known: set[tuple[str, ...]] = set()
-        for first, last in zip(starts, starts[1:], strict=False):
+        for first, last in itertools.pairwise(starts):
             run = tuple(own["text"].iloc[first:last])
             if run in known and len(run) >= _RUN:
                 copies += list(own.index[first:last])

@@ -7,7 +7,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,6 @@ class Sheet:
     decimal: str
     said: str
     """How the file was read, in words."""
-    missing: dict[str, int] = field(default_factory=dict)
 
     def header(self, place: int) -> str:
         """Return what a column is called: its header, or its number."""
@@ -241,8 +240,10 @@ def _header(
     if best is not None or not width:
         return best if best is not None else 0
     first = next(k for k, (_, cells) in enumerate(rows) if len(cells) == width and _is_data(cells, numeric))
-    above = rows[first - 1][1] if first else []
-    return first - 1 if len(above) == width and _words(above, numeric) else None
+    above = first
+    while above and len(rows[above - 1][1]) == width and _words(rows[above - 1][1], numeric):
+        above -= 1
+    return above if above < first else None
 
 
 def _is_data(cells: Sequence[str], numeric: Sequence[int]) -> bool:

@@ -76,7 +76,8 @@ class Reads:
         exponents = np.mean([("e" in cell.lower()) for cell in cells if cell]) > 0.5
         if column.quantity == "current" and exponents and np.nanmax(np.abs(numbers)) <= LARGEST_S:
             return
-        unit = {"resistance": "ohm", "current": "uA"}.get(column.quantity, "uS")
+        small = np.nanmax(np.abs(numbers)) <= LARGEST_S
+        unit = {"resistance": "ohm", "current": "uA"}.get(column.quantity, "S" if small else "uS")
         raise DataError(
             f"{self.sheet.file}: {column.header} has no unit of {column.quantity}; give it, for example "
             f'--column {column.quantity}_{unit}="{column.header}"'

@@ -94,12 +94,18 @@ class _Maker:
             return self.programming()
         ramps = [column for column in values if direction(column.header)]
         if not {"polarity", "pulse_voltage"} & set(self.of):
+            if ramps and "cycle" in self.of and "pulse" not in self.of:
+                raise DataError(
+                    f"{self.file}: one row a cycle: states after SET and after RESET tell nothing of single pulses"
+                )
             if ramps:
                 return self.ramps([(c, direction(c.header), _rest(c.header)) for c in ramps])
+            if self.file_sign and not {"pulse", "device"} & set(self.of):
+                return self.ramps(
+                    [(c, self.file_sign, _device(c.header)) for c in self.columns_of_file(values)]
+                )
             if "time" in self.of:
                 return self.drift(values)
-            if self.file_sign and not {"pulse", "device"} & set(self.of):
-                return self.ramps([(c, self.file_sign, c.header) for c in self.plain_columns()])
             if self.file_sign is None or not values:
                 raise self.unknown(values)
         return self.pulses(values)
@@ -203,13 +209,17 @@ class _Maker:
         )]  # fmt: skip
         return self.finish("pulses", pd.concat(parts, ignore_index=True), words, 0, ramps=True)
 
-    def plain_columns(self) -> list[Column]:
-        """Return every column as a ramp; in siemens (or ampere) unless all have a unit."""
-        if self.unnamed and not self.of:
-            return self.unnamed
+    def columns_of_file(self, values: Sequence[Column]) -> Sequence[Column]:
+        """Return the ramps of a file whose name tells their polarity: its reads, or every column.
+
+        Without a unit they are in siemens, in ampere with a read voltage.
+        """
+        if values and not all(column.quantity == "conductance" and column.unit is None for column in values):
+            return values
         self.unit_assumed = True
         kind = "conductance" if self.reads.read_voltage_V is None else "current"
-        return [Column(k, self.sheet.header(k), kind, None) for k in range(self.sheet.cells.shape[1])]
+        places = [column.place for column in values] or range(self.sheet.cells.shape[1])
+        return [Column(place, self.sheet.header(place), kind, None) for place in places]
 
     def drift(self, values: Sequence[Column]) -> Measured:
         values = self.devices_beside(self.need_values(values))
@@ -345,11 +355,9 @@ def _device(header: str) -> str:
 
 def _rest(header: str) -> str:
     """Return what a ramp's header says of the device: nothing where only a number is left."""
-    left = re.sub(
-        r"(?i)(?<![a-z])(reset|set|down|up|depression|potentiation|ltd|ltp)(?![a-z])", " ", _device(header)
-    )
+    left = re.sub(rf"(?i)(?<![a-z])({col.UP_WORDS}|{col.DOWN_WORDS})(?![a-z])", " ", _device(header))
     left = left.strip(" _-.:")
-    return "" if re.fullmatch(r"\d*", left) else left
+    return "" if re.fullmatch(r"\d*", left) or col.quantity_of(left) else left
 
 
 def _once(words: object) -> list[str]:
