@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ class Trace:
     sign: NDArray[np.int8]
     """+1 or -1, and 0 where a run starts: nothing is known of what came before."""
     conductance_uS: Values
+    missed: tuple[tuple[int, int], ...] = ()
+    """(row, pulses) where reads before a row are missing: SET pulses since the read before, all in one train with it;
+    negative, SET pulses since a RESET among them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Pulses:
     """Columns named no unit and were taken for siemens."""
     said: tuple[str, ...] = ()
     """What was understood of the files, three lines each."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
 
     @property
     def count(self) -> int:
@@ -61,7 +67,9 @@ class Programming:
     achieved_uS: Values
     source: str
     said: tuple[str, ...] = ()
-    """What was understood of the file."""
+    """What was understood of the file, in three lines."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,9 @@ class Drift:
     """(name, times in s, conductances in uS) of each."""
     source: str
     said: tuple[str, ...] = ()
-    """What was understood of the file."""
+    """What was understood of the file, in three lines."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
 
 
 Table = Pulses | Programming | Drift
@@ -104,19 +114,25 @@ def read_tables(
     tables: list[Table] = []
     ramps: list[Measured] = []
     names = ", ".join(file.name for file in files)
-    found = [measured(file, read_voltage_V, columns) for file in files]
+    found = [measured(file, read_voltage_V, columns, elsewhere=len(files) > 1) for file in files]
+    wanted = {header for to in (columns or {}).values() for header in ([to] if isinstance(to, str) else to)}
+    for header in sorted(wanted - {header for one in found for header in one.headers}):
+        raise DataError(f"{names}: --column: no column '{header}' in any of the files")
     for one in found:
         if one.ramps:
             ramps.append(one)
         else:
             tables.append(_table(one))
     if ramps:
-        traces = _joined([trace for one in ramps for trace in _traces(one)])
-        assumed, said = (
-            any(one.unit_assumed for one in ramps),
-            tuple(line for one in ramps for line in one.said),
+        tables.append(
+            replace(
+                _checked_pulses(_joined([trace for one in ramps for trace in _traces(one)]), names),
+                ramps=True,
+                unit_assumed=any(one.unit_assumed for one in ramps),
+                said=tuple(line for one in ramps for line in one.said),
+                left_out="; ".join(one.left_out for one in ramps if one.left_out),
+            )
         )
-        tables.append(_checked_pulses(traces, names, ramps=True, unit_assumed=assumed, said=said))
     kinds = [type(table).__name__ for table in tables]
     for kind in set(kinds):
         if kinds.count(kind) > 1:
@@ -126,8 +142,10 @@ def read_tables(
 
 def _table(found: Measured) -> Table:
     if found.kind == "pulses":
-        return _checked_pulses(_traces(found), found.source.name, said=found.said)
-    return _drift(found) if found.kind == "drift" else _programming(found)
+        table: Table = _checked_pulses(_traces(found), found.source.name)
+    else:
+        table = _drift(found) if found.kind == "drift" else _programming(found)
+    return replace(table, said=found.said, left_out=found.left_out)
 
 
 def _groups(names: Iterable[str]) -> dict[str, NDArray[np.intp]]:
@@ -142,22 +160,32 @@ def _traces(found: Measured) -> list[Trace]:
     return [_trace(str(name), own) for name, own in found.table.groupby("device", sort=False)]
 
 
+def _missed(rows: pd.DataFrame) -> tuple[tuple[int, int], ...]:
+    """Return where reads are missing within a run whose pulses are all known, see `Trace.missed`."""
+    there = np.flatnonzero(rows["conductance_uS"].notna())
+    ramp, pulse, sign = (rows[name].to_numpy() for name in ("ramp", "pulse", "polarity"))
+    found = []
+    for row, (before, at) in enumerate(itertools.pairwise(there), start=1):
+        known = ramp[before] == ramp[at] and pulse[at] - pulse[before] == at - before
+        if at - before > 1 and known:
+            given = sign[before + 1 : at + 1]
+            downs = np.flatnonzero(given < 0)
+            ups = int(np.count_nonzero(given[downs[-1] :] > 0 if downs.size else given > 0))
+            found.append((row, -ups if downs.size else ups))
+    return tuple(found)
+
+
 def _trace(name: str, rows: pd.DataFrame) -> Trace:
+    missed = _missed(rows)
     rows = rows[rows["conductance_uS"].notna()]
     sign = rows["polarity"].to_numpy(np.int8, copy=True)
     starts = (np.diff(rows["ramp"].to_numpy()) != 0) | (np.diff(rows["pulse"].to_numpy(np.float64)) > 1)
     sign[:1] = 0
     sign[1:][starts] = 0
-    return Trace(name, sign, rows["conductance_uS"].to_numpy(np.float64))
+    return Trace(name, sign, rows["conductance_uS"].to_numpy(np.float64), missed)
 
 
-def _checked_pulses(
-    traces: Sequence[Trace],
-    source: str,
-    ramps: bool = False,
-    unit_assumed: bool = False,
-    said: tuple[str, ...] = (),
-) -> Pulses:
+def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
     for trace in traces:
         most = max(int(np.count_nonzero(trace.sign == sign)) for sign in (1, -1))
         if most < FEWEST_PULSES:
@@ -168,7 +196,7 @@ def _checked_pulses(
     if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
         raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")
     _check_answer([_moves(traces, sign) for sign in (1, -1)], source)
-    return Pulses(tuple(traces), source, ramps, unit_assumed, said)
+    return Pulses(tuple(traces), source)
 
 
 def _moves(traces: Sequence[Trace], sign: int) -> Values:
@@ -205,9 +233,16 @@ def _joined(traces: Sequence[Trace]) -> list[Trace]:
             name,
             np.concatenate([traces[k].sign for k in at]),
             np.concatenate([traces[k].conductance_uS for k in at]),
+            tuple((row + start, ups) for k, start in _starts(traces, at) for row, ups in traces[k].missed),
         )
         for name, at in _groups([trace.device for trace in traces]).items()
     ]
+
+
+def _starts(traces: Sequence[Trace], at: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Return traces with their first rows in the trace that they are joined to."""
+    lengths = [traces[k].sign.size for k in at]
+    return list(zip(map(int, at), itertools.accumulate(lengths, initial=0), strict=False))
 
 
 def _programming(found: Measured) -> Programming:
@@ -220,7 +255,6 @@ def _programming(found: Measured) -> Programming:
         table["target_uS"].to_numpy(np.float64),
         table["achieved_uS"].to_numpy(np.float64),
         found.source.name,
-        found.said,
     )
 
 
@@ -240,4 +274,4 @@ def _drift(found: Measured) -> Drift:
         if (g <= 0).any():
             raise DataError(f"{file}: device {name} reaches zero conductance, which has no logarithm")
         devices.append((str(name), t, g))
-    return Drift(tuple(devices), file.name, found.said)
+    return Drift(tuple(devices), file.name)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neurosim.core.errors import InputError
+from neurosim.core.errors import DataError, InputError
 from neurosim.devices.measurements.reading import Sheet
 
 UNITS: dict[str, dict[str, float]] = {
@@ -53,7 +53,8 @@ UP_WORDS, DOWN_WORDS = "set|up|potentiation|ltp", "reset|down|depression|ltd"
 """What a name of a ramp, or of its file, says of its polarity."""
 _LOGARITHM = re.compile(r"(log|lg|ln)[\s_(\[1]", re.IGNORECASE)
 _NOT_A_DEVICE = re.compile(
-    r"(?<![a-z])(before|after|initial|final|std|sd|sigma|err|error|avg|average|mean|min|max|lrs|hrs|on|off|delta|dg)(?![a-z])"
+    r"(?<![a-z])(before|after|initial|final|std|sd|sigma|err|error|avg|average|mean|min|max|lrs|hrs|on|off|delta|dg|"
+    r"compliance|limit|range|leak|leakage|source|gate|write|offset|noise|bias|icc)(?![a-z])"
 )
 
 
@@ -154,11 +155,13 @@ def is_logarithm(header: str) -> bool:
 
 
 def may_be_device(name: str) -> bool:
-    """Whether a column of reads may be named after a device: not after a statistic or a state."""
+    """Whether a column of reads may be named after a device: not after a statistic, a state or a setting."""
     return _NOT_A_DEVICE.search(name.lower()) is None
 
 
-def understand(sheet: Sheet, told: Mapping[str, Sequence[str]]) -> tuple[list[Column], list[Column]]:
+def understand(
+    sheet: Sheet, told: Mapping[str, Sequence[str]], elsewhere: bool = False
+) -> tuple[list[Column], list[Column]]:
     """Return the columns that name a quantity, and those that have the unit of a read but another name.
 
     Parameters
@@ -167,15 +170,27 @@ def understand(sheet: Sheet, told: Mapping[str, Sequence[str]]) -> tuple[list[Co
         A file's cells.
     told : mapping of str to sequence of str
         Headers of a quantity, or of a quantity with its unit (`conductance_uS`), that the user gave.
+    elsewhere : bool
+        They may be those of another file.
+
+    Raises
+    ------
+    DataError
+        If a header that the user gave is not there, or there twice.
     """
-    named, other = [], []
+    named: list[Column] = []
+    other: list[Column] = []
     taken: set[int] = set()
     for key, headers in told.items():
         quantity, unit = asked(key)
         for header in headers:
             place, minus = find(sheet, header)
-            if place is None:
+            if place is None and elsewhere:
                 continue
+            if place is None:
+                raise DataError(
+                    f"{sheet.file}: --column {key}: no column '{header}'; found {', '.join(sheet.names)}"
+                )
             taken.add(place)
             named.append(
                 Column(place, sheet.header(place), quantity, unit or _unit(sheet, place, quantity), minus)
@@ -199,15 +214,12 @@ def understand(sheet: Sheet, told: Mapping[str, Sequence[str]]) -> tuple[list[Co
 def _unit(sheet: Sheet, place: int, quantity: str | None) -> str | None:
     """Return the unit of a column, of its header or of the row below; None if none fits the quantity."""
     dimension = _DIMENSION.get(quantity or "")
-    unit = split_header(sheet.header(place))[2] if sheet.names else None
-    if unit is None and sheet.names:
-        header = sheet.header(place)
-        bracket = re.search(r"[(\[{]([^()\[\]{}]*)[)\]}]\s*$", header)
-        found = unit_of(bracket[1], dimension) if bracket else None
-        unit = found[1] if found else None
-    if unit is None and sheet.units:
-        found = unit_of(sheet.units[place], dimension)
-        unit = found[1] if found else None
+    header = sheet.header(place)
+    unit = split_header(header)[2] if sheet.names else None
+    bracket = re.search(r"[(\[{]([^()\[\]{}]*)[)\]}]\s*$", header) if sheet.names else None
+    for text in (bracket[1] if bracket else "", sheet.units[place] if sheet.units else ""):
+        found = unit_of(text, dimension) if unit is None and text else None
+        unit = found[1] if found else unit
     if quantity is not None and (dimension is None or (unit is not None and unit not in UNITS[dimension])):
         return None
     return unit
@@ -233,6 +245,11 @@ def find(sheet: Sheet, header: str) -> tuple[int | None, bool]:
     wanted = header.strip()
     for text, minus in ((wanted, False), (wanted.removeprefix("-").strip(), wanted.startswith("-"))):
         lower = [name.lower() for name in sheet.names]
+        if lower.count(text.lower()) > 1:
+            raise DataError(
+                f"{sheet.file}: two columns are named '{text}'; give the number of the one that counts, "
+                f"{lower.index(text.lower()) + 1} for the first"
+            )
         if text.lower() in lower:
             return lower.index(text.lower()), minus
         if text.isdigit() and 1 <= int(text) <= sheet.cells.shape[1]:

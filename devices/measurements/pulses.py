@@ -95,7 +95,7 @@ def without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
                 copies += list(own.index[first:last])
             known.add(run)
     kept = kept.drop(index=copies)
-    return kept.reset_index(drop=True), len(table) - len(kept)
+    return kept.reset_index(drop=True), table["line"].nunique() - kept["line"].nunique()
 
 
 def number_runs(file: Path, table: pd.DataFrame, numbered: bool, cycled: bool) -> pd.DataFrame:

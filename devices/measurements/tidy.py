@@ -39,12 +39,17 @@ class Measured:
     """One column a ramp, or polarity from the file's name: other such files go on with the same devices."""
     unit_assumed: bool = False
     """Columns without names or units of conductance were taken for siemens."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
+    headers: tuple[str, ...] = ()
+    """Of those that the user gave, the ones that the file has."""
 
 
 def measured(
     file: Path,
     read_voltage_V: float | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    elsewhere: bool = False,
 ) -> Measured:
     """Read one file of measurements.
 
@@ -57,6 +62,8 @@ def measured(
     columns : mapping, optional
         Header (or number, from 1) of the column that holds a quantity, or several headers; `conductance_uS` gives the
         unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`.
+    elsewhere : bool
+        These may be headers of another file.
 
     Raises
     ------
@@ -70,20 +77,23 @@ def measured(
         col.asked(key)
     headers = {header.strip().lstrip("-").lower() for to in told.values() for header in to}
     sheet = read_sheet(file, lambda cell: cell.lower() in headers or col.is_known(cell), col.is_unit)
-    return _Maker(sheet, read_voltage_V, told).made()
+    return _Maker(sheet, read_voltage_V, told, elsewhere).made()
 
 
 class _Maker:
     """Makes the tidy table of one sheet."""
 
-    def __init__(self, sheet: Sheet, read_voltage_V: float | None, told: Mapping[str, Sequence[str]]):
+    def __init__(
+        self, sheet: Sheet, read_voltage_V: float | None, told: Mapping[str, Sequence[str]], elsewhere: bool
+    ):
         self.sheet, self.file = sheet, sheet.file
-        named, self.unnamed = col.understand(sheet, told)
+        named, self.unnamed = col.understand(sheet, told, elsewhere)
         self.of: dict[str, list[Column]] = {}
         for column in named:
             self.of.setdefault(column.quantity, []).append(column)
         self.used: dict[int, str] = {}
         self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
+        self.headers = tuple(h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
         self.file_sign = direction(self.file.stem)
         self.unit_assumed = False
 
@@ -91,6 +101,12 @@ class _Maker:
         """Return what the file holds, told by its columns."""
         values = self.value_columns()
         if "target" in self.of:
+            both = {"pulse", "polarity", "pulse_voltage"} & set(self.of)
+            if both and "achieved" not in self.of:
+                raise DataError(
+                    f"{self.file}: holds targets and pulses ({', '.join(sorted(both))}); write what was reached at last "
+                    "beside its target in one file, pulses in another"
+                )
             return self.programming()
         ramps = [column for column in values if direction(column.header)]
         if not {"polarity", "pulse_voltage"} & set(self.of):
@@ -325,15 +341,18 @@ class _Maker:
         meaning = "; ".join([*shape, ", ".join(_once(self.used.values())), *assumed, *not_used])
         seen = table[values[-1]]
         lost = int(table[values].isna().any(axis=1).sum())
-        held = [f"{kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS"]
-        held += [f"{lost} missing values left out"] * bool(lost) + [
-            f"{repeated} repeated rows left out"
-        ] * bool(repeated)
+        counts = [f"{lost} missing values"] * bool(lost) + [f"{repeated} repeated rows"] * bool(repeated)
+        left_out = f"left out: {' and '.join(counts)}" if counts else ""
+        held = [
+            f"{kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS",
+            *filter(None, [left_out]),
+        ]
         said = (f"{name}: {self.sheet.said}", f"{name}: {meaning}", f"{name}: {'; '.join(held)}")
         order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             self.unit_assumed and self.reads.read_voltage_V is None,
+            left_out, self.headers,
         )  # fmt: skip
 
 
