@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements import Measured, measured
+from neurosim.devices.measurements import ONE_DEVICE, Measured, measured
 
 Values = NDArray[np.float64]
 FEWEST_PULSES = 10
@@ -41,7 +41,7 @@ class Pulses:
     traces: tuple[Trace, ...]
     source: str
     ramps: bool = False
-    """One column a ramp, or polarity from the file's name."""
+    """Read from files of one column a ramp."""
     unit_assumed: bool = False
     """Columns named no unit and were taken for siemens."""
     said: tuple[str, ...] = ()
@@ -260,12 +260,14 @@ def _programming(found: Measured) -> Programming:
 
 def _drift(found: Measured) -> Drift:
     file, devices = found.source, []
+    named = '; if there are several devices, name their column: --column device="HEADER"'
     for name, own in found.table.dropna().groupby("device", sort=False):
         t, g = own["time_s"].to_numpy(np.float64), own["conductance_uS"].to_numpy(np.float64)
         if (np.diff(t) <= 0).any() or t[0] <= 0:
             line = own["line"].to_numpy()[np.argmax(np.diff(t, prepend=0.0) <= 0)]
             raise DataError(
                 f"{file} line {line}: times of device {name} must be above zero and grow; they count from the write"
+                + (named if name == ONE_DEVICE else "")
             )
         if len(t) < 3 or t[-1] < 3 * t[0]:
             raise DataError(

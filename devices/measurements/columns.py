@@ -18,7 +18,7 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Units of each dimension, and what makes of them uS, ohm, A, V and s."""
 _SPELT = {
-    "siemens": "S", "mho": "S", "1/ohm": "S", "ohms": "ohm", "kohms": "kohm", "amp": "A", "amps": "A", "ampere": "A",
+    "siemens": "S", "mho": "S", "1/ohm": "S", "1/kohm": "mS", "ohms": "ohm", "kohms": "kohm", "amp": "A", "amps": "A", "ampere": "A",
     "amperes": "A", "amp dc": "A", "volt": "V", "volts": "V", "volt dc": "V", "sec": "s", "second": "s",
     "seconds": "s", "secs": "s", "minute": "min", "minutes": "min", "mins": "min", "hour": "h", "hours": "h", "hr": "h",
     "hrs": "h", "day": "d", "days": "d",
@@ -202,12 +202,12 @@ def understand(
         header = sheet.header(place)
         if place in taken or not sheet.names or not header or is_logarithm(header):
             continue
-        name, quantity, _ = split_header(header)
-        unit = _unit(sheet, place, quantity)
-        if quantity is not None and quantity not in mapped:
-            named.append(Column(place, header, quantity, unit))
-        elif quantity is None and unit is not None and dimension_of(unit) in VALUES and may_be_device(name):
-            other.append(Column(place, header, dimension_of(unit), unit))
+        name, meant, _ = split_header(header)
+        found = _unit(sheet, place, meant)
+        if meant is not None and meant not in mapped:
+            named.append(Column(place, header, meant, found))
+        elif meant is None and found is not None and dimension_of(found) in VALUES and may_be_device(name):
+            other.append(Column(place, header, dimension_of(found), found))
     return named, [column for column in other if column.quantity not in mapped]
 
 

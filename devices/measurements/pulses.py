@@ -20,8 +20,10 @@ DOWN = {"-1", "reset", "down", "d", "ltd", "depression", "-", "dep", "neg", "neg
 START = {"", "0", "none", "start", "read", "nan", "initial"}
 _ALIKE = 0.01
 """Pulse voltages of one sign that differ by less are one amplitude."""
-_RUN = 10
-"""So many equal rows in a row are a copy, not chance."""
+_READ = 3.0
+"""Where amplitudes of one sign differ by more, the smaller are reads."""
+FEWEST_ROWS = 10
+"""So many rows in a row are equal, or have a word in common, by intention."""
 
 
 def direction(name: str) -> int | None:
@@ -32,20 +34,15 @@ def direction(name: str) -> int | None:
     return 1 if re.search(rf"(?<![a-z])({UP_WORDS})(?![a-z])", lower) else None
 
 
-def signs(
-    sheet: Sheet, of: Mapping[str, Sequence[Column]], file_sign: int | None, used: dict[int, str]
-) -> NDArray[np.int8]:
-    """Return the polarity of each row: of a column of words, of a pulse voltage's sign, or of the file's name.
+def signs(sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]) -> NDArray[np.int8]:
+    """Return the polarity of each row: of a column of words, or of a pulse voltage's sign.
 
     Raises
     ------
     DataError
         If a word is unknown, or all pulses have one sign and several amplitudes.
     """
-    found = of.get("polarity") or of.get("pulse_voltage")
-    if not found:
-        used[-2] = "polarity from the file's name"
-        return np.full(len(sheet.cells), file_sign or 1, np.int8)
+    found = of.get("polarity") or of["pulse_voltage"]
     if len(found) > 1:
         raise DataError(
             f"{sheet.file}: two columns tell the polarity: '{found[0].header}' and '{found[1].header}'; say which "
@@ -67,6 +64,15 @@ def signs(
             f"{pulses.max():g}), so the sign does not tell SET from RESET; write a column of SET and RESET, "
             '--column polarity="HEADER"'
         )
+    for sign in (1, -1):
+        kind = np.abs(volts[np.sign(volts) == sign])
+        if kind.size and kind.max() > _READ * kind.min():
+            raise DataError(
+                f"{sheet.file}: {column.header} holds amplitudes from {kind.min():g} to {kind.max():g} of one sign; are "
+                "reads among the pulses? Keep one row for each pulse, with the read after it"
+            )
+    if pulses.size and np.ptp(pulses) > _ALIKE * pulses.max():
+        used[column.place] += f" ({pulses.min():g} to {pulses.max():g}, taken for like pulses)"
     return np.sign(volts).astype(np.int8)
 
 
@@ -91,18 +97,20 @@ def without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
         known: set[tuple[str, ...]] = set()
         for first, last in itertools.pairwise(starts):
             run = tuple(own["text"].iloc[first:last])
-            if run in known and len(run) >= _RUN:
+            if run in known and len(run) >= FEWEST_ROWS:
                 copies += list(own.index[first:last])
             known.add(run)
     kept = kept.drop(index=copies)
     return kept.reset_index(drop=True), table["line"].nunique() - kept["line"].nunique()
 
 
-def number_runs(file: Path, table: pd.DataFrame, numbered: bool, cycled: bool) -> pd.DataFrame:
+def number_runs(
+    file: Path, table: pd.DataFrame, numbered: bool, cycled: bool, hint: str = ""
+) -> pd.DataFrame:
     """Return the table with `ramp`, the run of each read in its device, and `pulse` where it was not given.
 
     A run ends where pulse numbers start again (from 0, from 1 or from the device's first number), and where a new
-    cycle does not go on counting.
+    cycle does not go on counting; `hint` goes behind what is refused.
 
     Raises
     ------
@@ -124,11 +132,13 @@ def number_runs(file: Path, table: pd.DataFrame, numbered: bool, cycled: bool) -
             elif gap == 0 and not turned:
                 raise DataError(
                     f"{file} line {line[k]}: pulse {number[k]:g} of device {name} has another read in line "
-                    f"{line[k - 1]}; keep one"
+                    f"{line[k - 1]}; keep one{hint}"
                 )
             elif gap <= 0:
                 if not turned and number[k] not in (0.0, 1.0, number[0]):
-                    raise DataError(f"{file} line {line[k]}: pulse numbers of device {name} do not grow")
+                    raise DataError(
+                        f"{file} line {line[k]}: pulse numbers of device {name} do not grow{hint}"
+                    )
                 new[k] = True
         own["ramp"] = np.cumsum(new)
         parts.append(own)

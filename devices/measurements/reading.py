@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?(inf|inf
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eEdD][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
 _COMMENT = ("#", "%", "//")
-_MARKS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks"}
+_MARKS = {"\t": "tabs", ";": "semicolons", ",": "commas", "  ": "blanks", " ": "blanks"}
 _MARKS_OF_ORDER = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -130,6 +130,7 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
         names.append("")
     units, body = _units(body, numeric, width, is_unit) if names else ((), body)
     body, below = _without_foot(body, width or len(names), numeric)
+    again = sum(1 for _, cells in body if cells == names)
     body = [(line, _uncommented(cells, len(names) or width)) for line, cells in body if cells != names]
     if not body:
         raise DataError(f"{file}: no rows of data below the header")
@@ -140,6 +141,7 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     said = [encoding, f"cells apart by {_MARKS[mark]}", *(["decimal commas"] if decimal == "," else [])]
     said.append(f"header in line {header_line}" if names else "no header")
     said += [f"{' and '.join(left_out)} the data left out"] if left_out else []
+    said += [f"header repeated {again} time{'s' if again > 1 else ''}"] if again else []
     return Sheet(file, tuple(names), units, frame, decimal, ", ".join(said))
 
 
@@ -173,8 +175,8 @@ def _decode(file: Path, data: bytes, encoding: str) -> str:
 
 
 def _split(file: Path, line: str, mark: str) -> list[str]:
-    if mark == " ":
-        return line.split()
+    if not mark.strip(" "):
+        return re.split(r"\s{2,}", line.strip()) if len(mark) > 1 else line.split()
     try:
         return [
             cell.strip() for row in csv.reader([line], delimiter=mark, skipinitialspace=True) for cell in row
@@ -184,15 +186,21 @@ def _split(file: Path, line: str, mark: str) -> list[str]:
 
 
 def _mark(lines: Sequence[str]) -> str:
-    """Return what stands between cells: the mark with which most rows of numbers have one width."""
-    found = {}
+    """Return what stands between cells: the mark with which most rows of numbers have one width.
+
+    Two blanks or more count where one does not tell more columns: then names may have blanks.
+    """
+    found: dict[str, int] = {}
+    width: dict[str, int] = {}
     for mark in _MARKS:
         split = [cells for line in lines if line.strip() and len(cells := _split(Path(), line, mark)) > 1]
         counts = Counter(len(cells) for cells in split if any(map(is_number, cells)))
-        found[mark] = max(counts.values(), default=0)
+        width[mark], found[mark] = counts.most_common(1)[0] if counts else (0, 0)
+    if width["  "] != width[" "]:
+        found["  "] = 0
     best = max(found.values())
     if best == 0:
-        return next((mark for mark in _MARKS if mark != " " and any(mark in line for line in lines)), ",")
+        return next((mark for mark in _MARKS if mark.strip(" ") and any(mark in line for line in lines)), ",")
     return next(mark for mark in _MARKS if found[mark] > _ENOUGH * best)
 
 
@@ -319,14 +327,19 @@ def _decimals(
                 commas.append((int(str(line)), place, cell))
             elif "." in cell and is_number(cell):
                 points.append((int(str(line)), place, cell))
-    if not commas:
-        return frame, "."
 
     def where(found: tuple[int, int, str]) -> str:
         line, place, cell = found
         return f"line {line}: {names[place] if names else f'column {place + 1}'} = '{cell}'"
 
     remedy = "write numbers with a decimal point and without marks of thousands"
+    if not commas:
+        if mark == ";" and points and all(_THOUSANDS.fullmatch(cell) for _, _, cell in points):
+            raise DataError(
+                f"{file} {where(points[0])} may have decimals or thousands; write thousands without a mark, or separate "
+                "cells by commas"
+            )
+        return frame, "."
     both = next((one for one in commas if not _DECIMAL_COMMA.fullmatch(one[2])), None)
     if both is not None or (mark == "," and all(_THOUSANDS.fullmatch(cell) for _, _, cell in commas)):
         raise DataError(f"{file} {where(both or commas[0])} may have a decimal comma or thousands; {remedy}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements.columns import UNITS, Column
+from neurosim.devices.measurements.columns import Column
 from neurosim.devices.measurements.reading import Sheet, Values
 
 SMALLEST_S, LARGEST_S = 1e-10, 1e-1
@@ -77,7 +77,8 @@ class Reads:
         if column.quantity == "current" and exponents and np.nanmax(np.abs(numbers)) <= LARGEST_S:
             return
         small = np.nanmax(np.abs(numbers)) <= LARGEST_S
-        unit = {"resistance": "ohm", "current": "uA"}.get(column.quantity, "S" if small else "uS")
+        base = {"resistance": "ohm", "current": "A"}.get(column.quantity, "S")
+        unit = base if small or base == "ohm" else f"u{base}"
         raise DataError(
             f"{self.sheet.file}: {column.header} has no unit of {column.quantity}; give it, for example "
             f'--column {column.quantity}_{unit}="{column.header}"'
@@ -152,8 +153,3 @@ def plausible(file: Path, name: str, lines: NDArray[np.intp], values_uS: Values)
             raise DataError(
                 f"{file}: {name} means {value:.3g} S, outside {SMALLEST_S:g} to {LARGEST_S:g} S; is the unit right?"
             )
-
-
-def known_units(dimension: str) -> str:
-    """Return the units of a dimension, for messages."""
-    return ", ".join(UNITS[dimension])

@@ -13,9 +13,10 @@ import pandas as pd
 from neurosim.core.errors import DataError
 from neurosim.devices.measurements import columns as col
 from neurosim.devices.measurements.columns import VALUES, Column
-from neurosim.devices.measurements.pulses import direction, number_runs, signs, without_repeats
-from neurosim.devices.measurements.reading import Sheet, Values, read_sheet
+from neurosim.devices.measurements.pulses import FEWEST_ROWS, direction, number_runs, signs, without_repeats
+from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
 from neurosim.devices.measurements.reads import Reads, plausible
+from neurosim.devices.measurements.said import held, left_out, meaning
 
 ONE_DEVICE = "device"
 """Name of the device of a file that names none."""
@@ -36,7 +37,7 @@ class Measured:
     said: tuple[str, str, str]
     """How the file was read; what its columns mean; what it holds."""
     ramps: bool = False
-    """One column a ramp, or polarity from the file's name: other such files go on with the same devices."""
+    """One column a ramp: other such files go on with the same devices."""
     unit_assumed: bool = False
     """Columns without names or units of conductance were taken for siemens."""
     left_out: str = ""
@@ -116,15 +117,18 @@ class _Maker:
                 )
             if ramps:
                 return self.ramps([(c, direction(c.header), _rest(c.header)) for c in ramps])
-            if self.file_sign and not {"pulse", "device"} & set(self.of):
+            if self.file_sign and not {"pulse", "device"} & set(self.of) and not self.timed_set():
                 return self.ramps(
                     [(c, self.file_sign, _device(c.header)) for c in self.columns_of_file(values)]
                 )
             if "time" in self.of:
                 return self.drift(values)
-            if self.file_sign is None or not values:
-                raise self.unknown(values)
+            raise self.unknown(values)
         return self.pulses(values)
+
+    def timed_set(self) -> bool:
+        """Whether the file has times, and its name says set but not potentiation: data_set.csv may be drift."""
+        return "time" in self.of and not re.search("ltp|ltd|potentiation|depression", self.file.stem.lower())
 
     def value_columns(self) -> list[Column]:
         """Return the columns of reads: those named so, or those with their unit."""
@@ -143,8 +147,7 @@ class _Maker:
         if values or {"pulse", "device", "cycle"} & set(self.of):
             return DataError(
                 f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
-                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER", or name the file set '
-                "or reset"
+                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER"'
             )
         return DataError(
             f"{self.file}: columns {found} are of no known form; say which is which with --column "
@@ -178,7 +181,7 @@ class _Maker:
     def pulses(self, values: Sequence[Column]) -> Measured:
         values = self.devices_beside(self.need_values(values))
         lines = np.array([int(str(line)) for line in self.sheet.cells.index])
-        sign = signs(self.sheet, self.of, self.file_sign, self.used)
+        sign = signs(self.sheet, self.of, self.used)
         numbers = [self.one("pulse"), self.one("cycle")]
         pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
         cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
@@ -195,13 +198,15 @@ class _Maker:
         repeated = 0
         if pulse is not None:
             table, repeated = without_repeats(table)
-        table = number_runs(self.file, table, pulse is not None, cycle is not None)
+        table = number_runs(
+            self.file, table, pulse is not None, cycle is not None, self.hint(len(values) > 1)
+        )
+        if len(values) == 1 and names == ONE_DEVICE and cycle is None:
+            self.expect_one_device(table)
         if pulse is None:
             self.used[-1] = "every row taken for one pulse"
         shape = [f"one column a device ({len(values)})"] if len(values) > 1 else []
-        return self.finish(
-            "pulses", table, shape, repeated, ramps=self.file_sign is not None and not self.told_sign()
-        )
+        return self.finish("pulses", table, shape, repeated)
 
     def ramps(self, found: Sequence[tuple[Column, int | None, str]]) -> Measured:
         """One column a ramp, one row a pulse, the first row being read before any."""
@@ -275,6 +280,28 @@ class _Maker:
 
     # Parts of all kinds
 
+    def hint(self, devices_known: bool = False) -> str:
+        """Return how to say which column names the devices, where none was understood to."""
+        known = devices_known or bool({"device", "word_line", "bit_line"} & set(self.of))
+        return "" if known else '; if there are several devices, name their column: --column device="HEADER"'
+
+    def expect_one_device(self, table: pd.DataFrame) -> None:
+        """Raise `DataError` if a column that is not understood looks like the device: it changes where pulse numbers
+        start again, or holds words in long blocks."""
+        run = table.set_index("line")["ramp"]
+        for place, header in enumerate(self.sheet.names):
+            cells = self.sheet.cells[place].loc[run.index]
+            if place in self.used or not header or col.is_known(header) or "." in "".join(cells):
+                continue
+            blocks = cells.groupby((cells != cells.shift()).cumsum()).size()
+            words = not any(map(is_number, cells)) and blocks.min() >= FEWEST_ROWS
+            restarts = run.nunique() > 1 and (cells.groupby(run.to_numpy()).nunique() == 1).all()
+            if cells.nunique() > 1 and (restarts or (words and len(blocks) == cells.nunique())):
+                raise DataError(
+                    f"{self.file}: '{header}' changes from block to block; say what it is: --column "
+                    f'device="{header}" or --column cycle="{header}"'
+                )
+
     def one(self, quantity: str) -> Column | None:
         """Return the column of a quantity; raises `DataError` if there are several."""
         found = self.of.get(quantity, [])
@@ -289,9 +316,6 @@ class _Maker:
     def numbers(self, column: Column, what: str) -> Values:
         self.used[column.place] = f'{what} "{column.header}"'
         return self.sheet.numbers(column.place)
-
-    def told_sign(self) -> bool:
-        return bool({"polarity", "pulse_voltage"} & set(self.of))
 
     def devices_beside(self, values: Sequence[Column]) -> Sequence[Column]:
         """Return one column, or several where each is a device."""
@@ -329,42 +353,33 @@ class _Maker:
         values = [key for key in table.columns if key.endswith("_uS")]
         for key in values:
             plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
-        rest = [h for k, h in enumerate(self.sheet.names) if k not in self.used and h]
-        not_used = (
-            [f"not used: {', '.join(rest[:_MANY])}{', ...' if len(rest) > _MANY else ''}"] if rest else []
+        assumed = self.unit_assumed and self.reads.read_voltage_V is None
+        without = left_out(table, values, repeated)
+        said = (
+            f"{name}: {self.sheet.said}",
+            f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
+            f"{name}: {held(kind, table, values, without)}",
         )
-        assumed = (
-            ["columns without unit taken for siemens"]
-            if self.unit_assumed and self.reads.read_voltage_V is None
-            else []
-        )
-        meaning = "; ".join([*shape, ", ".join(_once(self.used.values())), *assumed, *not_used])
-        seen = table[values[-1]]
-        lost = int(table[values].isna().any(axis=1).sum())
-        counts = [f"{lost} missing values"] * bool(lost) + [f"{repeated} repeated rows"] * bool(repeated)
-        left_out = f"left out: {' and '.join(counts)}" if counts else ""
-        held = [
-            f"{kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS",
-            *filter(None, [left_out]),
-        ]
-        said = (f"{name}: {self.sheet.said}", f"{name}: {meaning}", f"{name}: {'; '.join(held)}")
         order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
-            self.unit_assumed and self.reads.read_voltage_V is None,
-            left_out, self.headers,
+            assumed, without, self.headers,
         )  # fmt: skip
 
 
 def _count(table: pd.DataFrame, kind: str) -> str:
     if kind == "programming":
         return f"{len(table)} programmed devices"
-    devices = f"{table['device'].nunique()} devices"
+    devices = _many(table["device"].nunique(), "device")
     if kind == "drift":
-        return f"{devices}, {len(table)} reads"
+        return f"{devices}, {_many(len(table), 'read')}"
     runs = table.groupby(["device", "ramp"], sort=False).ngroups
     up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))
-    return f"{devices}, {runs} runs, {up} rows of SET and {down} of RESET"
+    return f"{devices}, {_many(runs, 'run')}, {_many(up, 'row')} of SET and {down} of RESET"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _device(header: str) -> str:
@@ -377,7 +392,3 @@ def _rest(header: str) -> str:
     left = re.sub(rf"(?i)(?<![a-z])({col.UP_WORDS}|{col.DOWN_WORDS})(?![a-z])", " ", _device(header))
     left = left.strip(" _-.:")
     return "" if re.fullmatch(r"\d*", left) or col.quantity_of(left) else left
-
-
-def _once(words: object) -> list[str]:
-    return list(dict.fromkeys(words))  # type: ignore[call-overload]
