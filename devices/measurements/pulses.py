@@ -57,21 +57,21 @@ def signs(sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]
     volts = np.nan_to_num(sheet.numbers(column.place, gaps=True)) * turn
     used[column.place] = f'polarity from the sign of "{"-" if column.minus else ""}{column.header}"'
     pulses = np.abs(volts[volts != 0])
-    one_sign = bool(pulses.size) and abs(np.sign(volts).sum()) == pulses.size
-    if one_sign and np.ptp(pulses) > _ALIKE * pulses.max():
+    kinds = [kind for sign in (1, -1) if (kind := np.abs(volts[np.sign(volts) == sign])).size]
+    several = any(np.ptp(kind) > _ALIKE * kind.max() for kind in kinds)
+    if len(kinds) == 1 and several:
         raise DataError(
             f"{sheet.file}: {column.header} has one sign and several amplitudes ({pulses.min():g} to "
             f"{pulses.max():g}), so the sign does not tell SET from RESET; write a column of SET and RESET, "
             '--column polarity="HEADER"'
         )
-    for sign in (1, -1):
-        kind = np.abs(volts[np.sign(volts) == sign])
-        if kind.size and kind.max() > _READ * kind.min():
+    for kind in kinds:
+        if kind.max() > _READ * kind.min():
             raise DataError(
                 f"{sheet.file}: {column.header} holds amplitudes from {kind.min():g} to {kind.max():g} of one sign; are "
                 "reads among the pulses? Keep one row for each pulse, with the read after it"
             )
-    if pulses.size and np.ptp(pulses) > _ALIKE * pulses.max():
+    if several:
         used[column.place] += f" ({pulses.min():g} to {pulses.max():g}, taken for like pulses)"
     return np.sign(volts).astype(np.int8)
 
