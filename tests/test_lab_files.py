@@ -236,3 +236,16 @@ def test_the_command_says_what_it_understood_before_it_fits(tmp_path):
         neurosim("fit", "german.csv", "--column", "device", cwd=tmp_path), "--column device", "conductance="
     )
     refused(neurosim("fit", "german.csv", cwd=tmp_path), "Bauteil, Dauer, Leitwert", "--column")
+
+
+def test_records_of_an_analyser_one_below_the_other_are_runs(tmp_path):
+    """Without pulse numbers too: the first read of a record follows no pulse of the record above."""
+    record = "SetupTitle, LTP\nMetaData, TestRecord.Remarks, \nDataName, Vpulse, Vread, Iread\n" + "".join(
+        f"DataValue, {1.5 if k else 0}, 0.2, {g * 2e-7:.8E}\n" for k, g in enumerate(conductance(0)[:13])
+    )
+    other = record.replace("LTP", "again").replace("0, 0.2", "1.5, 0.2")
+    table = read(tmp_path, record + "\n" + other)
+    (trace,) = table.traces
+    assert trace.sign.tolist() == [0, *[1] * 12] * 2
+    np.testing.assert_allclose(trace.conductance_uS, conductance(0)[:13] * 2, rtol=1e-6)
+    assert "header repeated 1 time" in table.said[0]

@@ -252,6 +252,7 @@ def find(sheet: Sheet, header: str) -> tuple[int | None, bool]:
             )
         if text.lower() in lower:
             return lower.index(text.lower()), minus
-        if text.isdigit() and 1 <= int(text) <= sheet.cells.shape[1]:
-            return int(text) - 1, minus
+        number = text.removeprefix("column ")
+        if number.isdigit() and 1 <= int(number) <= sheet.cells.shape[1]:
+            return int(number) - 1, minus
     return None, False

@@ -22,6 +22,8 @@ _MISSING = {"", "nan", "n/a", "na", "#n/a", "null", "none", "-", "--", "---", "o
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eEdD][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
+_RECORD = ("dataname", "datavalue")
+"""First cells of names and of values where records of an analyser follow each other, each with its settings."""
 _COMMENT = ("#", "%", "//")
 _MARKS = {"\t": "tabs", ";": "semicolons", ",": "commas", "  ": "blanks", " ": "blanks"}
 _MARKS_OF_ORDER = (
@@ -49,6 +51,8 @@ class Sheet:
     """Cells of a row of units below the header, one a column; empty if there is none."""
     cells: pd.DataFrame
     """Text of the data, a column a place; its index is the line in the file, from 1."""
+    block: NDArray[np.intp]
+    """How often the header was repeated above each row."""
     decimal: str
     said: str
     """How the file was read, in words."""
@@ -130,7 +134,11 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
         names.append("")
     units, body = _units(body, numeric, width, is_unit) if names else ((), body)
     body, below = _without_foot(body, width or len(names), numeric)
-    again = sum(1 for _, cells in body if cells == names)
+    if names and names[0].lower() == _RECORD[0]:
+        body = [row for row in body if row[1] == names or row[1][0].lower() == _RECORD[1]]
+    heads = np.cumsum([cells == names for _, cells in body], dtype=np.intp)
+    block = heads[[cells != names for _, cells in body]]
+    again = int(heads[-1]) if heads.size else 0
     body = [(line, _uncommented(cells, len(names) or width)) for line, cells in body if cells != names]
     if not body:
         raise DataError(f"{file}: no rows of data below the header")
@@ -142,7 +150,7 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     said.append(f"header in line {header_line}" if names else "no header")
     said += [f"{' and '.join(left_out)} the data left out"] if left_out else []
     said += [f"header repeated {again} time{'s' if again > 1 else ''}"] if again else []
-    return Sheet(file, tuple(names), units, frame, decimal, ", ".join(said))
+    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said))
 
 
 def _decoded(file: Path) -> tuple[str, str]:

@@ -148,8 +148,10 @@ def plausible(file: Path, name: str, lines: NDArray[np.intp], values_uS: Values)
             f"{file} line {line}: {name} holds a negative conductance ({seen.min() * 1e-6:.3g} S); drop the row if "
             "nothing flowed"
         )
-    for value in (float(seen.max()) * 1e-6, float(np.median(seen)) * 1e-6):
-        if not SMALLEST_S <= value <= LARGEST_S:
+    for value in (float(seen.max()), float(np.median(seen))):
+        if not SMALLEST_S <= value * 1e-6 <= LARGEST_S:
+            line = lines[int(np.nanargmin(np.abs(values_uS - value)))]
             raise DataError(
-                f"{file}: {name} means {value:.3g} S, outside {SMALLEST_S:g} to {LARGEST_S:g} S; is the unit right?"
+                f"{file} line {line}: {name} means {value * 1e-6:.3g} S, outside {SMALLEST_S:g} to {LARGEST_S:g} S; is the "
+                f'unit right? If not, give it, as in --column conductance_nS="{name}"'
             )

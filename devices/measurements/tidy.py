@@ -185,6 +185,9 @@ class _Maker:
         numbers = [self.one("pulse"), self.one("cycle")]
         pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
         cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
+        if self.sheet.block[-1]:
+            inner = np.zeros_like(lines) if cycle is None else cycle
+            cycle = np.array([f"{b} {c}" for b, c in zip(self.sheet.block, inner, strict=True)])
         names = self.device_names()
         parts = []
         for column in values:
