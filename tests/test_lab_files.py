@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from test_cli import neurosim, refused
 from neurosim.core.errors import DataError, InputError
 from neurosim.devices.fitting import Drift, Programming, Pulses, read_tables
 from neurosim.devices.fitting.pcm import _steps
+from neurosim.devices.measurements.columns import quantity_of, unit_of
 
 
 def kept(form: Form, device: int) -> tuple[list[int], list[float]]:
@@ -249,3 +251,29 @@ def test_records_of_an_analyser_one_below_the_other_are_runs(tmp_path):
     assert trace.sign.tolist() == [0, *[1] * 12] * 2
     np.testing.assert_allclose(trace.conductance_uS, conductance(0)[:13] * 2, rtol=1e-6)
     assert "header repeated 1 time" in table.said[0]
+
+
+def test_a_comment_behind_a_value_is_cut_and_a_name_with_a_hash_is_not(tmp_path):
+    head = "pulse,polarity,G (uS),device\n"
+    text = head + lines(lambda d, k, s, g: f"{k},{word(s)},{g},chip #{d}")
+    assert [trace.device for trace in read(tmp_path, text).traces] == ["chip #0", "chip #1", "chip #2"]
+    text = head + lines(lambda d, k, s, g: f"{k},{word(s)},{g},#{d}")
+    assert [trace.device for trace in read(tmp_path, text).traces] == ["#0", "#1", "#2"]
+    text = head + lines(lambda d, k, s, g: f"{k},{word(s)},{g},{d}" + (", # seen, twice" if k == 3 else ""))
+    assert [trace.device for trace in read(tmp_path, text).traces] == ["0", "1", "2"]
+
+
+def test_the_names_of_the_glossary_are_understood():
+    page = (Path(__file__).parents[1] / "docs" / "fit.md").read_text(encoding="utf-8")
+    glossary = page.split("### What a column may be called")[1]
+    rows = [line.split("|")[1:-1] for line in glossary.splitlines() if line.startswith("| `")]
+    assert len(rows) == 11
+    for quantities, names, units in rows:
+        known = re.findall(r"`(\w+)`", quantities)
+        spelt = re.split(r"[,;]", names.split("; words")[0].split("; or `")[0].split(", or a")[0])
+        for name in map(str.strip, spelt):
+            assert quantity_of(name.replace("...", "write")) in known, name
+        for unit in (
+            re.findall(r"[^\s,]+", units.split(";")[0]) if "any" not in units and "as" not in units else ()
+        ):
+            assert unit_of(unit), unit

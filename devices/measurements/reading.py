@@ -36,6 +36,8 @@ _MARKS_OF_ORDER = (
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _ENOUGH = 0.5
 """Share of the best mark's rows with which an earlier mark is taken."""
+_TRIED = 5000
+"""Lines by which the mark between cells is told."""
 Row = tuple[int, list[str]]
 Values = NDArray[np.float64]
 
@@ -116,7 +118,7 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     if lines[0].lower().startswith("sep="):
         lines[0] = ""
     plain = ["" if line.lstrip().startswith(_COMMENT) else line for line in lines]
-    mark = _mark(plain)
+    mark = _mark([line for line in plain if line.strip()][:_TRIED])
     rows = [(k, cells) for k, line in enumerate(plain, start=1) if any(cells := _split(file, line, mark))]
     if not rows:
         raise DataError(f"{file}: no rows of data below the header")
@@ -201,7 +203,7 @@ def _mark(lines: Sequence[str]) -> str:
     found: dict[str, int] = {}
     width: dict[str, int] = {}
     for mark in _MARKS:
-        split = [cells for line in lines if line.strip() and len(cells := _split(Path(), line, mark)) > 1]
+        split = [cells for line in lines if len(cells := _split(Path(), line, mark)) > 1]
         counts = Counter(len(cells) for cells in split if any(map(is_number, cells)))
         width[mark], found[mark] = counts.most_common(1)[0] if counts else (0, 0)
     if width["  "] != width[" "]:
@@ -304,12 +306,12 @@ def _without_foot(body: list[Row], width: int, numeric: Sequence[int]) -> tuple[
 
 
 def _uncommented(cells: list[str], width: int) -> list[str]:
-    """Cut a comment behind the last value."""
+    """Cut a comment behind the last value, which is a number; names with a hash stay."""
     for k in range(max(width - 1, 0), len(cells)):
         found = re.search(r"(^|\s)(#|%|//)", cells[k])
-        if found:
-            kept = [*cells[:k], cells[k][: found.start()].strip()]
-            return kept[:width] if not any(kept[width:]) else kept
+        kept = cells[k][: found.start()].strip() if found else ""
+        if found and (k >= width or is_number(kept)):
+            return [*cells[:k], kept] if kept else cells[:k]
     return cells
 
 
