@@ -185,6 +185,18 @@ def test_headers_may_be_those_of_one_of_several_files(tmp_path):
         read_tables([pulses, error], columns={**columns, "cycle": "Kein"})
 
 
+@pytest.mark.parametrize(
+    "cell", ["9.9e37", "+9.910000E+37", "1.99999E+100", "9.99999E+35", "OVERFLOW", "NaN", "--", ""]
+)
+def test_an_overflow_is_a_missing_value_of_any_read(tmp_path, cell):
+    text = "pulse,polarity,R (ohm)\n" + lines(
+        lambda d, k, s, g: f"{k},{word(s)},{1e6 / g if k != 4 else cell}", 1
+    )
+    (trace,) = read(tmp_path, text).traces
+    assert trace.sign.tolist() == [0, 1, 1, 1, 0, *SEQUENCE[5:]]
+    np.testing.assert_allclose(trace.conductance_uS, np.delete(conductance(0), 4), rtol=1e-12)
+
+
 def test_a_file_pasted_twice_counts_once(tmp_path):
     head, rest = BAUTEIL.split("\n", 1)
     table = read(tmp_path, f"{head}\n{rest}{rest}", columns={"device": "Bauteil"})

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
 
-OVERFLOW = 9e36
-"""Instruments write 9.9e37, 9.91e37 or more where they have no reading."""
+OVERFLOW = 1e30
+"""Where they have no reading, instruments write 9.9e37 or 9.91e37 (SCPI), 2e100, or 8.8e30 to 1e36 (ADCMT 6241A)."""
 _MISSING = {"", "nan", "n/a", "na", "#n/a", "null", "none", "-", "--", "---", "overflow", "overld", "ovrflw"}
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eEdD][+-]?\d+)?")

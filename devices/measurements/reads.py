@@ -153,5 +153,5 @@ def plausible(file: Path, name: str, lines: NDArray[np.intp], values_uS: Values)
             line = lines[int(np.nanargmin(np.abs(values_uS - value)))]
             raise DataError(
                 f"{file} line {line}: {name} means {value * 1e-6:.3g} S, outside {SMALLEST_S:g} to {LARGEST_S:g} S; is the "
-                f'unit right? If not, give it, as in --column conductance_nS="{name}"'
+                f'unit right? If not, give it: --column QUANTITY_UNIT="{name}", as in conductance_nS'
             )

@@ -147,7 +147,8 @@ class _Maker:
         if values or {"pulse", "device", "cycle"} & set(self.of):
             return DataError(
                 f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
-                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER"'
+                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER"; '
+                'for drift, --column time_s="HEADER"'
             )
         return DataError(
             f"{self.file}: columns {found} are of no known form; say which is which with --column "
