@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import lab_forms_public  # noqa: F401  adds its forms
+import lab_forms_shapes  # noqa: F401  adds its forms
 import numpy as np
 import pytest
 from lab_forms import (
@@ -289,3 +291,29 @@ def test_the_names_of_the_glossary_are_understood():
             re.findall(r"[^\s,]+", units.split(";")[0]) if "any" not in units and "as" not in units else ()
         ):
             assert unit_of(unit), unit
+
+
+@pytest.mark.parametrize(
+    ("header", "cell"),
+    [
+        ("conductance_µS", lambda s, g: f"{g}"),
+        ("conductance_μS", lambda s, g: f"{g}"),
+        ("conductance (uS)", lambda s, g: f"{g}"),
+        ("Conductance / nS", lambda s, g: f"{g * 1e3}"),
+        ('"G, mS"', lambda s, g: f"{g * 1e-3}"),
+        ("G [1/kΩ]", lambda s, g: f"{g * 1e-3}"),
+        ("resistance_ohm", lambda s, g: f"{1e6 / g}"),
+        ("R [MΩ]", lambda s, g: f"{1 / g}"),
+        ("Read Resistance (Ohms)", lambda s, g: f"{1e6 / g}"),
+        ("current_uA,read_voltage_V", lambda s, g: f"{g * 0.2},0.2"),
+        ("ReadI,Vread", lambda s, g: f"{g * -1e-7:.12E},-1.0E-1"),
+        ("I_read [nA],V_read [mV]", lambda s, g: f"{g * 20},20"),
+    ],
+)
+def test_units_and_spellings_of_a_read(tmp_path, header, cell):
+    text = f"device,pulse,V_pulse,{header}\n" + lines(
+        lambda d, k, s, g: f"{DEVICES[d]},{k},{1.5 * s},{cell(s, g)}"
+    )
+    for device, trace in enumerate(read(tmp_path, text).traces):
+        assert trace.sign.tolist() == [0, *SEQUENCE]
+        np.testing.assert_allclose(trace.conductance_uS, conductance(device), rtol=1e-9)
