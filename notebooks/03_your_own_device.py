@@ -86,13 +86,13 @@ for name in ("wafer7.csv", "wafer7_programming.csv"):
     print(f"{name}, {len(lines) - 1} rows:", *lines[:4], "...", sep="\n    ")
 
 # %% [markdown]
-# Other forms of file: `docs/fit.md`. What cannot be fitted is refused with the reason:
+# Other forms of file, and what columns may be called: `docs/fit.md`. What cannot be fitted is refused with the reason:
 
 # %%
 text = (folder / "wafer7.csv").read_text()
 lines = text.splitlines()
 damaged = {
-    "a read that failed": text.replace(lines[20], "d00,19,SET,nan,0.2"),
+    "a cell that is no number": text.replace(lines[20], "d00,19,SET,1.1.e-5,0.2"),
     "currents in µA": text.replace("e-06,", "e+00,").replace("e-05,", "e+01,"),
     "polarities swapped": text.replace("RESET", "*").replace("SET", "RESET").replace("*", "SET"),
     "too short": "\n".join(lines[:8]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,21 +51,28 @@ def fit(
     write_voltage_V: float | None = None,
     write_time_s: float | None = None,
     name: str = "fitted",
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Fit:
     """Fit device laws to measured data.
 
     Parameters
     ----------
     files : sequence of path
-        CSV files: pulses, programming errors, drift, at most one of each form (or ramps in several files).
+        Files of columns, as instruments and spreadsheets write them: pulses, programming errors, drift, at most one of
+        each form (or ramps in several files).
     model : str, optional
         Law to fit to the pulses; None fits all that can be and takes the one with the smallest BIC.
     read_voltage_V : float, optional
-        Read voltage of columns that hold currents.
+        Read voltage of columns that hold currents, of either sign.
     write_voltage_V, write_time_s : float, optional
         Of a write pulse, which the data do not contain; None takes those of a published card, marked so.
     name : str
         Name of the card.
+    columns : mapping, optional
+        Headers of quantities whose names are not understood, as `read_tables` takes them.
+    told : callable, optional
+        Called before the fit with each of the three lines that say what was understood of a file.
 
     Returns
     -------
@@ -81,21 +88,26 @@ def fit(
     UnknownNameError
         If there is no fitter of that name.
     """
+    if read_voltage_V is not None and not (np.isfinite(read_voltage_V) and read_voltage_V):
+        raise InputError(f"read voltage = {read_voltage_V}: must be finite, and not 0")
     for option, volt in (
-        ("read voltage", read_voltage_V),
         ("write voltage", write_voltage_V),
         ("write time", write_time_s),
     ):
         if volt is not None and not 0 < volt < float("inf"):
             raise InputError(f"{option} = {volt}: must be greater than 0, and finite")
-    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V))
+    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V, columns))
+    if told is not None:
+        for line in (line for table in tables for line in table.said):
+            told(line)
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
-        if pulses.ramps and read_voltage_V is None:
+        if pulses.unit_assumed:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
+    maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
     written = aged = None
     for table in tables:

@@ -71,7 +71,7 @@ def _steps(pulses: Pulses) -> tuple[Values, Values, Values, NDArray[np.intp], ND
     """Conductance before and after each SET pulse, its number since RESET, device and row; and RESET levels."""
     before, after, number, device, rows, resets = [], [], [], [], [], []
     for k, trace in enumerate(pulses.traces):
-        count = 0
+        count, missed = 0, dict(trace.missed)
         for row, sign in enumerate(trace.sign):
             if sign > 0:
                 count += 1
@@ -80,6 +80,8 @@ def _steps(pulses: Pulses) -> tuple[Values, Values, Values, NDArray[np.intp], ND
                 number.append(float(count))
                 device.append(k)
                 rows.append(row)
+            elif missed.get(row):
+                count = -missed[row] if missed[row] < 0 else count + missed[row]
             else:
                 count = 0
                 resets.append(trace.conductance_uS[row])

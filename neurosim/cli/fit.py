@@ -14,14 +14,22 @@ from neurosim.core.errors import ConfigError
 
 
 def fit_command(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA.csv...")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...")],
     model: Annotated[str | None, typer.Option(help="Law to fit; default all that can be, ranked.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="CARD.toml", help="Default: DATA.toml, here.")
     ] = None,
-    read_voltage: Annotated[float | None, typer.Option(help="Volt; columns hold currents.")] = None,
+    read_voltage: Annotated[
+        float | None, typer.Option(help="Volt, of either sign; makes conductances of currents.")
+    ] = None,
     write_voltage: Annotated[float | None, typer.Option(help="Volt, of a write pulse.")] = None,
     write_time: Annotated[float | None, typer.Option(help="Seconds, of a write pulse.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar='NAME="HEADER"', help="Header of a quantity, or its number; repeat for more."
+        ),
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
@@ -35,10 +43,23 @@ def fit_command(
     expect_file(card, "--out")
     expect_file(card.with_suffix(".svg"), "figure")
     expect_json(json_file)
-    found = fit(data, model, read_voltage, write_voltage, write_time, card.stem)
+    found = fit(data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say)
     write_text(card, to_toml(found.card))
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
     console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
     say(f"card: {card}\nfigure: {figure}")
+
+
+def _columns(given: list[str]) -> dict[str, list[str]]:
+    """Return the headers of each quantity; raises `ConfigError` where there is no equals sign."""
+    columns: dict[str, list[str]] = {}
+    for pair in given:
+        name, equals, header = pair.partition("=")
+        if not (equals and name.strip() and header.strip()):
+            raise ConfigError(
+                f'--column {pair}: expected a quantity and its header, as in conductance="G (S)"'
+            )
+        columns.setdefault(name.strip(), []).append(header.strip().strip("\"'"))
+    return columns

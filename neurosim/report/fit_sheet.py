@@ -80,6 +80,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
             for law in fit.ranking
         ],
         "not_fitted": fit.refused,
+        "understood": [line for table in fit.tables for line in table.said],
     }  # fmt: skip
 
 

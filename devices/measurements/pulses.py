@@ -1,0 +1,145 @@
+"""Polarity of pulses, runs of pulses, and rows that were saved twice."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurosim.core.errors import DataError
+from neurosim.devices.measurements.columns import DOWN_WORDS, UP_WORDS, Column
+from neurosim.devices.measurements.reading import Sheet
+
+UP = {"1", "+1", "set", "up", "p", "ltp", "potentiation", "+", "pot", "pos", "positive"}
+DOWN = {"-1", "reset", "down", "d", "ltd", "depression", "-", "dep", "neg", "negative"}
+START = {"", "0", "none", "start", "read", "nan", "initial"}
+_ALIKE = 0.01
+"""Pulse voltages of one sign that differ by less are one amplitude."""
+_READ = 3.0
+"""Where amplitudes of one sign differ by more, the smaller are reads."""
+FEWEST_ROWS = 10
+"""So many rows in a row are equal, or have a word in common, by intention."""
+
+
+def direction(name: str) -> int | None:
+    """Return +1 or -1 where a name says set or reset, None where it says neither."""
+    lower = name.lower()
+    if re.search(rf"(?<![a-z])({DOWN_WORDS})(?![a-z])", lower):
+        return -1
+    return 1 if re.search(rf"(?<![a-z])({UP_WORDS})(?![a-z])", lower) else None
+
+
+def signs(sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]) -> NDArray[np.int8]:
+    """Return the polarity of each row: of a column of words, or of a pulse voltage's sign.
+
+    Raises
+    ------
+    DataError
+        If a word is unknown, or all pulses have one sign and several amplitudes.
+    """
+    found = of.get("polarity") or of["pulse_voltage"]
+    if len(found) > 1:
+        raise DataError(
+            f"{sheet.file}: two columns tell the polarity: '{found[0].header}' and '{found[1].header}'; say which "
+            f'with --column {found[0].quantity}="HEADER"'
+        )
+    (column,) = found
+    turn = -1 if column.minus else 1
+    if column.quantity == "polarity":
+        used[column.place] = f'polarity "{column.header}"'
+        cells = sheet.cells[column.place].items()
+        return np.array([turn * _sign(sheet, int(str(line)), column, cell) for line, cell in cells], np.int8)
+    volts = np.nan_to_num(sheet.numbers(column.place, gaps=True)) * turn
+    used[column.place] = f'polarity from the sign of "{"-" if column.minus else ""}{column.header}"'
+    pulses = np.abs(volts[volts != 0])
+    kinds = [kind for sign in (1, -1) if (kind := np.abs(volts[np.sign(volts) == sign])).size]
+    several = any(np.ptp(kind) > _ALIKE * kind.max() for kind in kinds)
+    if len(kinds) == 1 and several:
+        raise DataError(
+            f"{sheet.file}: {column.header} has one sign and several amplitudes ({pulses.min():g} to "
+            f"{pulses.max():g}), so the sign does not tell SET from RESET; write a column of SET and RESET, "
+            '--column polarity="HEADER"'
+        )
+    for kind in kinds:
+        if kind.max() > _READ * kind.min():
+            raise DataError(
+                f"{sheet.file}: {column.header} holds amplitudes from {kind.min():g} to {kind.max():g} of one sign; are "
+                "reads among the pulses? Keep one row for each pulse, with the read after it"
+            )
+    if several:
+        used[column.place] += f" ({pulses.min():g} to {pulses.max():g}, taken for like pulses)"
+    return np.sign(volts).astype(np.int8)
+
+
+def _sign(sheet: Sheet, line: int, column: Column, text: str) -> int:
+    word = text.strip().lower().removesuffix(".0")
+    for sign, words in ((1, UP), (-1, DOWN), (0, START)):
+        if word in words:
+            return sign
+    raise DataError(
+        f"{sheet.file} line {line}: {column.header} = '{text}'; use SET or RESET, +1 or -1, empty before the first; "
+        'for pulse voltages, --column pulse_voltage="HEADER"'
+    )
+
+
+def without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Leave out rows that repeat the row before them of the same device, or a whole run of it, cell by cell."""
+    before = table.groupby("device", sort=False)["text"].shift()
+    kept = table[table["text"] != before]
+    copies: list[int] = []
+    for _, own in kept.groupby("device", sort=False):
+        starts = [0, *(np.flatnonzero(np.diff(own["pulse"].to_numpy()) <= 0) + 1), len(own)]
+        known: set[tuple[str, ...]] = set()
+        for first, last in itertools.pairwise(starts):
+            run = tuple(own["text"].iloc[first:last])
+            if run in known and len(run) >= FEWEST_ROWS:
+                copies += list(own.index[first:last])
+            known.add(run)
+    kept = kept.drop(index=copies)
+    return kept.reset_index(drop=True), table["line"].nunique() - kept["line"].nunique()
+
+
+def number_runs(
+    file: Path, table: pd.DataFrame, numbered: bool, cycled: bool, hint: str = ""
+) -> pd.DataFrame:
+    """Return the table with `ramp`, the run of each read in its device, and `pulse` where it was not given.
+
+    A run ends where pulse numbers start again (from 0, from 1 or from the device's first number), and where a new
+    cycle does not go on counting; `hint` goes behind what is refused.
+
+    Raises
+    ------
+    DataError
+        If pulse numbers of a device do not grow otherwise, or one pulse has two reads.
+    """
+    parts = []
+    for name, own in table.groupby("device", sort=False):
+        own = own.copy()
+        if not numbered:
+            own["pulse"] = np.arange(len(own), dtype=float)
+        number, cycle, line = own["pulse"].to_numpy(), own["cycle"].to_numpy(), own["line"].to_numpy()
+        new = np.zeros(len(own), bool)
+        for k in range(1, len(own)):
+            gap = number[k] - number[k - 1]
+            turned = cycled and cycle[k] != cycle[k - 1]
+            if turned and not numbered:
+                new[k] = True
+            elif gap == 0 and not turned:
+                raise DataError(
+                    f"{file} line {line[k]}: pulse {number[k]:g} of device {name} has another read in line "
+                    f"{line[k - 1]}; keep one{hint}"
+                )
+            elif gap <= 0:
+                if not turned and number[k] not in (0.0, 1.0, number[0]):
+                    raise DataError(
+                        f"{file} line {line[k]}: pulse numbers of device {name} do not grow{hint}"
+                    )
+                new[k] = True
+        own["ramp"] = np.cumsum(new)
+        parts.append(own)
+    return pd.concat(parts, ignore_index=True)

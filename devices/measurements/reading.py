@@ -1,0 +1,358 @@
+"""From a file to its cells: encoding, header block, the marks between cells and before decimals."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurosim.core.errors import DataError
+
+OVERFLOW = 1e30
+"""Where they have no reading, instruments write 9.9e37 or 9.91e37 (SCPI), 2e100, or 8.8e30 to 1e36 (ADCMT 6241A)."""
+_MISSING = {"", "nan", "n/a", "na", "#n/a", "null", "none", "-", "--", "---", "overflow", "overld", "ovrflw"}
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eEdD][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
+_RECORD = ("dataname", "datavalue")
+"""First cells of names and of values where records of an analyser follow each other, each with its settings."""
+_COMMENT = ("#", "%", "//")
+_MARKS = {"\t": "tabs", ";": "semicolons", ",": "commas", "  ": "blanks", " ": "blanks"}
+_MARKS_OF_ORDER = (
+    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
+    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
+    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
+)
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_ENOUGH = 0.5
+"""Share of the best mark's rows with which an earlier mark is taken."""
+_TRIED = 5000
+"""Lines by which the mark between cells is told."""
+Row = tuple[int, list[str]]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of one file under their header."""
+
+    file: Path
+    names: tuple[str, ...]
+    """Header of each column; empty if the file has none."""
+    units: tuple[str, ...]
+    """Cells of a row of units below the header, one a column; empty if there is none."""
+    cells: pd.DataFrame
+    """Text of the data, a column a place; its index is the line in the file, from 1."""
+    block: NDArray[np.intp]
+    """How often the header was repeated above each row."""
+    decimal: str
+    said: str
+    """How the file was read, in words."""
+
+    def header(self, place: int) -> str:
+        """Return what a column is called: its header, or its number."""
+        return self.names[place] if self.names else f"column {place + 1}"
+
+    def numbers(self, place: int, gaps: bool = False) -> Values:
+        """Return a column as numbers; NaN where a value is missing, if `gaps` are allowed.
+
+        Raises
+        ------
+        DataError
+            If a cell is no number, infinite, or missing without `gaps`.
+        """
+        values = np.empty(len(self.cells))
+        for k, (line, cell) in enumerate(self.cells[place].items()):
+            values[k] = self._number(int(str(line)), place, cell, gaps)
+        return values
+
+    def _number(self, line: int, place: int, cell: str, gaps: bool) -> float:
+        where = f"{self.file} line {line}: {self.header(place)} = "
+        if cell.lower() in _MISSING:
+            if gaps:
+                return float("nan")
+            raise DataError(f"{where}'{cell}' is missing; drop the row or fill the cell in")
+        text = cell.replace(",", ".") if self.decimal == "," else cell
+        try:
+            value = float(text)
+        except ValueError:
+            raise DataError(f"{where}'{cell}' is not a number; correct the cell or drop the row") from None
+        if np.isinf(value):
+            raise DataError(f"{where}{cell}; NaN and infinity cannot be fitted, drop the row")
+        if abs(value) >= OVERFLOW:
+            if gaps:
+                return float("nan")
+            raise DataError(f"{where}{cell} is an instrument's overflow; drop the row")
+        return value
+
+
+def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str], bool]) -> Sheet:
+    """Read a text file of columns.
+
+    Parameters
+    ----------
+    file : path
+        Comma-separated values, or what instruments and spreadsheets make of them.
+    known : callable
+        Whether a cell is the name of a quantity; finds the header.
+    is_unit : callable
+        Whether a cell is a unit; finds a row of units.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or rows do not fit its header.
+    """
+    text, encoding = _decoded(file)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if lines[0].lower().startswith("sep="):
+        lines[0] = ""
+    plain = ["" if line.lstrip().startswith(_COMMENT) else line for line in lines]
+    mark = _mark([line for line in plain if line.strip()][:_TRIED])
+    rows = [(k, cells) for k, line in enumerate(plain, start=1) if any(cells := _split(file, line, mark))]
+    if not rows:
+        raise DataError(f"{file}: no rows of data below the header")
+    width = _width(rows)
+    numeric = _numeric_places(rows, width)
+    head = _header(rows, width, numeric, known)
+    names, header_line = ([], 0) if head is None else (list(rows[head][1]), rows[head][0])
+    body = rows if head is None else rows[head + 1 :]
+    if head is None and body:
+        names, header_line = _commented(lines, body[0][0], mark, width, known)
+    above = sum(1 for line, _ in rows if line < header_line)
+    if names and len(names) == width + 1 and not names[-1]:
+        names.pop()
+    if names and len(names) == width - 1 and not any(row[-1] for _, row in body if len(row) == width):
+        names.append("")
+    units, body = _units(body, numeric, width, is_unit) if names else ((), body)
+    body, below = _without_foot(body, width or len(names), numeric)
+    if names and names[0].lower() == _RECORD[0]:
+        body = [row for row in body if row[1] == names or row[1][0].lower() == _RECORD[1]]
+    heads = np.cumsum([cells == names for _, cells in body], dtype=np.intp)
+    block = heads[[cells != names for _, cells in body]]
+    again = int(heads[-1]) if heads.size else 0
+    body = [(line, _uncommented(cells, len(names) or width)) for line, cells in body if cells != names]
+    if not body:
+        raise DataError(f"{file}: no rows of data below the header")
+    _expect_width(file, body, len(names) or width, bool(names), mark)
+    frame = pd.DataFrame([cells for _, cells in body], index=[line for line, _ in body], dtype=object)
+    frame, decimal = _decimals(file, frame, names, numeric, mark)
+    left_out = [f"{count} lines {where}" for count, where in ((above, "above"), (below, "below")) if count]
+    said = [encoding, f"cells apart by {_MARKS[mark]}", *(["decimal commas"] if decimal == "," else [])]
+    said.append(f"header in line {header_line}" if names else "no header")
+    said += [f"{' and '.join(left_out)} the data left out"] if left_out else []
+    said += [f"header repeated {again} time{'s' if again > 1 else ''}"] if again else []
+    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said))
+
+
+def _decoded(file: Path) -> tuple[str, str]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot read ({error.strerror})") from None
+    if data.startswith(_WORKBOOKS):
+        raise DataError(f"{file}: is a workbook; save the sheet as CSV or as text with tabs")
+    for start, encoding, name in _MARKS_OF_ORDER:
+        if data.startswith(start):
+            return _decode(file, data, encoding), f"{name} with a byte order mark"
+    if b"\0" in data:
+        odd, even = data[1::2].count(0), data[0::2].count(0)
+        return _decode(file, data, "utf-16-le" if odd > even else "utf-16-be"), "UTF-16"
+    try:
+        return data.decode("utf-8"), "UTF-8"
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace"), "Latin-1 (Windows)"
+
+
+def _decode(file: Path, data: bytes, encoding: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: cannot read (not text); save it as CSV in UTF-8") from None
+    if "\0" in text:
+        raise DataError(f"{file}: cannot read (not text); save it as CSV in UTF-8")
+    return text
+
+
+def _split(file: Path, line: str, mark: str) -> list[str]:
+    if not mark.strip(" "):
+        return re.split(r"\s{2,}", line.strip()) if len(mark) > 1 else line.split()
+    try:
+        return [
+            cell.strip() for row in csv.reader([line], delimiter=mark, skipinitialspace=True) for cell in row
+        ]
+    except csv.Error as error:
+        raise DataError(f"{file}: not a file of columns ({error})") from None
+
+
+def _mark(lines: Sequence[str]) -> str:
+    """Return what stands between cells: the mark with which most rows of numbers have one width.
+
+    Two blanks or more count where one does not tell more columns: then names may have blanks.
+    """
+    found: dict[str, int] = {}
+    width: dict[str, int] = {}
+    for mark in _MARKS:
+        split = [cells for line in lines if len(cells := _split(Path(), line, mark)) > 1]
+        counts = Counter(len(cells) for cells in split if any(map(is_number, cells)))
+        width[mark], found[mark] = counts.most_common(1)[0] if counts else (0, 0)
+    if width["  "] != width[" "]:
+        found["  "] = 0
+    best = max(found.values())
+    if best == 0:
+        return next((mark for mark in _MARKS if mark.strip(" ") and any(mark in line for line in lines)), ",")
+    return next(mark for mark in _MARKS if found[mark] > _ENOUGH * best)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, with a decimal point or comma, or with thousands apart."""
+    return _NUMBER.fullmatch(cell) is not None or _THOUSANDS.fullmatch(cell) is not None
+
+
+def _width(rows: Sequence[Row]) -> int:
+    with_numbers = [len(cells) for _, cells in rows if any(map(is_number, cells))]
+    return Counter(with_numbers).most_common(1)[0][0] if with_numbers else 0
+
+
+def _numeric_places(rows: Sequence[Row], width: int) -> list[int]:
+    """Return columns that hold numbers in more than half of their filled cells."""
+    data = [cells for _, cells in rows if len(cells) == width and any(map(is_number, cells))]
+    places = []
+    for place in range(width):
+        filled = [cells[place] for cells in data if cells[place].lower() not in _MISSING]
+        if 2 * sum(map(is_number, filled)) > len(filled):
+            places.append(place)
+    return places
+
+
+def _words(cells: Sequence[str], numeric: Sequence[int]) -> int:
+    """Count words in columns of numbers."""
+    return sum(
+        1
+        for place in numeric
+        if place < len(cells) and cells[place].lower() not in _MISSING and not is_number(cells[place])
+    )
+
+
+def _header(
+    rows: Sequence[Row], width: int, numeric: Sequence[int], known: Callable[[str], bool]
+) -> int | None:
+    """Return which row is the header: the first of those with most known names, or what stands on the data."""
+    best, most = None, 0
+    for k, (_, cells) in enumerate(rows):
+        if width and (abs(len(cells) - width) > 1 or 2 * _words(cells, numeric) <= len(numeric)):
+            continue
+        names = sum(map(known, cells))
+        if names > most:
+            best, most = k, names
+    if best is not None or not width:
+        return best if best is not None else 0
+    first = next(k for k, (_, cells) in enumerate(rows) if len(cells) == width and _is_data(cells, numeric))
+    above = first
+    while above and len(rows[above - 1][1]) == width and _words(rows[above - 1][1], numeric):
+        above -= 1
+    return above if above < first else None
+
+
+def _is_data(cells: Sequence[str], numeric: Sequence[int]) -> bool:
+    return not _words(cells, numeric) and any(is_number(cells[place]) for place in numeric)
+
+
+def _commented(
+    lines: Sequence[str], first: int, mark: str, width: int, known: Callable[[str], bool]
+) -> tuple[list[str], int]:
+    """Return a header that stands behind a comment mark above the data, and its line."""
+    for k in range(first - 1, 0, -1):
+        line = lines[k - 1].strip()
+        if line.startswith(_COMMENT):
+            cells = _split(Path(), line.lstrip("#%/ "), mark)
+            if len(cells) == width and any(map(known, cells)):
+                return cells, k
+    return [], 0
+
+
+def _units(
+    body: list[Row], numeric: Sequence[int], width: int, is_unit: Callable[[str], bool]
+) -> tuple[tuple[str, ...], list[Row]]:
+    """Take rows of units and of comments from below the header."""
+    units: tuple[str, ...] = ()
+    while len(body) > 1 and not any(map(is_number, body[0][1])) and _words(body[0][1], numeric):
+        cells = body[0][1]
+        if all(is_unit(cell.strip("()[]")) for cell in cells if cell) and len(cells) == width:
+            units = tuple(cell.strip("()[]") for cell in cells)
+        body = body[1:]
+    return units, body
+
+
+def _without_foot(body: list[Row], width: int, numeric: Sequence[int]) -> tuple[list[Row], int]:
+    """Leave out what stands below the data: after an empty line, or without any digit."""
+    data = [k for k, (_, cells) in enumerate(body) if len(cells) == width and _is_data(cells, numeric)]
+    last = data[-1] if data else len(body) - 1
+    for k in range(last + 1, len(body)):
+        apart = body[k][0] - body[k - 1][0] > 1
+        if apart or not any(character.isdigit() for cell in body[k][1] for character in cell):
+            return body[:k], len(body) - k
+    return body, 0
+
+
+def _uncommented(cells: list[str], width: int) -> list[str]:
+    """Cut a comment behind the last value, which is a number; names with a hash stay."""
+    for k in range(max(width - 1, 0), len(cells)):
+        found = re.search(r"(^|\s)(#|%|//)", cells[k])
+        kept = cells[k][: found.start()].strip() if found else ""
+        if found and (k >= width or is_number(kept)):
+            return [*cells[:k], kept] if kept else cells[:k]
+    return cells
+
+
+def _expect_width(file: Path, body: Sequence[Row], width: int, named: bool, mark: str) -> None:
+    for line, cells in body:
+        if len(cells) != width:
+            what = f"the header has {width}" if named else f"the first row has {width}"
+            hint = "; are commas decimal ones? separate cells by semicolons" if mark == "," else ""
+            raise DataError(
+                f"{file} line {line}: {len(cells)} cells, {what}{hint if len(cells) > width else ''}"
+            )
+
+
+def _decimals(
+    file: Path, frame: pd.DataFrame, names: Sequence[str], numeric: Sequence[int], mark: str
+) -> tuple[pd.DataFrame, str]:
+    """Tell decimal commas from points; raises `DataError` where they cannot be told."""
+    commas: list[tuple[int, int, str]] = []
+    points: list[tuple[int, int, str]] = []
+    for place in numeric:
+        for line, cell in frame[place].items():
+            if "," in cell and is_number(cell):
+                commas.append((int(str(line)), place, cell))
+            elif "." in cell and is_number(cell):
+                points.append((int(str(line)), place, cell))
+
+    def where(found: tuple[int, int, str]) -> str:
+        line, place, cell = found
+        return f"line {line}: {names[place] if names else f'column {place + 1}'} = '{cell}'"
+
+    remedy = "write numbers with a decimal point and without marks of thousands"
+    if not commas:
+        if mark == ";" and points and all(_THOUSANDS.fullmatch(cell) for _, _, cell in points):
+            raise DataError(
+                f"{file} {where(points[0])} may have decimals or thousands; write thousands without a mark, or separate "
+                "cells by commas"
+            )
+        return frame, "."
+    both = next((one for one in commas if not _DECIMAL_COMMA.fullmatch(one[2])), None)
+    if both is not None or (mark == "," and all(_THOUSANDS.fullmatch(cell) for _, _, cell in commas)):
+        raise DataError(f"{file} {where(both or commas[0])} may have a decimal comma or thousands; {remedy}")
+    if points:
+        raise DataError(f"{file} {where(commas[0])} has a comma, {where(points[0])} a point; {remedy}")
+    return frame, ","

@@ -1,0 +1,398 @@
+"""From columns to tidy tables: one row a read, with device, ramp, pulse, polarity and conductance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neurosim.core.errors import DataError
+from neurosim.devices.measurements import columns as col
+from neurosim.devices.measurements.columns import VALUES, Column
+from neurosim.devices.measurements.pulses import FEWEST_ROWS, direction, number_runs, signs, without_repeats
+from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
+from neurosim.devices.measurements.reads import Reads, plausible
+from neurosim.devices.measurements.said import held, left_out, meaning
+
+ONE_DEVICE = "device"
+"""Name of the device of a file that names none."""
+_MANY = 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one file holds, as a tidy table."""
+
+    kind: str
+    """`pulses`, `drift` or `programming`."""
+    table: pd.DataFrame
+    """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
+    `conductance_uS`. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    NaN is a read that is missing."""
+    source: Path
+    said: tuple[str, str, str]
+    """How the file was read; what its columns mean; what it holds."""
+    ramps: bool = False
+    """One column a ramp: other such files go on with the same devices."""
+    unit_assumed: bool = False
+    """Columns without names or units of conductance were taken for siemens."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
+    headers: tuple[str, ...] = ()
+    """Of those that the user gave, the ones that the file has."""
+
+
+def measured(
+    file: Path,
+    read_voltage_V: float | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    elsewhere: bool = False,
+) -> Measured:
+    """Read one file of measurements.
+
+    Parameters
+    ----------
+    file : path
+        Text of columns, of pulses, drift or programming errors.
+    read_voltage_V : float, optional
+        Makes conductances of currents that have no read voltage beside them; of either sign.
+    columns : mapping, optional
+        Header (or number, from 1) of the column that holds a quantity, or several headers; `conductance_uS` gives the
+        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`.
+    elsewhere : bool
+        These may be headers of another file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or lacks what is needed; the message names the option that gives it.
+    InputError
+        If `columns` names an unknown quantity.
+    """
+    told = {key: [to] if isinstance(to, str) else list(to) for key, to in (columns or {}).items()}
+    for key in told:
+        col.asked(key)
+    headers = {header.strip().lstrip("-").lower() for to in told.values() for header in to}
+    sheet = read_sheet(file, lambda cell: cell.lower() in headers or col.is_known(cell), col.is_unit)
+    return _Maker(sheet, read_voltage_V, told, elsewhere).made()
+
+
+class _Maker:
+    """Makes the tidy table of one sheet."""
+
+    def __init__(
+        self, sheet: Sheet, read_voltage_V: float | None, told: Mapping[str, Sequence[str]], elsewhere: bool
+    ):
+        self.sheet, self.file = sheet, sheet.file
+        named, self.unnamed = col.understand(sheet, told, elsewhere)
+        self.of: dict[str, list[Column]] = {}
+        for column in named:
+            self.of.setdefault(column.quantity, []).append(column)
+        self.used: dict[int, str] = {}
+        self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
+        self.headers = tuple(h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
+        self.file_sign = direction(self.file.stem)
+        self.unit_assumed = False
+
+    def made(self) -> Measured:
+        """Return what the file holds, told by its columns."""
+        values = self.value_columns()
+        if "target" in self.of:
+            both = {"pulse", "polarity", "pulse_voltage"} & set(self.of)
+            if both and "achieved" not in self.of:
+                raise DataError(
+                    f"{self.file}: holds targets and pulses ({', '.join(sorted(both))}); write what was reached at last "
+                    "beside its target in one file, pulses in another"
+                )
+            return self.programming()
+        ramps = [column for column in values if direction(column.header)]
+        if not {"polarity", "pulse_voltage"} & set(self.of):
+            if ramps and "cycle" in self.of and "pulse" not in self.of:
+                raise DataError(
+                    f"{self.file}: one row a cycle: states after SET and after RESET tell nothing of single pulses"
+                )
+            if ramps:
+                return self.ramps([(c, direction(c.header), _rest(c.header)) for c in ramps])
+            if self.file_sign and not {"pulse", "device"} & set(self.of) and not self.timed_set():
+                return self.ramps(
+                    [(c, self.file_sign, _device(c.header)) for c in self.columns_of_file(values)]
+                )
+            if "time" in self.of:
+                return self.drift(values)
+            raise self.unknown(values)
+        return self.pulses(values)
+
+    def timed_set(self) -> bool:
+        """Whether the file has times, and its name says set but not potentiation: data_set.csv may be drift."""
+        return "time" in self.of and not re.search("ltp|ltd|potentiation|depression", self.file.stem.lower())
+
+    def value_columns(self) -> list[Column]:
+        """Return the columns of reads: those named so, or those with their unit."""
+        for quantity in VALUES:
+            if quantity in self.of:
+                return self.of[quantity]
+        for quantity in VALUES:
+            found = [column for column in self.unnamed if column.quantity == quantity]
+            if found:
+                return found
+        return []
+
+    def unknown(self, values: Sequence[Column]) -> DataError:
+        """Return what is wrong with a file that is of no form."""
+        found = self.found()
+        if values or {"pulse", "device", "cycle"} & set(self.of):
+            return DataError(
+                f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
+                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER"; '
+                'for drift, --column time_s="HEADER"'
+            )
+        return DataError(
+            f"{self.file}: columns {found} are of no known form; say which is which with --column "
+            'conductance_uS="HEADER" --column polarity="HEADER" (or a column\'s number); needed are '
+            "pulses: device, pulse, polarity, conductance; programming: target, achieved; drift: device, time, "
+            "conductance; or ramps, one column each, in a file named set or reset"
+        )
+
+    def found(self) -> str:
+        """Return the headers for a message."""
+        names = [name for name in self.sheet.names if name] or [
+            f"{self.sheet.cells.shape[1]} columns without names"
+        ]
+        return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+    def need_values(self, values: Sequence[Column]) -> Sequence[Column]:
+        if values:
+            return values
+        logarithm = next((name for name in self.sheet.names if col.is_logarithm(name)), None)
+        if logarithm is not None:
+            raise DataError(
+                f"{self.file}: {logarithm} is a logarithm; write the conductance itself, 10 to that power in S"
+            )
+        raise DataError(
+            f"{self.file}: no column of conductance, resistance or current; found {self.found()}; say which it is with "
+            '--column conductance="HEADER", or with its unit: --column conductance_uS="HEADER"'
+        )
+
+    # The kinds
+
+    def pulses(self, values: Sequence[Column]) -> Measured:
+        values = self.devices_beside(self.need_values(values))
+        lines = np.array([int(str(line)) for line in self.sheet.cells.index])
+        sign = signs(self.sheet, self.of, self.used)
+        numbers = [self.one("pulse"), self.one("cycle")]
+        pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
+        cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
+        if self.sheet.block[-1]:
+            inner = np.zeros_like(lines) if cycle is None else cycle
+            cycle = np.array([f"{b} {c}" for b, c in zip(self.sheet.block, inner, strict=True)])
+        names = self.device_names()
+        parts = []
+        for column in values:
+            part = pd.DataFrame({"line": lines, "polarity": sign, "conductance_uS": self.reads.uS(column)})
+            part["device"] = names if len(values) == 1 else _device(column.header)
+            part["pulse"] = np.nan if pulse is None else pulse
+            part["cycle"] = "" if cycle is None else cycle
+            part["text"] = ["\0".join(row) for row in self.sheet.cells.to_numpy()]
+            parts.append(part)
+        table = pd.concat(parts, ignore_index=True)
+        repeated = 0
+        if pulse is not None:
+            table, repeated = without_repeats(table)
+        table = number_runs(
+            self.file, table, pulse is not None, cycle is not None, self.hint(len(values) > 1)
+        )
+        if len(values) == 1 and names == ONE_DEVICE and cycle is None:
+            self.expect_one_device(table)
+        if pulse is None:
+            self.used[-1] = "every row taken for one pulse"
+        shape = [f"one column a device ({len(values)})"] if len(values) > 1 else []
+        return self.finish("pulses", table, shape, repeated)
+
+    def ramps(self, found: Sequence[tuple[Column, int | None, str]]) -> Measured:
+        """One column a ramp, one row a pulse, the first row being read before any."""
+        parts = []
+        for ramp, (column, sign, name) in enumerate(found):
+            values = self.reads.uS(column, self.unit_assumed)
+            filled = np.flatnonzero(~np.isnan(values))
+            if len(filled) < 2:
+                raise DataError(f"{self.file}: {column.header} has fewer than two rows")
+            rows = slice(filled[0], filled[-1] + 1)
+            part = pd.DataFrame(
+                {"conductance_uS": values[rows], "pulse": np.arange(rows.start, rows.stop, dtype=float)}
+            )
+            part["line"] = [int(str(line)) for line in self.sheet.cells.index[rows]]
+            part["polarity"] = np.int8(sign or 1)
+            part["device"], part["ramp"] = name if self.sheet.names and name else ONE_DEVICE, ramp
+            parts.append(part)
+            self.used[column.place] = f'ramp "{column.header}"'
+        words = [f"one column a ramp ({len(found)}), SET and RESET told by the " + (
+            "file's name" if found[0][1] == self.file_sign and not direction(found[0][0].header) else "headers"
+        )]  # fmt: skip
+        return self.finish("pulses", pd.concat(parts, ignore_index=True), words, 0, ramps=True)
+
+    def columns_of_file(self, values: Sequence[Column]) -> Sequence[Column]:
+        """Return the ramps of a file whose name tells their polarity: its reads, or every column.
+
+        Without a unit they are in siemens, in ampere with a read voltage.
+        """
+        if values and not all(column.quantity == "conductance" and column.unit is None for column in values):
+            return values
+        self.unit_assumed = True
+        kind = "conductance" if self.reads.read_voltage_V is None else "current"
+        places = [column.place for column in values] or range(self.sheet.cells.shape[1])
+        return [Column(place, self.sheet.header(place), kind, None) for place in places]
+
+    def drift(self, values: Sequence[Column]) -> Measured:
+        values = self.devices_beside(self.need_values(values))
+        column = self.one("time")
+        assert column is not None
+        if column.unit is None:
+            raise DataError(
+                f'{self.file}: {column.header} has no unit of time; give it: --column time_s="{column.header}", or '
+                "time_min, time_h"
+            )
+        times = self.numbers(column, "time") * column.factor
+        self.used[column.place] = f'time "{column.header}"'
+        lines = [int(str(line)) for line in self.sheet.cells.index]
+        names = self.device_names()
+        parts = [
+            pd.DataFrame({
+                "line": lines, "device": names if len(values) == 1 else _device(one.header), "time_s": times,
+                "conductance_uS": self.reads.uS(one),
+            })
+            for one in values
+        ]  # fmt: skip
+        return self.finish("drift", pd.concat(parts, ignore_index=True), [], 0)
+
+    def programming(self) -> Measured:
+        target = self.one("target")
+        reached = self.one("achieved") or self.one("conductance")
+        if target is None or reached is None:
+            raise DataError(
+                f"{self.file}: no column achieved beside the target; found {self.found()}; say which it is with "
+                '--column achieved="HEADER"'
+            )
+        table = pd.DataFrame({
+            "line": [int(str(line)) for line in self.sheet.cells.index],
+            "target_uS": self.reads.uS(target), "achieved_uS": self.reads.uS(reached),
+        })  # fmt: skip
+        return self.finish("programming", table, [], 0)
+
+    # Parts of all kinds
+
+    def hint(self, devices_known: bool = False) -> str:
+        """Return how to say which column names the devices, where none was understood to."""
+        known = devices_known or bool({"device", "word_line", "bit_line"} & set(self.of))
+        return "" if known else '; if there are several devices, name their column: --column device="HEADER"'
+
+    def expect_one_device(self, table: pd.DataFrame) -> None:
+        """Raise `DataError` if a column that is not understood looks like the device: it changes where pulse numbers
+        start again, or holds words in long blocks."""
+        run = table.set_index("line")["ramp"]
+        for place, header in enumerate(self.sheet.names):
+            cells = self.sheet.cells[place].loc[run.index]
+            if place in self.used or not header or col.is_known(header) or "." in "".join(cells):
+                continue
+            blocks = cells.groupby((cells != cells.shift()).cumsum()).size()
+            words = not any(map(is_number, cells)) and blocks.min() >= FEWEST_ROWS
+            restarts = run.nunique() > 1 and (cells.groupby(run.to_numpy()).nunique() == 1).all()
+            if cells.nunique() > 1 and (restarts or (words and len(blocks) == cells.nunique())):
+                raise DataError(
+                    f"{self.file}: '{header}' changes from block to block; say what it is: --column "
+                    f'device="{header}" or --column cycle="{header}"'
+                )
+
+    def one(self, quantity: str) -> Column | None:
+        """Return the column of a quantity; raises `DataError` if there are several."""
+        found = self.of.get(quantity, [])
+        if len(found) > 1:
+            names = " and ".join(f"'{column.header}'" for column in found)
+            raise DataError(
+                f"{self.file}: two columns are named {quantity}: {names}; keep one, or say which with "
+                f'--column {quantity}="HEADER"'
+            )
+        return found[0] if found else None
+
+    def numbers(self, column: Column, what: str) -> Values:
+        self.used[column.place] = f'{what} "{column.header}"'
+        return self.sheet.numbers(column.place)
+
+    def devices_beside(self, values: Sequence[Column]) -> Sequence[Column]:
+        """Return one column, or several where each is a device."""
+        if len(values) < 2:
+            return values
+        headers = [column.header for column in values]
+        doubtful = next((h for h in headers if not col.may_be_device(col.split_header(h)[0])), None)
+        if "device" in self.of or doubtful is not None or len(set(map(_device, headers))) < len(headers):
+            listed = ", ".join(f"'{header}'" for header in headers[:_MANY])
+            raise DataError(
+                f"{self.file}: several columns hold reads: {listed}; say which counts with --column "
+                f'{values[0].quantity}="{headers[0]}"'
+            )
+        return values
+
+    def device_names(self) -> list[str] | str:
+        """Return the device of each row, or the name of the only one."""
+        column, lines = self.one("device"), [self.one("word_line"), self.one("bit_line")]
+        if column is not None:
+            self.used[column.place] = f'device "{column.header}"'
+            return [str(cell) for cell in self.sheet.cells[column.place]]
+        places = [line.place for line in lines if line is not None]
+        if not places:
+            return ONE_DEVICE
+        for line in lines:
+            if line is not None:
+                self.used[line.place] = f'device by "{line.header}"'
+        return [",".join(row) for row in self.sheet.cells[places].to_numpy()]
+
+    def finish(
+        self, kind: str, table: pd.DataFrame, shape: Sequence[str], repeated: int, ramps: bool = False
+    ) -> Measured:
+        """Check values and put into words what was understood."""
+        name = self.file.name
+        values = [key for key in table.columns if key.endswith("_uS")]
+        for key in values:
+            plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
+        assumed = self.unit_assumed and self.reads.read_voltage_V is None
+        without = left_out(table, values, repeated)
+        said = (
+            f"{name}: {self.sheet.said}",
+            f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
+            f"{name}: {held(kind, table, values, without)}",
+        )
+        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
+        return Measured(
+            kind, table[[key for key in order if key in table]], self.file, said, ramps,
+            assumed, without, self.headers,
+        )  # fmt: skip
+
+
+def _count(table: pd.DataFrame, kind: str) -> str:
+    if kind == "programming":
+        return f"{len(table)} programmed devices"
+    devices = _many(table["device"].nunique(), "device")
+    if kind == "drift":
+        return f"{devices}, {_many(len(table), 'read')}"
+    runs = table.groupby(["device", "ramp"], sort=False).ngroups
+    up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))
+    return f"{devices}, {_many(runs, 'run')}, {_many(up, 'row')} of SET and {down} of RESET"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _device(header: str) -> str:
+    """Return a header without its unit."""
+    return col.split_header(header)[0].strip()
+
+
+def _rest(header: str) -> str:
+    """Return what a ramp's header says of the device: nothing where only a number is left."""
+    left = re.sub(rf"(?i)(?<![a-z])({col.UP_WORDS}|{col.DOWN_WORDS})(?![a-z])", " ", _device(header))
+    left = left.strip(" _-.:")
+    return "" if re.fullmatch(r"\d*", left) or col.quantity_of(left) else left
