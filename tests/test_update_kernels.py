@@ -157,14 +157,17 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
     twin, rng, stream = one.twin(), np.random.default_rng(2), key(0, "pulse")
     for event in range(1, 9):
         counts = rng.integers(-2, 3, (2, COLS)).astype(np.int32)
-        peaks = np.array([0, 9, 0, 0, 1], np.int32)
+        peaks, worn = np.array([0, 9, 0, 0, 1], np.int32), np.ones((2, ROWS, COLS), np.uint32)
+        grid = one.grid._replace(worn=worn)
         sums = pulse_row(
-            event % ROWS, counts, peaks, one.grid, one.state, one.params, 0.0, event, stream, *one.kernels()
+            event % ROWS, counts, peaks, grid, one.state, one.params, 0.0, event, stream, *one.kernels()
         )
         energy, pulses, cells = pulse_pairs(twin, event % ROWS, counts, event, stream)
         assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)
         assert (sums.pulses, sums.pulsed_cells) == (pulses, cells)
         assert sums.downs == -counts.clip(max=0).sum()
+        np.testing.assert_array_equal(worn[:, event % ROWS], 1 + np.abs(counts))
+        assert worn.sum() == worn.size + pulses
         np.testing.assert_array_equal(peaks, np.maximum(np.abs(counts).max(axis=0), [0, 9, 0, 0, 1]))
         assert (sums.rows, sums.slots) == (int(counts.any()), np.abs(counts).max())
         assert (sums.down_J > 0) == (sums.downs > 0 and sums.up_J + sums.down_J > 0)

@@ -395,7 +395,7 @@ class Crossbar:
     @property
     def worn(self) -> NDArray[np.uint32]:
         """Pulses (rows, 2 cols) that updates and refreshes have given each device; programming the start is not among them."""
-        return self._cells.worn
+        return self._cells.worn.transpose(1, 2, 0).reshape(self._cells.shape[0], -1)
 
     def count_work(self, work: Work) -> None:
         """Enter into the ledger what a rule asked for beside the array in one update."""

@@ -83,8 +83,8 @@ class PairCells:
         if not np.array_equal(born, stuck):
             self._take_stuck_cells(stuck)
         noise_shape = shape if device.has_read_noise else (0, 0)
-        self.worn = np.zeros((rows, 2 * cols), np.uint32)
-        """Pulses that updates and refreshes have given each device; programming the start is not learning."""
+        self.worn = np.zeros((2, rows, cols), np.uint32)
+        """Of plus and minus devices, pulses that updates and refreshes have given each device; programming the start is not learning."""
         self._grid = Grid(
             _by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows), worn=self.worn
         )

@@ -114,7 +114,7 @@ class Reach:
 
     def _give(self, counts: np.ndarray, update: int) -> None:
         cells = self.cells
-        grid = cells.grid._replace(strength=np.empty((0, 0), np.float32), worn=np.empty((0, 0), np.uint32))
+        grid = cells.grid._replace(strength=np.empty((0, 0), np.float32), worn=np.empty((0, 0, 0), np.uint32))
 
         def give(block: tuple[int, int]) -> None:
             give_rows(

@@ -132,10 +132,10 @@ def refresh_pairs(
             refreshed += 1
             if grid.worn.size > 0:
                 back = np.uint32(1) if look.direction > _ZERO else look.writes
-                grid.worn[row, other - 2 * row * cols] += back
-                grid.worn[row, target - 2 * row * cols] += given
+                grid.worn[other - cell, row, col] += back
+                grid.worn[target - cell, row, col] += given
                 if look.direction > _ZERO:
-                    grid.worn[row, target - 2 * row * cols] += back
+                    grid.worn[target - cell, row, col] += back
             before = np.float64(plus) + minus
             plus = read(cell, state, params, now_s)
             minus = read(cell + 1, state, params, now_s)

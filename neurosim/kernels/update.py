@@ -40,8 +40,8 @@ class Grid(NamedTuple):
     """(rows, 2 cols) where pulses that arrive are counted, SET (+) or RESET (-); (0, 0): nobody asks."""
     fade: float = 0.0
     """A pulse of strength f has 1 + fade log(f) of its voltage left."""
-    worn: NDArray[np.uint32] = np.empty((0, 0), np.uint32)
-    """(rows, 2 cols) pulses that each device was given, counted as they are; (0, 0): half voltages, which count as none."""
+    worn: NDArray[np.uint32] = np.empty((0, 0, 0), np.uint32)
+    """(2, rows, cols) pulses that each plus and minus device was given; (0, 0, 0): half voltages, which count as none."""
 
 
 class Verifier(NamedTuple):
@@ -137,6 +137,41 @@ def refresh_grid(
         grid.row_sum[row] = total
 
 
+@inlined
+def count_devices(row: Any, counts: Any, struck: Any, strikes: Any, peaks: Any, grid: Any) -> None:
+    """Raise the counters of the devices of a row that were pulsed, and those of columns; apart from the pulses, which they slow.
+
+    A row of which much is struck is passed over whole: the processor does several columns at a time.
+    """
+    worn, cols = grid.worn, counts.shape[1]
+    if worn.size == 0:
+        return
+    if grid.strength.size > 0:
+        for k in range(strikes):
+            col = struck[k]
+            for arm in range(2):
+                if grid.strength[row, 2 * col + arm] != _ZERO:
+                    worn[arm, row, col] += np.uint32(abs(counts[arm, col]))
+                    if peaks.size > 0:
+                        peaks[col] = max(peaks[col], abs(counts[arm, col]))
+    elif 4 * strikes > cols:
+        for col in range(cols):
+            worn[0, row, col] += np.uint32(abs(counts[0, col]))
+        for col in range(cols):
+            worn[1, row, col] += np.uint32(abs(counts[1, col]))
+        if peaks.size > 0:
+            for col in range(cols):
+                peaks[col] = max(peaks[col], max(abs(counts[0, col]), abs(counts[1, col])))
+    else:
+        for k in range(strikes):
+            col = struck[k]
+            plus, minus = abs(counts[0, col]), abs(counts[1, col])
+            worn[0, row, col] += np.uint32(plus)
+            worn[1, row, col] += np.uint32(minus)
+            if peaks.size > 0:
+                peaks[col] = max(peaks[col], max(plus, minus))
+
+
 @jit
 def pulse_row(
     row: int,
@@ -154,7 +189,8 @@ def pulse_row(
 ) -> Sums:
     """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device.
 
-    `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,) where nobody asks.
+    `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,), or where no device counts its
+    pulses: not asked.
     """
     difference, variance = grid.difference, grid.variance
     cols = difference.shape[1]
@@ -166,7 +202,6 @@ def pulse_row(
         strikes += (counts[0, col] | counts[1, col]) != 0
     up_J, down_J, pulses, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
     weak, counted = grid.strength.size > 0, grid.given.size > 0
-    worn, peaked = grid.worn.size > 0, peaks.size > 0
     cells, lost, lost_uS = 0, 0, 0.0
     for k in range(strikes):
         if k + AHEAD < strikes:
@@ -192,10 +227,6 @@ def pulse_row(
                     )
             if counted:
                 grid.given[row, place] += given if counts[arm, col] > 0 else -given
-            if worn:
-                grid.worn[row, place] += np.uint32(given)
-            if peaked:
-                peaks[col] = max(peaks[col], given)
             up = counts[arm, col] > 0
             cells += 1
             pulses += given
@@ -217,6 +248,7 @@ def pulse_row(
         if noisy:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
             variance[row, col] = s_plus * s_plus + s_minus * s_minus
+    count_devices(row, counts, struck, strikes, peaks, grid)
     return Sums(up_J, down_J, pulses, downs, cells, int(pulses > 0), slots, lost, lost_uS, 0.0)
 
 

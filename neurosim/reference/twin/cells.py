@@ -241,7 +241,8 @@ class TwinCells:
             saved.setdefault(f"state.{name}", values)
         saved["row_sum"] = self.grid.row_sum[instance].cpu().numpy().copy()
         saved["uS_per_weight"] = self.uS_per_weight[instance].cpu().numpy().copy()
-        saved["worn"] = self.worn[instance].cpu().numpy().astype(np.uint32).reshape(self.shape[0], -1)
+        pairs = self.worn[instance].cpu().numpy().astype(np.uint32).reshape(*self.shape, 2)
+        saved["worn"] = np.ascontiguousarray(pairs.transpose(2, 0, 1))
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
@@ -254,7 +255,7 @@ class TwinCells:
             if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
                 raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
             values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
-        worn = saved["worn"].astype(np.int64).reshape(-1)
+        worn = np.ascontiguousarray(saved["worn"].astype(np.int64).transpose(1, 2, 0)).reshape(-1)
         self.worn[instance] = torch.from_numpy(worn).to(self.on)
         self.uS_per_weight[instance] = torch.from_numpy(saved["uS_per_weight"].copy()).to(self.on)
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
