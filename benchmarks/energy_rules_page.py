@@ -133,7 +133,7 @@ def reached(result: Result, method: str, arm: str, prices: str | PriceList) -> C
     """Return what had been taken at the first look with 95 % of the last look's accuracy, mean over seeds."""
     events = [
         [
-            {**layer, "counts": counts}
+            {**layer, "counts": {**dict.fromkeys(layer["counts"], 0), **counts}}
             for layer, counts in zip(run["events"], run["along"][0]["counts"], strict=True)
         ]
         for run in runs_of(result, method, arm)

@@ -262,7 +262,7 @@ def test_noise_free_products_equal_torch_in_double_precision(name):
 # Calibration
 
 
-def test_calibration_sets_the_range_from_typical_inputs_and_leaves_no_trace():
+def test_calibration_sets_the_range_from_typical_inputs_is_counted_and_leaves_no_other_trace():
     array, twin = made(PCM, seed=7), made(PCM, seed=7)
     x = inputs(200)
     before = helpers.bits(array)
@@ -271,7 +271,8 @@ def test_calibration_sets_the_range_from_typical_inputs_and_leaves_no_trace():
     currents = np.abs(scaled @ (array.weights() * F(12 - 0.1)))
     assert found == pytest.approx(1.5 * np.percentile(currents, 90), rel=1e-5)
     changed = {name for name, value in helpers.bits(array).items() if value != before[name]}
-    assert changed == {"adc_range_uS"}
+    assert changed == {"adc_range_uS", "ledger"}
+    assert array.ledger.counts() == {**twin.ledger.counts(), "calibration_reads": 200}
     np.testing.assert_array_equal(array.forward(x), twin.forward(x))
 
 

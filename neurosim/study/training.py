@@ -303,13 +303,16 @@ class Training:
 
     def along(self) -> list[dict[str, Any]]:
         """Return ``images``, ``accuracy`` and ``counts`` at each look, where devices are followed: of each layer's arrays, but for zeros."""
+        course = self.course()
+        if len(course) != len(self.counted):  # a kind of study that follows itself in another way
+            return []
         return [
             {
                 "images": images,
                 "accuracy": accuracy,
                 "counts": [{name: count for name, count in layer.items() if count} for layer in counts],
             }
-            for (images, accuracy), counts in zip(self.course(), self.counted, strict=True)
+            for (images, accuracy), counts in zip(course, self.counted, strict=True)
             if counts
         ]
 
