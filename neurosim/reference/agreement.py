@@ -272,7 +272,9 @@ def difference(
         differing += int((gap > (max(bound, TOTALS_BOUND) if totals else bound) * size).sum())
         count = max(count, a.size)
     share = differing / max(1, count)
-    return Line(operation, on, precision, noise, absolute, relative, share, bound, bool(share <= DIFFERING_SHARE))
+    return Line(
+        operation, on, precision, noise, absolute, relative, share, bound, bool(share <= DIFFERING_SHARE)
+    )
 
 
 def variants(kind: Any) -> dict[str, Rule]:
