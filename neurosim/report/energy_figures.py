@@ -19,7 +19,7 @@ PARTS = {
     "memory": ("memory of accumulators and filters", PALETTE[4]),
 }
 """What a bar is made of, and its colour."""
-MARKERS = "osv^DpXP*h"
+MARKERS = "osv^DpXP*<>d"
 NAMED = 7
 """Names of points that are written beside them; the others are in the table."""
 
