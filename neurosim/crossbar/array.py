@@ -437,8 +437,9 @@ class Crossbar:
 
     @property
     def state_bytes(self) -> int:
-        """Memory of the device state."""
-        return sum(values.nbytes for values in flat(self._cells.state).values())
+        """Memory of the device state, with the counts of each device's pulses."""
+        every = [*flat(self._cells.state).values(), self._cells.worn]
+        return sum(values.nbytes for values in every)
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""

@@ -27,6 +27,8 @@ from neurosim.kernels.counts import (
     RESET_AGAINST_REFERENCE,
     RESET_ONLY,
     Drive,
+    Factor,
+    factor,
 )
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
@@ -66,20 +68,16 @@ def drive(device: Device, write: WritePath) -> Drive:
     return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
-def products(pre: Floats, post: Floats | None) -> int:
+def products(pre: Factor, post: Factor) -> int:
     """Return how many products of the sum over the batch are not zero: these are formed digitally."""
-    if post is None:
-        return 0
-    return int((pre != 0).sum(axis=1) @ (post != 0).sum(axis=1))
+    return int(pre.of_sample @ post.of_sample)
 
 
-def touched(pre: Floats | None, post: Floats | None, due: Columns, shape: tuple[int, int]) -> int:
+def touched(pre: Factor, post: Factor, due: Columns, rows: int) -> int:
     """Return how many accumulators a sweep reads and writes: those of changes that are not zero, and of columns that decay."""
-    if pre is None or post is None:
-        return shape[0] * len(due)
-    answers: NDArray[np.bool_] = np.any(post != 0, axis=0)
+    answers = post.used.copy()
     answers[due] = False
-    return int(np.count_nonzero(pre.any(axis=0))) * int(np.count_nonzero(answers)) + shape[0] * len(due)
+    return int(np.count_nonzero(pre.used)) * int(np.count_nonzero(answers)) + rows * len(due)
 
 
 def enough_pulses(device: Device, write: WritePath) -> int:
@@ -326,17 +324,24 @@ class Writer:
         if accumulate and self.config.verify_reads:
             for _, verified, _ in parts:
                 self.reader.count_pair_reads(verified, self.config.verify_reads)
-        synapses = cells.shape[0] * cells.shape[1]
-        if pre is not None:
-            self.ledger.macs += products(pre, post)
-        if pre is not None and self.velocity.size:
-            self.ledger.macs += synapses
-            self.ledger.memory_accesses += 2 * synapses
+        self._count_arithmetic(pre, post, due, accumulate)
+
+    def _count_arithmetic(
+        self, pre: Floats | None, post: Floats | None, due: Columns, accumulate: bool
+    ) -> None:
+        """Enter the products that a sweep formed, and the accumulators and filtered changes that it read and wrote."""
+        rows, cols = self.cells.shape
+        accumulators = rows * len(due)
+        if pre is not None and post is not None:
+            factors = factor(pre), factor(post)
+            self.ledger.macs += products(*factors)
+            accumulators = touched(*factors, due, rows)
+            if self.velocity.size:
+                self.ledger.macs += rows * cols
+                self.ledger.memory_accesses += 2 * rows * cols
+                accumulators = rows * cols
         if accumulate:
-            filtered = pre is not None and self.velocity.size
-            self.ledger.memory_accesses += 2 * (
-                synapses if filtered else touched(pre, post, due, cells.shape)
-            )
+            self.ledger.memory_accesses += 2 * accumulators
 
     def _trains(self, pre: Floats, post: Floats, first_event: int) -> None:
         grid, cells = self.cells.grid, self.cells

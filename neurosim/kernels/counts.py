@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.kernels.jit import Scalar, inlined, jit
 from neurosim.kernels.random import fill_two_uniforms
@@ -40,6 +41,30 @@ AGAINST_REFERENCE = Drive(_ALL, _ALL, _NONE, _NONE)
 """The plus device either way."""
 RESET_AGAINST_REFERENCE = Drive(_ALL, _ONE, _NONE, _NONE)
 """The plus device, with pulses up and a single RESET down."""
+
+
+class Factor(NamedTuple):
+    """Where one factor of a local change, samples times lines, is not zero."""
+
+    of_sample: NDArray[np.int64]
+    """(n,) lines of each sample,"""
+    used: NDArray[np.bool_]
+    """and (lines,) whether a line has any sample."""
+
+
+@jit
+def factor(values: Any) -> Factor:
+    """Find where `values` (n, lines) are not zero, in one pass over them."""
+    samples, lines = values.shape
+    of_sample, used = np.zeros(samples, np.int64), np.zeros(lines, np.bool_)
+    for sample in range(samples):
+        count = 0
+        for line in range(lines):
+            there = values[sample, line] != 0
+            used[line] |= there
+            count += there
+        of_sample[sample] = count
+    return Factor(of_sample, used)
 
 
 @inlined

@@ -319,8 +319,8 @@ class TorchCrossbar:
 
     @property
     def state_bytes(self) -> int:
-        """Memory of the device state of all instances."""
-        return sum(values.nbytes for values in self._cells.state.values())
+        """Memory of the device state of all instances, with the counts of each device's pulses."""
+        return sum(values.nbytes for values in self._cells.state.values()) + self._cells.worn.nbytes
 
     def snapshot(self, instance: int = 0) -> State:
         """Return one instance in the form of `Crossbar.snapshot`: either machine restores it."""
