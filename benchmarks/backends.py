@@ -10,10 +10,10 @@ import torch
 import neurosim as ns
 from benchmarks.kernels import competition
 from benchmarks.timing import Figure, race
+from neurosim import TorchCrossbar
 from neurosim.core.protocols import UpdateMode
 from neurosim.core.seeds import generator
 from neurosim.kernels.jit import threads
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 SHAPE = (784, 500)
 BATCH = 32

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurosim import devices
+from neurosim import devices, set_threads
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError
+from neurosim.devices import Law
 from neurosim.devices.fitting import Drift, Estimate, Programming, Pulses, Trace
 from neurosim.devices.fitting.aging import fit_drift, fit_programming
-from neurosim.devices.law import Law
-from neurosim.kernels.jit import set_threads
 from neurosim.study.store import versions, write_json
 
 BAR = 0.90

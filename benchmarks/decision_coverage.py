@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from neurosim.report.text import markdown_table, percent
-from neurosim.study.statistics.crossed import SURE, Chips, Contrast, Crossed
+from neurosim.study.statistics import Chips, Crossed, interval, tolerance, wilson
+from neurosim.study.statistics.crossed import SURE, Contrast
 from neurosim.study.statistics.learning import Learning
-from neurosim.study.statistics.seeds import interval, wilson
-from neurosim.study.statistics.tolerated_level import tolerance
 from neurosim.study.store import versions, write_json, write_text
 
 CHIPS, IMAGES = (1, 2, 3, 5, 10, 20), (100, 360, 10_000)

@@ -10,13 +10,12 @@ import torch
 from torch.nn import functional
 
 from benchmarks.timing import Figure, figure, race
+from neurosim import DeepArm, DeepExperiment, Layer, Pool
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
-from neurosim.network.images import Pool, activate
+from neurosim.network.images import activate
 from neurosim.rules import SoftHebbPaper
 from neurosim.study.deep_build import build_stack
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.layers import Layer
 
 BATCH, STEPS = 10, 16
 SHAPE = (32, 32, 3)

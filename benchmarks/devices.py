@@ -14,7 +14,7 @@ from benchmarks.timing import Figure, figure, once
 from neurosim import devices
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator, key
-from neurosim.devices.law import Law
+from neurosim.devices import Law
 from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_counted
 from neurosim.kernels.jit import share
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import neurosim as ns
 from benchmarks.energy_rules_page import PLACE, SHAPES, SHARE, page
 from benchmarks.small_nets import Backpropagation, arrays
+from neurosim import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.core.protocols import Floats
 from neurosim.network.negatives import Labels
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.store import read_json, versions, write_json, write_text
 
 Result = dict[str, Any]

@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional
 
 from benchmarks.timing import PAUSE_S, Figure, figure, race
+from neurosim import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.core.protocols import Floats
 from neurosim.kernels.jit import threads
 from neurosim.study.forward_forward_build import build_stack, start_weights
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 ROWS, WIDTHS, BATCH = 784, (2000, 2000, 2000, 2000), 100
 ROUNDS, ROUNDS_ONLINE, EASY = 6, 2, 16

@@ -9,10 +9,10 @@ import numpy as np
 
 import neurosim as ns
 from benchmarks.timing import Figure, figure, once, race
+from neurosim import Dense
 from neurosim.core.protocols import Floats, UpdateMode
 from neurosim.core.seeds import generator, key
 from neurosim.kernels.random import fill_normal
-from neurosim.network.dense import Dense
 from neurosim.rules import SoftHebb
 
 DEVICES = ("rram-hfo2-gong-2018", "rram-hfo2-om-2022", "pcm-nandakumar-2018")

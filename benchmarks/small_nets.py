@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import neurosim as ns
+from neurosim import ForwardForwardStack
 from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import generator
-from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.negatives import Labels, with_labels, wrong_labels
-from neurosim.rules.forward_forward import ForwardForward
+from neurosim.rules import ForwardForward
 from neurosim.study.evaluate import looking
 from neurosim.study.events import layer_events
 from neurosim.study.forward_forward_build import start_weights

@@ -13,10 +13,9 @@ import numpy as np
 from pydantic import Field
 
 from benchmarks.timing import Figure, figure
+from neurosim import Dataset, Experiment
 from neurosim.core.errors import DataError
-from neurosim.data.dataset import Dataset
 from neurosim.study.blocks import Store, carry_out
-from neurosim.study.experiment import Experiment
 from neurosim.study.workers import loky_pool
 
 WORKERS = 2
@@ -95,7 +94,7 @@ def overhead() -> list[Figure]:
 
 def speed_up() -> list[Figure]:
     """Blocks of about 10 s: two workers against one, all with one thread."""
-    from neurosim.study.dense_spec import DenseExperiment
+    from neurosim import DenseExperiment
 
     spec = DenseExperiment(
         dataset="mnist", test_images=1000, readout_epochs=1, curve_points=0, mode="mixed",

@@ -13,9 +13,8 @@ from typing import Any
 from benchmarks import backends, kernels
 from benchmarks.composition import composition
 from benchmarks.timing import line
-from neurosim.study.arm import Arm
+from neurosim import Arm, DenseExperiment
 from neurosim.study.compare import compare
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.store import open_folder, versions, write_json
 
 IDEAL_BAR = 0.965

@@ -10,25 +10,27 @@ import numpy as np
 from helpers import PCM, ROOT
 
 import neurosim as ns
-from neurosim.core.hardware import Draws
+from neurosim import (
+    Convolution,
+    DeepExperiment,
+    Dense,
+    DenseExperiment,
+    Draws,
+    ForwardForwardExperiment,
+    ForwardForwardStack,
+    MortalExperiment,
+    Neurons,
+    Pool,
+    Stack,
+)
 from neurosim.core.seeds import generator, key
 from neurosim.data import load
-from neurosim.devices.card import load as card
-from neurosim.network.convolution import Convolution
-from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack, SoftmaxHead
-from neurosim.network.images import Pool
+from neurosim.devices import load as card
+from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.network.local_fields import LocalFields, locations, receptive_fields
 from neurosim.network.negatives import with_labels, with_neutral_label, wrong_labels
-from neurosim.network.neurons import Neurons
-from neurosim.network.stack import Stack
-from neurosim.rules.forward_forward import ForwardForward
-from neurosim.rules.softhebb import SoftHebb
-from neurosim.study.deep_spec import DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.forward_forward_spec import ForwardForwardExperiment
+from neurosim.rules import ForwardForward, SoftHebb
 from neurosim.study.mortal import ChipTraining
-from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.store import digest
 
 CLASSES, BATCH = 10, 10

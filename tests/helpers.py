@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim import devices
+from neurosim import Crossbar, devices
 from neurosim.core.seeds import key
-from neurosim.crossbar.array import Crossbar
 from neurosim.kernels.cells import construct_cells, drift_cells, pulse_cells
 from neurosim.kernels.random import NORMAL_TABLE
 

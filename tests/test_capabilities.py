@@ -33,19 +33,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 import neurosim as ns
+from neurosim import WeightsExperiment, convert
 from neurosim.core.errors import NeurosimError
 from neurosim.data import load
-from neurosim.devices.card import load as card
+from neurosim.devices import load as card
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.chain import Chain
-from neurosim.reference.convert import convert
 from neurosim.report.html import write_report
 from neurosim.report.page import KINDS as PAGES
 from neurosim.report.page import write_page
 from neurosim.study.effects import causes_on, with_effects
 from neurosim.study.run import study
 from neurosim.study.store import write_json
-from neurosim.study.weights_spec import WeightsExperiment
 from neurosim.study.workers import workers_pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")

@@ -13,8 +13,8 @@ from helpers import BUILT_IN, HFO2, PCM, ROOT
 from neurosim import devices
 from neurosim.core import registry
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
-from neurosim.devices.card import CARDS, cards, read
-from neurosim.devices.law import Law
+from neurosim.devices import Law, cards
+from neurosim.devices.card import CARDS, read
 
 CARD = (CARDS / f"{HFO2}.toml").read_text(encoding="utf-8")
 

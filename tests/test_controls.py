@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurosim import DeepArm, DeepExperiment, DenseExperiment, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.report.page import KINDS
 from neurosim.report.verdict import emphasised, verdict
 from neurosim.study.controls import Beside, beside, decided
-from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
+from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.statistics import Chips, by_seed, compared, mean_gap
 from neurosim.study.store import pack_bits
 from neurosim.study.swept import means

@@ -7,14 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from neurosim import Convolution, Crossbar, IdealArray, Pool, Stack, set_threads
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
-from neurosim.crossbar.array import Crossbar
-from neurosim.kernels.jit import set_threads, threads
+from neurosim.kernels.jit import threads
 from neurosim.network import convolution
-from neurosim.network.convolution import Convolution
-from neurosim.network.images import ChannelNorm, Pool, activate
-from neurosim.network.stack import Stack
-from neurosim.reference.ideal import IdealArray
+from neurosim.network.images import ChannelNorm, activate
 from neurosim.rules import SoftHebb, SoftHebbPaper
 
 F = np.float32

@@ -22,10 +22,9 @@ from helpers import (
     small_weights,
 )
 
-from neurosim import Crossbar, WritePath, devices
+from neurosim import Crossbar, IdealArray, WritePath, devices
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import Array
-from neurosim.reference.ideal import IdealArray
 
 # Ideal devices equal ideal arithmetic
 

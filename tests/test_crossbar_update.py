@@ -10,11 +10,9 @@ import pytest
 from crossbar_helpers import COLS, ROWS, F, close, made
 from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
 
-from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
+from neurosim import Crossbar, Dense, Faults, ReadPath, Refresh, WritePath, devices
 from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.hardware import Faults
-from neurosim.network.dense import Dense
 from neurosim.rules import SoftHebb
 
 PJ = 1e-12

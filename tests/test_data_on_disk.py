@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from data_helpers import arrays, assert_holds, original_order, refusal
 
-from neurosim import data
+from neurosim import DeepArm, DeepExperiment, data
 from neurosim.core.errors import DataError, InputError
 from neurosim.data.on_disk import OnDisk, joined
 from neurosim.study.deep import DeepTraining
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import neurosim.data
-from neurosim import rules
+from neurosim import DeepArm, DeepExperiment, rules
 from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
@@ -19,7 +19,6 @@ from neurosim.network.readout import LinearReadout, _bytes, _some, halvings
 from neurosim.report.deep import deep_markdown
 from neurosim.study.deep import DeepTraining, deep
 from neurosim.study.deep_build import build_stack, holding, start_weights
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 
 PCM = DeepArm(
     name="PCM",

@@ -11,15 +11,11 @@ import torch
 from torch.nn import functional
 
 import neurosim.data
+from neurosim import Convolution, DeepArm, DeepExperiment, IdealArray, Pool, Stack
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
-from neurosim.network.convolution import Convolution
-from neurosim.network.images import Pool
-from neurosim.network.stack import Stack
 from neurosim.reference.backprop import Block, EndToEnd, torch_threads
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb
 from neurosim.study.deep import DeepTraining, deep
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.end_to_end import EndToEndTraining
 from neurosim.study.store import unpack_bits
 

@@ -13,8 +13,7 @@ from neurosim import devices
 from neurosim.cli import app
 from neurosim.core.errors import InputError, UnknownNameError
 from neurosim.core.protocols import DeviceKernels
-from neurosim.devices import check
-from neurosim.devices.card import cards
+from neurosim.devices import cards, check
 from neurosim.devices.ideal import Ideal
 from neurosim.kernels.jit import inlined
 

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from neurosim import devices
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError, NeurosimError, OutputError, UnknownNameError
-from neurosim.devices.card import CARDS, cards, find
+from neurosim.devices import cards
+from neurosim.devices.card import CARDS, find
 from neurosim.report.device_sheet import device_sheet, step_curve, sweep, write_sheet
 from neurosim.report.device_table import facts, on_off, states
 from neurosim.report.style import to_svg

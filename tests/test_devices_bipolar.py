@@ -11,9 +11,8 @@ from helpers import check_count, check_mean, check_std, fresh, give
 
 from neurosim import Crossbar, devices
 from neurosim.core.errors import ConfigError
-from neurosim.devices import programmed, pulse_response
+from neurosim.devices import cards, programmed, pulse_response
 from neurosim.devices.bipolar import Bipolar, Stepped
-from neurosim.devices.card import cards
 from neurosim.reference import agreement
 from neurosim.reference.agreement import compare_operations
 

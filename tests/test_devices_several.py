@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from helpers import PCM, check_mean, check_std, fresh, give, quiet_pcm
 
-from neurosim import Crossbar, WritePath, devices
+from neurosim import Crossbar, TorchCrossbar, WritePath, devices
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
 from neurosim.devices import pulse_response
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 
 def cell_of(count: int) -> object:

@@ -17,27 +17,35 @@ import pytest
 from helpers import ROOT
 from test_own_law import CARD, LAW
 
-from neurosim import Crossbar, devices, rules
+from neurosim import (
+    Axis,
+    Crossbar,
+    DeepArm,
+    DeepExperiment,
+    Dense,
+    DenseExperiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    IdealArray,
+    Sweep,
+    devices,
+    rules,
+)
 from neurosim.core import registry
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.core.registry import Given
 from neurosim.data import Dataset
 from neurosim.data import load as load_images
 from neurosim.devices.card import CARDS, ShadowedCardWarning, find
-from neurosim.network.dense import Dense
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules import Hebb, SoftHebb
 from neurosim.study.code import own_code
 from neurosim.study.compare import compare
 from neurosim.study.deep import DeepTraining
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.dense import DenseTraining
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import run_with_checkpoints, study
 from neurosim.study.store import digest
-from neurosim.study.sweep import Axis, Plan, Sweep
+from neurosim.study.sweep import Plan
 from neurosim.study.swept import sweep
 from neurosim.study.typed_code import typed_digest
 
@@ -317,8 +325,8 @@ class TestRules:
         class Shadow(SoftHebb):
             """Another rule, of the same name."""
 
+        from neurosim import TorchDense
         from neurosim.reference.twin.arithmetic import TorchIdeal
-        from neurosim.reference.twin.dense import TorchDense
 
         with pytest.raises(ConfigError, match="is the name of a registered one"):
             TorchDense(TorchIdeal((4, 3)), Shadow())

@@ -15,17 +15,14 @@ from report_helpers import printed
 from test_cli import QUICK, neurosim, refused
 from test_sweep import DENSE, KINDS
 
-from neurosim.core.config import Programming, ReadPath, Refresh, WritePath
+from neurosim import DenseExperiment, Experiment, Faults, Programming, ReadPath, Refresh, Wires, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.core.hardware import Faults, Wires
-from neurosim.devices.card import cards, load
+from neurosim.devices import cards, load
 from neurosim.report import style
 from neurosim.report.budget import budget_bars, budget_table, verdicts
 from neurosim.study.budgets import budgets
 from neurosim.study.compare import compare
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.effects import CAUSES, EVERYTHING, NOTHING, WAYS, causes_on, with_effects
-from neurosim.study.experiment import Experiment
 from neurosim.study.statistics import Chips, ranking
 from neurosim.study.sweep import Plan
 from neurosim.study.swept import planned, sweep

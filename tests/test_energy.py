@@ -16,7 +16,7 @@ import neurosim as ns
 from neurosim.cli.energy import energy_command
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.crossbar.ledger import Ledger
-from neurosim.devices.card import cards
+from neurosim.devices import cards
 from neurosim.energy import AssumedError, Bill, Price, PriceList, Pulse, built_in, price, price_list
 from neurosim.energy.digital import digital, weight_transport
 from neurosim.energy.marks import device_mark, mark_of, sources_of

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from helpers import PCM
 
-from neurosim import Crossbar, ReadPath, WritePath
-from neurosim.core.config import Periphery, Refresh
-from neurosim.core.hardware import Faults, Tiles, Wires
+from neurosim import Crossbar, Faults, Periphery, ReadPath, Refresh, Tiles, TorchCrossbar, Wires, WritePath
 from neurosim.crossbar.ledger import Ledger, Rates
-from neurosim.devices.card import cards, load
+from neurosim.devices import cards, load
 from neurosim.energy import built_in, price, price_list
 from neurosim.energy.seconds import seconds
-from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.study.events import layer_events
 
 RRAM = "rram-hfo2-om-2022"

@@ -7,8 +7,7 @@ import pytest
 from crossbar_helpers import COLS, ROWS, F, close, inputs, made
 from helpers import HFO2, IDEAL, MODES, PCM, local_update, quiet, small_weights
 
-from neurosim import Crossbar, Faults, ReadPath, Tiles, WritePath, devices, set_threads
-from neurosim.core.config import Programming, Refresh
+from neurosim import Crossbar, Faults, Programming, ReadPath, Refresh, Tiles, WritePath, devices, set_threads
 from neurosim.core.errors import ConfigError
 from neurosim.crossbar.faults import draw_faults
 from neurosim.crossbar.wired import physical_arrays

@@ -11,16 +11,21 @@ import torch
 from helpers import FINE, HFO2, PCM
 from scipy.special import expit
 
-from neurosim import Crossbar, WritePath, rules
+from neurosim import (
+    Convolution,
+    Crossbar,
+    Dense,
+    ForwardForwardStack,
+    IdealArray,
+    TorchDense,
+    WritePath,
+    rules,
+)
 from neurosim.core.errors import CapabilityError, CheckpointError, ConfigError, InputError
 from neurosim.core.protocols import PhasedRule
-from neurosim.network.convolution import Convolution
-from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack, SoftmaxHead
+from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.network.online import learn_each
-from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.reference.twin.dense import TorchDense
 
 ROWS, COLS, BATCH = 20, 7, 9
 F = np.float32

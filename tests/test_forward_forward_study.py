@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 from typer.testing import CliRunner
 
 import neurosim.data
+from neurosim import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.cli import app
 from neurosim.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
-from neurosim.data.dataset import Labelled
+from neurosim.data import Labelled
 from neurosim.kernels import jit
 from neurosim.network.negatives import (
     hybrids,
@@ -29,7 +30,6 @@ from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.report.forward_forward_figures import CROWD, energy_and_accuracy, epoch_curves
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 F = np.float32
 PCM = ForwardForwardArm(name="PCM", device="pcm-nandakumar-2018", write={"decay_mode": "gain"})

@@ -18,18 +18,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Crossbar, ReadPath, Wires, WritePath
+from neurosim import (
+    Arm,
+    Crossbar,
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    IdealArray,
+    ReadPath,
+    Wires,
+    WritePath,
+)
 from neurosim.core.bits import BITS
 from neurosim.core.seeds import generator
 from neurosim.data import load
-from neurosim.reference.ideal import IdealArray
-from neurosim.study.arm import Arm
 from neurosim.study.deep import DeepTraining
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.dense import DenseTraining
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.store import text_digest
 
 FILE = Path(__file__).with_name("golden_bits.json")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurosim import IdealArray, LocalUpdate, set_threads
 from neurosim.core.errors import CheckpointError, InputError
-from neurosim.core.protocols import LocalUpdate, Precision
-from neurosim.kernels.jit import set_threads, threads
+from neurosim.core.protocols import Precision
+from neurosim.kernels.jit import threads
 from neurosim.kernels.products import UPDATED_COLUMNS, add_product, single_threaded_blas, updated_columns
-from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
 
 ROWS, COLS = 37, 2 * UPDATED_COLUMNS + 5

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from helpers import ROOT
 
+from neurosim import Experiment, load_experiment
 from neurosim.core.bits import BITS
 from neurosim.core.errors import ConfigError
-from neurosim.study.experiment import Experiment
-from neurosim.study.kinds import KINDS, load_experiment
+from neurosim.study.kinds import KINDS
 from neurosim.study.store import text_digest
 from neurosim.study.sweep import deciding
 

@@ -13,18 +13,25 @@ import torch
 from pydantic import BaseModel
 
 import neurosim as ns
-from neurosim import devices
+from neurosim import (
+    DenseExperiment,
+    Draws,
+    Faults,
+    Frozen,
+    IdealArray,
+    Programming,
+    Refresh,
+    Tiles,
+    TorchCrossbar,
+    Wires,
+    devices,
+)
 from neurosim.core.checks import extents, matrix, vector, whole
-from neurosim.core.config import Frozen, Programming, Refresh
 from neurosim.core.errors import ConfigError, InputError, NeurosimError, UnknownNameError
-from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.seeds import generator, key
 from neurosim.devices.ideal import Ideal
 from neurosim.kernels import jit
-from neurosim.reference.ideal import IdealArray
-from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.spiking.synapses import DeviceSynapses
-from neurosim.study.dense_spec import DenseExperiment
 
 
 def every_model(model: type[Frozen] = Frozen) -> list[type[Frozen]]:

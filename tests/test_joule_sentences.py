@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_helpers import results as some_results
 
-from neurosim.energy.bill import Bill, Line
+from neurosim.energy import Bill, Line
 from neurosim.report import captions, text, weights, words
 from neurosim.report.results import Results
 

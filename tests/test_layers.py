@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
+from neurosim import (
+    DeepArm,
+    DeepExperiment,
+    Dense,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    MortalExperiment,
+)
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.core.seeds import generator
 from neurosim.data import Dataset
-from neurosim.network.dense import Dense
 from neurosim.network.images import ChannelNorm
 from neurosim.study.deep import DeepTraining
-from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.fields import with_setting
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.layers import PRESETS, listed
-from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.run import study
 from neurosim.study.store import digest
 from neurosim.study.swept import sweep

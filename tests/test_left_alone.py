@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurosim import (
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    MortalExperiment,
+)
 from neurosim.core.errors import ConfigError
 from neurosim.report.aged import aged_curves, aged_sentence, aged_table
 from neurosim.report.html import write_report
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
-from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.run import study
 from neurosim.study.store import write_json
 from neurosim.study.swept import planned

@@ -10,18 +10,23 @@ import pytest
 from helpers import PCM
 
 import neurosim.data
-from neurosim import Crossbar, WritePath, rules
+from neurosim import (
+    Crossbar,
+    Dense,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    ForwardForwardStack,
+    IdealArray,
+    WritePath,
+    rules,
+)
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
-from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.local_fields import LocalFields, grid, locations, receptive_fields
 from neurosim.network.negatives import with_labels, with_neutral_label
-from neurosim.reference.ideal import IdealArray
 from neurosim.report.forward_forward import forward_forward_markdown
 from neurosim.study.evaluate import unmetered
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import build_stack
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 IDEAL = ForwardForwardArm(name="ideal")
 ON_PCM = ForwardForwardArm(name="PCM", device="pcm-nandakumar-2018", write={"decay_mode": "gain"})

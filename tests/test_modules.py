@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import neurosim as ns
+from neurosim import convert
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.reference import layer as layers
-from neurosim.reference.convert import convert
 from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
 
 PCM = "pcm-nandakumar-2018"

@@ -11,23 +11,28 @@ import pytest
 from typer.testing import CliRunner
 
 import neurosim.data
-from neurosim import Crossbar
+from neurosim import (
+    Crossbar,
+    Dense,
+    Draws,
+    Faults,
+    ForwardForwardArm,
+    ForwardForwardStack,
+    IdealArray,
+    MortalExperiment,
+    Neurons,
+    ReadPath,
+)
 from neurosim.cli import app
-from neurosim.core.config import ReadPath
 from neurosim.core.errors import CheckpointError, ConfigError
-from neurosim.core.hardware import Draws, Faults
-from neurosim.devices.card import load
-from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack
-from neurosim.network.neurons import Neurons, Transfer
+from neurosim.devices import load
+from neurosim.network.neurons import Transfer
 from neurosim.network.online import learn_each
-from neurosim.reference.ideal import IdealArray
 from neurosim.report.mortal import mortal_markdown
 from neurosim.rules import ForwardForward
 from neurosim.study.forward_forward_build import build_stack
-from neurosim.study.forward_forward_spec import ForwardForwardArm
 from neurosim.study.mortal import ChipTraining, images_until, mortal
-from neurosim.study.mortal_spec import MortalExperiment, chip_seed, draws_of
+from neurosim.study.mortal_spec import chip_seed, draws_of
 
 F = np.float32
 NEURONS = Neurons(power_spread=0.2, gain_spread=0.2, saturation=8.0)

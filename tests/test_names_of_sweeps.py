@@ -12,7 +12,7 @@ from helpers import IDEAL
 from test_sweep import DENSE, FF, KINDS, PCM, SMALL, TINY
 from typer.testing import CliRunner
 
-from neurosim import Crossbar, Tiles, Wires
+from neurosim import Crossbar, Tiles, Wires, to_pandas
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError
 from neurosim.report.holding import held_curves
@@ -23,7 +23,7 @@ from neurosim.study.compare import compare
 from neurosim.study.dense import DenseTraining
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import with_setting
-from neurosim.study.swept import planned, sweep, to_pandas
+from neurosim.study.swept import planned, sweep
 
 READ_ELSEWHERE = ["wires.ohm=0,20@learning", "tiles.lines=64@learning", "wires.ohm=0,20@reading", "tiles.lines=32,64@reading"]  # fmt: skip
 

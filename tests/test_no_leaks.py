@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from neurosim import (
+    Dataset,
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    Experiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+)
 from neurosim.data import load
-from neurosim.data.dataset import Dataset
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.dense import DenseTraining
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.experiment import Experiment
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.store import unpack_bits
 
 PCM = "pcm-nandakumar-2018"

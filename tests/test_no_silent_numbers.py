@@ -16,11 +16,11 @@ from hypothesis import strategies as some
 from test_own_law import LAW
 
 import neurosim as ns
+from neurosim import TorchCrossbar
 from neurosim.core.cautions import PulsesCutWarning, StillWarning, WindowWarning
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
-from neurosim.devices.card import cards, find, load
-from neurosim.devices.response import programmed
-from neurosim.reference.twin.crossbar import TorchCrossbar
+from neurosim.devices import cards, load, programmed
+from neurosim.devices.card import find
 
 OM = "rram-hfo2-om-2022"
 EFFECTS = {
@@ -313,7 +313,7 @@ def test_an_array_stands_and_its_window_with_it():
 def test_a_converted_model_says_what_its_window_clips():
     import torch
 
-    from neurosim.reference.convert import convert
+    from neurosim import convert
 
     layer = torch.nn.Linear(20, 10)
     torch.nn.init.normal_(layer.weight, std=3.0)

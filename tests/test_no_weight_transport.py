@@ -13,12 +13,10 @@ import numpy as np
 import pytest
 from helpers import HFO2, IDEAL, MODES, PCM, ROOT, small_weights
 
-from neurosim import Crossbar
+from neurosim import Crossbar, Dense, IdealArray, LocalUpdate
 from neurosim.core import registry
-from neurosim.core.protocols import Array, LocalUpdate, PhasedRule, Rule, needs_phase
+from neurosim.core.protocols import Array, PhasedRule, Rule, needs_phase
 from neurosim.kernels import jit
-from neurosim.network.dense import Dense
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb
 
 ROWS, COLS, BATCH = 9, 6, 4

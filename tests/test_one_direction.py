@@ -11,10 +11,8 @@ from crossbar_helpers import COLS, ROWS, F, made
 from helpers import HFO2, IDEAL, MODES, PCM, bits, check_mean, check_std, local_update, quiet
 from update_helpers import Bench, assert_same_state, pulse_pairs
 
-from neurosim import Crossbar, Refresh, WritePath, devices
+from neurosim import Crossbar, Refresh, TorchCrossbar, WritePath, devices, set_threads
 from neurosim.core.errors import CapabilityError
-from neurosim.kernels.jit import set_threads
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 EYE = np.eye(ROWS, dtype=F)
 STILL = (np.zeros((1, ROWS)), np.zeros((1, COLS)))

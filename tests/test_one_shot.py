@@ -10,16 +10,20 @@ import numpy as np
 import pytest
 
 import neurosim.data
-from neurosim import Crossbar, rules
+from neurosim import (
+    Crossbar,
+    Dense,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    ForwardForwardStack,
+    IdealArray,
+    TorchDense,
+    rules,
+)
 from neurosim.core.errors import CapabilityError, ConfigError
-from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.local_fields import LocalFields
-from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.reference.twin.dense import TorchDense
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 ROWS, COLS = 20, 8
 GOODNESS = ["squares", "minus-squares"]

@@ -20,13 +20,13 @@ from capability_helpers import (
 )
 from helpers import HFO2
 
+from neurosim import IdealArray, Pool
 from neurosim.core.cautions import StillWarning
 from neurosim.core.errors import CapabilityError, ConfigError
 from neurosim.network.forward_forward import SoftmaxHead
-from neurosim.network.images import Pool, activate
+from neurosim.network.images import activate
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout
-from neurosim.reference.ideal import IdealArray
 from neurosim.study import mortal
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import with_setting

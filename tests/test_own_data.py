@@ -524,7 +524,7 @@ class TestDoors:
         assert "Dataset.of(x_train" in said(InputError, np.zeros(3))
 
     def test_experiments_take_them_and_write_down_what_they_took(self, tmp_path: Path) -> None:
-        from neurosim.study.dense_spec import DenseExperiment
+        from neurosim import DenseExperiment
 
         own = Dataset.of(*four(), name="mine")
         for given, kept in (

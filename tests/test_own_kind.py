@@ -10,10 +10,11 @@ import pytest
 from helpers import ROOT
 from typer.testing import CliRunner
 
+from neurosim import load_experiment
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.study.kept_runs import learn
-from neurosim.study.kinds import kind_of, load_experiment
+from neurosim.study.kinds import kind_of
 from neurosim.study.run import study
 from neurosim.study.store import digest
 from neurosim.study.swept import sweep

@@ -15,21 +15,25 @@ import pytest
 from PIL import Image
 from weights_helpers import MODELS
 
+from neurosim import (
+    Arm,
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    Experiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    MortalExperiment,
+    WeightsExperiment,
+)
 from neurosim.core.errors import DataError
 from neurosim.report.page import KINDS, as_text, write_page
 from neurosim.report.sweep import sweep_table
-from neurosim.study.arm import Arm
 from neurosim.study.compare import compare
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.experiment import Experiment
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.ideals import assumed, ideals
-from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.run import study
 from neurosim.study.store import write_json
 from neurosim.study.swept import sweep
-from neurosim.study.weights_spec import WeightsExperiment
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
 SMALL: dict[str, Any] = {"dataset": "digits", "train_images": 120, "test_images": 40}

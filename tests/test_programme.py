@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 from helpers import PCM
 
-from neurosim import Crossbar, WritePath
-from neurosim.core.config import Refresh
+from neurosim import Crossbar, Dense, Faults, PulseProgramme, Refresh, Tiles, Wires, WritePath
 from neurosim.core.errors import CapabilityError, DataError, InputError
-from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.crossbar import programme as module
-from neurosim.crossbar.programme import COLUMNS, PulseProgramme
+from neurosim.crossbar.programme import COLUMNS
 from neurosim.kernels.cells import flat
-from neurosim.network.dense import Dense
-from neurosim.rules.softhebb import SoftHebb
+from neurosim.rules import SoftHebb
 
 RRAM = "rram-hfo2-om-2022"
 ROWS, COLS = 9, 5

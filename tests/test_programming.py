@@ -11,14 +11,13 @@ import pytest
 from crossbar_helpers import made
 from helpers import FINE, HFO2, IDEAL, PCM, quiet, quiet_pcm, small_weights
 
-from neurosim import Crossbar, Programming, ReadPath, WritePath, devices, set_threads
+from neurosim import Crossbar, Programming, ReadPath, TorchCrossbar, WritePath, devices, set_threads
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
 from neurosim.core.seeds import key
 from neurosim.crossbar import cells
 from neurosim.crossbar.nominal import nominal_curve
 from neurosim.kernels import jit
 from neurosim.kernels.programming import pulses_to
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 F = np.float32
 CLOSED = Programming(mode="closed", tolerance=0.03, pulse_budget=60)

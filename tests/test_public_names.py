@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from helpers import PCM, ROOT
 
 import neurosim as ns
-from neurosim.devices.card import cards
+from neurosim import _HOMES, _MODULES
+from neurosim.devices import cards
 
 INSIDE = re.compile(r"^\s*(?:from (neurosim\.[\w.]+) import (.+)|import (neurosim\.[\w.]+))", re.MULTILINE)
 PAGES = [
@@ -44,6 +47,36 @@ def test_pages_import_public_names(page):
         text = re.sub(r'^\s*"(.*?)(?:\\n)?",?$', r"\1", text, flags=re.MULTILINE)
     allowed = ALLOWED.get(page.name, set()) | ALLOWED.get(page.stem, set())
     assert inner_modules(text) <= allowed, "use names of neurosim itself, or say here why not"
+
+
+def public_home(module: str, name: str) -> str | None:
+    """Where the public surface has what a module calls by this name; None: nowhere, or this is the place."""
+    here = getattr(importlib.import_module(module), name, None)
+    if here is None or module in _MODULES.values():
+        return None
+    if name in _HOMES and getattr(ns, name) is here:
+        return "neurosim"
+    homes = [
+        home for home in _MODULES.values() if name in getattr(importlib.import_module(home), "__all__", ())
+    ]
+    return next((home for home in homes if getattr(importlib.import_module(home), name) is here), None)
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_what_is_public_is_imported_from_the_public_surface(folder):
+    """Tests of an inner function import it from its file; classes and functions for users come from neurosim."""
+    inside = [
+        f"{file.name}: from {node.module} import {name.name}: use {home}"
+        for file in sorted((ROOT / folder).glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("neurosim.")
+        for name in node.names
+        if (home := public_home(node.module, name.name))
+    ]
+    assert inside == []
+    assert public_home("neurosim.crossbar.array", "Crossbar") == "neurosim"
+    assert public_home("neurosim.devices.card", "load") == "neurosim.devices"
+    assert public_home("neurosim.crossbar.writer", "Writer") is None
 
 
 def test_the_search_finds_inner_modules():

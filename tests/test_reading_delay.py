@@ -9,12 +9,10 @@ import pytest
 from helpers import PCM
 
 import neurosim as ns
+from neurosim import DeepExperiment, DenseExperiment
 from neurosim.core.cautions import ExtrapolationWarning, StillWarning
 from neurosim.core.errors import ConfigError
-from neurosim.devices.card import cards, load
-from neurosim.devices.response import programmed
-from neurosim.study.deep_spec import DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
+from neurosim.devices import cards, load, programmed
 
 QUIET = ns.ReadPath(read_noise=None)
 TIMES_S = (0.0, 1e-3, 3600.0, 86_400.0, 31_536_000.0)

@@ -14,12 +14,10 @@ import pytest
 from helpers import BUILT_IN, HFO2, IDEAL, MODES, PCM, local_update, small_weights
 from threadpoolctl import threadpool_info
 
-from neurosim import Crossbar, ReadPath, Refresh, WritePath, set_threads
+from neurosim import Crossbar, Dense, IdealArray, ReadPath, Refresh, WritePath, set_threads
 from neurosim.crossbar import cells
 from neurosim.kernels import jit
 from neurosim.kernels.products import blocks, even_blocks, matmul
-from neurosim.network.dense import Dense
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb
 
 SMALL, LARGE = (64, 50), (784, 600)

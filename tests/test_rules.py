@@ -9,12 +9,10 @@ import pytest
 import torch
 from helpers import HFO2, PCM
 
-from neurosim import Crossbar, rules
+from neurosim import Crossbar, Dense, IdealArray, LocalUpdate, rules
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
-from neurosim.core.protocols import LebesgueRule, LocalUpdate, Rule, needs_phase
-from neurosim.network.dense import Dense
-from neurosim.reference.ideal import IdealArray
+from neurosim.core.protocols import LebesgueRule, Rule, needs_phase
 from neurosim.reference.twin.softhebb import SoftHebbTwin
 
 ROWS, COLS, BATCH = 20, 7, 9

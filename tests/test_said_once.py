@@ -15,6 +15,7 @@ from helpers import HFO2, PCM
 from torch import nn
 
 import neurosim as ns
+from neurosim import TorchCrossbar
 from neurosim.core.cautions import (
     Caution,
     ExtrapolationWarning,
@@ -24,7 +25,6 @@ from neurosim.core.cautions import (
     WindowWarning,
 )
 from neurosim.reference.modules import CrossbarLinear
-from neurosim.reference.twin.crossbar import TorchCrossbar
 
 BOTH = pytest.mark.parametrize("kind", [ns.Crossbar, TorchCrossbar])
 WEIGHTS = np.linspace(-0.5, 0.5, 6).reshape(3, 2)

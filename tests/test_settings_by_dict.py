@@ -11,14 +11,10 @@ from helpers import HFO2, PCM, bits
 from torch import nn
 
 import neurosim as ns
+from neurosim import Dense, IdealArray, TorchCrossbar, TorchDense, convert
 from neurosim.core.errors import ConfigError, InputError
-from neurosim.network.dense import Dense
-from neurosim.reference.convert import convert
-from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.reference.twin.crossbar import TorchCrossbar
-from neurosim.reference.twin.dense import TorchDense
-from neurosim.rules.hebb import Oja
+from neurosim.rules import Oja
 
 MODELS: dict[str, Any] = {
     "read": ns.ReadPath(adc_bits=6), "write": ns.WritePath(w_max=2.0), "periphery": ns.Periphery(mac_pJ=0.1),

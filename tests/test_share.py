@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from neurosim import set_threads
 from neurosim.core.errors import InputError
-from neurosim.kernels.jit import set_threads, share, threads
+from neurosim.kernels.jit import share, threads
 
 
 @pytest.fixture(autouse=True, params=[1, 2, 3])

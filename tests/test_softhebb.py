@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from helpers import HFO2, IDEAL, PCM
 
-from neurosim import Crossbar, WritePath, data
+from neurosim import Crossbar, Dense, IdealArray, Vote, WritePath, data
 from neurosim.core.errors import CapabilityError, CheckpointError, ConfigError
 from neurosim.core.protocols import Array, Rule
 from neurosim.core.seeds import generator
-from neurosim.network.dense import Dense
-from neurosim.network.readout import Vote
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules import SoftHebb, SoftHebbPaper
 
 ROWS, COLS, BATCH = 20, 7, 9

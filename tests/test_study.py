@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurosim import DenseExperiment
 from neurosim.core.errors import CheckpointError, ConfigError, OutputError, UnknownNameError
 from neurosim.study.compare import compare, summarise
 from neurosim.study.dense import DenseTraining, start_weights
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.run import run_with_checkpoints
 from neurosim.study.statistics import wilson
 from neurosim.study.store import open_folder, read_arrays, unpack_bits, whole_file, write_arrays

@@ -13,19 +13,24 @@ import pytest
 from helpers import ROOT
 from own_law_helpers import write_own_law
 
-from neurosim import Crossbar, Wires
+from neurosim import (
+    Crossbar,
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    Wires,
+)
 from neurosim.core.errors import CheckpointError
 from neurosim.data import load as load_images
 from neurosim.study import dense as study
 from neurosim.study.code import own_code
 from neurosim.study.compare import compare
 from neurosim.study.deep import DeepTraining
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.dense import DenseTraining
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import looking
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.mortal import ChipTraining
 from neurosim.study.run import run_with_checkpoints
 from neurosim.study.store import UncheckedWarning, digest, read_kept, write_kept

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
-from neurosim import cli
+from neurosim import DeepExperiment, DenseExperiment, ForwardForwardExperiment, WeightsExperiment, cli
 from neurosim.cli import app, progress
 from neurosim.cli.terminal import PlainConsole
 from neurosim.core.errors import ConfigError, NeurosimError, OutputError
@@ -24,14 +24,10 @@ from neurosim.report.html import write_report
 from neurosim.report.table import mcnemar_table, summary_table
 from neurosim.study.arm import LONGEST_NAME
 from neurosim.study.compare import compare
-from neurosim.study.deep_spec import DeepExperiment
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.effects import with_effects
-from neurosim.study.forward_forward_spec import ForwardForwardExperiment
 from neurosim.study.run import pick_arm
 from neurosim.study.swept import sweep
 from neurosim.study.training import Training
-from neurosim.study.weights_spec import WeightsExperiment
 
 PCM = "pcm-nandakumar-2018"
 TINY: dict[str, Any] = {

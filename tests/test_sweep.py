@@ -15,25 +15,32 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from neurosim import (
+    Axis,
+    DeepArm,
+    DeepExperiment,
+    DenseExperiment,
+    Experiment,
+    ForwardForwardArm,
+    ForwardForwardExperiment,
+    MortalExperiment,
+    ReadPath,
+    Sweep,
+    Wires,
+    to_pandas,
+)
 from neurosim.cli import app
-from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.core.hardware import Wires
 from neurosim.study import blocks
-from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.compare import compare
-from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.dense import DenseTraining
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import evaluate
-from neurosim.study.experiment import Experiment
 from neurosim.study.fields import full_name, with_setting
-from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
-from neurosim.study.mortal_spec import MortalExperiment
 from neurosim.study.store import digest
-from neurosim.study.sweep import Plan, Sweep
-from neurosim.study.swept import collect, planned, sweep, to_pandas
+from neurosim.study.sweep import Plan
+from neurosim.study.swept import collect, planned, sweep
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
 TINY: dict[str, Any] = {

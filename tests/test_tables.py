@@ -11,10 +11,10 @@ import pandas
 import pytest
 from typer.testing import CliRunner
 
+from neurosim import to_pandas
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError, OutputError
 from neurosim.study import tables
-from neurosim.study.swept import to_pandas
 from neurosim.study.tables import expect_table, write_table
 
 ROWS = [

@@ -14,8 +14,9 @@ from torch import nn
 from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, aged, fresh, network
 
 import neurosim as ns
+from neurosim import convert
 from neurosim.core.errors import CheckpointError, InputError
-from neurosim.reference.convert import CrossbarModel, convert
+from neurosim.reference.convert import CrossbarModel
 from neurosim.reference.modules import CrossbarConv2d
 
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, fresh, network
 
 import neurosim as ns
+from neurosim import convert
 from neurosim.core.errors import CapabilityError, InputError, NeurosimError, UnknownNameError
-from neurosim.reference.convert import convert
 from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
 
 

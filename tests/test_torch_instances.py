@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch_helpers import EIGHT_BITS, PCM
 
+from neurosim import convert
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.reference.convert import convert
 
 
 @pytest.fixture(autouse=True)

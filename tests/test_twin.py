@@ -9,13 +9,11 @@ import pytest
 import torch
 from helpers import FINE, HFO2, MODES, PCM, local_update, small_weights
 
-from neurosim import Crossbar, ReadPath, Refresh, WritePath, devices
+from neurosim import Crossbar, IdealArray, ReadPath, Refresh, TorchCrossbar, TorchDense, WritePath, devices
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError, NeurosimError
 from neurosim.core.registry import _entries
-from neurosim.reference.ideal import IdealArray
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.reference.twin.crossbar import TorchCrossbar, on_device
-from neurosim.reference.twin.dense import TorchDense
+from neurosim.reference.twin.crossbar import on_device
 from neurosim.rules import SoftHebb
 
 ROWS, COLS = 20, 10

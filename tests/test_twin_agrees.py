@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Crossbar, ReadPath, WritePath
+from neurosim import Arm, Crossbar, DenseExperiment, ReadPath, WritePath
 from neurosim.core import registry
-from neurosim.devices.card import cards, load
+from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import (
     OPERATIONS,
@@ -20,8 +20,6 @@ from neurosim.reference.agreement import (
     difference,
     variants,
 )
-from neurosim.study.arm import Arm
-from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.validate import judged, train_once, validate
 
 PRECISIONS = ("float32", "float64")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import neurosim as ns
 from neurosim.core.cautions import StillWarning
-from neurosim.devices.card import cards, load
+from neurosim.devices import cards, load
 from neurosim.devices.response import fresh
 from neurosim.kernels.cells import drift_cells, program_cells, pulse_cells
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from helpers import HFO2, PCM
 
-from neurosim import Crossbar, ReadPath, Wires, WritePath, devices
+from neurosim import Crossbar, ReadPath, Wires, WritePath, devices, set_threads
 from neurosim.core.errors import CapabilityError
-from neurosim.kernels.jit import set_threads
 
 ROWS, COLS = 40, 12
 F = np.float32

@@ -12,16 +12,12 @@ from scipy.special import ndtr
 from test_energy import SOURCES, layer, one
 
 import neurosim as ns
-from neurosim import Crossbar, WritePath
-from neurosim.core.config import Refresh
+from neurosim import Crossbar, Dense, Refresh, TorchCrossbar, WritePath
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
 from neurosim.energy import PriceList
 from neurosim.energy.lifetime import Wear, lifetime, refresh_J_per_year
-from neurosim.network.dense import Dense
-from neurosim.reference.twin.crossbar import TorchCrossbar
-from neurosim.rules.hebb import Oja
+from neurosim.rules import Oja, SoftHebb
 from neurosim.rules.norms import OVERLAPS, following
-from neurosim.rules.softhebb import SoftHebb
 from neurosim.study.events import layer_events
 from neurosim.study.priced import priced, to_reach
 

@@ -22,7 +22,7 @@ from weights_helpers import MODELS, convolution, perceptron
 
 import neurosim as ns
 import neurosim.data
-from neurosim import cli
+from neurosim import WeightsExperiment, cli
 from neurosim.core.errors import ConfigError, DataError, NeurosimError, Stopped
 from neurosim.data import Dataset
 from neurosim.network.readout import single_threaded_torch
@@ -33,7 +33,6 @@ from neurosim.study import stopping, weights
 from neurosim.study.run import study
 from neurosim.study.store import unpack_bits
 from neurosim.study.weights import WeightsTraining, right_of
-from neurosim.study.weights_spec import WeightsExperiment
 
 PCM, COARSE = "pcm-nandakumar-2018", "rram-hfo2-om-2022"
 SHAPE = (1, 8, 8)

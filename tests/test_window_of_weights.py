@@ -9,9 +9,10 @@ import pytest
 from helpers import IDEAL, PCM
 
 import neurosim as ns
+from neurosim import TorchCrossbar
 from neurosim.core.cautions import WindowWarning
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.reference.twin.crossbar import FOLLOWED, FOLLOWED_AT, TorchCrossbar
+from neurosim.reference.twin.crossbar import FOLLOWED, FOLLOWED_AT
 
 RNG = np.random.default_rng(0)
 WIDE, NARROW = RNG.normal(0, 3, (784, 10)), RNG.normal(0, 0.02, (784, 10))

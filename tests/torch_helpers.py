@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import neurosim as ns
-from neurosim.reference.convert import CrossbarModel, convert
+from neurosim import convert
+from neurosim.reference.convert import CrossbarModel
 
 PCM = "pcm-nandakumar-2018"
 RRAM = "rram-hfo2-om-2022"
