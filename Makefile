@@ -42,7 +42,7 @@ bench: $(VENV)/installed
 verify: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 	for newer in python3.12 python3.13 python3.14; do \
-	  ! command -v $$newer >/dev/null || $(MAKE) test PYTHON=$$newer VENV=$(VENV)-$$newer || exit 1; \
+	  ! $$newer -V >/dev/null 2>&1 || $(MAKE) test PYTHON=$$newer VENV=$(VENV)-$$newer || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.verify --out docs/results
 
