@@ -8,7 +8,6 @@ With --again kept events (FILE) are priced and written anew, and nothing is run.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from benchmarks.small_nets import Backpropagation, arrays
 from neurosim.energy import Bill, price
 from neurosim.energy.bill import joules_text
 from neurosim.energy.digital import digital, weight_transport
-from neurosim.energy.published import ACCUMULATORS, Ratio, digital_over_array
+from neurosim.energy.published import Ratio, digital_over_array
 from neurosim.report.text import markdown_table
 from neurosim.study.store import read_json, versions, write_json, write_text
 
@@ -94,27 +93,11 @@ def page(result: dict[str, Any]) -> str:
         bill.sentence(images),
         markdown_table(("phase", "what", "pJ an image", "range"), lines),
         (
-            f"Synapses whose input is not zero: {100 * touched[0]:.1f} % in layer 1, {100 * touched[1]:.1f} % in layer 2. "
+            f"Synapses whose change is not zero: {100 * touched[0]:.1f} % in layer 1, {100 * touched[1]:.1f} % in layer 2. "
             f"Pulses an image: {pulses:.3g}."
         ),
-        _sparse(bill, touched, twins, images),
     ]
     return "\n\n".join([*parts, ""])
-
-
-def _sparse(bill: Bill, touched: list[float], twins: dict[str, Bill], images: int) -> str:
-    """Say what is left of everything where accumulators behind inputs of zero are left alone."""
-    kept = tuple(
-        replace(line, joules=line.joules * share, low=line.low * share, high=line.high * share)
-        if line.what == ACCUMULATORS
-        else line
-        for line in bill.lines
-        for share in (touched[line.layer - 1],)
-    )
-    sparse = replace(bill, lines=kept)
-    found = {name: digital_over_array(own, sparse, images)["everything"] for name, own in twins.items()}
-    said = "; ".join(f"{name} {shown(each)}" for name, each in found.items())
-    return f"Asked afterwards: if accumulators behind inputs of zero were left alone, everything would be {said}."
 
 
 def main() -> None:
