@@ -93,8 +93,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON as a whole file; NaN and infinity are refused."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    """Write JSON as a whole file; numpy's numbers and flags are written as Python's, NaN and infinity are refused."""
+    write_text(path, json.dumps(values, indent=1, allow_nan=False, default=_of_numpy) + "\n")
+
+
+def _of_numpy(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in a JSON file")
 
 
 def read_json(path: Path) -> Any:

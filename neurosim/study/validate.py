@@ -317,4 +317,4 @@ def _within(lines: list[dict[str, Any]], score: str) -> bool:
         low, high = wilson(lines[0][score]["numba"], lines[0]["test_size"])
         return bool(low <= lines[0][score]["torch"] <= high)
     spread = interval(gaps)
-    return spread is not None and spread[0] <= 0 <= spread[1]
+    return spread is not None and bool(spread[0] <= 0 <= spread[1])
