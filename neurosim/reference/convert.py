@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from neurosim.core.cautions import ConvertedWarning
 from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
@@ -339,4 +340,4 @@ def _warn(**about: list[str]) -> None:
     """Say what there is of it, one warning a kind."""
     for kind, names in about.items():
         if names:
-            warnings.warn(SAID[kind].format("; ".join(names)), stacklevel=3)
+            warnings.warn(SAID[kind].format("; ".join(names)), ConvertedWarning, stacklevel=3)
