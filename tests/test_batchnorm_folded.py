@@ -12,7 +12,7 @@ from torch import nn
 from torch_helpers import PCM, residual
 
 from neurosim import convert
-from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.errors import CapabilityError
 from neurosim.network.readout import single_threaded_torch
 from neurosim.reference.convert import CrossbarModel
 
@@ -77,6 +77,15 @@ def test_what_is_programmed_is_the_folded_weight() -> None:
     assert found.array.write.w_max == pytest.approx(
         float((layer.weight * factor[:, None]).detach().abs().max())
     )
+
+
+def test_a_model_left_in_training_mode_is_folded_with_its_running_statistics() -> None:
+    """As the copy on devices answers without folding: it is in evaluation mode."""
+    model, x = residual(), torch.rand(3, 1, 8, 8)
+    wanted = model(x).detach()
+    torch.testing.assert_close(folded(model.train())(x), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(convert(model, "ideal")(x), wanted, atol=1e-4, rtol=1e-4)
+    assert model.training
 
 
 def test_a_residual_net_is_followed_through_its_forward() -> None:
@@ -182,8 +191,6 @@ def test_what_torch_cannot_follow_is_refused_with_a_way_out() -> None:
         CapabilityError, match=r"torch\.fx cannot follow Deciding\.forward .*fuse_conv_bn_eval"
     ):
         convert(Deciding().eval(), PCM, fuse_batchnorm=True)
-    with pytest.raises(InputError, match=r"training mode .* call model\.eval\(\)"):
-        convert(Elsewhere().train(), PCM, fuse_batchnorm=True)
     with pytest.warns(UserWarning, match="no BatchNorm in this model"):
         convert(nn.Sequential(nn.Linear(4, 4)).eval(), PCM, fuse_batchnorm=True)
 

@@ -224,7 +224,7 @@ def convert(
     Parameters
     ----------
     model : Module
-        Left as it is. Of pruned and parametrized layers the effective weights are taken.
+        Left as it is; the copy is in evaluation mode. Of pruned and parametrized layers the effective weights are taken.
     device, seed, read, write
         As `CrossbarLayer`.
     exclude : names, patterns or types of modules
@@ -234,8 +234,8 @@ def convert(
         Settings of some layers, by name or pattern: ``device``, ``read``, ``write``, ``periphery``, ``percentile``. A dict of
         ``read``, ``write`` or ``periphery`` changes only what it names; later patterns go over earlier ones.
     fuse_batchnorm : bool
-        Fold each BatchNorm that directly follows a layer on devices into its weights before they are programmed; a warning
-        names those that stay digital, and why.
+        Fold each BatchNorm that directly follows a layer on devices, with its running statistics, into its weights before
+        they are programmed; a warning names those that stay digital, and why.
     **options
         ``periphery``, ``percentile`` and ``torch_device`` of `CrossbarLayer`.
 
@@ -247,8 +247,7 @@ def convert(
     UnknownNameError
         If a name or pattern means nothing in the model, with the nearest name; or if there is no such setting.
     InputError
-        If weights are not finite real numbers, the model stands on devices already, or BatchNorm is to be folded in
-        training mode.
+        If weights are not finite real numbers, or the model stands on devices already.
     ConfigError
         If a setting is out of range.
 
@@ -279,10 +278,6 @@ def convert(
     """
     if any(isinstance(module, CrossbarLayer) for module in model.modules()):
         raise InputError(f"{type(model).__name__}: it stands on devices already; convert the trained model")
-    if fuse_batchnorm and model.training:
-        raise InputError(
-            "fuse_batchnorm: in training mode BatchNorm normalises by the batch, which no weight can hold; call model.eval()"
-        )
     kept = excluded(model, exclude)
     shared = shared_weights(model, kept)
     holder = nn.ModuleList([copied(model)])
