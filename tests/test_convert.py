@@ -199,6 +199,14 @@ class TestPruned:
         assert not torch.equal(pairs[..., 0][~zero], pairs[..., 1][~zero])
         assert found.ledgers[0].programmed_cells == 2 * (96 + 24), "zeros are programmed as all others"
 
+    @pytest.mark.filterwarnings("ignore:weights that")
+    def test_a_pruned_layer_that_stays_digital_is_masked_too(self) -> None:
+        model, x = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3)), torch.rand(3, 6)
+        prune.random_unstructured(model[0], "weight", amount=5)
+        found = convert(model, "ideal", [0, 1], exclude="0")
+        torch.testing.assert_close(found(x), model(x).detach().expand(2, 3, 3), atol=1e-5, rtol=0)
+        assert found.digital == {"0": ("Linear", 28)}
+
     def test_the_mask_counts_not_what_was_computed_before(self) -> None:
         """After an optimiser's step the weight of a pruned layer is old until it is called again."""
         layer, x = nn.Linear(6, 4), torch.rand(3, 6)

@@ -177,3 +177,27 @@ def test_a_map_takes_convolutions_in_groups(tmp_path: Path) -> None:
     exact, perfect = found["runs"]
     assert perfect["points"] == exact["points"]
     assert perfect["counts"]["programmed_cells"] == 2 * (36 + 36 + 160), "every group is counted"
+
+
+def test_a_map_keeps_layers_off_the_devices(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Linear(16, 10))
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    layers, given = tmp_path / "map.toml", {"weights": str(tmp_path / "w.pt"), "seeds": 1, "test_images": 20}
+
+    def counts(*digital: str) -> Any:
+        layers.write_text(
+            "\n".join(
+                f'[[layer]]\nkind = "linear"\nweight = "{name}.weight"\nbias = "{name}.bias"\n'
+                f"digital = {str(name in digital).lower()}"
+                for name in ("1", "2")
+            )
+        )
+        spec = WeightsExperiment(layers=str(layers), device=(PCM,), **given)
+        return study(spec)["runs"][1]["counts"]["programmed_cells"]
+
+    with pytest.warns(UserWarning, match=r"digital arithmetic: 1 \(Linear\)"):
+        assert counts("1") == 2 * 16 * 10
+    assert counts() == 2 * (64 * 16 + 16 * 10)
+    with pytest.raises(ConfigError, match="no linear or convolutional layer is left for devices"):
+        counts("1", "2")

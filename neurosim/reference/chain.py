@@ -43,12 +43,18 @@ class Layer(Frozen):
         raise NotImplementedError
 
 
-class Linear(Layer):
+class Weighted(Layer):
+    """A layer that goes onto devices, unless it says that it is digital."""
+
+    weight: str
+    bias: str | None = None
+    digital: bool = False
+
+
+class Linear(Weighted):
     """`torch.nn.Linear`."""
 
     dimensions: ClassVar[int | None] = 1
-    weight: str
-    bias: str | None = None
 
     def build(self, tensors: Tensors) -> nn.Module:
         """Weight (outputs, inputs)."""
@@ -56,12 +62,10 @@ class Linear(Layer):
         return _filled(nn.Linear(weight.shape[1], weight.shape[0], self.bias is not None), self, tensors)
 
 
-class Conv2d(Layer):
+class Conv2d(Weighted):
     """`torch.nn.Conv2d`; of a grouped one every group stands on an array of its own."""
 
     dimensions: ClassVar[int | None] = 3
-    weight: str
-    bias: str | None = None
     stride: Pair = 1
     padding: Pair | str = 0
     dilation: Pair = 1
@@ -224,6 +228,8 @@ class Chain:
     model : Sequential
     text : list of str
         The layers in words.
+    digital : list of str
+        Names in `model` of the layers that stay in digital arithmetic, as the map says.
     unused : list of str
         Tensors of the file that no layer uses.
     said : list of str
@@ -266,7 +272,9 @@ class Chain:
         classes: int,
     ) -> None:
         self.text: list[str] = []
+        self.digital: list[str] = []
         built: list[nn.Module] = []
+        weighted = 0
         sample = torch.zeros(1, *shape)
         before = f"the {'images' if len(shape) == 3 else 'vectors'}, {' x '.join(map(str, shape))}"
         for number, (kind, values) in enumerate(entries, 1):
@@ -280,6 +288,9 @@ class Chain:
             except (ConfigError, ValueError, RuntimeError) as error:
                 raise ConfigError(f"{here}: {error}") from None
             sample = _through(module, layer, sample, here, before)
+            weighted += isinstance(layer, Weighted)
+            if isinstance(layer, Weighted) and layer.digital:
+                self.digital.append(str(len(built)))
             built.append(module)
             size = " x ".join(map(str, sample.shape[1:]))
             before = f"layer {number} ({kind}), {size}"
@@ -290,6 +301,8 @@ class Chain:
             raise NoChainError(
                 f"{where}: {classes} classes need {classes} outputs, but what comes is {before}"
             )
+        if weighted == len(self.digital):
+            raise ConfigError(f"{where}: no linear or convolutional layer is left for devices")
         self.model = nn.Sequential(*built)
 
 
@@ -351,7 +364,7 @@ def _assumed(tensors: Tensors, entries: list[tuple[str, dict[str, Any]]]) -> str
     )
 
 
-def _filled(layer: nn.Linear | nn.Conv2d, given: Linear | Conv2d, tensors: Tensors) -> nn.Module:
+def _filled(layer: nn.Linear | nn.Conv2d, given: Weighted, tensors: Tensors) -> nn.Module:
     with torch.no_grad():
         layer.weight.copy_(tensors.held[given.weight])
         if given.bias is not None and layer.bias is not None:

@@ -90,7 +90,7 @@ class WeightsTraining(Training):
                     self.chain.model, arm.law(), self.seed, arm.read_path(), arm.write_path(),
                     percentile=self.experiment.percentile,
                     periphery=Periphery.parse(arm.periphery, f"arm {arm.name}, periphery"),
-                    torch_device=arm.torch_device,
+                    torch_device=arm.torch_device, exclude=self.chain.digital,
                 )  # fmt: skip
             self.layers = list(self.model.layers.values())
         return self.model
