@@ -104,11 +104,13 @@ def linear_names(*names: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("tensors", "words"),
     [
-        (resnet_names(), r"'layer1\.0\.downsample\.0\.weight' sounds like a net that is no chain: no layer map can"),
-        (residual().state_dict(), "if it is no chain, no layer map can express skip connections"),
-        (linear_names("0.fc", "0.skip"), r"'0\.skip\.weight' sounds like a net that is no chain"),
+        (resnet_names(), r"net\.pt: 'layer1\.0\.downsample\.0\.weight' sounds like a net with skip connections"),
+        (residual().state_dict(), r"'block\.depthwise\.weight' sounds like a net with skip connections"),
+        (linear_names("0.fc", "0.skip"), r"'0\.skip\.weight' sounds like"),
         (linear_names("res1", "res2"), r"'res1\.weight' sounds like"),
-        ({"fc.weight": torch.ones(10, 32)}, r"takes 64? ?.*if it is no chain, no layer map can|takes 32 values"),
+        (linear_names("resblock.0"), r"'resblock\.0\.weight' sounds like"),
+        ({"a.weight": torch.ones(4, 1, 3, 3)}, "if it is a chain, say how .*--layers; if it is a net with skip"),
+        ({"fc.weight": torch.ones(10, 32)}, "takes 32 values, but what comes is .*; if it is a net with skip"),
     ],
 )  # fmt: skip
 def test_what_is_no_chain_is_sent_to_convert(
@@ -118,13 +120,13 @@ def test_what_is_no_chain_is_sent_to_convert(
     torch.save(tensors, file)
     with pytest.raises(ConfigError, match=words) as error:
         Chain(file, None, SHAPE, 10)
-    assert "ns.convert(model, device): docs/your_model.md" in str(error.value)
+    assert "ns.convert(model, device), see docs/your_model.md" in str(error.value)
     shown = refusal("compare", "--weights", file, *QUICK, "--out", tmp_path / "out")
     assert shown.startswith(str(error.value))
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["address", "press.0", "description", "restart", "0", "fresh_1"])
+@pytest.mark.parametrize("name", ["address", "press.0", "description", "restart", "0", "fresh_1", "blocking"])
 def test_names_that_only_look_like_it_are_read_as_a_chain(name: str, tmp_path: Path) -> None:
     torch.save(linear_names(name), tmp_path / "net.pt")
     assert len(Chain(tmp_path / "net.pt", None, SHAPE, 10).text) == 3

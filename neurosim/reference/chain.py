@@ -18,12 +18,13 @@ from neurosim.reference.weights_file import Tensors
 Pair = int | tuple[int, int]
 
 BRANCHES = re.compile(
-    r"(^|[._])(downsample|shortcut|skip|resid|res(?=[\d._])|res_?block|attn|in_proj_weight)", re.IGNORECASE
+    r"(^|[._])(downsample|shortcut|skip|resid|res(?=[\d._])|(res_?|)blocks?(?=[\d._])|attn|in_proj_weight)",
+    re.IGNORECASE,
 )
 """In names of tensors: what a net has whose layers do not simply follow one another."""
 NO_MAP = (
-    "no layer map can express skip connections or branches; convert such a net in Python, ns.convert(model, device): "
-    "docs/your_model.md"
+    "a net with skip connections or branches, which no layer map can express: convert it in Python, "
+    "ns.convert(model, device), see docs/your_model.md"
 )
 """What to do with weights that are no chain."""
 
@@ -245,18 +246,19 @@ class Chain:
         tensors = Tensors(weights)
         branch = next(filter(BRANCHES.search, tensors.held), None)
         where = f"layer map {layers.name}" if layers else f"weights {weights.name} read as a chain"
+        if branch and not layers:
+            raise NoChainError(
+                f"weights {weights.name}: '{branch}' sounds like {NO_MAP}; if it is a chain all the same, say how it goes "
+                "together: --layers"
+            )
         try:
-            entries = _mapped(layers) if layers else _inferred(tensors, branch)
+            entries = _mapped(layers) if layers else _inferred(tensors)
             self._build(tensors, entries, where, shape, classes)
         except NoChainError as error:
             if layers and not branch:
                 raise
-            hint = (
-                f"'{branch}' sounds like a net that is no chain: {NO_MAP}"
-                if branch
-                else f"if it is no chain, {NO_MAP}"
-            )
-            raise NoChainError(f"{error}; {hint}") from None
+            hint = f"'{branch}' sounds like" if branch else "if it is"
+            raise NoChainError(f"{error}; {hint} {NO_MAP}") from None
         self.unused = sorted(set(tensors.held) - tensors.used)
         self.said = [] if layers else [_assumed(tensors, entries)]
         left = [name for name in self.unused if tensors.held[name].ndim > 1]
@@ -328,8 +330,8 @@ def _mapped(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def _inferred(tensors: Tensors, branch: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Fully connected layers with ReLU between, in the order of the file; refused where a name sounds like a branch.
+def _inferred(tensors: Tensors) -> list[tuple[str, dict[str, Any]]]:
+    """Fully connected layers with ReLU between, in the order of the file.
 
     A safetensors file keeps no order of its own; there names decide, numbers in them counted as numbers.
     """
@@ -339,12 +341,11 @@ def _inferred(tensors: Tensors, branch: str | None) -> list[tuple[str, dict[str,
     matrices = [name for name in names if tensors.held[name].ndim == 2]
     biases = {name: f"{name.removesuffix('weight')}bias" for name in matrices if name.endswith("weight")}
     others = set(names) - set(matrices) - set(biases.values())
-    if not matrices or others or branch:
+    if not matrices or others:
         odd = f"'{min(others)}' belongs to no fully connected layer" if others else "no matrix in it"
-        odd = odd if others or not matrices else "or so it seems"
         raise NoChainError(
-            f"weights {tensors.file}: not a plain chain of fully connected layers ({odd}); of a chain of other layers say how "
-            "it goes together: --layers"
+            f"weights {tensors.file}: not a plain chain of fully connected layers ({odd}); if it is a chain, say how it goes "
+            "together: --layers"
         )
     found: list[tuple[str, dict[str, Any]]] = []
     for name in matrices:
