@@ -10,9 +10,9 @@ from torch import nn
 
 import neurosim as ns
 from neurosim import convert
-from neurosim.core.errors import CapabilityError, InputError
+from neurosim.core.errors import CapabilityError, ConfigError, InputError, NeurosimError
 from neurosim.reference import layer as layers
-from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
+from neurosim.reference.modules import CrossbarConv1d, CrossbarConv2d, CrossbarGroups, CrossbarLinear
 
 PCM = "pcm-nandakumar-2018"
 QUIET = ns.ReadPath(read_noise=None)
@@ -59,6 +59,70 @@ def test_convolution_on_a_perfect_device_is_torchs(kernel: object, options: dict
     layer, x = nn.Conv2d(3, 5, kernel, **options), torch.randn(4, 3, 9, 11)
     found = CrossbarConv2d.from_conv(layer, "ideal", seed=[0, 1])(x)
     torch.testing.assert_close(found, layer(x), atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (3, {}),
+        (4, {"stride": 3, "padding": 2, "padding_mode": "circular"}),
+        (3, {"padding": "same", "dilation": 2, "bias": False}),
+        (1, {"padding": "valid"}),
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_convolution_along_one_axis_on_a_perfect_device_is_torchs(
+    groups: int, kernel: int, options: dict
+) -> None:
+    layer, x = nn.Conv1d(4, 8, kernel, groups=groups, **options), torch.randn(6, 4, 11)
+    for seed in (0, [0, 1]):
+        found = convert(layer, "ideal", seed)(x)
+        torch.testing.assert_close(found, layer(x).expand_as(found).detach(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize(
+    ("outputs", "groups", "options"),
+    [
+        (4, 4, {"padding": 1}),
+        (8, 4, {"stride": (1, 2), "padding": (0, 1), "padding_mode": "replicate"}),
+        (6, 2, {"padding": "same", "dilation": 2, "bias": False}),
+    ],
+)
+def test_groups_on_a_perfect_device_are_torchs(outputs: int, groups: int, options: dict) -> None:
+    layer, x = nn.Conv2d(4, outputs, 3, groups=groups, **options), torch.randn(3, 4, 7, 8)
+    for seed in (0, [0, 1]):
+        model = convert(layer, "ideal", seed)
+        torch.testing.assert_close(model(x), layer(x).expand_as(model(x)).detach(), atol=1e-5, rtol=0)
+    assert {one.array.shape for one in model.layers.values()} == {(4 // groups * 9, outputs // groups)}
+    assert list(model.layers) == [f"model.{g}" for g in range(groups)]
+
+
+def test_a_group_is_a_convolution_of_its_own_channels_on_an_array_of_its_own() -> None:
+    """Group g is, draw for draw, the convolution of its channels that is called NAME.g."""
+    layer, x = nn.Conv2d(4, 6, 3, groups=2), torch.rand(5, 4, 6, 6)
+    layer.weight.data[3:] *= 10
+    model = convert(nn.Sequential(layer), PCM, [0, 1], EIGHT_BITS)
+    model.calibrate(x)
+    model.advance(1e5)
+    gains = model.compensate()
+    found, parts = model(x), []
+    for g in (0, 1):
+        channels, outputs = slice(2 * g, 2 * g + 2), slice(3 * g, 3 * g + 3)
+        alone = CrossbarConv2d(
+            layer.weight[outputs], layer.bias[outputs], PCM, seed=[0, 1], read=EIGHT_BITS, name=f"0.{g}"
+        )
+        blocks = x[:, channels].repeat(2, 1, 1, 1)
+        alone.calibrate(blocks)
+        alone(blocks)
+        alone.advance(1e5)
+        assert torch.equal(alone.compensate(), gains[f"0.{g}"])
+        parts.append(alone(blocks).reshape(2, 5, 3, 4, 4))
+        assert model.layers[f"0.{g}"].array.write.w_max == float(layer.weight[outputs].detach().abs().max())
+    torch.testing.assert_close(found, torch.cat(parts, dim=2), atol=1e-6, rtol=1e-6)
+    pairs = model.ledgers[0].programmed_cells / 2
+    assert pairs == layer.weight.numel(), "no cell is programmed that is no weight"
 
 
 def test_a_model_on_a_perfect_device_is_torchs_and_the_model_stays_as_it_was() -> None:
@@ -186,10 +250,10 @@ def test_a_shared_layer_stays_shared_and_its_array_is_one() -> None:
 
 
 def test_what_cannot_go_onto_devices_is_refused_or_named() -> None:
-    with pytest.raises(CapabilityError, match=r"no nn\.Linear or nn\.Conv2d"):
+    with pytest.raises(CapabilityError, match=r"no nn\.Linear, nn\.Conv1d or nn\.Conv2d"):
         convert(nn.Sequential(nn.ReLU()), PCM)
-    with pytest.raises(CapabilityError, match="groups = 2"):
-        convert(nn.Conv2d(4, 4, 3, groups=2), PCM)
+    with pytest.raises(CapabilityError, match=r"groups = 2.*CrossbarGroups\.from_conv"):
+        CrossbarConv2d.from_conv(nn.Conv2d(4, 4, 3, groups=2), PCM)
     with pytest.warns(UserWarning, match=r"digital arithmetic: 0 \(Embedding\)"):
         convert(nn.Sequential(nn.Embedding(5, 6), nn.Linear(6, 2)), "ideal")
 
@@ -207,7 +271,22 @@ def test_wrong_samples_and_weights_are_refused() -> None:
         convolution(torch.ones(1, 3, 5, 5))
     with pytest.raises(InputError, match="kernel"):
         convolution(torch.ones(1, 2, 2, 2))
+    with pytest.raises(InputError, match=r"\(batch, 2, length\)"):
+        CrossbarConv1d(torch.ones(1, 2, 3), None, "ideal")(torch.ones(1, 2, 5, 5))
+    with pytest.raises(InputError, match=r"layer 'layer': expected \(batch, 4, ...\), 2 groups of channels"):
+        CrossbarGroups.from_conv(nn.Conv2d(4, 4, 3, groups=2), "ideal")(torch.ones(1, 3, 5, 5))
+    with pytest.raises(InputError, match=r"\(out_channels, in_channels, length\), got \(1, 2, 3, 3\)"):
+        CrossbarConv1d(torch.ones(1, 2, 3, 3), None, "ideal")
+    for options, words in (
+        ({"padding_mode": "reflected"}, "did you mean 'reflect'"),
+        ({"padding": "samee"}, "did you mean 'same'"),
+        ({"padding": "same", "stride": 2}, "needs a stride of 1"),
+    ):
+        with pytest.raises(NeurosimError, match=words):
+            CrossbarConv2d(torch.ones(1, 2, 3, 3), None, "ideal", **options)
     with pytest.raises(InputError, match="NaN"):
         CrossbarLinear(torch.full((2, 2), float("nan")), None, "ideal")
     with pytest.raises(InputError, match="percentile"):
         CrossbarLinear(torch.ones(2, 2), None, "ideal", percentile=0.0)
+    with pytest.raises(ConfigError, match=r"percentile = 99: write says .* one of both"):
+        CrossbarLinear(torch.ones(2, 2), None, "ideal", percentile=99, write={"w_max": 1.0})

@@ -149,7 +149,7 @@ class Reading(nn.Module):
 def test_reading_the_weight_of_a_layer_on_devices_is_refused_with_the_remedy(seed: Any) -> None:
     model, x = Reading(), torch.rand(3, 6)
     found = convert(model, "ideal", seed)
-    with pytest.raises(CapabilityError, match=r"layer 'inner\.a' .* digital=\['inner\.a'\]"):
+    with pytest.raises(CapabilityError, match=r"layer 'inner\.a' .* exclude=\['inner\.a'\]"):
         found(x)
     layer = found.layers["inner.a"]
     assert not hasattr(layer, "weight")
@@ -158,11 +158,11 @@ def test_reading_the_weight_of_a_layer_on_devices_is_refused_with_the_remedy(see
         _ = layer.weigth
     for name in ("inner.a", "inner"):
         with pytest.warns(UserWarning, match=r"inner\.a \(Linear\)"):
-            kept = convert(model, "ideal", seed, digital=[name])
+            kept = convert(model, "ideal", seed, exclude=[name])
         torch.testing.assert_close(kept(x), model(x).detach().expand_as(kept(x)), atol=1e-5, rtol=0)
         assert list(kept.layers) == ["b"]
     with pytest.raises(UnknownNameError, match=r"did you mean 'inner\.a'"):
-        convert(model, "ideal", digital=["inner.aa"])
+        convert(model, "ideal", exclude=["inner.aa"])
 
 
 @pytest.mark.filterwarnings("ignore:weights that stay in digital")

@@ -10,7 +10,7 @@ import typer
 
 from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind
 from neurosim.cli.progress import progress
-from neurosim.cli.studies import chosen, opened
+from neurosim.cli.studies import chosen, opened, tell
 from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
 
@@ -34,6 +34,7 @@ def run_command(
     spec.check()
     pick_arm(spec, arm)
     opened(out, json_file)
+    tell([spec])
     with progress() as report:
         result = run_with_checkpoints(spec, arm, out, checkpoint_s, report)
     write_json(out / "result.json", result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +118,19 @@ def carry_out(
     spec.check()
     opened(out, common.json_file)
     of_one_kind(out, spec.kind)
+    tell([spec])
     with progress() as report:
         results = study(spec, out, report, common.workers)
     write_json(out / RESULTS, results)
     if common.json_file is not None:
         write_json(common.json_file, results)
     return results
+
+
+def tell(specs: Iterable[Experiment]) -> None:
+    """Print what experiments assume that no setting says; each line once."""
+    for line in dict.fromkeys(line for spec in specs for line in spec.said()):
+        say(line)
 
 
 def opened(out: Path, json_file: Path | None) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from neurosim.cli.options import Json, Kind, Workers
 from neurosim.cli.progress import progress
-from neurosim.cli.studies import SWEPT, of_one_kind, opened, show
+from neurosim.cli.studies import SWEPT, of_one_kind, opened, show, tell
 from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
 
@@ -99,6 +99,7 @@ def carry_out_sweep(
 
     _opened(store.out, json_file, table)
     of_one_kind(store.out, "sweep")
+    tell(point.learning for point in store.plan.points)
     with _lent(executor, workers) as where, progress() as report:
         carry_out(
             store,

@@ -33,6 +33,10 @@ class ImplausibleWarning(Caution):
     """A setting is possible, but so far from what any device has that another was probably meant."""
 
 
+class ConvertedWarning(Caution):
+    """Something of a trained model does not go onto devices as one may think: it stays digital, comes apart, is zero."""
+
+
 class Once:
     """What has been said of one array: each kind of caution is said once, whatever others have said at that place."""
 

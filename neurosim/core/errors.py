@@ -18,8 +18,8 @@ class ConfigError(NeurosimError, ValueError):
     """A configuration file, option or device card is wrong."""
 
 
-_ELSEWHERE = {"rows": "word_lines", "cols": "bit_lines", "columns": "bit_lines"}
-"""What other programs call a thing that has another name here."""
+_ELSEWHERE = {"rows": "word_lines", "cols": "bit_lines", "columns": "bit_lines", "digital": "exclude"}
+"""What other programs, or this one before, call a thing that has another name here."""
 
 
 class UnknownNameError(NeurosimError, LookupError):

@@ -8,72 +8,29 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurosim.core.config import Frozen
-from neurosim.core.errors import ConfigError, DataError, UnknownNameError
+from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.reference.weights_file import Tensors
 
 Pair = int | tuple[int, int]
 
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file, or a state dict that `torch.save` wrote; nothing else in it is run or built.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, or holds more than tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(path))
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"weights {path}: no such file") from None
-    except Exception as error:  # noqa: BLE001  damaged files make both libraries raise nearly anything
-        reason = str(error).strip().split("\n")[0].partition(". ")[0]
-        raise DataError(
-            f"weights {path}: damaged, or more than tensors ({reason}); pickled objects are not opened, as they can "
-            "run code: save a state dict, torch.save(model.state_dict(), FILE), or a .safetensors file"
-        ) from None
-    others = [name for name, value in held.items() if not isinstance(value, Tensor)] if _named(held) else None
-    if others is None or others:
-        found = f"'{others[0]}' is no tensor" if others else f"found {type(held).__name__}"
-        raise DataError(f"weights {path}: expected names and tensors, {found}; save model.state_dict() alone")
-    return dict(held)
+BRANCHES = re.compile(
+    r"(^|[._])(downsample|shortcut|skip|resid|res(?=[\d._])|(res_?|)blocks?(?=[\d._])|attn|in_proj_weight)",
+    re.IGNORECASE,
+)
+"""In names of tensors: what a net has whose layers do not simply follow one another."""
+NO_MAP = (
+    "a net with skip connections or branches, which no layer map can express: convert it in Python, "
+    "ns.convert(model, device), see docs/your_model.md"
+)
+"""What to do with weights that are no chain."""
 
 
-def _named(held: Any) -> bool:
-    return isinstance(held, dict) and all(isinstance(name, str) for name in held)
-
-
-class Tensors:
-    """The tensors of one file, handed out by name and checked."""
-
-    def __init__(self, path: Path):
-        self.file, self.held = path.name, read_weights(path)
-        self.used: set[str] = set()
-
-    def take(self, field: str, key: str, *shape: int | None) -> Tensor:
-        """Return a tensor as float32; `field` and the `shape` it must have serve the error message."""
-        if key not in self.held:
-            raise ConfigError(f"{field}: {UnknownNameError(f'tensor of {self.file}', key, self.held)}")
-        found = self.held[key]
-        fits = found.ndim == len(shape) and all(
-            want in (None, have) for want, have in zip(shape, found.shape, strict=True)
-        )
-        if not fits or not found.is_floating_point():
-            wanted = " x ".join("any" if size is None else str(size) for size in shape)
-            raise ConfigError(
-                f"{field} = '{key}': expected ({wanted}) real numbers, {self.file} has "
-                f"{tuple(found.shape)} of {found.dtype}"
-            )
-        if not torch.isfinite(found).all():
-            raise ConfigError(f"{field} = '{key}': {self.file} holds NaN or infinity there")
-        self.used.add(key)
-        return found.float()
+class NoChainError(ConfigError):
+    """Layers do not follow one another as they were said, or thought, to do."""
 
 
 class Layer(Frozen):
@@ -87,12 +44,18 @@ class Layer(Frozen):
         raise NotImplementedError
 
 
-class Linear(Layer):
+class Weighted(Layer):
+    """A layer that goes onto devices, unless it says that it is digital."""
+
+    weight: str
+    bias: str | None = None
+    digital: bool = False
+
+
+class Linear(Weighted):
     """`torch.nn.Linear`."""
 
     dimensions: ClassVar[int | None] = 1
-    weight: str
-    bias: str | None = None
 
     def build(self, tensors: Tensors) -> nn.Module:
         """Weight (outputs, inputs)."""
@@ -100,22 +63,21 @@ class Linear(Layer):
         return _filled(nn.Linear(weight.shape[1], weight.shape[0], self.bias is not None), self, tensors)
 
 
-class Conv2d(Layer):
-    """`torch.nn.Conv2d`, without groups."""
+class Conv2d(Weighted):
+    """`torch.nn.Conv2d`; of a grouped one every group stands on an array of its own."""
 
     dimensions: ClassVar[int | None] = 3
-    weight: str
-    bias: str | None = None
     stride: Pair = 1
     padding: Pair | str = 0
     dilation: Pair = 1
+    groups: int = Field(1, ge=1)
 
     def build(self, tensors: Tensors) -> nn.Module:
-        """Weight (outputs, inputs, height, width)."""
+        """Weight (outputs, inputs of a group, height, width)."""
         weight = tensors.take("weight", self.weight, None, None, None, None)
         out, channels, high, wide = weight.shape
         layer = nn.Conv2d(
-            channels, out, (high, wide), self.stride, self.padding, self.dilation,
+            channels * self.groups, out, (high, wide), self.stride, self.padding, self.dilation, self.groups,
             bias=self.bias is not None,
         )  # fmt: skip
         return _filled(layer, self, tensors)
@@ -267,8 +229,12 @@ class Chain:
     model : Sequential
     text : list of str
         The layers in words.
+    digital : list of str
+        Names in `model` of the layers that stay in digital arithmetic, as the map says.
     unused : list of str
         Tensors of the file that no layer uses.
+    said : list of str
+        What was assumed where no map says it, and which weights were left out, in sentences.
 
     Raises
     ------
@@ -278,10 +244,39 @@ class Chain:
 
     def __init__(self, weights: Path, layers: Path | None, shape: tuple[int, ...], classes: int):
         tensors = Tensors(weights)
+        branch = next(filter(BRANCHES.search, tensors.held), None)
         where = f"layer map {layers.name}" if layers else f"weights {weights.name} read as a chain"
-        entries = _mapped(layers) if layers else _inferred(tensors)
+        if branch and not layers:
+            raise NoChainError(
+                f"weights {weights.name}: '{branch}' sounds like {NO_MAP}; if it is a chain all the same, say how it goes "
+                "together: --layers"
+            )
+        try:
+            entries = _mapped(layers) if layers else _inferred(tensors)
+            self._build(tensors, entries, where, shape, classes)
+        except NoChainError as error:
+            if layers and not branch:
+                raise
+            hint = f"'{branch}' sounds like" if branch else "if it is"
+            raise NoChainError(f"{error}; {hint} {NO_MAP}") from None
+        self.unused = sorted(set(tensors.held) - tensors.used)
+        self.said = [] if layers else [_assumed(tensors, entries)]
+        left = [name for name in self.unused if tensors.held[name].ndim > 1]
+        if left:
+            self.said.append(f"weights {weights.name}: no layer of the map uses {', '.join(left)}")
+
+    def _build(
+        self,
+        tensors: Tensors,
+        entries: list[tuple[str, dict[str, Any]]],
+        where: str,
+        shape: tuple[int, ...],
+        classes: int,
+    ) -> None:
         self.text: list[str] = []
+        self.digital: list[str] = []
         built: list[nn.Module] = []
+        weighted = 0
         sample = torch.zeros(1, *shape)
         before = f"the {'images' if len(shape) == 3 else 'vectors'}, {' x '.join(map(str, shape))}"
         for number, (kind, values) in enumerate(entries, 1):
@@ -295,6 +290,9 @@ class Chain:
             except (ConfigError, ValueError, RuntimeError) as error:
                 raise ConfigError(f"{here}: {error}") from None
             sample = _through(module, layer, sample, here, before)
+            weighted += isinstance(layer, Weighted)
+            if isinstance(layer, Weighted) and layer.digital:
+                self.digital.append(str(len(built)))
             built.append(module)
             size = " x ".join(map(str, sample.shape[1:]))
             before = f"layer {number} ({kind}), {size}"
@@ -302,11 +300,12 @@ class Chain:
                 " ".join([kind, *(f"{name} {value}" for name, value in values.items()), f"-> {size}"])
             )
         if tuple(sample.shape[1:]) != (classes,):
-            raise ConfigError(
+            raise NoChainError(
                 f"{where}: {classes} classes need {classes} outputs, but what comes is {before}"
             )
+        if weighted == len(self.digital):
+            raise ConfigError(f"{where}: no linear or convolutional layer is left for devices")
         self.model = nn.Sequential(*built)
-        self.unused = sorted(set(tensors.held) - tensors.used)
 
 
 def _mapped(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -337,15 +336,16 @@ def _inferred(tensors: Tensors) -> list[tuple[str, dict[str, Any]]]:
     A safetensors file keeps no order of its own; there names decide, numbers in them counted as numbers.
     """
     names = list(tensors.held)
-    if tensors.file.endswith(".safetensors"):
+    if tensors.by_name:
         names.sort(key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
     matrices = [name for name in names if tensors.held[name].ndim == 2]
     biases = {name: f"{name.removesuffix('weight')}bias" for name in matrices if name.endswith("weight")}
     others = set(names) - set(matrices) - set(biases.values())
     if not matrices or others:
         odd = f"'{min(others)}' belongs to no fully connected layer" if others else "no matrix in it"
-        raise ConfigError(
-            f"weights {tensors.file}: not a plain chain ({odd}); say how it goes together: --layers"
+        raise NoChainError(
+            f"weights {tensors.file}: not a plain chain of fully connected layers ({odd}); if it is a chain, say how it goes "
+            "together: --layers"
         )
     found: list[tuple[str, dict[str, Any]]] = []
     for name in matrices:
@@ -355,7 +355,17 @@ def _inferred(tensors: Tensors) -> list[tuple[str, dict[str, Any]]]:
     return found[:-1]
 
 
-def _filled(layer: nn.Linear | nn.Conv2d, given: Linear | Conv2d, tensors: Tensors) -> nn.Module:
+def _assumed(tensors: Tensors, entries: list[tuple[str, dict[str, Any]]]) -> str:
+    """Order, activation and form of a chain that no map describes, in a sentence."""
+    order = " - ".join(values["weight"].removesuffix(".weight") for _, values in entries if values)
+    rule = "by the numbers in the names" if tensors.by_name else "as in the file"
+    return (
+        f"weights {tensors.file}: no layer map, so it is assumed: a plain chain {order} ({rule}), ReLU between, no skip "
+        "connections; for another order or activation give a map (--layers)"
+    )
+
+
+def _filled(layer: nn.Linear | nn.Conv2d, given: Weighted, tensors: Tensors) -> nn.Module:
     with torch.no_grad():
         layer.weight.copy_(tensors.held[given.weight])
         if given.bias is not None and layer.bias is not None:
@@ -374,9 +384,9 @@ def _through(module: nn.Module, layer: Layer, sample: Tensor, here: str, before:
         wanted = "takes images"
     if wanted:
         hint = "; a flatten between them?" if sample.ndim == 4 and layer.dimensions == 1 else ""
-        raise ConfigError(f"{here}: {wanted}, but what comes is {before}{hint}")
+        raise NoChainError(f"{here}: {wanted}, but what comes is {before}{hint}")
     try:
         found: Tensor = module(sample)
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"{here}: cannot take {before}: {str(error).splitlines()[0]}") from None
+        raise NoChainError(f"{here}: cannot take {before}: {str(error).splitlines()[0]}") from None
     return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import math
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from neurosim.core.cautions import ConvertedWarning
 from neurosim.core.config import ReadPath, WritePath
-from neurosim.core.errors import CapabilityError, InputError, UnknownNameError
+from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device
 from neurosim.crossbar.ledger import Ledger
+from neurosim.reference.batchnorm import Folded, fold
+from neurosim.reference.computed_weights import copied, settle
 from neurosim.reference.doors import one_warning
 from neurosim.reference.instances import EachAlone, on_every, prepare
 from neurosim.reference.layer import CrossbarLayer
-from neurosim.reference.modules import CrossbarConv2d, CrossbarLinear
+from neurosim.reference.modules import on_devices
+from neurosim.reference.selection import (
+    Digital,
+    digital_parts,
+    each_settings,
+    excluded,
+    goes_on_devices,
+    holds_matrices,
+    shared_weights,
+)
 
 
 class CrossbarModel(nn.Module):
@@ -33,7 +45,11 @@ class CrossbarModel(nn.Module):
     model : Module
         The copy.
     layers : dict of str to CrossbarLayer
-        Its layers on devices, by qualified name.
+        Its layers on devices, by qualified name; of a grouped convolution one a group, ``"name.0"``, ``"name.1"``, ...
+    digital : dict of str to Digital
+        Modules that stay in digital arithmetic, by qualified name: what they are, and how many parameters they have.
+    folded : dict of str to str
+        BatchNorm modules that were folded, and the layer into whose weights.
     instances : int or None
         Number of instances; None if `seed` was a single number.
 
@@ -146,6 +162,33 @@ class CrossbarModel(nn.Module):
             layer.stop_compensation()
 
     @property
+    def digital(self) -> dict[str, Digital]:
+        """What stays in digital arithmetic: (kind, parameters) of each module that holds more than other modules.
+
+        Not in it is what no module stands for: operations in the model's own `forward`, and the biases and gains of
+        layers on devices.
+        """
+        return digital_parts(self.model)
+
+    @property
+    def folded(self) -> dict[str, str]:
+        """BatchNorm modules that were folded into the weights of a layer on devices, and that layer's name."""
+        return {one.name: one.into for one in self.model.modules() if isinstance(one, Folded)}
+
+    def extra_repr(self) -> str:
+        """In short: what stands on devices, and what stays digital."""
+        weights = sum(math.prod(layer.array.shape) for layer in self.layers.values())
+        zeros = sum(layer.zeros for layer in self.layers.values())
+        digital = [f"{name} ({kind}, {count:,} parameters)" if count else f"{name} ({kind})"
+                   for name, (kind, count) in self.digital.items()]  # fmt: skip
+        folded = [f"{name} into {into}" for name, into in self.folded.items()]
+        said = [
+            f"on devices: {weights:,} weights on {len(self.layers)} arrays, {zeros:,} of them exactly zero",
+            f"digital: {', '.join(digital) or 'no module'}",
+        ]
+        return "\n".join([*said, *([f"folded: {', '.join(folded)}"] if folded else [])])
+
+    @property
     def ledgers(self) -> list[Ledger]:
         """Counts and joules of every instance, summed over its layers."""
         found = zip(*(layer.array.ledgers for layer in self.layers.values()), strict=True)
@@ -171,38 +214,52 @@ def convert(
     read: ReadPath | dict[str, Any] | None = None,
     write: WritePath | dict[str, Any] | None = None,
     *,
-    digital: Iterable[str] = (),
+    exclude: str | type | Iterable[str | type] = (),
+    per_layer: Mapping[str, Mapping[str, Any]] | None = None,
+    fuse_batchnorm: bool = False,
     **options: Any,
 ) -> CrossbarModel:
-    """Return a copy of a trained model with every `nn.Linear` and `nn.Conv2d` on an array of its own.
+    """Return a copy of a trained model with every `nn.Linear`, `nn.Conv1d` and `nn.Conv2d` on an array of its own.
 
     Parameters
     ----------
     model : Module
-        Left as it is.
+        Left as it is; the copy is in evaluation mode. Of pruned and parametrized layers the effective weights are taken.
     device, seed, read, write
         As `CrossbarLayer`.
-    digital : iterable of str
-        Names of modules that stay in digital arithmetic, with all that is in them.
+    exclude : names, patterns or types of modules
+        What stays in digital arithmetic, with all that is in it: ``"stem"``, ``"*.depthwise"``, ``nn.Conv1d``. In patterns
+        (`fnmatch`) the star stands for dots too.
+    per_layer : dict of str to dict
+        Settings of some layers, by name or pattern: ``device``, ``read``, ``write``, ``periphery``, ``percentile``. A dict of
+        ``read``, ``write`` or ``periphery`` changes only what it names; later patterns go over earlier ones.
+    fuse_batchnorm : bool
+        Fold each BatchNorm that directly follows a layer on devices, with its running statistics, into its weights before
+        they are programmed; a warning names those that stay digital, and why.
     **options
-        Further arguments of `CrossbarLayer`.
+        ``periphery``, ``percentile`` and ``torch_device`` of `CrossbarLayer`.
 
     Raises
     ------
     CapabilityError
-        If the model has no such layer, a grouped convolution, or a layer whose weight is computed from others.
+        If nothing is left for devices, a hook computes a weight, or `torch.fx` cannot follow a model whose BatchNorm is
+        to be folded.
     UnknownNameError
-        If it has no module of a name in `digital`.
+        If a name or pattern means nothing in the model, with the nearest name; or if there is no such setting.
     InputError
         If weights are not finite real numbers, or the model stands on devices already.
+    ConfigError
+        If a setting is out of range.
 
     Notes
     -----
-    All else stays in digital arithmetic; a warning names the modules among it that hold matrices of weights. Another
-    one names weights that several modules share: on devices each is written to an array of its own.
+    A grouped or depthwise convolution stands on one array a group (`CrossbarGroups`). All else stays in digital
+    arithmetic: `CrossbarModel.digital` lists it, and a warning names what of it holds matrices of weights. Others name
+    weights that several modules share (on devices each is written to an array of its own) and weights that are exactly
+    zero.
 
-    Subclasses of the two kinds of layers, such as the projections of torch's attention, stay digital. Where other
-    code reads the weight of a layer on devices, a `CapabilityError` names the layer and this function's `digital`.
+    Subclasses of these layers, such as the projections of torch's attention, stay digital. Where other code reads the
+    weight of a layer on devices, a `CapabilityError` names the layer and this function's `exclude`.
 
     Examples
     --------
@@ -216,93 +273,66 @@ def convert(
     >>> gains = model.compensate()
     >>> model(x).shape
     torch.Size([3, 4, 2])
+    >>> convert(trained, "pcm-nandakumar-2018", exclude=["2"]).digital
+    {'1': Digital(kind='ReLU', parameters=0), '2': Digital(kind='Linear', parameters=12)}
     """
     if any(isinstance(module, CrossbarLayer) for module in model.modules()):
         raise InputError(f"{type(model).__name__}: it stands on devices already; convert the trained model")
-    kept = _named(model, digital)
-    shared, hooked = _shared_weights(model, kept), _hooked(model, kept)
-    holder = nn.ModuleList([copy.deepcopy(model).eval().requires_grad_(False)])
+    kept = excluded(model, exclude)
+    shared = shared_weights(model, kept)
+    holder = nn.ModuleList([copied(model)])
+    chosen = {
+        name or "model": module
+        for name, module in holder[0].named_modules(remove_duplicate=False)
+        if goes_on_devices(name, module, kept)
+    }
+    if not chosen:
+        raise CapabilityError(
+            f"{type(model).__name__}: no nn.Linear, nn.Conv1d or nn.Conv2d to put on devices"
+        )
+    settings = each_settings(chosen, {"device": device, "read": read, "write": write, **options}, per_layer)
+    for name, module in chosen.items():
+        settle(name, module)
+    hooked = [name for name, module in chosen.items() if module._forward_hooks or module._forward_pre_hooks]
+    unfolded = fold(holder[0], chosen, kept) if fuse_batchnorm else []
     layers: dict[str, CrossbarLayer] = {}
-    done: dict[int, CrossbarLayer] = {}
+    done: dict[int, nn.Module] = {}
+    zeros: list[str] = []
     for path, module in list(holder.named_modules(remove_duplicate=False)):
-        name = path.partition(".")[2]
+        name = path.partition(".")[2] or "model"
         prepare(module)
-        if not _goes_on_devices(name, module, kept):
+        if id(module) not in settings:
             continue
         if id(module) not in done:
-            name = name or "model"
-            build: Any = CrossbarLinear.from_linear if type(module) is nn.Linear else CrossbarConv2d.from_conv
-            done[id(module)] = layers[name] = build(
-                module, device, seed=seed, read=read, write=write, name=name, **options
-            )
-        parent, _, own = path.rpartition(".")
-        setattr(holder.get_submodule(parent), own, done[id(module)])
-    if not layers:
-        raise CapabilityError(f"{type(model).__name__}: no nn.Linear or nn.Conv2d to put on devices")
-    left = [
-        f"{name} ({type(module).__name__})"
-        for name, module in holder[0].named_modules()
-        if any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
-    ]
-    if left:
-        warnings.warn(f"weights that stay in digital arithmetic: {', '.join(left)}", stacklevel=2)
-    if shared:
-        warnings.warn(
-            f"weights that modules share: {'; '.join(shared)}. Each layer on devices has an array of its own, with "
-            "errors of its own; nothing ties it to the others",
-            stacklevel=2,
-        )
-    if hooked:
-        warnings.warn(
-            f"hooks of layers that go onto devices are left behind: {', '.join(hooked)}", stacklevel=2
-        )
+            made = done[id(module)] = on_devices(module, name=name, seed=seed, **settings[id(module)])
+            own = [part for part in made.modules() if isinstance(part, CrossbarLayer)]
+            layers |= {part.name: part for part in own}
+            if nothing := sum(part.zeros for part in own):
+                zeros.append(f"{name} {nothing:,} of {sum(math.prod(part.array.shape) for part in own):,}")
+        parent, _, last = path.rpartition(".")
+        setattr(holder.get_submodule(parent), last, done[id(module)])
+    _warn(
+        digital=holds_matrices(holder[0]), shared=shared, hooked=hooked, unfolded=unfolded, zeros=zeros
+    )  # fmt: skip
     one = next(iter(layers.values()))
     single = np.ndim(seed) == 0
     return CrossbarModel(holder[0].to(one.array.on), layers, None if single else one.instances)
 
 
-def _goes_on_devices(name: str, module: nn.Module, kept: set[str]) -> bool:
-    return type(module) in (nn.Linear, nn.Conv2d) and name not in kept
+SAID = {
+    "digital": "weights that stay in digital arithmetic: {}",
+    "shared": "weights that modules share: {}. Each layer on devices has an array of its own, with errors of its own; "
+    "nothing ties it to the others",
+    "hooked": "hooks of layers that go onto devices are left behind: {}",
+    "unfolded": "fuse_batchnorm: {}",
+    "zeros": "weights that are exactly zero: {}. Each is programmed as a pair of equal conductances, with the errors and "
+    "the noise of both; nothing is left out",
+}
+"""What a user may not expect of what was converted."""
 
 
-def _named(model: nn.Module, digital: Iterable[str]) -> set[str]:
-    """Names of the modules that stay digital, with those within them."""
-    known = [name for name, _ in model.named_modules(remove_duplicate=False)]
-    wanted = [digital] if isinstance(digital, str) else list(digital)
-    for name in wanted:
-        if name not in known or not name:
-            raise UnknownNameError("module", name, [name for name in known if name])
-    same = {id(model.get_submodule(name)) for name in wanted}
-    wanted += [name for name, module in model.named_modules(remove_duplicate=False) if id(module) in same]
-    return {name for name in known if any(name == kept or name.startswith(f"{kept}.") for kept in wanted)}
-
-
-def _hooked(model: nn.Module, kept: set[str]) -> list[str]:
-    """Name the layers for devices that have hooks; refuse weights that a hook computes before each use."""
-    found = []
-    for name, module in model.named_modules():
-        if _goes_on_devices(name, module, kept):
-            if "weight" not in dict(module.named_parameters(recurse=False)):
-                raise CapabilityError(
-                    f"layer '{name}': its weight is no parameter but computed (weight_norm, spectral_norm, pruning); "
-                    "make it one first, for example with torch.nn.utils.remove_weight_norm"
-                )
-            if module._forward_hooks or module._forward_pre_hooks:
-                found.append(name)
-    return found
-
-
-def _shared_weights(model: nn.Module, kept: set[str]) -> list[str]:
-    """Name the modules that share weights, where one of them goes onto devices."""
-    places: dict[tuple[int, int], list[tuple[str, bool]]] = {}
-    for name, module in model.named_modules():
-        for own, held in module.named_parameters(recurse=False):
-            if held.ndim > 1 and held.numel():
-                full = f"{name}.{own}" if name else own
-                key = held.data_ptr(), held.numel()
-                places.setdefault(key, []).append((full, _goes_on_devices(name, module, kept)))
-    return [
-        ", ".join(name for name, _ in found)
-        for found in places.values()
-        if len(found) > 1 and any(on_devices for _, on_devices in found)
-    ]
+def _warn(**about: list[str]) -> None:
+    """Say what there is of it, one warning a kind."""
+    for kind, names in about.items():
+        if names:
+            warnings.warn(SAID[kind].format("; ".join(names)), ConvertedWarning, stacklevel=3)

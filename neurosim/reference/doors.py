@@ -21,6 +21,15 @@ class NoAttributeError(CapabilityError, AttributeError):
     """A layer on devices lacks something that torch's layer has; `hasattr` says so too."""
 
 
+def has_no_weight(name: str, stored: str) -> NoAttributeError:
+    """Return the error of who reads the weight of the layer `name`; `stored` shows what is there instead."""
+    return NoAttributeError(
+        f"layer '{name}' stands on devices and has no weight to read: they answer inputs, through their noise and "
+        f"converters. Keep it in digital arithmetic, convert(..., exclude=['{name}']), or change the code that reads "
+        f"layer.weight ({stored} shows what is stored)"
+    )
+
+
 def refuse_unless_finite(name: str, value: Tensor) -> None:
     """Raise `InputError`, in the words of numpy's door, if an element is NaN or, in single precision, infinite."""
     single = value.float()

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from neurosim.core.checks import whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
-from neurosim.core.errors import InputError
+from neurosim.core.errors import ConfigError, InputError
 from neurosim.core.protocols import Device
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.window import Window
 from neurosim.reference.devices_held import HoldsDevices
-from neurosim.reference.doors import NoAttributeError, finite, one_warning, real, refuse_unless_finite
+from neurosim.reference.doors import finite, has_no_weight, one_warning, real, refuse_unless_finite
 from neurosim.reference.instances import apart
 from neurosim.reference.twin.crossbar import TorchCrossbar
 
@@ -69,6 +69,15 @@ class CrossbarLayer(HoldsDevices):
     array : TorchCrossbar
     gain : (instances, 1, 1) tensor
         What outputs are multiplied by digitally; 1 until `compensate`.
+    zeros : int
+        Weights that are exactly zero: pairs programmed to equal conductances, each with the errors of two devices.
+
+    Raises
+    ------
+    InputError
+        If weights or bias are not finite real numbers, or `percentile` is out of range.
+    ConfigError
+        If both `percentile` and `write` say which weight is a full pair.
     """
 
     def __init__(
@@ -90,8 +99,13 @@ class CrossbarLayer(HoldsDevices):
         self.name = name
         write = WritePath.of(write, "write") or WritePath()
         self.w_max_given = write.w_max is not None
+        self.zeros = int((weight == 0).sum())
         if not self.w_max_given and write.scale == "auto" and write.scale_by == "array":
             write = write.changed(w_max=_largest(weight, percentile))
+        elif percentile != 100:
+            raise ConfigError(
+                f"layer '{name}', percentile = {percentile}: write says which weight is a full difference; give one of both"
+            )
         given: Any = [seed] if np.ndim(seed) == 0 else seed
         self.seeds = [whole("seed", each) for each in given]
         rows, cols = weight.shape
@@ -261,11 +275,7 @@ class CrossbarLayer(HoldsDevices):
 
     def __getattr__(self, name: str) -> Any:
         if name == "weight":
-            raise NoAttributeError(
-                f"layer '{self.name}' stands on devices and has no weight to read: they answer inputs, through their "
-                f"noise and converters. Keep it in digital arithmetic, convert(..., digital=['{self.name}']), or "
-                "change the code that reads layer.weight (layer.array.weights() shows what is stored)"
-            )
+            raise has_no_weight(self.name, "layer.array.weights()")
         return super().__getattr__(name)
 
     def extra_repr(self) -> str:

@@ -178,7 +178,8 @@ def model_table(results: Results) -> Table:
     left = f"; in the file and not used: {', '.join(unused)}" if unused else ""
     table = _table(
         "The model",
-        f"{said}; linear and convolutional layers stand on the devices, all else, bias included, is digital{left}; "
+        f"{said}; linear and convolutional layers stand on the devices unless they say digital, all else, bias included, is "
+        f"digital{left}; "
         f"SHA-256 of the weights: {model['sha256'][:16]}…",
     )
     table.add_column("layer", justify="right")

@@ -183,6 +183,10 @@ class Experiment(Arrays):
             if on and not any(name in arm.parameters for arm in on):
                 on[0].changed(parameters={name: None}).law()
 
+    def said(self) -> list[str]:
+        """Return what commands say before any work: what was assumed that no setting says."""
+        return []
+
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what one arm learns with one seed, not yet begun."""
         raise NotImplementedError

@@ -90,7 +90,7 @@ class WeightsTraining(Training):
                     self.chain.model, arm.law(), self.seed, arm.read_path(), arm.write_path(),
                     percentile=self.experiment.percentile,
                     periphery=Periphery.parse(arm.periphery, f"arm {arm.name}, periphery"),
-                    torch_device=arm.torch_device,
+                    torch_device=arm.torch_device, exclude=self.chain.digital,
                 )  # fmt: skip
             self.layers = list(self.model.layers.values())
         return self.model
@@ -240,16 +240,16 @@ def _chain(files: tuple[str, ...], shape: tuple[int, ...], classes: int) -> Chai
     return Chain(Path(weights), Path(layers[0]) if layers else None, shape, classes)
 
 
-_fitting: set[str] = set()
-"""Weights, layer maps and data sets that were seen to fit: a sweep asks of every point."""
+_fitting: dict[str, list[str]] = {}
+"""What is said of weights, layer maps and data sets that were seen to fit: a sweep asks of every point."""
 
 
-def refuse_misfits(experiment: WeightsExperiment) -> None:
-    """Refuse weights that do not fit their layer map or the images; raises as `chain_of`."""
+def refuse_misfits(experiment: WeightsExperiment) -> list[str]:
+    """Refuse weights that do not fit their layer map or the images; raises as `chain_of`. Returns what is to be said."""
     key = f"{experiment.deciding()} {data_key(experiment)}"
     if key not in _fitting:
-        chain_of(experiment, experiment.data())
-        _fitting.add(key)
+        _fitting[key] = chain_of(experiment, experiment.data()).said
+    return _fitting[key]
 
 
 def about_model(experiment: WeightsExperiment, data: Dataset) -> dict[str, Any]:

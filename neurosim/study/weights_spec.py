@@ -100,6 +100,12 @@ class WeightsExperiment(Experiment):
                 )
         refuse_misfits(self)
 
+    def said(self) -> list[str]:
+        """Return in which order and with which activation weights without a map were read, and what was left out."""
+        from neurosim.study.weights import refuse_misfits
+
+        return refuse_misfits(self)
+
     def deciding(self) -> dict[str, Any]:
         """Return what decides the bits beside the arm; of the weights and their map what is in the files."""
         layers = None if self.layers is None else content_digest("layer map", self.layers)
