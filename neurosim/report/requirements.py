@@ -31,13 +31,12 @@ Line = dict[str, Any]
 COLOURS = {KEEPS: tint(PALETTE[0], 0.45), UNCLEAR: (0.93, 0.93, 0.93), LOSES: tint(PALETTE[1], 0.5)}
 SIGNS = {KEEPS: "✓", UNCLEAR: "?", LOSES: "✗"}
 SHOWN = {KEEPS: "shown to keep it", UNCLEAR: "these chips cannot tell", LOSES: "shown to lose it"}
-AS_GIVEN = {ENOUGH: "enough", LACKING: "not enough", UNDECIDED: "undecided"}
 ANSWERS = {KEEPS: "enough", LOSES: "not enough", UNCLEAR: "undecided"}
 """Of the device as given."""
 VERDICTS = {
     ENOUGH: "What it has is enough",
     LACKING: "Not enough, and another level alone would be",
-    OTHERS: "No level tried of it alone would be enough: something else is in the way",
+    OTHERS: "Not it alone: no level tried is enough, something else is in the way",
     UNDECIDED: "Undecided",
     NO_NUMBER: "Without a number on the card",
 }
@@ -174,6 +173,17 @@ def requirements_table(results: Results) -> Table | None:
                 enough_words(line, one["chips"]), margin_words(line), line["verdict"],
             )  # fmt: skip
             table.add_row(*map(Text, cells))
+        if one["together"] is not None:
+            cells = (
+                *([one["arm"]] if several else []),
+                "all of them at once",
+                "",
+                "",
+                together_words(one),
+                "",
+                "",
+            )
+            table.add_row(*map(Text, cells))
         table.add_section()
     return table
 
@@ -202,20 +212,37 @@ def findings(results: Results) -> list[tuple[str, str]]:
 
 
 def _said(one: dict[str, Any]) -> list[str]:
-    share = f"It keeps {percent(one['kept'])} % of that; asked: {asked(one)}"
-    said = [f"As given: {ANSWERS[one['answer']]}. {share}. {_chips(one)}"]
+    wanted = f"{percent(one['kept'])} % kept, to be kept: {asked(one)}"
+    said = [f"As given: {ANSWERS[one['answer']]}. {wanted}. {_chips(one)}"]
     for verdict, words in VERDICTS.items():
         lines = [line for line in one["lines"] if line["verdict"] == verdict]
-        if lines:
-            said.append(f"{words}: {'; '.join(_line_words(line, one['chips']) for line in lines)}.")
-    once = one.get("together")
-    if once is not None and "error" in once:
-        said.append(f"All tolerated levels at once: cannot be ({once['error']}).")
-    elif once is not None:
-        said.append(
-            f"All tolerated levels at once: {percent(once['kept'])} % kept, {ANSWERS[once['answer']]}. Each is tolerated alone."
-        )
+        none, some = ([line for line in lines if (line["around"] is None) == way] for way in (True, False))
+        if some:
+            said.append(f"{words}: {'; '.join(_line_words(line, one['chips']) for line in some)}.")
+        if none:
+            lead = words if verdict == OTHERS else f"{words}, and no level tried is enough"
+            said.append(f"{lead}: {_best_of(none)}.")
+    if one["together"] is not None:
+        said.append(f"All at once: {together_words(one)}.")
     return said
+
+
+def together_words(one: dict[str, Any]) -> str:
+    """Return what is kept with every property at its tolerated level, those without one as given."""
+    once = one["together"]
+    if "error" in once:
+        return f"each at the end of what is enough of it alone: cannot be ({once['error']})"
+    return f"each at the end of what is enough of it alone: {percent(once['kept'])} % kept, {ANSWERS[once['answer']]}"
+
+
+def _best_of(lines: list[Line]) -> str:
+    """Names of lines without any level that is enough, the one that comes nearest with its best level first."""
+    best = {line["property"]: max(line["levels"], key=lambda each: each["accuracy_mean"]) for line in lines}
+    lines = sorted(lines, key=lambda line: -float(best[line["property"]]["accuracy_mean"]))
+    nearest = lines[0]
+    reached = best[nearest["property"]]
+    first = f"{nearest['property']} (nearest: {percent(reached['kept'])} % at {level_words(nearest, reached['level'])})"
+    return ", ".join([first, *(line["property"] for line in lines[1:])])
 
 
 def _chips(one: dict[str, Any]) -> str:

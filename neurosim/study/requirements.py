@@ -84,7 +84,8 @@ def axes_around(experiment: Experiment, factors: Sequence[float] = FACTORS) -> l
 
 def _can_be(experiment: Experiment, field: str, level: float) -> bool:
     try:
-        with_setting(experiment, field, level).check()
+        for arm in with_setting(experiment, field, level).device_arms():
+            arm.law()
     except NeurosimError:
         return False
     return True
