@@ -126,7 +126,7 @@ def _sweep_figures(results: Results) -> dict[str, Drawn]:
         said = "Known before training: " + holding.EXPLAINED
         return {"holding": Drawn("What devices hold", said, holding.held_curves(results))}
     if results.get("requirements"):
-        said = "One property at a time; small: how much it is of it."
+        said = requirements.CHART
         return {"requirements": Drawn("What was tried", said, requirements.requirement_chart(results))}
     found = {}
     if results.get("budgets"):

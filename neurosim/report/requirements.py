@@ -29,17 +29,23 @@ from neurosim.study.sizes import DIVIDED, NATURE, TIMES
 Results = dict[str, Any]
 Line = dict[str, Any]
 COLOURS = {KEEPS: tint(PALETTE[0], 0.45), UNCLEAR: (0.93, 0.93, 0.93), LOSES: tint(PALETTE[1], 0.5)}
+CHART = (
+    "One property at a time; the small number is what the device then has. What is not there the law refuses, or there is none of "
+    "it to take away."
+)
+"""What stands below the chart."""
 SIGNS = {KEEPS: "✓", UNCLEAR: "?", LOSES: "✗"}
 SHOWN = {KEEPS: "shown to keep it", UNCLEAR: "these chips cannot tell", LOSES: "shown to lose it"}
 ANSWERS = {KEEPS: "enough", LOSES: "not enough", UNCLEAR: "undecided"}
 """Of the device as given."""
 VERDICTS = {
     ENOUGH: "What it has is enough",
-    LACKING: "Not enough, and another level alone would be",
+    LACKING: "Not enough, and the mean of another level alone is",
     OTHERS: "Not it alone: no level tried is enough, something else is in the way",
     UNDECIDED: "Undecided",
     NO_NUMBER: "Without a number on the card",
 }
+TIMES_SIGN = "×\N{NO-BREAK SPACE}"
 ONE_CHIP = "one chip tells nothing of others"
 
 
@@ -50,12 +56,12 @@ def asked(found: dict[str, Any]) -> str:
 
 
 def level_words(line: Line, level: float) -> str:
-    """Return a level in short: "x 2", "none", or in its unit where the device has none of it."""
+    """Return a level in short: "× 2", "none", or in its unit where the device has none of it."""
     if line["field"] == AGE:
         return "at once" if not level else duration(level)
     if not level:
         return "none"
-    return f"× {level:g}" if line["field"].startswith(TIMES) else f"{level:g}"
+    return f"{TIMES_SIGN}{level:g}" if line["field"].startswith(TIMES) else f"{level:g}"
 
 
 def amount_words(line: Line, level: float) -> str:
@@ -108,7 +114,9 @@ def enough_words(line: Line, chips: int) -> str:
         )
     tried = [one["level"] for one in line["levels"]]
     low, high = line["down"]["level"], line["up"]["level"]
-    if low == tried[0] and line["property"] not in NATURE:
+    if high == 0:
+        said = "only without it"
+    elif low == tried[0] and line["property"] not in NATURE:
         said = f"up to {amount_words(line, high)}"
     elif low == high:
         said = f"{amount_words(line, low)} alone of those tried"
@@ -122,7 +130,7 @@ def enough_words(line: Line, chips: int) -> str:
 def _shown(line: Line) -> str:
     """Between which levels each end of the range lies, for new chips and images."""
     if line["up"]["shown"] is None:
-        found = "none shown to be"
+        found = "not shown"
     else:
         found = f"shown up to {level_words(line, line['up']['shown'])}"
         tried = line["levels"][0]["level"]

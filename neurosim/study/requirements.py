@@ -42,8 +42,8 @@ KEEPS, LOSES, UNCLEAR = "keeps", "loses", "unclear"
 ENOUGH, LACKING, OTHERS, UNDECIDED, NO_NUMBER = (
     "enough", "not enough", "not it alone", "undecided", "no number",
 )  # fmt: skip
-"""Verdicts: as given it is enough; another level alone is; no level tried is, so that something else is in the way; the chips
-do not tell; the card has no number to judge."""
+"""Verdicts: as given it is shown to be enough; it is shown not to be, and the mean of another level alone is; it is shown not to be at
+any level, so that something else is in the way; the chips do not tell; the card has no number to judge."""
 
 
 def axes_around(experiment: Experiment, factors: Sequence[float] = FACTORS) -> list[Axis]:
@@ -311,8 +311,10 @@ def _judged(about: dict[str, Any], chips: dict[float, Chips], wanted: Chips, sha
         verdict = NO_NUMBER
     elif own == KEEPS:
         verdict = ENOUGH
-    elif own == LOSES:
-        verdict = OTHERS if start is None else LACKING
+    elif own == LOSES and all(one["answer"] == LOSES for one in seen):
+        verdict = OTHERS
+    elif own == LOSES and start is not None:
+        verdict = LACKING
     else:
         verdict = UNDECIDED
     return {**found, "verdict": verdict}

@@ -151,6 +151,10 @@ class Plan:
     def __init__(self, sweep: Sweep, experiment: Experiment | None = None):
         self.sweep = sweep
         self.experiment = with_devices(experiment or _read(sweep), sweep.axis)
+        if self.experiment.then_aged_s is not None:
+            raise ConfigError(
+                "then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment"
+            )
         if sweep.measure == "holding" and not self.experiment.learns:
             raise ConfigError("holding: nothing learns from weights trained elsewhere; leave it out")
         self.axes = self._resolved([axis for axis in sweep.axis if axis.field != "device"])

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosim.core.errors import ConfigError
 from neurosim.devices.card import silences
 from neurosim.study.arm import IDEAL
 from neurosim.study.axis import Axis
@@ -92,12 +91,8 @@ def planned(
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
     measured: dict[str, Any] = {} if measure is None else {"measure": measure}
     if isinstance(what, Experiment):
-        plan = Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
-    else:
-        plan = Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
-    if plan.experiment.then_aged_s is not None:
-        raise ConfigError("then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment")
-    return plan
+        return Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
+    return Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
 
 
 def collect(store: Store) -> dict[str, Any]:
