@@ -175,7 +175,7 @@ def _changed(arm: Any, name: str, value: Any) -> Any:
 def _refuse_size_of_layers(experiment: Experiment, name: str) -> None:
     """Raise `ConfigError` where a layer of an arm says itself what a factor would have to reach."""
     for arm in experiment.device_arms():
-        for size, settings in sizes_of(arm).items():
+        for size, settings in sizes_of(arm).items() if getattr(arm, "layer", ()) else ():
             for path in settings if slug(size) == name else ():
                 _refuse_where_a_layer_has_its_own(arm, path)
 

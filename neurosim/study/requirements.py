@@ -62,6 +62,7 @@ def axes_around(experiment: Experiment, factors: Sequence[float] = FACTORS) -> l
     """
     arms = experiment.device_arms()
     had = dict.fromkeys(name for arm in arms for name in sizes_of(arm))
+    known = known_fields(experiment)
     there = set.intersection(*({*sizes_of(arm), *without_size(arm)} for arm in arms)) if arms else set()
     if not had:
         raise ConfigError(
@@ -69,9 +70,7 @@ def axes_around(experiment: Experiment, factors: Sequence[float] = FACTORS) -> l
         )
     wanted = {f"{TIMES}.{slug(name)}": tuple(sorted({*map(float, factors), 1.0})) for name in had}
     wanted |= {
-        field: levels
-        for name, (field, levels) in ABSENT.items()
-        if name not in there and field in known_fields(experiment)
+        field: levels for name, (field, levels) in ABSENT.items() if name not in there and field in known
     }
     if experiment.one_training and any(arm.law().drifts for arm in arms):
         wanted[AGE] = AGES_S

@@ -116,11 +116,13 @@ def with_size(experiment: Experiment, name: str, factor: Any) -> Experiment:
 
 
 def _resized(arm: Any, slugged: str, factor: float) -> Any:
-    name = next((known for known in sizes_of(arm) if slug(known) == slugged), None)
-    if name is None:
+    name, own = next(
+        ((known, own) for known, own in sizes_of(arm).items() if slug(known) == slugged), ("", {})
+    )
+    if not name:
         return arm
-    off = causes_on(arm).get(name)
-    changed = without(arm, {name: scaled(sizes_of(arm)[name], factor) if factor or off is None else off})
+    off = None if factor else causes_on(arm).get(name)
+    changed = without(arm, {name: scaled(own, factor) if off is None else off})
     changed.law()
     return changed
 
