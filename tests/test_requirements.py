@@ -13,8 +13,8 @@ from test_names_of_sweeps import asked, file, refused
 from test_sweep import DENSE, FF, SMALL, TINY
 
 import neurosim as ns
-from neurosim import Axis, DenseExperiment, Sweep
-from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
+from neurosim import Axis, DenseExperiment, NeurosimError, Sweep
+from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices import cards
 from neurosim.report.requirements import amount_words, enough_words, requirement_chart
 from neurosim.report.style import to_svg
