@@ -116,7 +116,7 @@ def enough_words(line: Line, chips: int) -> str:
     low, high = line["down"]["level"], line["up"]["level"]
     if high == 0:
         said = "only without it"
-    elif low == tried[0] and line["property"] not in NATURE:
+    elif low == tried[0] and (not low or line["property"] not in NATURE):
         said = f"up to {amount_words(line, high)}"
     elif low == high:
         said = f"{amount_words(line, low)} alone of those tried"
