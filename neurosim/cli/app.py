@@ -12,6 +12,7 @@ from neurosim.cli.devices import devices_app
 from neurosim.cli.energy import energy_command
 from neurosim.cli.fit import fit_command
 from neurosim.cli.report import report_command
+from neurosim.cli.requirements import requirements_command
 from neurosim.cli.run import run_command
 from neurosim.cli.studies import NETWORKS, network_command
 from neurosim.cli.sweep import collect_command, sweep_command
@@ -32,6 +33,7 @@ for _name in NETWORKS:
 app.command("sweep")(sweep_command)
 app.command("collect")(collect_command)
 app.command("wires")(wires_command)
+app.command("requirements")(requirements_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("energy")(energy_command)

@@ -97,7 +97,7 @@ def carry_out_sweep(
     from neurosim.study.blocks import carry_out
     from neurosim.study.swept import collect
 
-    _opened(store.out, json_file, table)
+    opened_sweep(store.out, json_file, table)
     of_one_kind(store.out, "sweep")
     tell(point.learning for point in store.plan.points)
     with _lent(executor, workers) as where, progress() as report:
@@ -109,7 +109,7 @@ def carry_out_sweep(
             part,
             retry_failed,
         )
-    _show(collect(store), store.out, json_file, table)
+    shown_sweep(collect(store), store.out, json_file, table)
 
 
 def collect_command(
@@ -127,10 +127,10 @@ def collect_command(
     from neurosim.study.swept import collect
 
     plan = _plan(file, axis, kind, one_at_a_time, holding)
-    _opened(out, json_file, table)
+    opened_sweep(out, json_file, table)
     of_one_kind(out, "sweep")
     results = collect(Store(plan, out))
-    _show(results, out, json_file, table)
+    shown_sweep(results, out, json_file, table)
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
 
@@ -204,7 +204,7 @@ def _tell(store: Store) -> None:
     )
 
 
-def _opened(out: Path, json_file: Path | None, table: Path | None) -> None:
+def opened_sweep(out: Path, json_file: Path | None, table: Path | None = None) -> None:
     """Make the folder; refuse before any work files that could not be written."""
     from neurosim.study.tables import expect_table
 
@@ -213,7 +213,10 @@ def _opened(out: Path, json_file: Path | None, table: Path | None) -> None:
         expect_table(table)
 
 
-def _show(results: dict[str, Any], out: Path, json_file: Path | None, table: Path | None) -> None:
+def shown_sweep(
+    results: dict[str, Any], out: Path, json_file: Path | None, table: Path | None = None
+) -> None:
+    """Write the results where they were asked for, print their tables, and say what is missing."""
     from neurosim.study.store import write_json
     from neurosim.study.tables import write_table
 

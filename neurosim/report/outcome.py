@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 from pydantic import ValidationError
@@ -25,9 +25,11 @@ from neurosim.study.blocks import Told
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
 from neurosim.study.priced import ON_A_PAGE, priced
+from neurosim.study.requirements import FACTORS, backwards
+from neurosim.study.requirements import requirements as carry_out_requirements
 from neurosim.study.run import study
 from neurosim.study.store import open_folder, read_json, write_json
-from neurosim.study.sweep import Sweep
+from neurosim.study.sweep import Enough, Sweep
 from neurosim.study.training import Report
 
 if TYPE_CHECKING:
@@ -260,6 +262,53 @@ def sweep(
     if isinstance(what, str | Path):
         what = load_experiment(what)
     return Results(swept.sweep(what, out, axes, told, workers, executor, shard, retry_failed))
+
+
+def requirements(
+    experiment: Experiment | Path | str,
+    out: Path | str,
+    share: float = 0.99,
+    against: Literal["ideal", "device"] = "ideal",
+    factors: Sequence[float] = FACTORS,
+    told: Told | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    retry_failed: bool = False,
+) -> Results:
+    """Say how much of each thing that its devices have an experiment would stand: a sweep of all of them, read backwards.
+
+    Parameters
+    ----------
+    experiment : Experiment, str or Path
+        With its devices: the table is beside them.
+    out : Path
+        Folder of finished blocks: killed at any time, the same call goes on.
+    share : float
+        Of an accuracy that is to be kept.
+    against : {"ideal", "device"}
+        That of ideal arithmetic, or of the device as given.
+    factors : sequence of float
+        Levels of each thing, times what the device has of it; 0: without it.
+    told, workers, executor, retry_failed
+        As of `neurosim.study.swept.sweep`.
+
+    Returns
+    -------
+    results : Results
+        Those of the sweep, with ``requirements`` (`neurosim.study.requirements.read_backwards`); also in ``sweep.json``.
+
+    Raises
+    ------
+    NeurosimError
+        If there is no device, nothing to compare with, or a setting is wrong; nothing has been computed then.
+    """
+    if not isinstance(experiment, Experiment):
+        experiment = load_experiment(experiment)
+    enough = Enough.parse({"share": share, "against": against}, "requirements")
+    plan = backwards(experiment, enough, factors)
+    return Results(
+        swept.collect(carry_out_requirements(plan, Path(out), told, workers, executor, retry_failed))
+    )
 
 
 def load_results(path: Path | str) -> Results:

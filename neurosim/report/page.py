@@ -21,6 +21,7 @@ from neurosim.report import (
     forward_forward_figures,
     holding,
     mortal,
+    requirements,
     rewired,
     sweep,
     weights,
@@ -113,6 +114,8 @@ def _named(entry: dict[str, Any], of: str | None) -> str:
 def _sweep_title(results: Results) -> str:
     if results.get("measure") == "holding":
         return "What devices hold, against " + ", ".join(map(sweep.quantity, results["axes"]))
+    if results.get("requirements"):
+        return "What would be enough of each property"
     if results.get("budgets"):
         return "Noise budget"
     return "Accuracy against " + ", ".join(dict.fromkeys(map(sweep.quantity, results["axes"])))
@@ -122,6 +125,9 @@ def _sweep_figures(results: Results) -> dict[str, Drawn]:
     if results.get("measure") == "holding":
         said = "Known before training: " + holding.EXPLAINED
         return {"holding": Drawn("What devices hold", said, holding.held_curves(results))}
+    if results.get("requirements"):
+        said = requirements.CHART
+        return {"requirements": Drawn("What was tried", said, requirements.requirement_chart(results))}
     found = {}
     if results.get("budgets"):
         found["budget"] = Drawn("Noise budget", budget.caption(results), budget.budget_bars(results))
@@ -146,6 +152,8 @@ def _sweep_figures(results: Results) -> dict[str, Drawn]:
 def _sweep_tables(results: Results) -> list[Table | None]:
     if results.get("measure") == "holding":
         return [holding.held_table(results)]
+    if results.get("requirements"):
+        return [requirements.requirements_table(results)]
     points = sweep.sweep_table(results) if sweep.drawn(results) else None
     of = rewired.READ if rewired.is_rewired(results) else None
     return [budget.budget_table(results), sweep.tolerance_table(results, of), points]
@@ -153,6 +161,8 @@ def _sweep_tables(results: Results) -> list[Table | None]:
 
 def _sweep_findings(results: Results) -> list[tuple[str, str]]:
     """Of each arm the verdict at its first point, how many points have which, tolerances, and the best and worst point."""
+    if results.get("requirements"):
+        return requirements.findings(results)
     if results.get("budgets"):
         return budget.verdicts(results)
     found = []

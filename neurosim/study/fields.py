@@ -13,6 +13,7 @@ from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.network.neurons import Neurons
 from neurosim.study.effects import WAYS, with_effects
 from neurosim.study.experiment import Experiment
+from neurosim.study.sizes import TIMES, sizes_of, slug, with_size
 
 PARTS: dict[str, type[Frozen]] = {
     "read": ReadPath, "write": WritePath, "wires": Wires, "tiles": Tiles, "faults": Faults, "neurons": Neurons,
@@ -50,6 +51,7 @@ def known_fields(experiment: Experiment) -> dict[str, str]:
     found = dict.fromkeys(names, "")
     for arm in experiment.device_arms():
         found |= {f"parameters.{name}": unit for name, unit in type(arm.law()).units().items()}
+        found |= {f"{TIMES}.{slug(name)}": "times as given" for name in sizes_of(arm)}
     return {name: UNITS.get(name, unit) for name, unit in found.items()}
 
 
@@ -82,7 +84,7 @@ def full_name(experiment: Experiment, name: str) -> str:
     known = known_fields(experiment)
     if name in known or (name.split(".")[-2:-1] and _free(experiment, name)):
         return name
-    ending = [full for full in known if full.partition(".")[2] == name]
+    ending = [full for full in known if full.partition(".")[2] == name and not full.startswith(TIMES)]
     if len(ending) > 1:
         shared = [full for full in ending if not full.startswith("experiment.")]
         if len(shared) != 1:
@@ -109,7 +111,7 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
     ----------
     experiment : Experiment
     name : str
-        Full name of the setting, or "only" or "without".
+        Full name of the setting, or "only" or "without", or "times." and what a device has (`neurosim.study.sizes`).
     value : Any
         Of "only" and "without" the name of an effect (`neurosim.study.effects.with_effects`).
 
@@ -123,6 +125,9 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
         return experiment.at_one_age()
     if name in WAYS:
         return with_effects(experiment, name, value)
+    if place == TIMES:
+        _refuse_size_of_layers(experiment, rest)
+        return with_size(experiment, rest, value)
     if place == "experiment" or (place in FREE and place in type(experiment).model_fields):
         field, _, inner = (rest if place == "experiment" else name).partition(".")
         whole = merged(getattr(experiment, field), {inner: value}) if inner else value
@@ -165,6 +170,14 @@ def _changed(arm: Any, name: str, value: Any) -> Any:
     held = getattr(arm, place)
     held = held.model_dump(exclude_unset=True) if isinstance(held, Frozen) else held or {}
     return arm.changed(**{place: merged(held, change)})
+
+
+def _refuse_size_of_layers(experiment: Experiment, name: str) -> None:
+    """Raise `ConfigError` where a layer of an arm says itself what a factor would have to reach."""
+    for arm in experiment.device_arms():
+        for size, settings in sizes_of(arm).items() if getattr(arm, "layer", ()) else ():
+            for path in settings if slug(size) == name else ():
+                _refuse_where_a_layer_has_its_own(arm, path)
 
 
 def _refuse_where_a_layer_has_its_own(arm: Any, name: str) -> None:

@@ -28,10 +28,20 @@ from neurosim.study.effects import EACH, WAYS, levels_of, named
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE, READING, full_name, known_fields, with_setting
 from neurosim.study.kinds import kind_of
+from neurosim.study.sizes import TIMES
 from neurosim.study.store import text_digest
 from neurosim.study.training import content
 
 Measure = Literal["accuracy", "holding"]
+
+
+class Enough(Frozen):
+    """What a sweep that is read backwards calls enough (`neurosim.study.requirements`)."""
+
+    share: float = Field(0.99, gt=0, le=1)
+    """Share of an accuracy that is kept."""
+    against: Literal["ideal", "device"] = "ideal"
+    """That of ideal arithmetic beside the arm, or of the arm's own device as given."""
 
 
 class Sweep(Frozen):
@@ -46,6 +56,8 @@ class Sweep(Frozen):
     """Every level of an axis with every level of the others, or with what the experiment says of them."""
     measure: Measure = "accuracy"
     """What is learnt, or, before any training, what devices make of the weights of each layer (`neurosim.study.holding`)."""
+    enough: Enough | None = None
+    """Read the sweep backwards too: which level of each axis would be enough. An axis ``times.`` must have the level 1."""
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -138,7 +150,11 @@ class Plan:
 
     def __init__(self, sweep: Sweep, experiment: Experiment | None = None):
         self.sweep = sweep
-        self.experiment = _with_devices(experiment or _read(sweep), sweep.axis)
+        self.experiment = with_devices(experiment or _read(sweep), sweep.axis)
+        if self.experiment.then_aged_s is not None:
+            raise ConfigError(
+                "then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment"
+            )
         if sweep.measure == "holding" and not self.experiment.learns:
             raise ConfigError("holding: nothing learns from weights trained elsewhere; leave it out")
         self.axes = self._resolved([axis for axis in sweep.axis if axis.field != "device"])
@@ -146,6 +162,7 @@ class Plan:
         """The axes by the names of their columns."""
         for axis in self.axes:
             self._refuse_when(axis)
+        self._refuse_backwards()
         self.points = [self.point(levels) for levels in self._levels(self.columns)]
         for point in self.points:
             point.learning.check()
@@ -180,6 +197,17 @@ class Plan:
             raise ConfigError(
                 f"axis {axis.field}: a study of kind '{self.experiment.kind}' is many trainings, each read where and when "
                 f"it learns: use when = 'both', and no {AGE}"
+            )
+
+    def _refuse_backwards(self) -> None:
+        """Refuse to read a sweep backwards that does not have each axis alone around the device as given; raises `ConfigError`."""
+        given = [axis for axis in self.axes if axis.field.startswith(TIMES) and 1 in axis.all_levels]
+        if self.sweep.enough is None:
+            return
+        if self.sweep.measure != "accuracy" or self.sweep.plan != "one at a time" or not given:
+            raise ConfigError(
+                "enough: what is enough is read from axes one at a time around the device as given; use plan = 'one at a "
+                f"time', an axis {TIMES}.… with the level 1, and measure = 'accuracy'"
             )
 
     @property
@@ -284,8 +312,8 @@ def _effects(levels: Sequence[Any], each: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _with_devices(experiment: Experiment, axes: Sequence[Axis]) -> Experiment:
-    """The experiment with every arm on each device of an axis "device"."""
+def with_devices(experiment: Experiment, axes: Sequence[Axis]) -> Experiment:
+    """Return the experiment with every arm on each device of an axis "device"."""
     devices = [level for axis in axes if axis.field == "device" for level in axis.all_levels]
     if not devices:
         return experiment

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosim.core.errors import ConfigError
 from neurosim.devices.card import silences
 from neurosim.study.arm import IDEAL
 from neurosim.study.axis import Axis
@@ -21,6 +20,7 @@ from neurosim.study.controls import as_run, decided
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, columns
+from neurosim.study.requirements import read_backwards, together
 from neurosim.study.run import about
 from neurosim.study.statistics import Chips, chip_yield, chips_of_rows, mean_accuracy, tolerance
 from neurosim.study.store import open_folder, write_json
@@ -69,8 +69,8 @@ def sweep(
     -------
     results : dict
         ``axes``, ``rows`` (point, arm, seed: scores, seconds, counts), ``points`` (means over seeds, with intervals for
-        new chips and images), ``tolerances``, ``yields``, ``budgets`` (of axes "only" and "without"), ``blocks`` (done, failed,
-        missing), and what `neurosim.study.run.about` says; also written to ``sweep.json``. Of "holding" rows and points
+        new chips and images), ``tolerances``, ``yields``, ``budgets`` (of axes "only" and "without"), ``requirements`` (of a
+        sweep that is read backwards, `neurosim.study.requirements`), ``blocks`` (done, failed, missing), and what `neurosim.study.run.about` says; also written to ``sweep.json``. Of "holding" rows and points
         are one for each point, arm and layer.
 
     Raises
@@ -91,12 +91,8 @@ def planned(
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
     measured: dict[str, Any] = {} if measure is None else {"measure": measure}
     if isinstance(what, Experiment):
-        plan = Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
-    else:
-        plan = Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
-    if plan.experiment.then_aged_s is not None:
-        raise ConfigError("then_aged_s: a sweep has the axis age_s instead; leave it out of the experiment")
-    return plan
+        return Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
+    return Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
 
 
 def collect(store: Store) -> dict[str, Any]:
@@ -125,6 +121,9 @@ def collect(store: Store) -> dict[str, Any]:
         ],
         "plan": plan.sweep.plan,
         **(_compared(rows, plan) if plan.sweep.measure == "accuracy" else _held(rows)),
+        "requirements": [
+            {**one, "together": together(one, rows, plan, store.out)} for one in read_backwards(rows, plan)
+        ],
         "rows": [{name: value for name, value in row.items() if name not in PACKED} for row in rows],
         "blocks": {
             "all": len(store.blocks),
@@ -144,7 +143,9 @@ def _compared(rows: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
     scores = next((scores_of(row, fields) for row in rows if "error" not in row), [])
     return {
         "points": means(rows, fields, plan.experiment),
-        "tolerances": said_of_age(tolerances(rows, plan.columns), plan.experiment),
+        "tolerances": []
+        if plan.sweep.enough
+        else said_of_age(tolerances(rows, plan.columns), plan.experiment),
         "yields": [
             one for one in yields(rows, fields) if one["arm"] not in without_retention(plan.experiment)
         ],
