@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,19 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
+from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate
+from neurosim.devices.fitting.resampled import RESAMPLES, answering, corrected
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
 from neurosim.devices.law import Law
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
+_CONTAINS = {"linear-step": "constant-step"}
+"""Laws that another is a case of."""
+_ALL_ANSWER = dict.fromkeys(("corrupt_share", "corrupt_range"))
+"""Parameters of laws of small steps without which all devices answer to pulses."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
 
 
@@ -53,6 +59,7 @@ def fit(
     name: str = "fitted",
     columns: Mapping[str, str | Sequence[str]] | None = None,
     told: Callable[[str], None] | None = None,
+    resamples: int = RESAMPLES,
 ) -> Fit:
     """Fit device laws to measured data.
 
@@ -73,6 +80,8 @@ def fit(
         Headers of quantities whose names are not understood, as `read_tables` takes them.
     told : callable, optional
         Called before the fit with each of the three lines that say what was understood of a file.
+    resamples : int
+        Sets of data simulated with the card on which the fit of a law of small steps is repeated, twice, to correct it; 0: none.
 
     Returns
     -------
@@ -102,6 +111,8 @@ def fit(
             told(line)
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
+    if pulses is not None:
+        ranking = (_corrected(ranking[0], pulses, resamples), *ranking[1:])
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
@@ -285,10 +296,35 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
             if model is not None:
                 raise CapabilityError(f"{pulses.source}: {name} cannot be fitted: {error}") from None
             refused[name] = str(error)
+    for whole, part in _CONTAINS.items():
+        _refuse_below(whole, part, fitted, refused)
     if not fitted:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
     return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+
+
+def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str, str]) -> None:
+    """Refuse the fit of a law that describes the data worse than one that it contains: its search went astray."""
+    found = {one.law: one for one in fitted}
+    if whole in found and part in found and found[whole].log_likelihood < found[part].log_likelihood:
+        fitted.remove(found[whole])
+        refused[whole] = f"no slopes describe the data better than {part}, which it contains"
+
+
+def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
+    """Correct the fit of a law of small steps by fits to data simulated with its card."""
+
+    def device(of: LawFit) -> Law:
+        maker = _CardMaker(of.law)
+        maker.put_pulses(of, pulses)
+        return maker.card("fitted", pulses.source).device().with_parameters(**_ALL_ANSWER)
+
+    if not registry.find("device law", found.law).model_fields.keys() >= _ALL_ANSWER.keys():
+        return found
+    fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
+    gap = gap_of_curves(device(fitted), answering(fitted, pulses))
+    return fitted if gap is None else replace(fitted, notes=(*fitted.notes, gap))
 
 
 def _fitted(name: str, pulses: Pulses) -> LawFit:
