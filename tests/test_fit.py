@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fit_helpers import RAMPS, pcm_traces, soft, within, write, write_drift, write_programming, write_pulses
+from fit_helpers import uncorrected as fit
 from scipy import stats
 
 from benchmarks.coverage import coverage, known, studies
 from neurosim import devices
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.devices.card import read
-from neurosim.devices.fitting import fit, population, to_toml
+from neurosim.devices.fitting import population, to_toml
 from neurosim.devices.fitting.filtering import stopped
 from neurosim.report.fit_sheet import fit_sheet
 

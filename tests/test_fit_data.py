@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fit_helpers import RAMPS, soft, write, write_pulses
+from fit_helpers import uncorrected as fit
 from test_cli import neurosim, refused
 
 from neurosim import devices
 from neurosim.core.errors import CapabilityError, DataError, InputError
-from neurosim.devices.fitting import Drift, Programming, Pulses, fit, read_tables
+from neurosim.devices.fitting import Drift, Programming, Pulses, read_tables
 
 HEAD = "device,pulse,polarity,conductance_uS"
 

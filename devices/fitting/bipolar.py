@@ -120,9 +120,11 @@ def _search(
     """Fit all numbers from one start; those that the data do not show are held where they matter least."""
     shared = np.array([*_first_noise(alive), *slopes])
     free = list(range(len(shared)))
-    for _ in range(8):
+    for turn in range(8):
         before = origin
         fitted = fit_devices(alive, law.move, origin, own, shared, free)
+        if turn and not fitted.converged:
+            break
         origin, own, shared = _recentred(_stepping(law, before, fitted, free, alive, corrupt))
         unseen = [k for k in free if fitted.shared_error[k] > _SEEN]
         if unseen:

@@ -22,6 +22,8 @@ from neurosim.devices.law import Law
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
+CLEAR = 10.0
+"""Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
 _CONTAINS = {"linear-step": "constant-step"}
 """Laws that another is a case of."""
 _ALL_ANSWER = dict.fromkeys(("corrupt_share", "corrupt_range"))
@@ -118,6 +120,7 @@ def fit(
         maker.put_pulses(ranking[0], pulses)
         if pulses.unit_assumed:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
+    maker.notes += _undecided(ranking)
     maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
     written = aged = None
@@ -152,7 +155,7 @@ class _CardMaker:
             self.intervals[name] = value
             source += f", 95 % interval {value.low:.4g} to {value.high:.4g}"
             value = value.value
-        kept = _rounded(value)
+        kept = rounded(value)
         self.given[name] = Quantity(
             value=(kept, kept) if everywhere else kept, unit=self.units[name], source=source
         )
@@ -162,7 +165,7 @@ class _CardMaker:
         """Set a table of one row, whose intervals are named after its places."""
         self.intervals |= {f"{name}[{k}]": value for k, value in enumerate(values)}
         ends = ", ".join(f"{value.low:.4g} to {value.high:.4g}" for value in values)
-        row = tuple(_rounded(value.value) for value in values)
+        row = tuple(rounded(value.value) for value in values)
         self.given[name] = Quantity(
             value=(row,), unit=self.units[name], source=f"{source}, 95 % interval {ends}"
         )
@@ -274,7 +277,8 @@ class _CardMaker:
         return card.changed(omits=unmeasured)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Return a number as a card has it."""
     return float(f"{value:.7g}")
 
 
@@ -302,6 +306,16 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
     return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+
+
+def _undecided(ranking: Sequence[LawFit]) -> list[str]:
+    """Say which laws describe the data about as well as the best."""
+    close = [one for one in ranking[1:] if one.bic - ranking[0].bic < CLEAR]
+    return [
+        f"The data do not tell {ranking[0].law} from {one.law}, whose BIC is {one.bic - ranking[0].bic:.1f} above; "
+        f"{CLEAR:g} would be clear."
+        for one in close
+    ]
 
 
 def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str, str]) -> None:

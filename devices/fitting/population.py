@@ -38,6 +38,13 @@ class Estimate:
         """Return the estimate where it is allowed to be."""
         return Estimate(*(max(end, least) for end in (self.value, self.low, self.high)))
 
+    def drawn(self, normal: float) -> float:
+        """Return the value at a standard normal number: of a lognormal where the interval is above zero."""
+        sure = float(stats.norm.ppf((1 + COVERAGE) / 2))
+        if self.low > 0:
+            return self.value * float(np.exp(normal * np.log(self.high / self.low) / (2 * sure)))
+        return max(self.value + normal * (self.high - self.low) / (2 * sure), 0.0)
+
     def widened(self, half_width: float) -> Estimate:
         """Return the estimate once divided by a number with an interval of its own, of that relative half width."""
         if half_width == 0 or self.value <= 0:

@@ -108,7 +108,7 @@ def answering(found: LawFit, pulses: Pulses) -> Pulses:
 def _repeated(
     device: Law, pulses: Pulses, fitter: Callable[[Pulses], LawFit], resamples: int
 ) -> list[Numbers]:
-    runs = []
+    runs: list[Numbers] = []
     for seed in range(resamples):
         try:
             with np.errstate(all="ignore"):

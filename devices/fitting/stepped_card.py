@@ -76,6 +76,8 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
     _low, _high, state_max, step_share, above, below, step = values
+    if not 0 < state_max < 2:
+        raise CapabilityError("steps up and down are equal nowhere within the window")
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
     relative = width * errors / np.abs(values)
     over = {
