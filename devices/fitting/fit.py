@@ -13,8 +13,8 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
-from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.stuck import without_stuck

@@ -19,10 +19,13 @@ from neurosim.devices.fitting.population import Values
 from neurosim.devices.fitting.tables import FEWEST_PULSES, Pulses, Trace
 
 Flags = NDArray[np.bool_]
-_JUMP = 8.0
+_JUMP = 5.0
 """A glitch is so many robust standard deviations of a change away from the read before it and the one behind it ..."""
-_BACK = 0.3
-"""... which differ by less than this share of the way."""
+_BACK = 0.75
+"""... which differ, beside what their pulses do, by less than this share of the way."""
+_OUTSIDE = 2.0
+"""Where the pulse back is a RESET after SETs, or none: it lies so many of these outside the device's range, at the start
+of a run as many as it jumps."""
 _MOST_GLITCHES = 0.02
 """Share of reads; more are no glitches but noise."""
 _FEWEST_CHANGES = 20
@@ -100,7 +103,7 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
             f"{source}: {reached:,} of {total:,} reads are exactly {one.value_uS:g} uS, a limit of the instrument "
             f"(compliance, range): there the conductance is {'at least' if one.side > 0 else 'at most'} that. They and "
             f"{near:,} reads within {margin:.2g} uS of it, or just behind, are left out, so the {word} end of the window "
-            "is where the law leads; measure with another range to see it."
+            "is where the law leads, or the outermost read that is left; measure with another range to see it."
         )
     left = tuple(without(trace, keep) for trace, keep in zip(traces, kept, strict=True))
     for trace in left:
@@ -222,47 +225,55 @@ def _unclear(trace: Trace, limit: _Limit, margin: float, glitches: Flags) -> Fla
 
 def _glitches(traces: Sequence[Trace], at: Sequence[Flags]) -> list[Flags]:
     """Reads that lie far off the one before and the one behind, which agree; at an end of a run, far off all others."""
-    spreads = {sign: _spread([_changes(t, sign, a) for t, a in zip(traces, at, strict=True)]) for sign in (1, -1)}
-    return [_glitches_of(trace, flags, spreads) for trace, flags in zip(traces, at, strict=True)]
+    usual = {}
+    for sign in (1, -1):
+        own = [_changes(trace, sign, flags) for trace, flags in zip(traces, at, strict=True)]
+        usual[sign] = _spread(*(np.concatenate(parts) for parts in zip(*own, strict=True)))
+    return [_glitches_of(trace, flags, usual) for trace, flags in zip(traces, at, strict=True)]
 
 
-def _changes(trace: Trace, sign: int, at: Flags) -> Values:
-    """Changes by pulses of one polarity between reads that are not at a limit."""
-    rows = np.flatnonzero(trace.sign == sign)
-    rows = rows[~at[rows] & ~at[rows - 1]]
-    found: Values = trace.conductance_uS[rows] - trace.conductance_uS[rows - 1]
-    return found
+def _changes(trace: Trace, sign: int, at: Flags) -> tuple[Values, Values]:
+    """Changes by pulses of one polarity between reads that are not at a limit, and how they differ from one pulse to the
+    next, over the square root of two: their noise alone."""
+    change = np.diff(trace.conductance_uS, prepend=np.nan)
+    change[at | np.append(True, at[:-1]) | (trace.sign != sign)] = np.nan
+    noise = np.diff(change) / np.sqrt(2)
+    return change[~np.isnan(change)], noise[~np.isnan(noise)]
 
 
-def _spread(changes: Sequence[Values]) -> tuple[float, float]:
-    """Median and robust standard deviation of changes; infinite without any."""
-    together = np.concatenate(changes)
-    if not together.size:
+def _spread(changes: Values, noise: Values) -> tuple[float, float]:
+    """Median and robust standard deviation of changes: of their noise, but at least half of all that they differ by;
+    infinite without any."""
+    if not changes.size:
         return 0.0, np.inf
-    middle = float(np.median(together))
-    off = np.abs(together - middle)
-    return middle, (_NORMAL * float(np.median(off)) or float(off.mean())) or np.inf
+    middle = float(np.median(changes))
+    off = np.abs(changes - middle)
+    all_of_it = _NORMAL * float(np.median(off)) or float(off.mean())
+    alone = _NORMAL * float(np.median(np.abs(noise))) if noise.size >= _FEWEST_CHANGES else all_of_it
+    return middle, max(alone, all_of_it / 2) or np.inf
 
 
-def _glitches_of(trace: Trace, at: Flags, spreads: dict[int, tuple[float, float]]) -> Flags:
-    g, sign, found = trace.conductance_uS, trace.sign, _none(trace)
+def _glitches_of(trace: Trace, at: Flags, usual: dict[int, tuple[float, float]]) -> Flags:
+    """What jumps away and back; what lies outside the device's range, too, where the pulse back is another or none."""
+    g, sign = trace.conductance_uS, trace.sign
     centre, scale = np.zeros(sign.size), np.full(sign.size, np.inf)
     for one in (1, -1):
-        own = _changes(trace, one, at)
-        middle, spread = _spread([own]) if own.size >= _FEWEST_CHANGES else spreads[one]
-        centre[sign == one], scale[sign == one] = middle, spread
-    change = np.diff(g, prepend=g[:1])
-    far = np.where(sign != 0, (change - centre) / scale, 0.0)
-    ahead, onward = np.append(far[1:], 0.0), np.append(change[1:], 0.0)
-    back = np.abs(change + onward) < _BACK * np.minimum(np.abs(change), np.abs(onward))
-    found |= (far * ahead < 0) & (np.minimum(np.abs(far), np.abs(ahead)) > _JUMP) & back
-    usual = scale[np.isfinite(scale)]
-    if usual.size:
-        low, high = np.quantile(g, (0.01, 0.99))
-        outside = np.maximum(low - g, g - high) > _JUMP * float(usual.max())
-        ends = (sign == 0) | np.append(sign[1:] == 0, True)
-        found |= ends & outside & (np.maximum(np.abs(far), np.abs(ahead)) > _JUMP)
-    return found & ~at
+        changes, noise = _changes(trace, one, at)
+        spread = _spread(changes, noise) if changes.size >= _FEWEST_CHANGES else usual[one]
+        centre[sign == one], scale[sign == one] = spread
+    off = np.where(sign != 0, np.diff(g, prepend=g[:1]) - centre, 0.0)
+    back, onward = np.append(off[1:], 0.0), np.append(scale[1:], np.inf)
+    opposite, both = off * back < 0, np.minimum(np.abs(off), np.abs(back))
+    returns = opposite & (np.abs(off + back) < _BACK * both)
+    jumps = returns & (np.abs(off) > _JUMP * scale) & (np.abs(back) > _JUMP * onward)
+    starts, ends = sign == 0, np.append(sign[1:] == 0, True)
+    least = _JUMP * np.where(starts, onward, scale)
+    low, high = np.quantile(g, (0.05, 0.95))
+    away = np.where(starts, np.abs(back), np.where(ends, np.abs(off), both)) > least
+    beyond = np.maximum(low - g, g - high) > np.where(starts, least, least * (_OUTSIDE / _JUMP))
+    outside = beyond & away & (starts | ends | opposite)
+    found: Flags = (jumps | outside) & ~at
+    return found
 
 
 def _glitch_note(traces: Sequence[Trace], glitches: Sequence[Flags], count: int, total: int, source: str) -> str:

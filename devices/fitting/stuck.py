@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.devices.fitting.population import Values
 from neurosim.devices.fitting.tables import Pulses, Trace, moves
 
 STILL = 0.02
