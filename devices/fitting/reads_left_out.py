@@ -54,6 +54,10 @@ class _Limit:
         flags: Flags = conductance_uS == self.value_uS
         return flags
 
+    def passed(self, conductance_uS: Values) -> Flags:
+        flags: Flags = self.side * (conductance_uS - self.value_uS) > 0
+        return flags
+
 
 def without_doubtful_reads(pulses: Pulses) -> Pulses:
     """Leave out glitches and what stands at a limit of the instrument, each counted in a note.
@@ -76,6 +80,8 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     found, total = limits(traces), sum(trace.sign.size for trace in traces)
     at = [np.logical_or.reduce([one.reached(t.conductance_uS) for one in found] or [_none(t)]) for t in traces]
     glitches = _glitches(traces, at)
+    for one in found:
+        glitches = [bad | one.passed(t.conductance_uS) for t, bad in zip(traces, glitches, strict=True)]
     count = sum(int(flags.sum()) for flags in glitches)
     if count > _MOST_GLITCHES * total:
         raise DataError(
@@ -289,6 +295,7 @@ def _glitch_note(traces: Sequence[Trace], glitches: Sequence[Flags], count: int,
     more = f"; {count - _NAMED:,} more" if count > _NAMED else ""
     others = f"; others: {rows}{more}" if rows else ""
     return (
-        f"{source}: {count:,} of {total:,} reads left out as glitches, which jump away and back within one pulse: the "
+        f"{source}: {count:,} of {total:,} reads left out as glitches, which jump away and back within one pulse (or lie "
+        "where no other read does, beyond a value at which reads stop): the "
         f"worst on device {named[0][1]}, pulse {named[0][2]}{others}. Check the contact if they are more than a few."
     )
