@@ -129,7 +129,7 @@ def fit(
 
 def _trusted(pulses: Pulses) -> Pulses:
     """What of the pulses is fitted: devices that answer, and reads that say something of them."""
-    return without_doubtful_reads(without_stuck(pulses))
+    return without_stuck(without_doubtful_reads(pulses))
 
 
 class _CardMaker:

@@ -111,6 +111,7 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
             f"{near:,} reads within {margin:.2g} uS of it, or just behind, are left out, so the {word} end of the window "
             "is where the law leads, or the outermost read that is left; measure with another range to see it."
         )
+    kept = [keep | (np.ptp(t.conductance_uS) == 0) for t, keep in zip(traces, kept, strict=True)]
     left = tuple(without(trace, keep) for trace, keep in zip(traces, kept, strict=True))
     for trace in left:
         most = max(int(np.count_nonzero(trace.sign == sign)) for sign in (1, -1))
