@@ -111,15 +111,6 @@ def test_write_noise_is_left_out_where_there_is_none(tmp_path):
     within(found.intervals["cycle_to_cycle"], 0.3)
 
 
-def test_devices_that_do_not_answer_are_counted_as_corrupt(tmp_path):
-    traces = devices.pulse_response(soft(), RAMPS, 10, seed=6)
-    traces[:, :2] = (54.0, 56.0)
-    found = fit([write_pulses(tmp_path / "d.csv", traces, RAMPS)], "soft-bounds")
-    share = found.intervals["corrupt_share"]
-    assert share.value == pytest.approx(0.2)
-    assert share.low < 0.1 < share.high
-
-
 def test_two_devices_give_no_spreads_and_the_card_says_so(tmp_path):
     found = fit(
         [write_pulses(tmp_path / "d.csv", devices.pulse_response(soft(), RAMPS, 2, 7), RAMPS)], "soft-bounds"

@@ -32,8 +32,6 @@ _SEEN = 0.5
 """What has a larger standard error of its logarithm than this is not seen."""
 _WEAK = 0.1
 """Share of the step that is lost from the origin to a bound, as a first guess."""
-_STILL = 0.02
-"""A device whose conductance varies less than this share of the median device's does not answer to pulses."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,14 @@ def linear_step(pulses: Pulses) -> LawFit:
 def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
     if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
         raise CapabilityError(f"needs {FEWEST_PULSES} pulses of each polarity of every device")
-    alive, corrupt = _responding(pulses.traces)
-    starts = [_start(alive, law)]
+    traces = list(pulses.traces)
+    starts = [_start(traces, law)]
     if law.slopes:
-        starts.append(_nearly_constant(alive))
+        starts.append(_nearly_constant(traces))
     found, reasons = [], []
     for start in starts:
         try:
-            found.append(_search(alive, corrupt, law, *start))
+            found.append(_search(traces, law, *start))
         except (CapabilityError, np.linalg.LinAlgError, ArithmeticError) as error:
             reasons.append(error)
     if not found:
@@ -114,43 +112,39 @@ def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
     return card_numbers(best, pulses.count)
 
 
-def _search(
-    alive: list[Trace], corrupt: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values
-) -> Stepping:
+def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values) -> Stepping:
     """Fit all numbers from one start; those that the data do not show are held where they matter least."""
-    shared = np.array([*_first_noise(alive), *slopes])
+    shared = np.array([*_first_noise(traces), *slopes])
     free = list(range(len(shared)))
     for turn in range(8):
         before = origin
-        fitted = fit_devices(alive, law.move, origin, own, shared, free)
+        fitted = fit_devices(traces, law.move, origin, own, shared, free)
         if turn and not fitted.converged:
             break
-        origin, own, shared = _recentred(_stepping(law, before, fitted, free, alive, corrupt))
+        origin, own, shared = _recentred(_stepping(law, before, fitted, free, traces))
         unseen = [k for k in free if fitted.shared_error[k] > _SEEN]
         if unseen:
             worst = max(unseen, key=lambda k: fitted.shared_error[k])
             free.remove(worst)
             if law.slopes and not {SLOPE_UP, SLOPE_DOWN} & set(free):
                 raise CapabilityError("the steps do not depend on the conductance: they are constant-step")
-            shared[worst] = _nothing(worst, alive)
+            shared[worst] = _nothing(worst, traces)
         elif abs(origin - before) < 1e-3 * float(np.exp(own[:, UP]).mean()):
             break
     if not fitted.converged:
         raise CapabilityError("the fit does not settle: too few pulses, or of another kind")
-    return _stepping(law, before, fitted, free, alive, corrupt)
+    return _stepping(law, before, fitted, free, traces)
 
 
 def _nearly_constant(traces: list[Trace]) -> tuple[float, Values, Values]:
     """First guesses where constant steps would be right: what `linear-step` finds is no worse than the law that it contains."""
     law = StepLaw("constant-step", constant_move)
-    found = _search(traces, [], law, *_start(traces, law))
+    found = _search(traces, law, *_start(traces, law))
     own = found.devices.own
     return found.origin, own, np.log(_WEAK / np.exp(own[:, [REACH_UP, REACH_DOWN]]).mean(axis=0))
 
 
-def _stepping(
-    law: StepLaw, origin: float, fitted: Devices, free: list[int], alive: list[Trace], corrupt: list[Trace]
-) -> Stepping:
+def _stepping(law: StepLaw, origin: float, fitted: Devices, free: list[int], traces: list[Trace]) -> Stepping:
     return Stepping(
         law.name,
         origin,
@@ -158,17 +152,8 @@ def _stepping(
         {k: fitted.shared_estimate(k) for k in free},
         law.soft,
         law.slopes,
-        tuple(trace.conductance_uS for trace in alive),
-        tuple(float(trace.conductance_uS.mean()) for trace in corrupt),
+        tuple(trace.conductance_uS for trace in traces),
     )
-
-
-def _responding(traces: tuple[Trace, ...]) -> tuple[list[Trace], list[Trace]]:
-    """Tell devices that answer to pulses from those that stay where they are."""
-    spread = np.array([trace.conductance_uS.std() for trace in traces])
-    still = spread < _STILL * np.median(spread[spread > 0])
-    moving = [trace for trace, flag in zip(traces, still, strict=True) if not flag]
-    return moving, [trace for trace, flag in zip(traces, still, strict=True) if flag]
 
 
 def _recentred(found: Stepping) -> tuple[float, Values, Values]:

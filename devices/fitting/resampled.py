@@ -84,7 +84,6 @@ def corrected(
     resamples : int
         Simulated sets of data in each of two rounds; 0 leaves the fit as it is.
     """
-    pulses = answering(found, pulses)
     shifted, done = found, 0
     for _ in range(ROUNDS if resamples else 0):
         try:
@@ -97,12 +96,6 @@ def corrected(
     if not done:
         return found
     return replace(shifted, notes=(*shifted.notes, *_told(found, shifted, done)))
-
-
-def answering(found: LawFit, pulses: Pulses) -> Pulses:
-    """Return the traces of devices that answer to pulses, by a fit of them."""
-    alive = set(found.steps.device.tolist())
-    return replace(pulses, traces=tuple(trace for trace in pulses.traces if trace.device in alive))
 
 
 def _repeated(
@@ -122,9 +115,7 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[Numbers], devices: int
     """Shift the numbers of a fit by what `runs` are off those of the card that they were made with."""
     numbers = {}
     for name, estimate in found.numbers.items():
-        scale, back = (
-            (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
-        )
+        scale, back = (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
         seen = np.array([run[name].value for run in runs if name in run and "spread" not in name])
         seen = seen[seen > 0] if scale is _logarithm else seen
         if len(seen) < _FEWEST * len(runs) or (scale is _logarithm and estimate.value <= 0):

@@ -18,7 +18,6 @@ from neurosim.devices.fitting.population import (
     censored,
     jackknife,
     population,
-    proportion,
     student,
 )
 from neurosim.devices.fitting.result import LawFit
@@ -49,8 +48,6 @@ class Stepping:
     """Steps shrink by slopes that all devices share."""
     seen: tuple[Values, ...]
     """Conductances of each device, uS."""
-    corrupt: tuple[float, ...]
-    """Mean conductance of devices that do not answer to pulses."""
 
     @property
     def balanced(self) -> bool:
@@ -75,7 +72,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     """Return the parameters of the card with their intervals; raises `CapabilityError` without bounds."""
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
-    _low, _high, state_max, step_share, above, below, step = values
+    _low, _high, state_max, _share, above, below, step = values
     if not 0 < state_max < 2:
         raise CapabilityError("steps up and down are equal nowhere within the window")
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
@@ -117,11 +114,10 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
         ):
             put(name, found.shared.get(k), 1 / distance, half_width)
             if k not in found.shared:
-                fixed[name] = 0.0, f"steps {name.removeprefix('slope_')} do not show that they depend on the conductance"
-    if found.corrupt:
-        over["corrupt_share"] = proportion(len(found.corrupt), devices.n + len(found.corrupt))
-        farthest = max(abs(g - found.origin) for g in found.corrupt) / (step / step_share)
-        fixed["corrupt_range"] = farthest, "largest distance of such a device from the origin"
+                fixed[name] = (
+                    0.0,
+                    f"steps {name.removeprefix('slope_')} do not show that they depend on the conductance",
+                )
     return LawFit(
         found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
         found.devices.steps, devices.shown(), devices.notes(),
@@ -168,7 +164,8 @@ class _Devices:
         spread, error = jackknife(lambda weight: self._beyond(self.own, weight, side)[1:], self.n)
         half = student(self.n) * float(error[0])
         return replace(
-            found, spread=Estimate(float(spread[0]), max(float(spread[0]) - half, 0.0), float(spread[0]) + half)
+            found,
+            spread=Estimate(float(spread[0]), max(float(spread[0]) - half, 0.0), float(spread[0]) + half),
         )
 
     def _censored(self, side: int) -> bool:
@@ -234,7 +231,11 @@ class _Devices:
             f"{name}: not reached by any device."
             if told == 0
             else f"{name}: not reached by {self.n - told} of {self.n} devices; "
-            + ("theirs lie beyond what was seen of them." if self._censored(side) else "those that were lie nearer.")
+            + (
+                "theirs lie beyond what was seen of them."
+                if self._censored(side)
+                else "those that were lie nearer."
+            )
             for side, (name, told) in enumerate(
                 zip(("Upper bound", "Lower bound"), self.known.sum(axis=0), strict=True)
             )
