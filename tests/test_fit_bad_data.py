@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fit_helpers import RAMPS, soft, within, write, write_drift, write_programming, write_pulses
+from fit_helpers import uncorrected as fit
 from helpers import check_mean, check_std
 from test_cli import neurosim, refused
 
@@ -15,7 +16,7 @@ from benchmarks.coverage import pulses_of, studies
 from neurosim import devices
 from neurosim.core import registry
 from neurosim.core.errors import ConfigError, DataError
-from neurosim.devices.fitting import Drift, Programming, Pulses, Trace, fit, read_tables
+from neurosim.devices.fitting import Drift, Programming, Pulses, Trace, read_tables
 from neurosim.devices.fitting.aging import fit_drift, fit_programming
 from neurosim.devices.fitting.reads_left_out import without, without_doubtful_reads
 from neurosim.devices.fitting.stuck import without_stuck
@@ -240,6 +241,14 @@ def test_heavy_tails_are_left_in_but_for_few_and_noise_of_single_reads_is_refuse
 
 
 # Devices that do not answer
+
+
+def test_a_fit_with_stuck_devices_is_corrected_by_devices_that_answer(tmp_path):
+    traces = devices.pulse_response(soft(), RAMPS, 6, seed=6)
+    traces[:, 0] = 1.2
+    found = fit([write_pulses(tmp_path / "d.csv", traces, RAMPS)], "soft-bounds", resamples=2)
+    assert "p_stuck_measured" in found.intervals
+    within(found.intervals["step"], 0.06)
 
 
 def test_stuck_devices_stand_on_the_card_where_they_were_measured(tmp_path):

@@ -139,10 +139,12 @@ def test_fit_writes_a_card_that_runs_at_once(tmp_path: Path) -> None:
     traces = devices.pulse_response(soft(), RAMPS, 6, seed=1)
     write_pulses(tmp_path / "mine.csv", traces, RAMPS)
     found = neurosim("fit", "mine.csv", "--model", "soft-bounds", "--out", "card.toml", "--json", "fit.json",
-                     cwd=tmp_path)  # fmt: skip
+                     "--resamples", "2", "--draws", "1", cwd=tmp_path)  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "cycle_to_cycle" in found.stdout
     assert "give --write-voltage and --write-time" in found.stdout.replace("\n", " ")
+    assert "card-draw-1.toml" in found.stdout
+    assert (tmp_path / "card-draw-1.toml").exists()
     assert (tmp_path / "card.svg").read_text().startswith("<?xml")
     numbers = json.loads((tmp_path / "fit.json").read_text())
     assert numbers["ranking"][0]["law"] == "soft-bounds"

@@ -29,6 +29,8 @@ CLEAR = 10.0
 """Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
 _CONTAINS = {"linear-step": "constant-step"}
 """Laws that another is a case of."""
+_ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
+"""Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
 """Laws whose fit is repeated on data simulated with its card."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
@@ -367,7 +369,7 @@ def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
     def device(of: LawFit) -> Law:
         maker = _CardMaker(of.law)
         maker.put_pulses(of, pulses)
-        return maker.card("fitted", pulses.source).device()
+        return maker.card("fitted", pulses.source).device().with_parameters(**_ALL_ANSWER)
 
     if found.law not in _OF_SMALL_STEPS:
         return found
