@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity
 from neurosim.devices import seen
-from neurosim.devices.seen import SOUND, STUCK_BETWEEN, STUCK_HIGH, STUCK_LOW, WORN_OUT
+from neurosim.devices.seen import SOUND, STUCK_BETWEEN, STUCK_HIGH, STUCK_LOW, STUCK_MEASURED, WORN_OUT
 from neurosim.kernels.jit import inlined, inlined_as
 from neurosim.kernels.random import normal, philox, uniform
 
@@ -43,6 +43,8 @@ class AroundParams(NamedTuple):
     p_stuck_gmin: np.floating[Any]
     p_stuck_gmax: np.floating[Any]
     p_stuck_between: np.floating[Any]
+    p_stuck_measured: np.floating[Any]
+    stuck_measured_uS: Floats
     endurance_pulses: np.floating[Any]
     endurance_spread: np.floating[Any]
     telegraph_share: np.floating[Any]
@@ -60,6 +62,7 @@ class AroundParams(NamedTuple):
     drift_table_exponent: Floats
     drift_table_sigma: Floats
     drift_table_start_s: np.floating[Any]
+    drift_one_way: np.floating[Any]
     relaxation_mean_uS: np.floating[Any]
     relaxation_sigma_uS: np.floating[Any]
     relaxation_sigma_slope_uS: np.floating[Any]
@@ -171,7 +174,9 @@ def written(cell: Any, reference_uS: Any, state: Any, params: Any, now_s: Any, e
             mean, sigma = params.drift_table_exponent, params.drift_table_sigma
             exponent = mean[k - 1] + (mean[k] - mean[k - 1]) * u
             if sigma.size > 0:
-                exponent = abs(exponent + (sigma[k - 1] + (sigma[k] - sigma[k - 1]) * u) * normal(c))
+                exponent += (sigma[k - 1] + (sigma[k] - sigma[k - 1]) * u) * normal(c)
+                if params.drift_one_way > _ZERO:
+                    exponent = abs(exponent)
             state.falling[cell] = exponent
         if state.offset_uS.size > 0:
             state.offset_uS[cell] = params.added_write_noise * params.nominal_step_uS * normal(d)
@@ -193,13 +198,16 @@ def to_be_written(target_uS: Any, state: Any, params: Any) -> Any:
 
 @inlined
 def hold(cell: Any, state: Any, params: Any, place: Any) -> None:
-    """Put a stuck cell where it is stuck; `place` is where in the window, from 0 to 1, corrupt ones are."""
+    """Put a stuck cell where it is stuck; `place`, from 0 to 1, is where in the window, or which of those measured."""
     if state.fault[cell] == STUCK_LOW:
         state.conductance[cell] = params.g_min_uS
     elif state.fault[cell] == STUCK_HIGH:
         state.conductance[cell] = params.g_max_uS
     elif state.fault[cell] == STUCK_BETWEEN:
         state.conductance[cell] = params.g_min_uS + place * (params.g_max_uS - params.g_min_uS)
+    elif state.fault[cell] == STUCK_MEASURED:
+        measured = params.stuck_measured_uS
+        state.conductance[cell] = measured[min(int(place * np.float32(measured.size)), measured.size - 1)]
 
 
 @inlined
@@ -300,6 +308,8 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: b
             state.fault[cell] = STUCK_HIGH
         elif chance < high + params.p_stuck_between:
             state.fault[cell] = STUCK_BETWEEN
+        elif chance < high + params.p_stuck_between + params.p_stuck_measured:
+            state.fault[cell] = STUCK_MEASURED
         if state.lifetime.size > 0:
             spread = params.endurance_spread * normal(philox(cell, 0, _AROUND + 1, key)[0])
             state.lifetime[cell] = params.endurance_pulses * np.exp(spread)

@@ -20,6 +20,7 @@ FLICKER_ALONE_S = 1.0
 """Reading delay of a device of which nothing but 1/f noise depends on age: no source states one."""
 _TABLES = (
     "drift_table_share", "drift_table_exponent", "drift_table_sigma", "flicker_table_share", "flicker_table",
+    "stuck_measured_uS",
 )  # fmt: skip
 
 
@@ -45,6 +46,10 @@ class Effects(Frozen):
     p_stuck_gmax: float | None = quantity("1", None, noise=True, ge=0, le=1)
     p_stuck_between: float | None = quantity("1", None, noise=True, ge=0, le=1)
     """Share of cells stuck anywhere in the window (corrupt cells)."""
+    p_stuck_measured: float | None = quantity("1", None, noise=True, ge=0, le=1)
+    """Share of cells stuck where devices were found stuck: each at one of the next, drawn evenly."""
+    stuck_measured_uS: Table | None = quantity("uS", None)
+    """Conductances of devices that do not answer to pulses, in the window or outside it."""
     endurance_pulses: float | None = quantity("1", None, gt=0)
     """Median number of pulses after which a cell stays where it is."""
     endurance_spread: float | None = quantity("1", None, noise=True, ge=0)
@@ -78,9 +83,9 @@ class Effects(Frozen):
     drift_table_share: Table | None = quantity("1", None)
     """Conductances, as growing shares of g_max, at which the next two tables give the exponent of drift."""
     drift_table_exponent: Table | None = quantity("1", None)
-    """Mean of nu in G(t) = G (t / t_0)**-nu; in between linear, beyond the ends constant."""
+    """Mean of nu in G(t) = G (t / t_0)**-nu; in between linear, beyond the ends constant; below zero, G grows."""
     drift_table_sigma: Table | None = quantity("1", None, noise=True)
-    """Its standard deviation; one draw a write, nu = abs(mean + sigma xi)."""
+    """Its standard deviation; one draw a write, nu = abs(mean + sigma xi), or with its sign where some mean is negative."""
     drift_table_start_s: float = quantity("s", 20.0, gt=0)
     """The reading time t_0 that the written conductance means."""
     relaxation_mean_uS: float | None = quantity("uS", None)
@@ -118,6 +123,16 @@ class Effects(Frozen):
     activation_high_eV: float = quantity("eV", 0.02, ge=0)
 
     @model_validator(mode="after")
+    def _stuck_cells_are_somewhere(self) -> Self:
+        if self.p_stuck_measured and not self.stuck_measured_uS:
+            raise ValueError(
+                "p_stuck_measured: give stuck_measured_uS, the conductances of stuck devices, with it"
+            )
+        if self.stuck_measured_uS and min(self.stuck_measured_uS) < 0:
+            raise ValueError("stuck_measured_uS: conductances, none negative")
+        return self
+
+    @model_validator(mode="after")
     def _drift_table_is_whole(self) -> Self:
         share, mean, sigma = self.drift_table_share, self.drift_table_exponent, self.drift_table_sigma
         if share is None and mean is None and sigma is None:
@@ -150,6 +165,11 @@ class Effects(Frozen):
         """What the kernels take for a parameter that is None, where that is not zero."""
         tables: dict[str, float | Table] = dict.fromkeys(_TABLES, ())
         return {"temperature_K": self.reference_K, "optical_gate": 1.0, **tables}
+
+    @property
+    def drift_one_way(self) -> float:
+        """One where conductances only fall by the drift table, zero where some mean exponent is negative."""
+        return float(min(self.drift_table_exponent or (0.0,)) >= 0)
 
     @property
     def is_heated(self) -> bool:
@@ -206,7 +226,7 @@ class Effects(Frozen):
     @property
     def is_surrounded(self) -> bool:
         """Whether any effect is on."""
-        shares = (self.p_stuck_gmin, self.p_stuck_gmax, self.p_stuck_between, self.telegraph_share)
+        stuck = (self.p_stuck_gmin, self.p_stuck_gmax, self.p_stuck_between, self.p_stuck_measured)
         added = (
             self.added_step_spread,
             self.added_conductance_spread,
@@ -215,7 +235,7 @@ class Effects(Frozen):
         )
         lasting = self._tells_time or bool(self.endurance_pulses)
         outside = self.temperature_K is not None or self.optical_gate is not None
-        return any(shares) or any(added) or lasting or outside
+        return any(stuck) or bool(self.telegraph_share) or any(added) or lasting or outside
 
     @property
     def ages(self) -> bool:

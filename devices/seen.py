@@ -15,7 +15,7 @@ import numpy as np
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
-SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN = (np.uint8(k) for k in range(5))
+SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN, STUCK_MEASURED = (np.uint8(k) for k in range(6))
 BOLTZMANN_EV_PER_K = np.float32(8.617333e-05)
 FOLDS_PER_NODE: Any = math.log(10.0) / 2
 """Along the logarithm of its age, 1/f noise of a cell has a normal of its own at every such step: half a decade."""

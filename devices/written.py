@@ -24,6 +24,7 @@ class ProgrammedParams(NamedTuple):
     g_max_uS: np.floating[Any]
     nominal_step_uS: np.floating[Any]
     error_scale: np.floating[Any]
+    bias_uS: Floats
     error_uS: Floats
     error_saturating_uS: Floats
     error_at_s: Floats
@@ -61,10 +62,19 @@ def error(conductance_uS: Any, row: int, params: Any) -> Any:
 
 
 @inlined
+def bias(conductance_uS: Any, params: Any) -> Any:
+    """What written states of that conductance are off by in the mean, uS."""
+    off, share = _ZERO, conductance_uS / params.g_max_uS
+    for k in range(params.bias_uS.size - 1, -1, -1):
+        off = off * share + params.bias_uS[k]
+    return off * params.error_scale
+
+
+@inlined
 def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     a, _, c, _ = philox(cell, event, 0, key)
     wanted = min(max(target_uS, params.g_min_uS), params.g_max_uS)
-    reached = wanted + error(wanted, 0, params) * normal(a)
+    reached = wanted + bias(wanted, params) + error(wanted, 0, params) * normal(a)
     state.conductance[cell] = max(reached, _ZERO)
     if state.settling.size > 0:
         state.programmed_at_s[cell] = now_s
@@ -121,7 +131,8 @@ class Programmed(Law):
 
     With g = G / G_max, written states have the standard deviation
     ``(c0 + c1 g + c2 g^2 + ... + A (1 - exp(-G / B))) G_max / G_ref`` around their target G at each of the times
-    `error_at_s`, in between along ln t: what is added to the first is one more normal a write. An update programs the
+    `error_at_s`, in between along ln t: what is added to the first is one more normal a write. The mean is the target
+    unless there is a systematic error, ``(b0 + b1 g + ...) G_max / G_ref``, made at the write. An update programs the
     device anew, closed loop, at the energy of a programming: to the conductance that time has made of it until now (no
     younger than the reading delay; known without the noise of a read) and the pulses' steps from there, within the
     window.
@@ -143,6 +154,8 @@ class Programmed(Law):
     """For each time, A and B."""
     error_at_s: Table = quantity("s", (1.0,))
     """Times after programming for which these hold, growing; states stay as they are after the last."""
+    bias_uS: Table | None = quantity("uS", None)
+    """Coefficients b0, b1, ... of a systematic error, positive where states lie above their targets."""
     error_reference_uS: float = quantity("uS", gt=0)
     """G_max for which the errors were fitted."""
     steps: float = quantity("1", 100.0, ge=1)
@@ -175,7 +188,7 @@ class Programmed(Law):
     @property
     def when_off(self) -> dict[str, Any]:
         """Empty tables."""
-        return {**super().when_off, "error_uS": ((),), "error_saturating_uS": ((),)}
+        return {**super().when_off, "error_uS": ((),), "error_saturating_uS": ((),), "bias_uS": ()}
 
     @property
     def error_scale(self) -> float:
@@ -192,7 +205,9 @@ class Programmed(Law):
         if self.error_saturating_uS:
             most, scale = self.error_saturating_uS[0]
             errors += most * (1 - np.exp(-shares * self.g_max_uS / scale))
-        return 0.0, float(self.g_max_uS + 7 * np.abs(errors).max() * self.error_scale)
+        bias = np.polynomial.polynomial.polyval(shares, self.bias_uS or (0.0,))
+        beyond = max(float(bias.max()), 0.0) + 7 * float(np.abs(errors).max())
+        return 0.0, float(self.g_max_uS + beyond * self.error_scale)
 
     @property
     def nominal_step_uS(self) -> float:

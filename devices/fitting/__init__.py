@@ -1,11 +1,14 @@
 """Fitting device laws to measured data: pulses, programming errors, drift."""
 
+from neurosim.devices.fitting.drawn import drawn_cards
 from neurosim.devices.fitting.fit import Fit, fit, to_toml
 from neurosim.devices.fitting.population import Estimate, Population, population
+from neurosim.devices.fitting.resampled import RESAMPLES
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Trace, read_tables
 
 __all__ = [
+    "RESAMPLES",
     "Drift",
     "Estimate",
     "Fit",
@@ -14,6 +17,7 @@ __all__ = [
     "Programming",
     "Pulses",
     "Trace",
+    "drawn_cards",
     "fit",
     "population",
     "read_tables",

@@ -15,9 +15,12 @@ from neurosim.devices.fitting.population import Values
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.stepped_card import (
     CYCLE,
+    REACH_DOWN,
+    REACH_UP,
     SLOPE_DOWN,
     SLOPE_UP,
     UP,
+    WRITE,
     Stepping,
     balance,
     card_numbers,
@@ -27,8 +30,8 @@ from neurosim.kernels.jit import jit
 
 _SEEN = 0.5
 """What has a larger standard error of its logarithm than this is not seen."""
-_STILL = 0.02
-"""A device whose conductance varies less than this share of the median device's does not answer to pulses."""
+_WEAK = 0.1
+"""Share of the step that is lost from the origin to a bound, as a first guess."""
 
 
 @dataclass(frozen=True)
@@ -93,49 +96,64 @@ def linear_step(pulses: Pulses) -> LawFit:
 def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
     if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
         raise CapabilityError(f"needs {FEWEST_PULSES} pulses of each polarity of every device")
-    alive, corrupt = _responding(pulses.traces)
-    origin, own, slopes = _start(alive, law)
-    shared = np.array([*_first_noise(alive), *slopes])
+    traces = list(pulses.traces)
+    starts = [_start(traces, law)]
+    if law.slopes:
+        starts.append(_nearly_constant(traces))
+    found, reasons = [], []
+    for start in starts:
+        try:
+            found.append(_search(traces, law, *start))
+        except (CapabilityError, np.linalg.LinAlgError, ArithmeticError) as error:
+            reasons.append(error)
+    if not found:
+        raise reasons[0]
+    best = max(found, key=lambda one: one.devices.log_likelihood)
+    return card_numbers(best, pulses.count)
+
+
+def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values) -> Stepping:
+    """Fit all numbers from one start; those that the data do not show are held where they matter least."""
+    shared = np.array([*_first_noise(traces), *slopes])
     free = list(range(len(shared)))
-    for _ in range(8):
+    for turn in range(8):
         before = origin
-        fitted = fit_devices(alive, law.move, origin, own, shared, free)
-        origin, own, shared = _recentred(_stepping(law, before, fitted, free, alive, corrupt))
+        fitted = fit_devices(traces, law.move, origin, own, shared, free)
+        if turn and not fitted.converged:
+            break
+        origin, own, shared = _recentred(_stepping(law, before, fitted, free, traces))
         unseen = [k for k in free if fitted.shared_error[k] > _SEEN]
         if unseen:
             worst = max(unseen, key=lambda k: fitted.shared_error[k])
-            if worst in (SLOPE_UP, SLOPE_DOWN):
-                raise CapabilityError("the steps of one polarity do not depend on the conductance")
-            shared[worst] = _nothing(worst, alive)
             free.remove(worst)
+            if law.slopes and not {SLOPE_UP, SLOPE_DOWN} & set(free):
+                raise CapabilityError("the steps do not depend on the conductance: they are constant-step")
+            shared[worst] = _nothing(worst, traces)
         elif abs(origin - before) < 1e-3 * float(np.exp(own[:, UP]).mean()):
             break
     if not fitted.converged:
         raise CapabilityError("the fit does not settle: too few pulses, or of another kind")
-    return card_numbers(_stepping(law, before, fitted, free, alive, corrupt), pulses.count)
+    return _stepping(law, before, fitted, free, traces)
 
 
-def _stepping(
-    law: StepLaw, origin: float, fitted: Devices, free: list[int], alive: list[Trace], corrupt: list[Trace]
-) -> Stepping:
+def _nearly_constant(traces: list[Trace]) -> tuple[float, Values, Values]:
+    """First guesses where constant steps would be right: what `linear-step` finds is no worse than the law that it contains."""
+    law = StepLaw("constant-step", constant_move)
+    found = _search(traces, law, *_start(traces, law))
+    own = found.devices.own
+    return found.origin, own, np.log(_WEAK / np.exp(own[:, [REACH_UP, REACH_DOWN]]).mean(axis=0))
+
+
+def _stepping(law: StepLaw, origin: float, fitted: Devices, free: list[int], traces: list[Trace]) -> Stepping:
     return Stepping(
         law.name,
         origin,
         fitted,
         {k: fitted.shared_estimate(k) for k in free},
         law.soft,
-        law.balanced,
-        tuple(trace.conductance_uS for trace in alive),
-        tuple(float(trace.conductance_uS.mean()) for trace in corrupt),
+        law.slopes,
+        tuple(trace.conductance_uS for trace in traces),
     )
-
-
-def _responding(traces: tuple[Trace, ...]) -> tuple[list[Trace], list[Trace]]:
-    """Tell devices that answer to pulses from those that stay where they are."""
-    spread = np.array([trace.conductance_uS.std() for trace in traces])
-    still = spread < _STILL * np.median(spread[spread > 0])
-    moving = [trace for trace, flag in zip(traces, still, strict=True) if not flag]
-    return moving, [trace for trace, flag in zip(traces, still, strict=True) if flag]
 
 
 def _recentred(found: Stepping) -> tuple[float, Values, Values]:
@@ -234,9 +252,6 @@ def _first_noise(traces: list[Trace]) -> tuple[float, float]:
 
 
 def _nothing(kind: int, traces: list[Trace]) -> float:
-    """Logarithm of a noise too small to matter, but not zero."""
-    return (
-        math.log(1e-3)
-        if kind == CYCLE
-        else math.log(1e-4 * np.mean([np.ptp(t.conductance_uS) for t in traces]))
-    )
+    """Logarithm of a noise, or a slope, too small to matter, but not zero."""
+    swing = float(np.mean([np.ptp(t.conductance_uS) for t in traces]))
+    return math.log({CYCLE: 1e-3, WRITE: 1e-4 * swing}.get(kind, 1e-4 / swing))

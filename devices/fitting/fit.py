@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,26 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
-from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate
+from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.devices.fitting.curves import gap_of_curves
+from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
+from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
+from neurosim.devices.fitting.resampled import RESAMPLES, corrected
 from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.stuck import without_stuck
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
 from neurosim.devices.law import Law
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
+CLEAR = 10.0
+"""Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
+_CONTAINS = {"linear-step": "constant-step"}
+"""Laws that another is a case of."""
+_ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
+"""Numbers without which no device is stuck."""
+_OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
+"""Laws whose fit is repeated on data simulated with its card."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
 
 
@@ -53,6 +66,7 @@ def fit(
     name: str = "fitted",
     columns: Mapping[str, str | Sequence[str]] | None = None,
     told: Callable[[str], None] | None = None,
+    resamples: int = RESAMPLES,
 ) -> Fit:
     """Fit device laws to measured data.
 
@@ -73,6 +87,8 @@ def fit(
         Headers of quantities whose names are not understood, as `read_tables` takes them.
     told : callable, optional
         Called before the fit with each of the three lines that say what was understood of a file.
+    resamples : int
+        Sets of data simulated with the card on which the fit of a law of small steps is repeated, twice, to correct it; 0: none.
 
     Returns
     -------
@@ -100,13 +116,17 @@ def fit(
     if told is not None:
         for line in (line for table in tables for line in table.said):
             told(line)
+    tables = tuple(_trusted(table) if isinstance(table, Pulses) else table for table in tables)
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
+    if pulses is not None:
+        ranking = (_corrected(ranking[0], pulses, resamples), *ranking[1:])
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
         if pulses.unit_assumed:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
+    maker.notes += _undecided(ranking, refused)
     maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
     written = aged = None
@@ -116,11 +136,16 @@ def fit(
             maker.put_programming(written, table)
         elif isinstance(table, Drift):
             aged = fit_drift(table)
-            maker.put_drift(aged, table)
+            maker.put_drift(aged, table, window[1])
     maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
     maker.put_given(_TIME, write_time_s, "given with --write-time")
     card = maker.card(name, ", ".join(table.source for table in tables))
     return Fit(card, maker.intervals, ranking, refused, aged, written, tables)
+
+
+def _trusted(pulses: Pulses) -> Pulses:
+    """What of the pulses is fitted: devices that answer, and reads that say something of them."""
+    return without_stuck(without_doubtful_reads(pulses))
 
 
 class _CardMaker:
@@ -135,26 +160,29 @@ class _CardMaker:
         self.intervals: dict[str, Estimate] = {}
         self.notes: list[str] = []
 
-    def put(self, name: str, value: float | Estimate, source: str, everywhere: bool = False) -> float:
-        """Set a number, `everywhere` as a table that has it at both ends; returns it as the card has it."""
+    def put(self, name: str, value: float | Estimate, source: str, nodes: int = 0) -> float:
+        """Set a number, or a table that has it at so many nodes; returns it as the card has it."""
         if isinstance(value, Estimate):
             self.intervals[name] = value
             source += f", 95 % interval {value.low:.4g} to {value.high:.4g}"
             value = value.value
-        kept = _rounded(value)
+        kept = rounded(value)
         self.given[name] = Quantity(
-            value=(kept, kept) if everywhere else kept, unit=self.units[name], source=source
+            value=(kept,) * nodes if nodes else kept, unit=self.units[name], source=source
         )
         return kept
 
-    def put_row(self, name: str, values: Sequence[Estimate], source: str) -> None:
-        """Set a table of one row, whose intervals are named after its places."""
-        self.intervals |= {f"{name}[{k}]": value for k, value in enumerate(values)}
-        ends = ", ".join(f"{value.low:.4g} to {value.high:.4g}" for value in values)
-        row = tuple(_rounded(value.value) for value in values)
-        self.given[name] = Quantity(
-            value=(row,), unit=self.units[name], source=f"{source}, 95 % interval {ends}"
-        )
+    def put_table(
+        self, name: str, values: Sequence[float] | Sequence[Estimate], source: str, rows: bool = False
+    ) -> None:
+        """Set a table, or the one row of a table of rows; intervals are named after their places."""
+        fitted = {f"{name}[{k}]": value for k, value in enumerate(values) if isinstance(value, Estimate)}
+        self.intervals |= fitted
+        if fitted:
+            ends = ", ".join(f"{value.low:.4g} to {value.high:.4g}" for value in fitted.values())
+            source += f", 95 % interval {ends}"
+        row = tuple(rounded(v.value if isinstance(v, Estimate) else v) for v in values)
+        self.given[name] = Quantity(value=(row,) if rows else row, unit=self.units[name], source=source)
 
     def put_given(self, names: Sequence[str], value: float | None, source: str) -> None:
         """Set what the user gave under the name that this law has for it."""
@@ -170,7 +198,12 @@ class _CardMaker:
             )
         for name, (value, why) in found.conventions.items():
             self.put(name, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
-        self.notes += [*found.notes, *found.doubts()]
+        if pulses.stuck_uS:
+            found_stuck = proportion(len(pulses.stuck_uS), len(pulses.stuck_uS) + len(pulses.traces))
+            where = f"devices of {pulses.source} that do not answer to pulses"
+            self.put("p_stuck_measured", found_stuck, where)
+            self.put_table("stuck_measured_uS", pulses.stuck_uS, f"{where}: the median of each")
+        self.notes += [*pulses.notes, *found.notes, *found.doubts()]
         if len(pulses.traces) < FEWEST_DEVICES:
             self.notes.append(
                 f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed"
@@ -199,29 +232,40 @@ class _CardMaker:
     def put_programming(self, found: ProgrammingFit, data: Programming) -> None:
         where = f"fitted to {data.source} ({data.target_uS.size} devices)"
         if self.law == WRITTEN:
-            self.put_row("error_uS", found.polynomial, where)
+            self.put_table("error_uS", found.polynomial, where, rows=True)
+            if found.bias:
+                self.put_table("bias_uS", found.bias, where)
         elif self.law == "pcm-accumulative":
             for k, estimate in enumerate(found.polynomial):
                 self.put(f"program_c{k}", estimate, where)
             self.put("program_reference_uS", found.g_max_uS, "definition: g_max_uS of this card")
         else:
             self.put("program_tolerance", found.tolerance, where)
+        self.notes += systematic(found, data.source, self.law, "bias_uS" in self.given)
 
-    def put_drift(self, found: DriftFit, data: Drift) -> None:
+    def put_drift(self, found: DriftFit, data: Drift, g_max_uS: float) -> None:
+        """Set one exponent, or the table of several; the law's own where it has one, which cannot be negative."""
         where = f"fitted to {data.source} ({len(data.devices)} devices)"
-        exponent, spread = found.exponent.at_least(0.0), found.spread
-        if spread is not None and spread.value == 0:
-            spread = None
-        table = self.law != "pcm-accumulative"
-        names = ("drift_exponent", "drift_exponent_sigma", "drift_reference_s")
-        if table:
-            names = ("drift_table_exponent", "drift_table_sigma", "drift_table_start_s")
-            same = "definition: the same at every conductance"
-            self.given["drift_table_share"] = Quantity(value=(0.0, 1.0), unit="1", source=same)
-        self.put(names[0], exponent, where, table)
+        spread = None if found.spread is None or found.spread.value == 0 else found.spread
+        start = found.reference_s, f"{data.source}: first time"
+        self.notes += ageing(found, data.source)
+        if "drift_reference_s" in self.units:
+            self.put("drift_reference_s", *start)
+            if not found.at and found.exponent.value >= 0:
+                self.put("drift_exponent", found.exponent, where)
+                if spread is not None:
+                    self.put("drift_exponent_sigma", spread, where)
+                return
+        self.put("drift_table_start_s", *start)
+        if found.at:
+            shares = [g / g_max_uS for g, _ in found.at]
+            self.put_table("drift_table_share", shares, f"{data.source}: where devices were first read")
+            self.put_table("drift_table_exponent", [exponent for _, exponent in found.at], where)
+        else:
+            self.put_table("drift_table_share", (0.0, 1.0), "definition: the same at every conductance")
+            self.put("drift_table_exponent", found.exponent, where, 2)
         if spread is not None:
-            self.put(names[1], spread, where, table)
-        self.put(names[2], found.reference_s, f"{data.source}: first time")
+            self.put("drift_table_sigma", spread, where, max(2, len(found.at)))
 
     def put_assumed(self) -> None:
         """Take what the law must have and data do not tell from the first published card of that law."""
@@ -263,7 +307,8 @@ class _CardMaker:
         return card.changed(omits=unmeasured)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Return a number as a card has it."""
     return float(f"{value:.7g}")
 
 
@@ -285,10 +330,52 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
             if model is not None:
                 raise CapabilityError(f"{pulses.source}: {name} cannot be fitted: {error}") from None
             refused[name] = str(error)
+    for whole, part in _CONTAINS.items():
+        _refuse_below(whole, part, fitted, refused)
     if not fitted:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
     return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+
+
+def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
+    """Say which laws describe the data about as well as the best, or could not be asked."""
+    if not ranking:
+        return []
+    best = ranking[0]
+    said = [
+        f"The data do not tell {best.law} from {one.law}, whose BIC is {one.bic - best.bic:.1f} above; {CLEAR:g} would be clear."
+        for one in ranking[1:]
+        if one.bic - best.bic < CLEAR
+    ]
+    return said + [
+        f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
+        for law, reason in refused.items()
+        if {law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS
+    ]
+
+
+def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str, str]) -> None:
+    """Refuse the fit of a law that describes the data worse than one that it contains: its search went astray."""
+    found = {one.law: one for one in fitted}
+    if whole in found and part in found and found[whole].log_likelihood < found[part].log_likelihood:
+        fitted.remove(found[whole])
+        refused[whole] = f"no slopes describe the data better than {part}, which it contains"
+
+
+def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
+    """Correct the fit of a law of small steps by fits to data simulated with its card."""
+
+    def device(of: LawFit) -> Law:
+        maker = _CardMaker(of.law)
+        maker.put_pulses(of, pulses)
+        return maker.card("fitted", pulses.source).device().with_parameters(**_ALL_ANSWER)
+
+    if found.law not in _OF_SMALL_STEPS:
+        return found
+    fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
+    gap = gap_of_curves(device(fitted), pulses)
+    return fitted if gap is None else replace(fitted, notes=(*fitted.notes, gap))
 
 
 def _fitted(name: str, pulses: Pulses) -> LawFit:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from neurosim.devices.fitting.filtering import OWN, fit_own, innovations, shared_score
+from neurosim.devices.fitting.filtering import OWN, fit_own, innovations, log_likelihood, shared_score
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values, student
 from neurosim.devices.fitting.result import Steps
 from neurosim.devices.fitting.tables import Trace
@@ -20,6 +20,8 @@ MANY_DEVICES = 10
 _LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
 """Standard deviations of the weak hold on each device's logarithms."""
 _NUDGE, _MOVED = 0.02, 0.05
+_BEYOND = np.log(1e3)
+"""Of the logarithm of a bound's distance: where no device comes."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Devices:
     """(devices, 4) numbers of each, see `neurosim.devices.fitting.filtering`."""
     covariance: Values
     """(devices, 4, 4) of their errors."""
+    evidence: Values
+    """(devices, 2) by how much each device's upper and lower bound raise the logarithm of its likelihood."""
     shared: Values
     shared_error: Values
     """Standard errors; zero for what was held."""
@@ -128,6 +132,7 @@ def fit_devices(
     return Devices(
         own,
         np.linalg.inv(information).astype(np.float64),
+        _evidence(traces, own, value, shared, origin, move),
         shared,
         _shared_error(score, matrix, at, len(shared)),
         float(value.sum()),
@@ -149,6 +154,20 @@ def _shared_error(score: Values, information: Values, at: list[int], size: int) 
             variance = np.maximum(variance, np.diag(scatter))
         error[at] = np.sqrt(variance)
     return error
+
+
+def _evidence(
+    traces: Sequence[Trace], own: Values, value: Values, shared: Values, origin: float, move: Any
+) -> Values:
+    found = np.empty((len(own), 2))
+    for k, trace in enumerate(traces):
+        for side in (0, 1):
+            without = own[k].copy()
+            without[2 + side] += _BEYOND
+            out = np.empty((2, trace.sign.size))
+            innovations(without, shared, origin, trace.conductance_uS, trace.sign, move, out)
+            found[k, side] = value[k] - log_likelihood(out)
+    return found
 
 
 def _predicted(traces: Sequence[Trace], own: Values, shared: Values, origin: float, move: Any) -> Steps:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 
 FEWEST_DEVICES = 3
 """With fewer devices no spread is estimated."""
@@ -37,6 +37,13 @@ class Estimate:
     def at_least(self, least: float) -> Estimate:
         """Return the estimate where it is allowed to be."""
         return Estimate(*(max(end, least) for end in (self.value, self.low, self.high)))
+
+    def drawn(self, normal: float) -> float:
+        """Return the value at a standard normal number: of a lognormal where the interval is above zero."""
+        sure = float(stats.norm.ppf((1 + COVERAGE) / 2))
+        if self.low > 0:
+            return self.value * float(np.exp(normal * np.log(self.high / self.low) / (2 * sure)))
+        return max(self.value + normal * (self.high - self.low) / (2 * sure), 0.0)
 
     def widened(self, half_width: float) -> Estimate:
         """Return the estimate once divided by a number with an interval of its own, of that relative half width."""
@@ -80,6 +87,36 @@ def population(values: ArrayLike, errors: ArrayLike) -> Population:
         low, high = (float(np.sqrt(_between(x, variance, tail))) for tail in tails)
         spread = Estimate(float(np.sqrt(between)), low, high)
     return Population(Estimate(mean, mean - half, mean + half), spread, weight / weight.sum())
+
+
+def censored(x: Values, variance: Values, beyond: Values, weight: Values) -> tuple[float, float]:
+    """Return mean and spread of a normal population of which some members are only known to lie beyond a value.
+
+    Parameters
+    ----------
+    x, variance : (known,) array
+        Values of the members that are known, and the variances of their errors.
+    beyond : (others,) array
+        What the values of the others exceed.
+    weight : (known + others,) array
+        Of each member's likelihood.
+
+    References
+    ----------
+    J. Tobin, Estimation of relationships for limited dependent variables, Econometrica 26 (1958) 24-36.
+    """
+    known, others = weight[: x.size], weight[x.size :]
+    scale = float(x.std()) or float(np.sqrt(variance.mean())) or 1.0
+
+    def minus(at: Values) -> float:
+        mean, spread = at[0], np.exp(at[1])
+        sigma = np.sqrt(variance + spread**2)
+        seen = known @ stats.norm.logpdf(x, mean, sigma)
+        return -float(seen + others @ stats.norm.logsf(beyond, mean, spread))
+
+    start = np.array([x.mean(), np.log(scale)])
+    found = minimize(minus, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    return float(found.x[0]), float(np.exp(found.x[1]))
 
 
 def _between(x: Values, variance: Values, wanted: float) -> float:

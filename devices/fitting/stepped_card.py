@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -15,9 +15,9 @@ from neurosim.devices.fitting.population import (
     Estimate,
     Population,
     Values,
+    censored,
     jackknife,
     population,
-    proportion,
     student,
 )
 from neurosim.devices.fitting.result import LawFit
@@ -28,6 +28,8 @@ CYCLE, WRITE, SLOPE_UP, SLOPE_DOWN = range(4)
 """Shared numbers: logarithms of cycle-to-cycle noise in steps, write noise in uS, slopes of the step per uS."""
 _VAGUE = 0.35
 """A bound is known if the logarithm of its distance has a smaller standard error than this."""
+_REACHED = 3.0
+"""A hard bound is known if it raises the logarithm of the device's likelihood by more than this."""
 _NUDGE = 1e-5
 
 
@@ -42,12 +44,15 @@ class Stepping:
     """Exponentials of the shared numbers that were seen."""
     soft: bool
     """Steps vanish at the device's own bounds."""
-    balanced: bool
-    """The origin is the symmetry point."""
+    slopes: bool
+    """Steps shrink by slopes that all devices share."""
     seen: tuple[Values, ...]
     """Conductances of each device, uS."""
-    corrupt: tuple[float, ...]
-    """Mean conductance of devices that do not answer to pulses."""
+
+    @property
+    def balanced(self) -> bool:
+        """The origin is the symmetry point."""
+        return self.soft or self.slopes
 
     def rates(self, own: Values) -> tuple[Values, Values]:
         """Share of each device's steps up and down that is lost for each uS from the origin."""
@@ -67,7 +72,9 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     """Return the parameters of the card with their intervals; raises `CapabilityError` without bounds."""
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
-    _low, _high, state_max, step_share, above, below, step = values
+    _low, _high, state_max, _share, above, below, step = values
+    if not 0 < state_max < 2:
+        raise CapabilityError("steps up and down are equal nowhere within the window")
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
     relative = width * errors / np.abs(values)
     over = {
@@ -100,12 +107,17 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     put("asymmetry_spread", devices.tilts.spread, step, relative[6])
     put("cycle_to_cycle", found.shared.get(CYCLE), 1.0, 0.0)
     put("write_noise", found.shared.get(WRITE), step, relative[6])
-    put("slope_up", found.shared.get(SLOPE_UP), 1 / above, relative[4])
-    put("slope_down", found.shared.get(SLOPE_DOWN), 1 / below, relative[5])
-    if found.corrupt:
-        over["corrupt_share"] = proportion(len(found.corrupt), devices.n + len(found.corrupt))
-        farthest = max(abs(g - found.origin) for g in found.corrupt) / (step / step_share)
-        fixed["corrupt_range"] = farthest, "largest distance of such a device from the origin"
+    if found.slopes:
+        for name, k, distance, half_width in (
+            ("slope_up", SLOPE_UP, above, relative[4]),
+            ("slope_down", SLOPE_DOWN, below, relative[5]),
+        ):
+            put(name, found.shared.get(k), 1 / distance, half_width)
+            if k not in found.shared:
+                fixed[name] = (
+                    0.0,
+                    f"steps {name.removeprefix('slope_')} do not show that they depend on the conductance",
+                )
     return LawFit(
         found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
         found.devices.steps, devices.shown(), devices.notes(),
@@ -121,6 +133,8 @@ class _Devices:
         up, down, above, below = np.exp(self.own).T
         error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))[:, REACH_UP:]
         self.known = error < _VAGUE
+        if not found.soft:  # the steps say nothing of hard bounds
+            self.known &= found.devices.evidence > _REACHED
         told = self.known.sum(axis=0) >= max(1, self.n / 2)
         if found.soft and not told.all():
             raise CapabilityError(
@@ -144,7 +158,30 @@ class _Devices:
 
     def _bound(self, side: int) -> Population:
         at = self.known[:, side]
-        return population(np.exp(self.own[at, REACH_UP + side]), self.reach_error[at, side])
+        found = population(np.exp(self.own[at, REACH_UP + side]), self.reach_error[at, side])
+        if found.spread is None or not self._censored(side):
+            return found
+        spread, error = jackknife(lambda weight: self._beyond(self.own, weight, side)[1:], self.n)
+        half = student(self.n) * float(error[0])
+        return replace(
+            found,
+            spread=Estimate(float(spread[0]), max(float(spread[0]) - half, 0.0), float(spread[0]) + half),
+        )
+
+    def _censored(self, side: int) -> bool:
+        """Whether some devices did not reach their hard bound: it lies beyond what was seen of them."""
+        known = self.known[:, side]
+        return not (self.found.soft or known.all()) and int(known.sum()) >= FEWEST_DEVICES
+
+    def _beyond(self, own: Values, weight: Values, side: int) -> Values:
+        """Mean and spread of the distance of a bound that some devices did not reach."""
+        at = self.known[:, side]
+        return np.array(
+            censored(
+                np.exp(own[at, REACH_UP + side]), self.reach_error[at, side] ** 2, self.ends_seen[~at, side],
+                np.concatenate([weight[at], weight[~at]]),
+            )
+        )  # fmt: skip
 
     def _steps(self, own: Values) -> Values:
         """Each device's step; with unequal directions the larger one's."""
@@ -156,6 +193,8 @@ class _Devices:
         bound, at = self.bounds[side], self.known[:, side]
         if bound is None:
             return float(weight @ self.ends_seen[:, side] / weight.sum())
+        if self._censored(side):
+            return float(self._beyond(own, weight, side)[0])
         share = bound.weights * weight[at]
         return float(share @ np.exp(own[at, REACH_UP + side]) / share.sum())
 
@@ -191,8 +230,15 @@ class _Devices:
         return tuple(
             f"{name}: not reached by any device."
             if told == 0
-            else f"{name}: not reached by {self.n - told} of {self.n} devices; those that were lie nearer."
-            for name, told in zip(("Upper bound", "Lower bound"), self.known.sum(axis=0), strict=True)
+            else f"{name}: not reached by {self.n - told} of {self.n} devices; "
+            + (
+                "theirs lie beyond what was seen of them."
+                if self._censored(side)
+                else "those that were lie nearer."
+            )
+            for side, (name, told) in enumerate(
+                zip(("Upper bound", "Lower bound"), self.known.sum(axis=0), strict=True)
+            )
             if told < self.n
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from neurosim.core.errors import DataError
 from neurosim.devices.measurements import ONE_DEVICE, Measured, measured
@@ -19,6 +20,11 @@ FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
 _SURE = 2.0
 """Standard errors by which SET must move devices up."""
+_CHANCE, _PART = 1e-4, 0.1
+"""Pulses move a device the wrong way where chance would do it in so few files, and a train of them over that part of
+the median device's range."""
+_MINUS = 'if so, a minus turns them: --column polarity="-HEADER" or --column pulse_voltage="-HEADER"'
+_TURN = "turn the ramp round if its x axis runs back, or give the file (the column) the name of the other polarity"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,10 @@ class Pulses:
     """What was understood of the files, three lines each."""
     left_out: str = ""
     """Missing values and repeated rows, in words."""
+    notes: tuple[str, ...] = ()
+    """What was left out of the reads and of the devices, and why, for the card."""
+    stuck_uS: tuple[float, ...] = ()
+    """Median conductances of devices that do not answer to pulses, which are not among the traces."""
 
     @property
     def count(self) -> int:
@@ -120,6 +130,7 @@ def read_tables(
         raise DataError(f"{names}: --column: no column '{header}' in any of the files")
     for one in found:
         if one.ramps:
+            _check_directions(_traces(one), one.source.name, _TURN)
             ramps.append(one)
         else:
             tables.append(_table(one))
@@ -195,11 +206,12 @@ def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
             )
     if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
         raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")
-    _check_answer([_moves(traces, sign) for sign in (1, -1)], source)
+    _check_answer([moves(traces, sign) for sign in (1, -1)], source)
+    _check_directions(traces, source, f"are the polarities of this device swapped? I{_MINUS[1:]}")
     return Pulses(tuple(traces), source)
 
 
-def _moves(traces: Sequence[Trace], sign: int) -> Values:
+def moves(traces: Sequence[Trace], sign: int) -> Values:
     """Net change of conductance over each train of pulses of one polarity."""
     found = []
     for trace in traces:
@@ -216,14 +228,41 @@ def _check_answer(moves: list[Values], source: str) -> None:
     error = np.sqrt(sum(move.var(ddof=1) / move.size if move.size > 1 else 0.0 for move in kinds))
     if gap < 0 and -gap > _SURE * error:
         raise DataError(
-            f"{source}: SET pulses lower the conductance, or RESET pulses raise it; are polarities swapped? If so, a "
-            'minus turns them: --column polarity="-HEADER" or --column pulse_voltage="-HEADER"'
+            f"{source}: SET pulses lower the conductance, or RESET pulses raise it; are polarities swapped? I{_MINUS[1:]}"
         )
     if gap <= _SURE * error:
         raise DataError(
             f"{source}: no device answers to pulses: over a train of pulses SET and RESET differ by "
             f"{gap:.3g} uS, no more than chance (± {_SURE * error:.2g} uS)"
         )
+
+
+def _check_directions(traces: Sequence[Trace], source: str, remedy: str) -> None:
+    """Raise `DataError` if SET pulses lower the conductance of a device, or RESET pulses raise it.
+
+    Single changes are tested against none (Student's t; of a walk with noise their spread is too large, if anything),
+    and what they add up to over a train is weighed against the range of the median device.
+    """
+    reach = float(np.median([np.ptp(np.quantile(trace.conductance_uS, (0.02, 0.98))) for trace in traces]))
+    for trace, (sign, does) in itertools.product(
+        traces, ((1, "SET pulses lower"), (-1, "RESET pulses raise"))
+    ):
+        rows = np.flatnonzero(trace.sign == sign)
+        wrong = -sign * (trace.conductance_uS[rows] - trace.conductance_uS[rows - 1])
+        if rows.size < FEWEST_PULSES:
+            continue
+        train = -sign * float(moves([trace], sign).mean())
+        error = float(wrong.std(ddof=1) / np.sqrt(rows.size)) + 1e-12 * reach
+        chance = float(stats.t.sf(wrong.mean() / error, rows.size - 1))
+        if chance < _CHANCE / len(traces) and train > _PART * reach:
+            raise DataError(
+                f"{source}: {does} the conductance of {_named(trace)}, by {train:.3g} uS over a train "
+                f"({rows.size} pulses); {remedy}"
+            )
+
+
+def _named(trace: Trace) -> str:
+    return "the device" if trace.device == ONE_DEVICE else f"device {trace.device}"
 
 
 def _joined(traces: Sequence[Trace]) -> list[Trace]:

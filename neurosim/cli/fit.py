@@ -30,10 +30,20 @@ def fit_command(
             "--column", metavar='NAME="HEADER"', help="Header of a quantity, or its number; repeat for more."
         ),
     ] = None,
+    resamples: Annotated[
+        int | None,
+        typer.Option(min=0, help="Sets of simulated data that correct a fit of small steps; 0: none."),
+    ] = None,
+    draws: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Cards drawn from the intervals, beside the card: CARD-draw-1.toml and so on."
+        ),
+    ] = 0,
     json_file: Json = None,
 ) -> None:
     """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
-    from neurosim.devices.fitting import fit, to_toml
+    from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
     from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
     from neurosim.study.store import expect_file, write_json, write_text
 
@@ -43,13 +53,19 @@ def fit_command(
     expect_file(card, "--out")
     expect_file(card.with_suffix(".svg"), "figure")
     expect_json(json_file)
-    found = fit(data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say)
+    found = fit(
+        data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
+        RESAMPLES if resamples is None else resamples,
+    )  # fmt: skip
     write_text(card, to_toml(found.card))
+    drawn = {card.with_name(f"{one.name}.toml"): one for one in drawn_cards(found, draws)}
+    for file, one in drawn.items():
+        write_text(file, to_toml(one))
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
     console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
-    say(f"card: {card}\nfigure: {figure}")
+    say(f"card: {card}\nfigure: {figure}" + "".join(f"\ndraw: {file}" for file in drawn))
 
 
 def _columns(given: list[str]) -> dict[str, list[str]]:

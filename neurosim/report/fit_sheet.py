@@ -278,16 +278,19 @@ def _programming(axes: Axes, fit: Fit, table: Programming) -> None:
     axes.plot(table.target_uS, error, ".", color=tint(UP, 0.5), ms=3, label=f"data: {error.size} devices")
     g = np.linspace(table.target_uS.min(), table.target_uS.max(), 100)
     sigma = sum(one.value * (g / found.g_max_uS) ** k for k, one in enumerate(found.polynomial))
+    mean, name = found.bias_uS(g), "fit: mean ± one σ" if found.bias else "fit: ± one σ"
     for side in (-1, 1):
-        axes.plot(g, side * sigma, color=FITTED, lw=1.4, label=None if side > 0 else "fit: ± one σ")
+        axes.plot(g, mean + side * sigma, color=FITTED, lw=1.4, label=None if side > 0 else name)
     targets, counts = np.unique(table.target_uS, return_counts=True)
     many = targets[counts >= FEWEST_IN_BIN]
     if many.size:
-        rms = np.array([np.sqrt(np.mean(error[table.target_uS == one] ** 2)) for one in many])
+        off = found.bias_uS(many)
+        left = error - found.bias_uS(table.target_uS)
+        rms = np.array([np.sqrt(np.mean(left[table.target_uS == one] ** 2)) for one in many])
         for side in (-1, 1):
             axes.plot(
                 many,
-                side * rms,
+                off + side * rms,
                 "_",
                 color=DOWN,
                 ms=11,

@@ -38,7 +38,7 @@ CAUSES: dict[str, dict[str, Any]] = {
     "failed writes": _device("write_failure"),
     "RESET noise": _device("reset_sigma_uS"),
     "programming error": _device(
-        "program_c0", "program_c1", "program_c2", "program_tolerance", "error_uS", "error_saturating_uS"
+        "program_c0", "program_c1", "program_c2", "program_tolerance", "error_uS", "error_saturating_uS", "bias_uS"
     ) | {"write.programming.mode": "statistics"},
     "device spread of steps": _device(
         "step_spread", "step_spread_lognormal", "added_step_spread",
@@ -48,7 +48,9 @@ CAUSES: dict[str, dict[str, Any]] = {
     "device spread of window": _device(
         "state_max_spread", "state_min_spread", "added_conductance_spread", "resistance_spread"
     ),
-    "stuck cells": _device("p_stuck_gmin", "p_stuck_gmax", "p_stuck_between", "corrupt_share", "corrupt_range"),
+    "stuck cells": _device(
+        "p_stuck_gmin", "p_stuck_gmax", "p_stuck_between", "p_stuck_measured", "corrupt_share", "corrupt_range"
+    ),
     "endurance": _device("endurance_pulses", "endurance_spread"),
     "telegraph noise": _device("telegraph_share"),
     "fading steps": _device("volatile_share"),

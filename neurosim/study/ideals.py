@@ -97,7 +97,8 @@ def _of_reading(arm: Any, law: Any, read: Any, silent: dict[str, str]) -> Iterat
         yield "Wires are perfect in writing (write.pulse_sensitivity_V)."
     if not arm.tiles:
         yield "The array is as large as the layer: no tiles."
-    stuck = [getattr(law, name, None) for name in ("p_stuck_gmin", "p_stuck_gmax", "p_stuck_between")]
+    ways = ("p_stuck_gmin", "p_stuck_gmax", "p_stuck_between", "p_stuck_measured")
+    stuck = [getattr(law, name, None) for name in ways]
     if not arm.faults and not any(stuck):
         yield "Every line and every device works."
 

@@ -39,6 +39,7 @@ def differences(arm: ForwardForwardArm) -> list[str]:
             device.p_stuck_gmin
             or device.p_stuck_gmax
             or device.p_stuck_between
+            or device.p_stuck_measured
             or arm.hardware().get("faults")
         ):
             found.append("faults")

@@ -12,7 +12,7 @@ from neurosim.devices.around import AroundState
 from neurosim.reference.twin import draws
 from neurosim.reference.twin.law import Draw, State, TwinLaw
 
-SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN = range(5)
+SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN, STUCK_MEASURED = range(6)
 _AROUND = 1 << 20
 _BOLTZMANN_EV_PER_K = torch.tensor(8.617333e-05, dtype=torch.float32).item()
 _OWN = {"conductance", "law"}
@@ -48,7 +48,8 @@ class AroundTwin(TwinLaw):
         a, b, c, d = draw(_AROUND + 3)
         chance = self.uniform(a)
         low, high = p.p_stuck_gmin, p.p_stuck_gmin + p.p_stuck_gmax
-        fault = torch.where(chance < high + p.p_stuck_between, STUCK_BETWEEN, SOUND)
+        fault = torch.where(chance < high + p.p_stuck_between + p.p_stuck_measured, STUCK_MEASURED, SOUND)
+        fault = torch.where(chance < high + p.p_stuck_between, STUCK_BETWEEN, fault)
         fault = torch.where(chance < high, STUCK_HIGH, fault)
         fault = torch.where(chance < low, STUCK_LOW, fault)
         g = own["conductance"]
@@ -65,8 +66,12 @@ class AroundTwin(TwinLaw):
             around[name] = torch.zeros_like(own["conductance"])
         if "telegraph" in self.has:
             around |= self._telegraph(draw)
-        between = p.g_min_uS + self.uniform(d) * (p.g_max_uS - p.g_min_uS)
+        place, measured = self.uniform(d), p.stuck_measured_uS
+        between = p.g_min_uS + place * (p.g_max_uS - p.g_min_uS)
         held = torch.where(fault == STUCK_BETWEEN, between, own["conductance"])
+        if measured.numel() > 0:
+            which = torch.clamp((place * measured.numel()).long(), max=measured.numel() - 1)
+            held = torch.where(fault == STUCK_MEASURED, measured[which], held)
         held = torch.where(fault == STUCK_LOW, p.g_min_uS, torch.where(fault == STUCK_HIGH, p.g_max_uS, held))
         return {**own, **around, "conductance": held.to(self.dtype)}
 
@@ -99,7 +104,8 @@ class AroundTwin(TwinLaw):
             exponent = _table(share, p.drift_table_share, p.drift_table_exponent)
             if p.drift_table_sigma.numel() > 0:
                 spread = _table(share, p.drift_table_share, p.drift_table_sigma)
-                exponent = torch.abs(exponent + spread * self.normal(c))
+                exponent = exponent + spread * self.normal(c)
+                exponent = torch.abs(exponent) if self.on["drift_one_way"] else exponent
             fresh["falling"] = exponent
         if "offset_uS" in self.has:
             fresh["offset_uS"] = p.added_write_noise * p.nominal_step_uS * self.normal(d)

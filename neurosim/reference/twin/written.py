@@ -23,6 +23,14 @@ class ProgrammedTwin(TwinLaw):
             sigma = sigma + most * (1 - torch.exp(-conductance / scale))
         return torch.clamp(sigma * p.error_scale, min=0)
 
+    def _bias(self, conductance: Tensor) -> Tensor:
+        p = self.params
+        off = torch.zeros_like(conductance)
+        for k in range(p.bias_uS.numel() - 1, -1, -1):
+            off = off * (conductance / p.g_max_uS) + p.bias_uS[k]
+        scaled: Tensor = off * p.error_scale
+        return scaled
+
     @property
     def _relaxes(self) -> bool:
         p = self.params
@@ -32,7 +40,7 @@ class ProgrammedTwin(TwinLaw):
         p = self.params
         a, _, c, _ = draw(0)
         wanted = clamp(target_uS, p.g_min_uS, p.g_max_uS)
-        reached = wanted + self._error(wanted, 0) * self.normal(a)
+        reached = wanted + self._bias(wanted) + self._error(wanted, 0) * self.normal(a)
         state = {"conductance": torch.clamp(reached, min=0)}
         if self._relaxes:
             state["programmed_at_s"] = torch.full_like(reached, now_s, dtype=torch.float64)

@@ -1,0 +1,62 @@
+"""What programming errors and drift have beyond one spread and one exponent, in words for the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit
+from neurosim.devices.fitting.population import Estimate
+
+_FOLDED = 2.0
+"""Spreads: exponents whose mean is nearer to zero than this would change sign."""
+
+
+def systematic(found: ProgrammingFit, source: str, law: str, carried: bool) -> Iterator[str]:
+    """Say by how much written states miss their targets in the mean, and whether the card has it."""
+    if not found.bias:
+        return
+    (low, first), (high, last) = found.bias_at
+    size = f"{_signed(first, 'uS')} in the mean"
+    if len(found.bias) > 1:
+        size = f"{_signed(first, 'uS')} in the mean at a target of {low:g} uS and {_signed(last, 'uS')} at {high:g} uS"
+    apart = "The spread on the card is that about this mean"
+    if carried:
+        yield f"{source}: written states are off by {size}. {apart}, and the mean is on it too (bias_uS)."
+    else:
+        yield (
+            f"{source}: written states are off by {size}. {apart}; the mean is not on it, because {law} has no "
+            "systematic error: shift the targets of the writer by it, and measure again."
+        )
+
+
+def ageing(found: DriftFit, source: str) -> Iterator[str]:
+    """Say where conductances grow with time, and whether exponents depend on the conductance."""
+    nodes = found.at or ((0.0, found.exponent),)
+    growing = [(g, exponent) for g, exponent in nodes if exponent.high < 0]
+    if growing:
+        where = f" where they are near {', '.join(f'{g:.3g}' for g, _ in growing)} uS" if found.at else ""
+        exponents = ", ".join(_signed(Estimate(-e.value, -e.high, -e.low)) for _, e in growing)
+        yield (
+            f"{source}: conductances grow with time{where}, as t to the power {exponents}. The card has it as a negative "
+            "exponent of drift, without end; check that reads do not write, and that times count from the write."
+        )
+    elif not found.at and found.exponent.value < 0:
+        yield f"{source}: no drift beyond chance: exponent {_signed(found.exponent)}."
+    if found.at:
+        listed = ", ".join(f"{_signed(exponent)} at {g:.3g} uS" for g, exponent in found.at)
+        yield (
+            f"{source}: the exponent of drift depends on the conductance: {listed}; in between linear, beyond constant."
+        )
+    sigma = 0.0 if found.spread is None else found.spread.value
+    smallest = min(exponent.value for _, exponent in nodes)
+    if 0 <= smallest < _FOLDED * sigma:
+        yield (
+            f"{source}: the exponent of some devices is below zero (mean {smallest:.3g}, spread {sigma:.3g}), which the "
+            "law turns: its devices drift more in the mean than those measured."
+        )
+
+
+def _signed(found: Estimate, unit: str = "") -> str:
+    """A number with its sign and its interval."""
+    ends = f"95 % interval {found.low:+.3g} to {found.high:+.3g}"
+    return f"{found.value:+.3g}{' ' if unit else ''}{unit} ({ends})"
