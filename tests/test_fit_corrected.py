@@ -9,6 +9,7 @@ import pytest
 from fit_helpers import drawn_in_numpy, uncorrected, write, write_traces
 
 import neurosim as ns
+from benchmarks.fit_grid import COUNTS, DESIGNS, informed, page, tally, truth
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.fit import _corrected, _laws, _undecided
@@ -167,3 +168,34 @@ def test_a_fit_that_cannot_be_repeated_stays_as_it_is():
 
     device = ns.devices.load("rram-hfo2-om-2022").with_parameters(corrupt_share=None, corrupt_range=None)
     assert corrected(found, pulses, lambda fit: device, refuses, 3) is found
+
+
+# The grid of designs that covers are counted on (python -m benchmarks.fit_grid)
+
+
+def test_information_says_before_any_fit_what_a_design_can_tell():
+    short = informed(
+        "constant-step", DESIGNS[1], 1
+    )  # 100 steps of 0.003 up and down: no device meets a bound
+    assert short["g_max_uS"] > COUNTS
+    assert short["g_min_uS"] > COUNTS
+    assert short["step_uS"] < COUNTS
+    assert short["cycle_to_cycle"] < COUNTS
+    one = informed("soft-bounds", DESIGNS[6], 1)  # a single device: no spreads
+    assert one["step_spread_lognormal"] > COUNTS
+    assert one["g_max_uS"] < COUNTS
+
+
+def test_covers_are_counted_from_intervals():
+    known = truth("constant-step", DESIGNS[4])
+    holds = {"g_max_uS": [91.0, 88.0, 94.0]}
+    misses = {"g_max_uS": [99.0, 96.0, 102.0]}
+    found = tally([holds, misses, holds, "could not be fitted"], {"g_max_uS": known["g_max_uS"]})["g_max_uS"]
+    assert (found["fitted"], found["held"]) == (3, 2)
+    assert found["bias"] == pytest.approx(np.mean([1 / 90, 0.1, 1 / 90]))
+    assert found["below"] == pytest.approx(1 - 0.9**3)  # at most two of three
+    point = {
+        "law": "constant-step", "design": DESIGNS[4].words, "sets": 4, "information": {"g_max_uS": 0.1},
+        "numbers": {"g_max_uS": found},
+    }  # fmt: skip
+    assert "| `g_max_uS` | 10 | yes | 3 of 4 | 67 | +4 |" in page({"points": [point]})
