@@ -74,8 +74,8 @@ class Ledger:
     window. ``norm_macs`` follow the norms, ``rule_macs`` are what else the rule forms beside the array. Reads for decay, norms, refresh and verified flushes are ``readback``.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
-    did not converge, and time; by statistics it counts devices and joules only. ``program_comparisons`` are those of the
-    verifying reads that a comparator answered, without a conversion.
+    did not converge, and time; by statistics it counts devices and joules only. ``program_comparisons`` are
+    verifying reads that a comparator answered, without a conversion; they are not among ``program_reads``.
     """
 
     reads: int = 0

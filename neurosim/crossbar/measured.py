@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,16 +67,15 @@ def _matrix(name: str, given: ArrayLike | str | Path, shape: tuple[int, int], wh
     return found.astype(np.float64)
 
 
-def _read(path: Path) -> ArrayLike:
+def _read(path: Path) -> NDArray[Any]:
     """Return the numbers of a .npy file, or of a .csv file without a header."""
     import pandas
 
     try:
         if path.suffix == ".npy":
-            found: ArrayLike = np.load(path, allow_pickle=False)
-            return found
+            return np.asarray(np.load(path, allow_pickle=False))
         if path.suffix == ".csv":
-            return pandas.read_csv(path, header=None, dtype=np.float64).to_numpy()
+            return np.asarray(pandas.read_csv(path, header=None, dtype=np.float64))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: {error}; expected conductances in uS, of a .csv one word line a line and no header"

@@ -143,8 +143,10 @@ class Programmer:
         reads = self.config.verify_reads * looks
         ledger.program_pulses += int(written.pulses.sum(dtype=np.int64))
         ledger.program_resets += int(written.resets.sum(dtype=np.int64))
-        ledger.program_reads += int(reads.sum(dtype=np.int64))
-        ledger.program_comparisons += int(reads.sum(dtype=np.int64)) if self.target.compare else 0
+        if self.target.compare:
+            ledger.program_comparisons += int(reads.sum(dtype=np.int64))
+        else:
+            ledger.program_reads += int(reads.sum(dtype=np.int64))
         ledger.program_uS += self.config.verify_reads * float(written.seen_uS.sum())
         ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
         seconds = pulses * self.cells.device.pulse_time_s + reads * self.read.integration_time_s

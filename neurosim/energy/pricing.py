@@ -217,9 +217,8 @@ class _Layer:
         )
         self._cells("programming", "verifying reads", counts["program_uS"], self._read_shape)
         self._priced(
-            "programming", "periphery", "ADC", "adc", counts["program_reads"] - counts["program_comparisons"],
-            bits=events["adc_bits"],
-        )  # fmt: skip
+            "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
+        )
         self._priced("programming", "periphery", "comparator", "comparator", counts["program_comparisons"])
 
     def _control(self) -> None:
