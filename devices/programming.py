@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,7 @@ class Verified(NamedTuple):
     """SET pulses, or pulses of either direction where both are gradual."""
     resets: NDArray[np.int32]
     converged: NDArray[np.bool_]
-    """Whether the last read lay within the tolerance."""
+    """Whether the last read lay within the tolerance or, compared only, beyond the target."""
     energy_J: NDArray[np.float64]
     """Of pulses and verifying reads."""
     time_s: NDArray[np.float64]
@@ -42,6 +42,7 @@ def write_verify(
     n_devices: int = 1000,
     seed: int = 0,
     read: ReadPath | dict[str, Any] | None = None,
+    verify: Literal["value", "compare"] = "value",
 ) -> Verified:
     """Write many fresh devices to each target: read, pulse, read again, until a read is near enough.
 
@@ -64,6 +65,9 @@ def write_verify(
         Same seed, same bits.
     read : ReadPath or dict, optional
         Voltage and duration of the verifying reads.
+    verify : {"value", "compare"}
+        What a read tells: its value, or only whether it lies below the target; a device then ends with the first gradual
+        pulse that crosses the target, whatever the tolerance.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def write_verify(
     InputError
         If a target is negative or not finite, or `n_devices` is below 1.
     ConfigError
-        If `tolerance` or `pulse_budget` is out of range.
+        If `tolerance` or `pulse_budget` is out of range, or `verify` unknown.
     CapabilityError
         If a pulse of the law is itself a program-and-verify.
 
@@ -93,7 +97,8 @@ def write_verify(
             "program-and-verify: use neurosim.devices.programmed"
         )
     loop = Programming.parse(
-        {"mode": "closed", "tolerance": tolerance, "pulse_budget": pulse_budget}, "write_verify"
+        {"mode": "closed", "tolerance": tolerance, "pulse_budget": pulse_budget, "verify": verify},
+        "write_verify",
     )
     path = ReadPath.of(read, "read") or ReadPath()
     targets = np.atleast_1d(np.asarray(targets_uS, np.float32))
@@ -108,6 +113,7 @@ def write_verify(
         loop.pulse_budget,
         law.steps_down,
         np.float32(1),
+        loop.verify == "compare",
     )
     write_verify_cells(
         0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,

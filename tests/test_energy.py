@@ -82,6 +82,7 @@ def unit(name: str) -> float:
         ({"conversions": 11}, 11 * unit("adc")),
         ({"readback_conversions": 11}, 11 * unit("adc")),
         ({"program_reads": 11}, 11 * unit("adc")),
+        ({"program_comparisons": 11}, 11 * unit("comparator")),
         ({"dac_conversions": 11}, 11 * unit("dac")),
         ({"read_line_cells": 30}, 30 * unit("line") * 0.25),
         ({"readback_line_cells": 30}, 30 * unit("line") * 0.25 + 3 * unit("row_dac")),

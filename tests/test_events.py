@@ -9,7 +9,7 @@ import pytest
 from helpers import PCM
 
 from neurosim import Crossbar, Faults, Periphery, ReadPath, Refresh, Tiles, TorchCrossbar, Wires, WritePath
-from neurosim.crossbar.ledger import Ledger, Rates
+from neurosim.crossbar.ledger import ADDED, Ledger, Rates
 from neurosim.devices import cards, load
 from neurosim.energy import built_in, price, price_list
 from neurosim.energy.seconds import seconds
@@ -178,6 +178,13 @@ def test_totals_add_over_any_split_and_over_a_checkpoint():
 def test_a_ledger_of_another_version_is_refused():
     with pytest.raises(ValueError, match="zip"):
         Ledger.from_array(np.zeros(3))
+
+
+def test_a_ledger_kept_before_its_last_totals_were_counted_has_none_of_them():
+    whole = Ledger(reads=3, weights_clipped=2, program_comparisons=5)
+    earlier = Ledger.from_array(whole.to_array()[: -len(ADDED)])
+    assert earlier == Ledger(reads=3, weights_clipped=2)
+    assert Ledger.names()[-len(ADDED) :] == list(ADDED)
 
 
 def test_rates_follow_the_settings_of_the_array():

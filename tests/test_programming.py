@@ -294,3 +294,81 @@ def test_the_read_path_sets_the_cost_of_a_verification():
         given_J = ledger.program_pulses * 6.75e-12 + ledger.program_resets * 36e-12
         costs.append(ledger.program_J - given_J)
     assert costs[1] == pytest.approx(4 * costs[0], rel=1e-6)
+
+
+# Verified by comparisons
+
+
+def compared(law: Any, targets: np.ndarray, budget: int, seed: int) -> dict[str, np.ndarray]:
+    """Program-and-verify in plain Python where a read only tells whether it lies below the target."""
+    state, params, _ = helpers.fresh(law, targets.size)
+    kernels = law.kernels
+    kernels_key, look_key = key(seed, "response", "pulse"), key(seed, "response", "verify")
+    found: dict[str, list[float]] = {"pulses": [], "resets": [], "converged": []}
+    for cell, target in enumerate(targets):
+        kernels.construct(cell, state, params, key(seed, "response", "construct"))
+        below: list[bool] = []
+        gradual: list[bool] = []
+        pulses = resets = 0
+        for event in range(budget + 1):
+            g = state.conductance[cell]
+            sigma = params.read_noise_relative * g + params.read_noise_floor_uS
+            noise = helpers.normals(helpers.words(cell, event, 0, look_key)[0])[0]
+            below.append(bool(g + sigma * noise < target))
+            crossed = len(below) > 1 and below[-1] != below[-2] and gradual[-1]
+            if crossed or event == budget:
+                break
+            gradual.append(below[-1] or law.steps_down)
+            if gradual[-1]:
+                kernels.pulse(cell, 1 if below[-1] else -1, state, params, 0.0, event + 1, kernels_key)
+                pulses += 1
+            else:
+                kernels.reset(cell, state, params, 0.0, event + 1, kernels_key)
+                resets += 1
+        for name, value in zip(found, (pulses, resets, crossed), strict=True):
+            found[name].append(value)
+    return {"conductance_uS": state.conductance, **{name: np.array(v) for name, v in found.items()}}
+
+
+@pytest.mark.parametrize("name", [PCM, HFO2])
+def test_comparisons_equal_a_loop_that_knows_no_values(name):
+    law = devices.load(name).with_parameters(read_noise_share=0.01)
+    targets = np.linspace(law.g_min_uS, law.g_max_uS, 5)
+    found = devices.write_verify(law, targets, pulse_budget=25, n_devices=8, seed=3, verify="compare")
+    expected = compared(law, np.repeat(targets, 8).astype(F), 25, 3)
+    for field, values in expected.items():
+        np.testing.assert_allclose(getattr(found, field).ravel(), values, rtol=1e-6, err_msg=field)
+    assert 0 < found.converged.mean() < 1
+
+
+def test_a_compared_device_ends_within_the_step_that_crossed_its_target():
+    """Without noise a device just beyond its target was before it one pulse ago; its largest step is that from an end."""
+    law = quiet()
+    targets = np.linspace(law.g_min_uS + 5, law.g_max_uS - 5, 40)
+    found = devices.write_verify(law, targets, pulse_budget=200, n_devices=1, verify="compare")
+    error = found.conductance_uS[:, 0] - targets
+    assert found.converged.all()
+    assert np.abs(error).max() < 2 * law.nominal_step_uS
+    assert (np.sign(error) == np.sign(targets - law.g_rest_uS)).all(), "all start from rest and cross"
+    assert error.std() > law.nominal_step_uS / 5
+
+
+def test_comparisons_are_counted_beside_conversions():
+    """No tolerance stops them: a pulse for each device at least, and a look more; an ADC converts none of them."""
+    loops = [Programming(mode="closed", verify=verify) for verify in ("value", "compare")]
+    value, compare = (made(quiet(), 6, 4, write=WritePath(programming=loop)).ledger for loop in loops)
+    assert (value.program_comparisons, compare.program_reads) == (0, 0)
+    assert value.program_reads == value.program_pulses + 6 * 4 * 2
+    assert compare.program_comparisons == compare.program_pulses + 6 * 4 * 2
+    assert compare.program_uS > 0
+    assert compare.program_pulses >= 6 * 4 * 2
+    assert compare.program_time_s > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"mode": "open"}, "mode = 'closed'"), ({"mode": "closed", "verify_reads": 2}, "averages")],
+)
+def test_comparisons_where_nothing_is_compared_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        Programming(verify="compare", **settings)

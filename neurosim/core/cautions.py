@@ -22,7 +22,7 @@ class ExtrapolationWarning(Caution):
 
 
 class WindowWarning(Caution):
-    """Programmed weights do not fit the window: some are clipped, or most of it stays unused."""
+    """Programmed weights, or measured conductances, do not fit the window: some are clipped, or most of it stays unused."""
 
 
 class PulsesCutWarning(Caution):

@@ -10,9 +10,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -323,6 +325,25 @@ class Programming(Frozen):
     """Most pulses that closed loop gives a device, RESETs included."""
     verify_reads: int = Field(1, ge=1)
     """Reads averaged in one verification."""
+    verify: Literal["value", "compare"] = "value"
+    """What closed loop learns of a read: its value, by a conversion; or, by a comparator, only whether it lies below the
+    target. It then ends with the first gradual pulse that crosses the target, whatever `tolerance`."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_it_was_there(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out how reads verify where that is by value: experiments keep the identities that they had."""
+        found: dict[str, Any] = dumped(self)
+        if self.verify == "value":
+            found.pop("verify", None)
+        return found
+
+    @model_validator(mode="after")
+    def _compares_in_closed_loop_only(self) -> Self:
+        if self.verify == "compare" and self.mode != "closed":
+            raise ValueError(f"verify = 'compare': mode '{self.mode}' reads nothing; use mode = 'closed'")
+        if self.verify == "compare" and self.verify_reads > 1:
+            raise ValueError("verify_reads averages values, of which a comparator has none: leave it at 1")
+        return self
 
 
 class WritePath(Frozen):

@@ -24,10 +24,12 @@ from neurosim.crossbar.converters import Converters
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.faults import Placement, draw_faults
 from neurosim.crossbar.ledger import Ledger, Rates
+from neurosim.crossbar.measured import measured_uS, say_what_stands_elsewhere, take
 from neurosim.crossbar.programme import PulseProgramme, recorded, replayed
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.symmetry import SymmetricPoints, find
 from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
 from neurosim.crossbar.window import warn_of_growth
@@ -38,6 +40,11 @@ from neurosim.kernels.cells import flat
 _MODES = ("accumulate", "mixed", "online")
 _Given = dict[str, Any]
 """Fields of one of the models by name, as `Model.parse` takes them."""
+
+
+def _refuse_no_window(w_max: float | None) -> None:
+    if w_max is not None and not (np.isfinite(w_max) and w_max > 0):
+        raise InputError(f"w_max = {w_max}: must be finite and above 0")
 
 
 class Crossbar:
@@ -177,13 +184,89 @@ class Crossbar:
             If the shape is wrong, an element is not finite, or `w_max` not above zero.
         """
         wanted = matrix("weights", weights, *self.shape, self.precision)
-        if w_max is not None and not (np.isfinite(w_max) and w_max > 0):
-            raise InputError(f"w_max = {w_max}: must be finite and above 0")
+        _refuse_no_window(w_max)
         if self._placement is not None:
             self._placement.assign(wanted)
         self._fitted = self.write.scale == "auto" and not (w_max or self.write.w_max) and bool(wanted.any())
         differences = self._programmer.program(self._scatter(wanted), w_max)
         self._reader.assume_inputs(differences)
+
+    def take_conductances(
+        self,
+        conductance_uS: ArrayLike | str | Path,
+        minus_uS: ArrayLike | str | Path | None = None,
+        *,
+        missing_uS: float | None = None,
+        w_max: float | None = None,
+    ) -> int:
+        """Let the devices stand where an array elsewhere was measured, as if read now; nothing is programmed or counted.
+
+        Each stands there within its own bounds, as old as one just written, and learns on from there. The rest is counted
+        and warned of: beyond a device's bounds, held by a fault, or between the states of a binary device. The ADC's range
+        is set as by `program`.
+
+        Parameters
+        ----------
+        conductance_uS : (rows, 2 cols) or (rows, cols) array_like, .npy or .csv file
+            As `conductance_uS()` returns them, plus and minus device of each pair side by side; with `minus_uS` the plus
+            devices. A .csv has one word line a line and no header.
+        minus_uS : (rows, cols) array_like, .npy or .csv file, optional
+        missing_uS : float, optional
+            Where devices stand that were not measured (NaN); None refuses them.
+        w_max : float, optional
+            Weight of a full difference. None leaves it as it is.
+
+        Returns
+        -------
+        elsewhere : int
+            Devices that stand elsewhere than measured.
+
+        Raises
+        ------
+        InputError
+            If a shape is wrong, an element NaN or infinite, or `w_max` not above zero.
+        DataError
+            If a file cannot be read as numbers.
+        """
+        _refuse_no_window(w_max)
+        cells = self._cells
+        lines = (cells.shape[0], 2 * cells.shape[1])
+        wanted = measured_uS(lines, conductance_uS, minus_uS, missing_uS, cells.connected)
+        off = take(cells, wanted, self._programmer.keys["program"])
+        if w_max is not None:
+            cells.fit_scale(cells.grid.difference, w_max)
+        self._fitted = False
+        self._reader.assume_inputs(cells.grid.difference)
+        return say_what_stands_elsewhere(off, wanted, cells.window_uS, self._once)
+
+    def find_symmetric_points(self, pairs: int = 2000) -> SymmetricPoints:
+        """Find where up and down pulses balance on each learning device, and make it the zero of its weight.
+
+        Zero shifting (Kim et al., arXiv 1907.10228): every device is given so many pulses up and down in turn, which draw
+        it to its symmetric point; it is read after the last pulse up and the last down, and its reference is programmed to
+        the mean of both. Pulses, reads and the references' programming are counted; weights end near zero, and `program`
+        counts from the new references. Bipolar devices with ``WritePath(mapping="reference")``, without wires or faults.
+
+        Parameters
+        ----------
+        pairs : int
+            Pulses up, and as many down. A device comes e times nearer in about as many pairs as its steps shrink by, up
+            and down together, over one step at that point.
+
+        Returns
+        -------
+        points : SymmetricPoints
+            ``read_uS`` (rows, cols), to which the references were programmed, and ``error_uS``, what they are off from
+            where the devices stood.
+
+        Raises
+        ------
+        InputError
+            If `pairs` is no whole number of at least 1.
+        CapabilityError
+            If there is no symmetric point, no reference to hold it, or lines or a pulse programme between.
+        """
+        return find(self, whole("pairs", pairs, 1))
 
     def forward(self, x: ArrayLike) -> Floats:
         """Read: multiply inputs by the stored weights through the whole read path.

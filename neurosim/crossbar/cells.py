@@ -60,6 +60,8 @@ class PairCells:
         self.reference = write.mapping != "pair"
         self.window_uS = low_uS, high_uS = device.cell_window_uS
         self.middle_uS = (low_uS + high_uS) / 2
+        self.zero_uS: Floats = np.full((1, 1), self.middle_uS, self.dtype)
+        """What fixed references were programmed to, of all devices (1, 1) or of each (rows, cols)."""
         self.span_uS = (high_uS - low_uS) / (2 if self.reference else 1)
         """Difference from the other device at the weight w_max."""
         self.uS_per_weight = np.full(shape[1], self.span_uS / (write.w_max or 1.0))
@@ -241,7 +243,7 @@ class PairCells:
         difference = weights * self.uS_per_weight.astype(self.dtype)
         targets = np.empty((*self.shape, 1 if self.reference else 2), self.dtype)
         if self.reference:
-            targets[..., 0] = self.middle_uS + difference
+            targets[..., 0] = self.zero_uS + difference
         elif self.one_sided:
             away = self.direction
             targets[..., 0] = rest_uS + away * np.maximum(away * difference, 0)
@@ -286,7 +288,7 @@ class PairCells:
         targets = self.targets(weights)
         if targets.shape[2] == 2:
             return targets
-        return np.concatenate([targets, np.full_like(targets, self.middle_uS)], axis=2)
+        return np.concatenate([targets, np.broadcast_to(self.zero_uS[..., None], targets.shape)], axis=2)
 
     def snapshot(self) -> State:
         """Return copies of the device state and of the clock."""
@@ -294,6 +296,8 @@ class PairCells:
         saved["row_sum"] = self.grid.row_sum.copy()
         saved["uS_per_weight"] = self.uS_per_weight.copy()
         saved["worn"] = self.worn.copy()
+        if (self.zero_uS != self.real(self.middle_uS)).any():
+            saved["zero_uS"] = self.zero_uS.copy()
         saved["clock"] = np.array([self.now_s, self.programs, self.ages], np.float64)
         return saved
 
@@ -307,6 +311,7 @@ class PairCells:
         for name, values in arrays.items():
             values[...] = saved[name]
         self.uS_per_weight[:] = saved["uS_per_weight"]
+        self.zero_uS = saved.get("zero_uS", np.full((1, 1), self.middle_uS, self.dtype)).astype(self.dtype)
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])
         self.forget_grid()
         self.grid.row_sum[:] = saved["row_sum"]

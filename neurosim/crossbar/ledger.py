@@ -19,6 +19,8 @@ JOULES = (
     "write_J", "refresh_J", "readback_J", "program_J", "read_J", "write_periphery_J", "read_periphery_J",
 )  # fmt: skip
 """What a ledger comes to at the array's own rates."""
+ADDED = ("program_comparisons",)
+"""Its last totals, of what no earlier version did: where they are not kept, they are zero."""
 
 
 class Rates(NamedTuple):
@@ -72,7 +74,8 @@ class Ledger:
     window. ``norm_macs`` follow the norms, ``rule_macs`` are what else the rule forms beside the array. Reads for decay, norms, refresh and verified flushes are ``readback``.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
-    did not converge, and time; by statistics it counts devices and joules only.
+    did not converge, and time; by statistics it counts devices and joules only. ``program_comparisons`` are
+    verifying reads that a comparator answered, without a conversion; they are not among ``program_reads``.
     """
 
     reads: int = 0
@@ -126,6 +129,7 @@ class Ledger:
     program_pulses_J: float = 0.0
     program_time_s: float = 0.0
     weights_clipped: int = 0
+    program_comparisons: int = 0
 
     rates: Rates = field(default=Rates(), repr=False, compare=False)
     """Of the array; without them reads and periphery cost nothing."""
@@ -243,7 +247,9 @@ class Ledger:
     @classmethod
     def from_array(cls, values: NDArray[np.float64]) -> Self:
         """Rebuild a ledger from `to_array`; raises `ValueError` where an earlier version counted other events."""
-        ledger = cls()
-        for name, value in zip(cls.names(), values, strict=True):
+        ledger, names = cls(), cls.names()
+        if len(values) == len(names) - len(ADDED):
+            names = names[: len(values)]
+        for name, value in zip(names, values, strict=True):
             setattr(ledger, name, int(value) if isinstance(getattr(ledger, name), int) else float(value))
         return ledger

@@ -39,6 +39,7 @@ class Programmer:
             config.pulse_budget,
             device.steps_down,
             cells.real(1 / np.sqrt(config.verify_reads)),
+            config.verify == "compare",
         )
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         if cells.shared:
@@ -55,9 +56,16 @@ class Programmer:
         targets = cells.targets(weights)
         cells.programs += 1
         self._write(targets, arm=0)
-        opposite = cells.real(cells.middle_uS) if cells.reference else targets[..., 1]
+        opposite = cells.zero_uS if cells.reference else targets[..., 1]
         differences: Floats = targets[..., 0] - opposite
         return differences
+
+    def set_references(self, wanted_uS: Floats) -> None:
+        """Write the reference (rows, cols) of each learning device, from which its weight counts from then on."""
+        cells = self.cells
+        cells.programs += 1
+        cells.zero_uS = wanted_uS
+        self._write(wanted_uS[..., None], arm=1)
 
     def _write_shared(self, shared: list[slice]) -> None:
         """Write the one reference that columns share in each row."""
@@ -135,7 +143,10 @@ class Programmer:
         reads = self.config.verify_reads * looks
         ledger.program_pulses += int(written.pulses.sum(dtype=np.int64))
         ledger.program_resets += int(written.resets.sum(dtype=np.int64))
-        ledger.program_reads += int(reads.sum(dtype=np.int64))
+        if self.target.compare:
+            ledger.program_comparisons += int(reads.sum(dtype=np.int64))
+        else:
+            ledger.program_reads += int(reads.sum(dtype=np.int64))
         ledger.program_uS += self.config.verify_reads * float(written.seen_uS.sum())
         ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
         seconds = pulses * self.cells.device.pulse_time_s + reads * self.read.integration_time_s

@@ -21,6 +21,7 @@ from neurosim.crossbar.view import Plane, View, shot_variance_per_uS, thermal_va
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import COLUMNS, SAMPLES, blocks, even_blocks, placed, single_threaded_blas
 from neurosim.kernels.read import add_noise, bits_of_inputs, convert, distort, quantise_inputs
+from neurosim.kernels.refresh import Look, read_devices
 from neurosim.kernels.update import Verified, squared_norms
 
 CLIPPED_SHARE = 0.01
@@ -80,7 +81,7 @@ class Reader:
         self.ledger = ledger
         self.reads = 0
         self.norm_reads = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms")}
+        self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms", "devices")}
         self._warned = False
 
     def assume_inputs(self, differences: Floats) -> None:
@@ -297,6 +298,19 @@ class Reader:
         ledger.dac_conversions += vectors * rows * len(self.converters.across)
         ledger.read_line_cells += vectors * self._phases * rows * 2 * cols
         ledger.read_sums += vectors * (conversions - cols)
+
+    def read_learning(self, event: int) -> Floats:
+        """Read the plus device of each pair, row by row, with its noise and the ADC over its range; (rows, cols), uS."""
+        cells = self.cells
+        lsb_uS, range_uS = self.device_converter()
+        look = Look(True, cells.real(lsb_uS), cells.real(range_uS), cells.real(0))
+        found = np.empty(cells.shape, cells.dtype)
+        read_devices(
+            found.reshape(-1), look, cells.state, cells.params, cells.now_s, event, self.keys["devices"],
+            cells.read, cells.kernels.read_sigma,
+        )  # fmt: skip
+        self.count_row_reads(cells.shape[1])
+        return found
 
     def count_row_reads(self, columns: int) -> None:
         """Enter one read of every row, one at a time and converted in so many columns, into the ledger."""

@@ -406,17 +406,28 @@ class Writer:
 
     def replay(self, programme: PulseProgramme, step: Step) -> None:
         """Give the pulses of one step, with the random numbers that they had."""
+        self._give(programme.wanted(step), step.event, step.kind, [])
+
+    def strike_all(self, wanted: NDArray[np.int32]) -> None:
+        """Give the devices pulses (rows, 2 cols) that no update asked for, word line by word line, as an event of their own."""
+        self.updates += 1
+        self.reach.before(self.ledger.updates)
+        peaks = np.abs(wanted).reshape(len(wanted), -1, 2).max(axis=(0, 2))
+        self._give(wanted, self.updates, "pulse", [peaks])
+        self.reach.after(self.updates)
+
+    def _give(self, wanted: NDArray[np.int32], event: int, kind: str, peaks: list[Peaks]) -> None:
         cells = self.cells
-        wanted, grid = programme.wanted(step), cells.grid
+        grid = cells.grid
 
         def give(block: tuple[int, int]) -> Sums:
             sums: Sums = give_rows(
-                *block, wanted, grid, cells.state, cells.params, cells.now_s, step.event, self.keys[step.kind],
+                *block, wanted, grid, cells.state, cells.params, cells.now_s, event, self.keys[kind],
                 *self._kernels(),
             )  # fmt: skip
             return sums
 
-        self._enter(share(give, cells.row_blocks()), [])
+        self._enter(share(give, cells.row_blocks()), peaks)
         cells.changes += 1
 
     def _cut(self, pulses: float) -> None:

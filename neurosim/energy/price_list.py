@@ -25,6 +25,7 @@ class Component(NamedTuple):
 
 COMPONENTS = {
     "adc": Component(("J",), "a conversion of an ADC"),
+    "comparator": Component(("J",), "a comparison of a verifying read with its target"),
     "dac": Component(("J",), "a conversion of an input's DAC"),
     "row_dac": Component(("J",), "a word line driven for a row read"),
     "line": Component(("F", "J"), "a cell along a line that is charged: C V^2, or joules at the gates' own supply"),

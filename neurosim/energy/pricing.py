@@ -10,7 +10,7 @@ from typing import Any
 
 from neurosim.core.config import Periphery
 from neurosim.core.errors import InputError
-from neurosim.crossbar.ledger import Ledger
+from neurosim.crossbar.ledger import ADDED, Ledger
 from neurosim.energy.bill import Bill, Kind, Line, Phase
 from neurosim.energy.marks import DOWN, UP, WINDOW, Sources, as_sources, device_mark, sources_of, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, Pulse, price_list
@@ -67,7 +67,7 @@ def checked(events: Iterable[Events]) -> Iterator[Events]:
     if isinstance(events, Mapping):
         raise InputError("events: expected a list of layers, the 'events' of a run")
     for layer in events:
-        counts = layer.get("counts", {})
+        counts = {**dict.fromkeys(ADDED, 0), **layer.get("counts", {})}
         missing = [name for name in Ledger.names() if name not in counts]
         if missing:
             raise InputError(
@@ -77,7 +77,7 @@ def checked(events: Iterable[Events]) -> Iterator[Events]:
         wrong = [name for name in Ledger.names() if not (math.isfinite(counts[name]) and counts[name] >= 0)]
         if wrong:
             raise InputError(f"events of layer {layer.get('layer')}: {wrong[0]} = {counts[wrong[0]]}")
-        yield layer
+        yield {**layer, "counts": counts}
 
 
 class _Layer:
@@ -219,6 +219,7 @@ class _Layer:
         self._priced(
             "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
         )
+        self._priced("programming", "periphery", "comparator", "comparator", counts["program_comparisons"])
 
     def _control(self) -> None:
         """Clock, control and leakage of each phase, as a share of what stands beside the cells there."""

@@ -29,6 +29,8 @@ class Target(NamedTuple):
     """Whether a pulse down is one step back; otherwise it is a full RESET."""
     noise_share: Scalar
     """Noise of one verification as a share of that of one read."""
+    compare: bool = False
+    """Whether a read only tells if it lies below the target: a gradual pulse that crosses it is the last."""
 
 
 class Written(NamedTuple):
@@ -157,7 +159,7 @@ def write_verify(
     sigma: Any,
     reached: Any = None,
 ) -> None:
-    """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance.
+    """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance, or beyond the target.
 
     A device that lies too high takes a step back, or is RESET and starts again. A read after a pulse sees the
     device at the reading delay. Pulse n has event `event` + n, as the read after it; `keys` are the streams of pulses and reads.
@@ -169,25 +171,28 @@ def write_verify(
             nothing_given(written, k)
             continue
         wanted = targets_uS[k]
-        pulses, resets, energy_J, seen_uS = 0, 0, 0.0, 0.0
+        pulses, resets, energy_J, seen_uS, way = 0, 0, 0.0, 0.0, 0
         conductance = read(cell, state, params, now_s)
         while True:
             number = event + pulses + resets
             noise = sigma(conductance, params) * normal(philox(cell, number, 0, keys[1])[0])
             seen = conductance + target.noise_share * noise
             seen_uS += np.float64(conductance)
-            within = abs(seen - wanted) <= target.tolerance_uS
+            if target.compare:
+                within = way != 0 and (seen < wanted) == (way < 0)
+            else:
+                within = abs(seen - wanted) <= target.tolerance_uS
             if within or pulses + resets == target.pulse_budget:
                 break
             if seen < wanted:
                 energy_J += pulse(cell, 1, state, params, now_s, number + 1, keys[0])
-                pulses += 1
+                pulses, way = pulses + 1, 1
             elif target.gradual_down:
                 energy_J += pulse(cell, -1, state, params, now_s, number + 1, keys[0])
-                pulses += 1
+                pulses, way = pulses + 1, -1
             else:
                 energy_J += reset(cell, state, params, now_s, number + 1, keys[0])
-                resets += 1
+                resets, way = resets + 1, 0
             conductance = read(cell, state, params, now_s)
         written.pulses[k] = pulses
         written.resets[k] = resets

@@ -350,6 +350,10 @@ class TorchCrossbar:
         """
         reader, writer = self._reader, self._writer
         chosen = range(self.count) if instance is None else (instance,)
+        if "zero_uS" in snapshot:
+            raise CheckpointError(
+                "checkpoint of references at symmetric points (zero_uS): not in the torch backend; use numba"
+            )
         try:
             for k in chosen:
                 self._cells.restore(k, snapshot)
@@ -364,7 +368,7 @@ class TorchCrossbar:
                     writer.accumulator[k] = 0
                 if self.write.momentum:
                     writer.velocity[k] = self._kept(snapshot["velocity"])
-                self._tally.restore(k, snapshot["ledger"])
+                self._tally.restore(k, Ledger.from_array(snapshot["ledger"]).to_array())
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             self._fitted = bool(snapshot["fitted"][0])
             writer.times = int(Ledger.from_array(snapshot["ledger"]).updates)

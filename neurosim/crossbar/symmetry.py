@@ -1,0 +1,57 @@
+"""Where up and down pulses balance on each device, found as a laboratory does, and made the zero of its weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from neurosim.core.errors import CapabilityError
+from neurosim.core.protocols import Floats
+
+if TYPE_CHECKING:
+    from neurosim.crossbar.array import Crossbar
+
+
+class SymmetricPoints(NamedTuple):
+    """What the search found, (rows, cols)."""
+
+    read_uS: Floats
+    """Conductances as read, to which the references were programmed."""
+    error_uS: Floats
+    """What the references, as they stand, are off from where the devices stood at those reads: of reads and programming."""
+
+
+def find(array: Crossbar, pairs: int) -> SymmetricPoints:
+    """Give alternate pulses, read, and program the references (`Crossbar.find_symmetric_points`)."""
+    cells, writer, reader = array._cells, array._writer, array._reader
+    if array.write.mapping != "reference":
+        raise CapabilityError(
+            f"find_symmetric_points: mapping '{array.write.mapping}' has no reference of its own beside each learning "
+            "device, which alone can hold its symmetric point: use mapping 'reference'"
+        )
+    if array.device.polarity != "bipolar" or array.device.closed_loop:
+        raise CapabilityError(
+            f"find_symmetric_points: pulses up and down of {array.device.name} (law '{array.device.law}') do not balance "
+            "step by step; only bipolar devices have a symmetric point"
+        )
+    if not reader.view.plain:
+        raise CapabilityError(
+            "find_symmetric_points reads devices one by one, without wires or faults between: leave these out"
+        )
+    if writer.recorder is not None:
+        raise CapabilityError(
+            "find_symmetric_points programs references, which no pulse programme holds: do not record it"
+        )
+    one_up = np.zeros((cells.shape[0], 2 * cells.shape[1]), np.int32)
+    one_up[:, 0::2] = 1
+    for _ in range(pairs - 1):
+        writer.strike_all(one_up)
+        writer.strike_all(-one_up)
+    read, stood = np.zeros(cells.shape, cells.dtype), np.zeros(cells.shape, cells.dtype)
+    for pulse in (one_up, -one_up):
+        writer.strike_all(pulse)
+        read += reader.read_learning(writer.updates) / 2
+        stood += cells.conductance_uS()[:, 0::2] / 2
+    array._programmer.set_references(read)
+    return SymmetricPoints(read, cells.conductance_uS()[:, 1::2] - stood)
