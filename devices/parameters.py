@@ -20,19 +20,11 @@ def quantity(unit: str, default: Any = ..., noise: bool = False, **bounds: Any) 
     return Field(default, json_schema_extra={"unit": unit, "noise": noise}, **bounds)
 
 
-def no_price(device: str, unknown: Iterable[str]) -> str:
-    """Say that pulses of a device have no price, and what gives them one.
-
-    Parameters
-    ----------
-    device : str
-        Its name.
-    unknown : iterable of str
-        What its card does not give (`Device.pulse_unknown`).
-    """
+def not_given(unknown: Iterable[str]) -> str:
+    """Say what of a pulse a card does not give (`Device.pulse_unknown`), so that pulses have no joules, and the remedy."""
     names = list(unknown)
     given = " and ".join(_OPTIONS[name] for name in names) if set(names) <= set(_OPTIONS) else "them"
     kinds = {"voltage_V": "voltage", "current_A": "current", "time_s": "width"}
     words = [word for end, word in kinds.items() if any(name.endswith(end) for name in names)]
     what = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-    return f"pulses of {device}: the card does not give the {what} of a pulse ({', '.join(names)}): give {given}"
+    return f"the card does not give the {what} of a pulse ({', '.join(names)}): give {given}"

@@ -17,7 +17,7 @@ from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
 from neurosim.devices.law import Law
-from neurosim.devices.parameters import no_price
+from neurosim.devices.parameters import not_given
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
@@ -264,7 +264,7 @@ class _CardMaker:
         try:
             unmeasured = dict.fromkeys(card.silent_on, "was not measured")
             if unknown := card.device().pulse_unknown:
-                unmeasured["pulse energy"] = no_price(name, unknown)
+                unmeasured["pulse energy"] = not_given(unknown)
         except NeurosimError as error:
             raise DataError(f"{sources}: the fit is no valid device: {error}") from None
         return card.changed(omits=unmeasured)

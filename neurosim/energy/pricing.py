@@ -12,7 +12,7 @@ from neurosim.core.config import Periphery
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import PulseShape
 from neurosim.crossbar.ledger import Ledger
-from neurosim.devices.parameters import no_price
+from neurosim.devices.parameters import not_given
 from neurosim.energy.bill import Bill, Kind, Line, Phase
 from neurosim.energy.marks import DOWN, UP, WINDOW, Sources, as_sources, device_mark, sources_of, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, Pulse, price_list
@@ -314,7 +314,7 @@ class _Layer:
     def _without_price(self, count: float) -> None:
         """Say of pulses that happened that nobody knows their joules."""
         if count:
-            self.absent.append(no_price(self.events["device"], self.unknown or _SHAPE))
+            self.absent.append(f"pulses of {self.events['device']}: {not_given(self.unknown or _SHAPE)}")
 
     def _lines_charged(self, phase: Phase, what: str, cells: float, voltage_V: float | None) -> None:
         unit = self.prices.cost_of("line")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from neurosim.devices.card import card_or_none, silences
-from neurosim.devices.parameters import no_price
+from neurosim.devices.parameters import not_given
 from neurosim.study.experiment import Experiment
 
 MARKS = ("assumption", "assumptions", "assumed", "from memory")
@@ -38,7 +38,7 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     if card_or_none(arm.device) is None:
         yield f"Where the numbers of {law.name} come from is not known: the device was given without a card."
     if law.pulse_unknown:
-        yield f"No joules of {no_price(law.name, law.pulse_unknown)}."
+        yield f"Pulses of {law.name} have no joules: {not_given(law.pulse_unknown)}."
     yield from _of_time(experiment, arm, law, read, silent)
     if experiment.learns:
         yield from _of_learning(arm, write)
