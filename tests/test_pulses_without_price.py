@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -204,7 +205,7 @@ def test_arms_without_a_price_win_nothing(mine):
     results = {"runs": runs, "data": {"train_images": 10}, "config": {"epochs": 1}}
     found = priced(results, ["generic-28nm"])
     assert [each.arm for each in front(found)] == ["known"] == [each.arm for each in front(found, "seconds")]
-    console = Console(width=400, record=True, quiet=True, file=None)
+    console = Console(width=400, file=io.StringIO(), record=True)
     console.print(energy_table(found))
     row = next(line for line in console.export_text().splitlines() if "mine" in line)
     assert "≥" in row
