@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import model_validator
 
 from neurosim.core.own_modules import version_of
-from neurosim.core.protocols import DeviceKernels, Floats, Polarity
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity, PulseShape
 from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
 from neurosim.kernels.cells import stored
@@ -178,8 +178,9 @@ class Bipolar(Law):
     """Residual error of program-and-verify, as a share of the window."""
     program_pulses: float = quantity("1", 10.0, ge=0)
     """Mean number of pulses of one program-and-verify."""
-    write_voltage_V: float = quantity("V", gt=0)
-    write_time_s: float = quantity("s", gt=0)
+    write_voltage_V: float | None = quantity("V", None, gt=0)
+    """Of a pulse up; None, as of its width: the card does not give it, and pulses have no joules."""
+    write_time_s: float | None = quantity("s", None, gt=0)
     reset_voltage_V: float | None = quantity("V", None, gt=0)
     """Magnitude of the voltage of a pulse down; None: as of a pulse up."""
     reset_time_s: float | None = quantity("s", None, gt=0)
@@ -191,38 +192,58 @@ class Bipolar(Law):
         """Residual programming error."""
         return (self.program_tolerance or 0.0) * (self.g_max_uS - self.g_min_uS)
 
+    @model_validator(mode="after")
+    def _pulses_down_are_not_known_alone(self) -> Self:
+        for end in ("voltage_V", "time_s"):
+            if getattr(self, f"write_{end}") is None and getattr(self, f"reset_{end}") is not None:
+                raise ValueError(f"reset_{end} is of a pulse down: give write_{end}, of a pulse up, as well")
+        return self
+
     @property
-    def pulse_voltage_V(self) -> float:
+    def pulse_voltage_V(self) -> float | None:
         """The larger of both write voltages."""
-        return max(self.write_voltage_V, self.reset_voltage_V or 0.0)
+        return (
+            None if self.write_voltage_V is None else max(self.write_voltage_V, self.reset_voltage_V or 0.0)
+        )
 
     @property
-    def pulse_time_s(self) -> float:
+    def pulse_time_s(self) -> float | None:
         """The longer of both pulses."""
-        return max(self.write_time_s, self.reset_time_s or 0.0)
+        return None if self.write_time_s is None else max(self.write_time_s, self.reset_time_s or 0.0)
 
     @property
-    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Voltage and width, unless a pulse is priced at its gate."""
+        return () if self.gate_energy_J else self.absent("write_voltage_V", "write_time_s")
+
+    @property
+    def pulse_shapes(self) -> tuple[PulseShape, PulseShape]:
         """Voltage (V) and width (s) of a pulse up, and of one down."""
         down = self.reset_voltage_V or self.write_voltage_V, self.reset_time_s or self.write_time_s
         return (self.write_voltage_V, self.write_time_s), down
 
     @property
-    def write_energy_per_uS(self) -> float:
-        """Energy of one pulse up in joule for each uS of cell conductance, V^2 G t."""
+    def write_energy_per_uS(self) -> float | None:
+        """Energy of one pulse up in joule for each uS of cell conductance, V^2 G t; None: not known."""
+        if self.write_voltage_V is None or self.write_time_s is None:
+            return None
         return self.write_voltage_V**2 * self.write_time_s * 1e-6
 
     @property
-    def reset_energy_per_uS(self) -> float:
+    def reset_energy_per_uS(self) -> float | None:
         """The same of one pulse down."""
         voltage_V = self.reset_voltage_V or self.write_voltage_V
+        if voltage_V is None or self.write_time_s is None:
+            return None
         return voltage_V**2 * (self.reset_time_s or self.write_time_s) * 1e-6
 
     @property
-    def program_energy_J(self) -> float:
-        """Energy of one program-and-verify at the middle of the window."""
-        through_cell = self.write_energy_per_uS * (self.g_min_uS + self.g_max_uS) / 2
-        return self.program_pulses * (self.gate_energy_J or through_cell)
+    def program_energy_J(self) -> float | None:
+        """Energy of one program-and-verify at the middle of the window; None: not known."""
+        each_J = self.gate_energy_J
+        if each_J is None and self.write_energy_per_uS is not None:
+            each_J = self.write_energy_per_uS * (self.g_min_uS + self.g_max_uS) / 2
+        return None if each_J is None else self.program_pulses * each_J
 
 
 class Stepped(Bipolar):

@@ -47,7 +47,7 @@ class Card(Frozen):
     summary: str
     citation: str
     notes: tuple[str, ...] = ()
-    omits: dict[Literal["read noise", "retention"], str] = Field(default_factory=dict)
+    omits: dict[Literal["read noise", "retention", "pulse energy"], str] = Field(default_factory=dict)
     """What the card says nothing of, with the reason: so that silence is not taken for a device without it."""
     parameters: dict[str, Quantity]
     _folder: Path | None = PrivateAttr(None)
@@ -90,6 +90,8 @@ class Card(Frozen):
             raise ConfigError(f"card {self.name}: omits.retention, but its parameters change it with time")
         if "read noise" in self.omits and (device.has_read_noise or device.flickers):
             raise ConfigError(f"card {self.name}: omits 'read noise', but its parameters have some")
+        if "pulse energy" in self.omits and not device.pulse_unknown:
+            raise ConfigError(f"card {self.name}: omits 'pulse energy', but its parameters tell it")
         return device
 
 
@@ -192,7 +194,11 @@ def silences(given: str | Path | Card | Law) -> dict[str, str]:
 
 
 def _silent(device: Law, reasons: dict[Any, str], otherwise: str) -> dict[str, str]:
-    there = {"read noise": device.has_read_noise or device.flickers, "retention": device.drifts}
+    there = {
+        "read noise": device.has_read_noise or device.flickers,
+        "retention": device.drifts,
+        "pulse energy": not device.pulse_unknown,
+    }
     return {what: reasons.get(what, otherwise) for what, known in there.items() if not known}
 
 

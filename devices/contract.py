@@ -122,12 +122,20 @@ def _random_walk(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     slack = 1e-4 * law.cell_window_uS[1]
     outside = int(((held < low - slack) | (held > high + slack)).sum())
     yield Clause("conductances stay within their bounds", outside == 0, f"{outside} of {CELLS} outside")
-    yield Clause("no energy is negative", bool(least >= 0), f"least of one update {least:.3g} J")
+    yield Clause("no energy is negative", bool(least >= 0), f"least of one update {_joules(law, least)}")
     moved = [name for name, values in arrays.items() if values.ctypes.data != where[name]]
     yield Clause("the state changes in place", not moved, ", ".join(moved) or "same memory throughout")
     other = flat(again.state)
     differing = [name for name in arrays if not np.array_equal(arrays[name], other[name])]
     yield Clause("same seed, same bits", not differing, ", ".join(differing) or "every array equal")
+
+
+def _joules(law: Law, joules: float) -> str:
+    return (
+        f"no price: the card does not give {', '.join(law.pulse_unknown)}"
+        if law.pulse_unknown
+        else f"{joules:.3g} J"
+    )
 
 
 def _bounds(law: Law, arrays: dict[str, NDArray[Any]]) -> tuple[Any, Any]:
@@ -170,7 +178,7 @@ def _programming(law: Law, pulses: int, seed: int) -> Iterator[Clause]:
     devices = _Devices(law, seed)
     low, high = law.cell_window_uS
     energy = min(devices.program(target) for target in (low, (low + high) / 2, high))
-    yield Clause("programming costs energy or nothing", energy >= 0, f"{energy:.3g} J")
+    yield Clause("programming costs energy or nothing", energy >= 0, _joules(law, energy))
     means = []
     for target in (low, high):
         devices.program(target)

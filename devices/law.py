@@ -11,7 +11,7 @@ from pydantic import model_validator
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.own_modules import version_of
-from neurosim.core.protocols import DeviceKernels, Polarity, Precision
+from neurosim.core.protocols import DeviceKernels, Polarity, Precision, PulseShape
 from neurosim.devices.around import AroundParams, surrounded
 from neurosim.devices.effects import Effects
 from neurosim.devices.parameters import quantity
@@ -174,20 +174,32 @@ class Law(Effects):
         return self.polarity == "bipolar"
 
     @property
-    def pulse_voltage_V(self) -> float:
-        """Voltage to which a line is charged for one pulse."""
+    def pulse_voltage_V(self) -> float | None:
+        """Voltage to which a line is charged for one pulse; None where the card does not give it."""
         return 0.0
 
     @property
-    def pulse_time_s(self) -> float:
-        """Duration of one pulse; 0 where the law does not know it."""
+    def pulse_time_s(self) -> float | None:
+        """Duration of one pulse; None where the card does not give it, 0 where the law does not know it."""
         return 0.0
 
     @property
-    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def pulse_shapes(self) -> tuple[PulseShape, PulseShape]:
         """Voltage (V) and width (s) of a pulse up, and of one down."""
         one = self.pulse_voltage_V, self.pulse_time_s
         return one, one
+
+    @property
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Parameters that the card does not give and without which a pulse has no joules.
+
+        Empty if it has. Kernels then return 0, which nobody takes for joules: ledgers and bills say that there are none.
+        """
+        return ()
+
+    def absent(self, *names: str) -> tuple[str, ...]:
+        """Return those of some parameters that the card does not give."""
+        return tuple(name for name in names if getattr(self, name) is None)
 
     @property
     def own_drift(self) -> bool:

@@ -108,8 +108,9 @@ class Binary(Law):
     """Device-to-device standard deviation of each resistance, relative."""
     program_pulses_most: float = quantity("1", 10.0, ge=1)
     """Most pulses of one program-and-verify; it stops at the first that succeeds."""
-    write_voltage_V: float = quantity("V", gt=0)
-    write_time_s: float = quantity("s", gt=0)
+    write_voltage_V: float | None = quantity("V", None, gt=0)
+    """None, as of the width: the card does not give it, and pulses have no joules."""
+    write_time_s: float | None = quantity("s", None, gt=0)
 
     @property
     def g_rest_uS(self) -> float:
@@ -122,16 +123,23 @@ class Binary(Law):
         return self.g_max_uS - self.g_min_uS
 
     @property
-    def pulse_voltage_V(self) -> float:
+    def pulse_voltage_V(self) -> float | None:
         """The write voltage."""
         return self.write_voltage_V
 
     @property
-    def pulse_time_s(self) -> float:
+    def pulse_time_s(self) -> float | None:
         """Duration of a write pulse."""
         return self.write_time_s
 
     @property
-    def write_energy_per_uS(self) -> float:
-        """Energy of one pulse in joule for each uS of cell conductance before it, V^2 G t."""
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Voltage and width."""
+        return self.absent("write_voltage_V", "write_time_s")
+
+    @property
+    def write_energy_per_uS(self) -> float | None:
+        """Energy of one pulse in joule for each uS of cell conductance before it, V^2 G t; None: not known."""
+        if self.write_voltage_V is None or self.write_time_s is None:
+            return None
         return self.write_voltage_V**2 * self.write_time_s * 1e-6

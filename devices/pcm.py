@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision
+from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision, PulseShape
 from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
 from neurosim.kernels.jit import inlined
@@ -16,6 +16,15 @@ from neurosim.kernels.random import normal, philox
 _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
 _MOST_PULSES: Any = 255
+_PULSE = (
+    "set_current_A",
+    "set_voltage_V",
+    "set_time_s",
+    "reset_current_A",
+    "reset_voltage_V",
+    "reset_time_s",
+)
+"""What the joules of SET and RESET follow from."""
 
 
 class PcmParams(NamedTuple):
@@ -179,12 +188,13 @@ class PcmAccumulative(Law):
     drift_exponent: float | None = quantity("1", None, ge=0)
     drift_exponent_sigma: float | None = quantity("1", None, noise=True, ge=0)
     drift_reference_s: float = quantity("s", gt=0)
-    set_current_A: float = quantity("A", gt=0)
-    set_time_s: float = quantity("s", gt=0)
-    set_voltage_V: float = quantity("V", gt=0)
-    reset_current_A: float = quantity("A", gt=0)
-    reset_time_s: float = quantity("s", gt=0)
-    reset_voltage_V: float = quantity("V", gt=0)
+    set_current_A: float | None = quantity("A", None, gt=0)
+    """Of a SET; None, as of the next five: the card does not give it, and pulses have no joules."""
+    set_time_s: float | None = quantity("s", None, gt=0)
+    set_voltage_V: float | None = quantity("V", None, gt=0)
+    reset_current_A: float | None = quantity("A", None, gt=0)
+    reset_time_s: float | None = quantity("s", None, gt=0)
+    reset_voltage_V: float | None = quantity("V", None, gt=0)
 
     @property
     def bounds_uS(self) -> tuple[float, float]:
@@ -197,12 +207,12 @@ class PcmAccumulative(Law):
         return self.nominal_set_step_uS
 
     @property
-    def pulse_voltage_V(self) -> float:
+    def pulse_voltage_V(self) -> float | None:
         """The SET voltage."""
         return self.set_voltage_V
 
     @property
-    def pulse_time_s(self) -> float:
+    def pulse_time_s(self) -> float | None:
         """Duration of a SET pulse."""
         return self.set_time_s
 
@@ -228,24 +238,33 @@ class PcmAccumulative(Law):
         return conductance_uS * self.mean_read_share
 
     @property
-    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Current, voltage and width of SET and of RESET."""
+        return self.absent(*_PULSE)
+
+    @property
+    def pulse_shapes(self) -> tuple[PulseShape, PulseShape]:
         """Voltage (V) and width (s) of a SET and of a RESET."""
         return (self.set_voltage_V, self.set_time_s), (self.reset_voltage_V, self.reset_time_s)
 
     @property
-    def set_energy_J(self) -> float:
-        """Energy of one SET pulse, I V t."""
+    def set_energy_J(self) -> float | None:
+        """Energy of one SET pulse, I V t; None: not known."""
+        if self.set_current_A is None or self.set_voltage_V is None or self.set_time_s is None:
+            return None
         return self.set_current_A * self.set_voltage_V * self.set_time_s
 
     @property
-    def reset_energy_J(self) -> float:
-        """Energy of one RESET pulse, I V t."""
+    def reset_energy_J(self) -> float | None:
+        """Energy of one RESET pulse, I V t; None: not known."""
+        if self.reset_current_A is None or self.reset_voltage_V is None or self.reset_time_s is None:
+            return None
         return self.reset_current_A * self.reset_voltage_V * self.reset_time_s
 
     @property
-    def program_energy_J(self) -> float:
-        """Energy of one program-and-verify."""
-        return self.program_pulses * self.set_energy_J
+    def program_energy_J(self) -> float | None:
+        """Energy of one program-and-verify; None: not known."""
+        return None if self.set_energy_J is None else self.program_pulses * self.set_energy_J
 
     def own_state(self, cells: int, precision: Precision = "float32") -> Any:
         """Return zeroed state; exponents of their own only where the spread is on."""

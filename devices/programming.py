@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,7 +30,7 @@ class Verified(NamedTuple):
     converged: NDArray[np.bool_]
     """Whether the last read lay within the tolerance or, compared only, beyond the target."""
     energy_J: NDArray[np.float64]
-    """Of pulses and verifying reads."""
+    """Of pulses and verifying reads; NaN, as their times, where the card does not give the pulse."""
     time_s: NDArray[np.float64]
     """Of pulses and verifying reads, each device on its own."""
 
@@ -121,7 +122,9 @@ def write_verify(
         kernels.reset, kernels.pulse, law.reading(), kernels.read_sigma,
     )  # fmt: skip
     pulses = written.pulses + written.resets
-    time_s = pulses * law.pulse_time_s + (pulses + 1) * path.integration_time_s
+    width_s = math.nan if law.pulse_time_s is None else law.pulse_time_s
+    time_s = pulses * width_s + (pulses + 1) * path.integration_time_s
+    spent_J = np.full_like(written.energy_J, math.nan) if law.pulse_unknown else written.energy_J
     looks_J = path.read_voltage_V**2 * path.integration_time_s * 1e-6 * written.seen_uS
     shape = targets.size, n_devices
     return Verified(
@@ -129,6 +132,6 @@ def write_verify(
         written.pulses.reshape(shape),
         written.resets.reshape(shape),
         written.converged.reshape(shape),
-        (written.energy_J + looks_J).reshape(shape),
+        (spent_J + looks_J).reshape(shape),
         time_s.reshape(shape),
     )

@@ -162,9 +162,10 @@ class Programmed(Law):
     """Nominal steps that a controller sees in the window."""
     program_pulses: float = quantity("1", 20.0, ge=0)
     """Mean number of pulses of one program-and-verify."""
-    write_voltage_V: float = quantity("V", gt=0)
-    write_current_A: float = quantity("A", gt=0)
-    write_time_s: float = quantity("s", gt=0)
+    write_voltage_V: float | None = quantity("V", None, gt=0)
+    """Of a pulse; None, as of its current and width: the card does not give it, and pulses have no joules."""
+    write_current_A: float | None = quantity("A", None, gt=0)
+    write_time_s: float | None = quantity("s", None, gt=0)
     read_noise_most_uS: float | None = quantity("uS", None, noise=True, ge=0)
     """A of a further part A (1 - exp(-G / B)) of read noise ..."""
     read_noise_scale_uS: float = quantity("uS", 1.0, gt=0)
@@ -220,12 +221,12 @@ class Programmed(Law):
         return True
 
     @property
-    def pulse_voltage_V(self) -> float:
+    def pulse_voltage_V(self) -> float | None:
         """The write voltage."""
         return self.write_voltage_V
 
     @property
-    def pulse_time_s(self) -> float:
+    def pulse_time_s(self) -> float | None:
         """Duration of one pulse of a program-and-verify."""
         return self.write_time_s
 
@@ -240,8 +241,15 @@ class Programmed(Law):
         return self.error_at_s[0]
 
     @property
-    def program_energy_J(self) -> float:
-        """Energy of one program-and-verify, pulses times I V t."""
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Voltage, current and width."""
+        return self.absent("write_voltage_V", "write_current_A", "write_time_s")
+
+    @property
+    def program_energy_J(self) -> float | None:
+        """Energy of one program-and-verify, pulses times I V t; None: not known."""
+        if self.write_current_A is None or self.write_voltage_V is None or self.write_time_s is None:
+            return None
         return self.program_pulses * self.write_current_A * self.write_voltage_V * self.write_time_s
 
     def own_state(self, cells: int, precision: Precision = "float32") -> Any:

@@ -105,8 +105,8 @@ def test_a_damaged_card_is_refused_in_one_line(tmp_path, old, new, said):
 
 
 def test_a_card_without_a_needed_parameter_names_it(tmp_path):
-    lines = [line for line in CARD.splitlines() if not line.startswith("write_time_s")]
-    with pytest.raises(ConfigError, match=r"write_time_s.*required") as caught:
+    lines = [line for line in CARD.splitlines() if not line.startswith("g_max_uS")]
+    with pytest.raises(ConfigError, match=r"g_max_uS.*required") as caught:
         load_text(tmp_path, "\n".join(lines))
     one_line(caught.value)
 

@@ -261,7 +261,8 @@ def test_the_card_is_read_back_and_every_number_has_unit_and_source(rram, tmp_pa
     sources = {name: number.source for name, number in rram.card.parameters.items()}
     assert sources["step"].startswith("fitted to rram.csv (24 devices, 3840 pulses), 95 % interval ")
     assert sources["write_voltage_V"] == "given with --write-voltage"
-    assert sources["write_time_s"].startswith("assumed as on card rram-")
+    assert "write_time_s" not in sources
+    assert "(write_time_s): give --write-time" in rram.card.omits["pulse energy"]
     assert sources["state_min"].startswith("definition")
     response = devices.pulse_response(file, RAMPS, 400, seed=2)
     assert response[40].mean() == pytest.approx(

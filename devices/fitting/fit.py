@@ -22,6 +22,7 @@ from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.stuck import without_stuck
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
 from neurosim.devices.law import Law
+from neurosim.devices.parameters import not_given
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
@@ -34,6 +35,8 @@ _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
 """Laws whose fit is repeated on data simulated with its card."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
+_OF_JOULES = ("_voltage_V", "_time_s", "_current_A", "_energy_J")
+"""Ends of the names of numbers that joules of pulses follow from."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def fit(
     read_voltage_V : float, optional
         Read voltage of columns that hold currents, of either sign.
     write_voltage_V, write_time_s : float, optional
-        Of a write pulse, which the data do not contain; None takes those of a published card, marked so.
+        Of a write pulse, which the data do not contain; without both, pulses of the card have no joules, and it says so.
     name : str
         Name of the card.
     columns : mapping, optional
@@ -268,8 +271,16 @@ class _CardMaker:
             self.put("drift_table_sigma", spread, where, max(2, len(found.at)))
 
     def put_assumed(self) -> None:
-        """Take what the law must have and data do not tell from the first published card of that law."""
+        """Take what the law must have and data do not tell from the first published card of that law.
+
+        But nothing that joules follow from: those are of the device that was measured, or there are none.
+        """
         needed = self.required - set(self.given)
+        electrical = sorted(name for name in needed if name.endswith(_OF_JOULES))
+        if electrical:
+            raise DataError(
+                f"{self.law}: the data do not tell {', '.join(electrical)}, and no other device's hold here"
+            )
         published = (read(file) for file in cards().values()) if needed else iter(())
         card = next(
             (card for card in published if card.law == self.law and needed <= set(card.parameters)), None
@@ -283,10 +294,6 @@ class _CardMaker:
             number = card.parameters[name]
             source = f"assumed as on card {card.name}: {number.source}"
             self.given[name] = Quantity(value=number.value, unit=number.unit, source=source)
-        if needed & {*_VOLTAGE, *_TIME}:
-            self.notes.append(
-                "Pulse voltage or time are assumed, so energies are; give --write-voltage and --write-time."
-            )
 
     def card(self, name: str, sources: str) -> Card:
         """Return the card; raises `DataError` if its numbers make no device."""
@@ -302,6 +309,8 @@ class _CardMaker:
         )
         try:
             unmeasured = dict.fromkeys(card.silent_on, "was not measured")
+            if unknown := card.device().pulse_unknown:
+                unmeasured["pulse energy"] = not_given(unknown)
         except NeurosimError as error:
             raise DataError(f"{sources}: the fit is no valid device: {error}") from None
         return card.changed(omits=unmeasured)

@@ -64,7 +64,7 @@ def fit_command(
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
-    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.notes), sep="\n")
+    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.remarks), sep="\n")
     say(f"card: {card}\nfigure: {figure}" + "".join(f"\ndraw: {file}" for file in drawn))
 
 

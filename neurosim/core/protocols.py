@@ -21,6 +21,8 @@ UpdateMode = Literal["accumulate", "mixed", "online"]
 DecayMode = Literal["readback", "gain", "device", "exact"]
 Polarity = Literal["bipolar", "set_only"]
 Mapping = Literal["pair", "reference", "offset"]
+# voltage (V) and width (s) of a pulse, None where the card does not give them
+PulseShape = tuple[float | None, float | None]
 
 
 class LocalUpdate(NamedTuple):
@@ -189,18 +191,23 @@ class Device(Protocol):
         ...
 
     @property
-    def pulse_voltage_V(self) -> float:
-        """Voltage to which a line is charged for one pulse."""
+    def pulse_voltage_V(self) -> float | None:
+        """Voltage to which a line is charged for one pulse; None where the card does not give it."""
         ...
 
     @property
-    def pulse_time_s(self) -> float:
-        """Duration of one pulse; 0 where the law does not know it."""
+    def pulse_time_s(self) -> float | None:
+        """Duration of one pulse; None where the card does not give it, 0 where the law does not know it."""
         ...
 
     @property
-    def pulse_shapes(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def pulse_shapes(self) -> tuple[PulseShape, PulseShape]:
         """Voltage (V) and width (s) of a pulse up, and of one down."""
+        ...
+
+    @property
+    def pulse_unknown(self) -> tuple[str, ...]:
+        """Parameters that the card does not give and without which a pulse has no joules; empty if it has."""
         ...
 
     @property

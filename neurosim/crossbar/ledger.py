@@ -6,6 +6,7 @@ Events are exact whatever was read or resumed in between. Prices of other periph
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
@@ -21,10 +22,12 @@ JOULES = (
 """What a ledger comes to at the array's own rates."""
 ADDED = ("program_comparisons",)
 """Its last totals, of what no earlier version did: where they are not kept, they are zero."""
+PULSES_J = ("up_J", "down_J", "refresh_J", "program_pulses_J")
+"""Totals that are joules of device pulses, as the law has them."""
 
 
 class Rates(NamedTuple):
-    """Joules of one event of an array, by its read path, its device and its periphery."""
+    """Joules of one event of an array, by its read path, its device and its periphery; NaN where nobody knows them."""
 
     read_uS: float = 0.0
     """Of each uS that a read at full scale runs through, V^2 t."""
@@ -40,11 +43,14 @@ class Rates(NamedTuple):
     """and to that of a pulse."""
     mac: float = 0.0
     memory: float = 0.0
+    pulses_unknown: bool = False
+    """Whether the card does not give what the joules of a pulse follow from (`Device.pulse_unknown`)."""
 
     @classmethod
     def of(cls, periphery: Periphery, read: ReadPath, device: Device) -> Self:
         """Return the rates of an array with this periphery, read path and device."""
-        full = device.pulse_voltage_V**2 * device.pulse_time_s * 1e-6
+        voltage_V, time_s = device.pulse_voltage_V, device.pulse_time_s
+        full = math.nan if voltage_V is None or time_s is None else voltage_V**2 * time_s * 1e-6
         return cls(
             read_uS=read.read_voltage_V**2 * read.integration_time_s * 1e-6,
             lost_uS=full,
@@ -52,10 +58,16 @@ class Rates(NamedTuple):
             adc=periphery.adc_J(read.adc_bits),
             dac=periphery.dac_J(read.dac_bits),
             read_line_cell=periphery.line_J(1, read.read_voltage_V),
-            pulse_line_cell=periphery.line_J(1, device.pulse_voltage_V),
+            pulse_line_cell=periphery.line_J(1, voltage_V) if voltage_V is not None else math.nan,
             mac=periphery.mac_pJ * 1e-12,
             memory=periphery.memory_access_pJ * 1e-12,
+            pulses_unknown=bool(device.pulse_unknown),
         )
+
+
+def _joules(count: float, each: float) -> float:
+    """Joules of so many events; of none 0, whatever one would take."""
+    return count * each if count else 0.0
 
 
 @dataclass
@@ -68,14 +80,16 @@ class Ledger:
     Updates: ``pulses`` (of which ``downs``) on ``pulsed_cells`` devices and ``pulsed_rows`` word lines; ``row_slots``
     are the pulses that follow one another if word lines are written one after the other, ``column_slots`` if columns are
     (both without pulse trains, which strike all cells at once), ``trains`` samples written in
-    place by coincidence; ``up_J`` and ``down_J`` what the law says that they took, at the card's voltage and width.
+    place by coincidence; ``up_J`` and ``down_J`` what the law says that they took, at the card's voltage and width. Where
+    the card gives neither, what rests on them is NaN (no joules are known), and pulses are counted all the same.
     ``pulses_lost`` took no effect, ``disturbs`` are steps that half voltages caused, ``pulses_cut`` pulses that no
     device was given because an update asked for too many at once, ``weights_clipped`` programmed weights beyond the
     window. ``norm_macs`` follow the norms, ``rule_macs`` are what else the rule forms beside the array. Reads for decay, norms, refresh and verified flushes are ``readback``.
     Refresh counts looks at all pairs, reads of single devices, RESETs and SET pulses (those of the law's
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
-    did not converge, and time; by statistics it counts devices and joules only. ``program_comparisons`` are
-    verifying reads that a comparator answered, without a conversion; they are not among ``program_reads``.
+    did not converge, and time (that of the reads alone where the width of a pulse is not known); by statistics it
+    counts devices and joules only. ``program_comparisons`` are verifying reads that a comparator answered, without a
+    conversion; they are not among ``program_reads``.
     """
 
     reads: int = 0
@@ -139,18 +153,35 @@ class Ledger:
         """Return the names of all totals, in the order of `to_array`."""
         return [each.name for each in fields(Ledger) if each.name != "rates"]
 
+    def __repr__(self) -> str:
+        said = self.counts() | {name: self.pulses_J(name) for name in PULSES_J}
+        return f"Ledger({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+
     def counts(self) -> dict[str, float]:
         """Return all totals by name."""
         return {name: getattr(self, name) for name in self.names()}
 
     def joules(self) -> dict[str, float]:
-        """Return what they come to at the array's own rates, by name."""
-        return {name: getattr(self, name) for name in JOULES}
+        """Return what they come to at the array's own rates, by name, and what pulses took; NaN where nobody knows."""
+        found = {name: getattr(self, name) for name in JOULES}
+        return found | {name: self.pulses_J(name) for name in PULSES_J}
+
+    def pulses_J(self, name: str) -> float:
+        """Return one of `PULSES_J`; NaN where there were such pulses and nobody knows their joules."""
+        given = {
+            "up_J": self.pulses - self.downs,
+            "down_J": self.downs,
+            "refresh_J": self.refresh_pulses + self.refresh_resets,
+            "program_pulses_J": self.programmed_cells,
+        }
+        joules: float = getattr(self, name)
+        return math.nan if self.rates.pulses_unknown and given[name] else joules
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the totals of both, at the rates of the first."""
         both = {name: getattr(self, name) + getattr(other, name) for name in self.names()}
-        return Ledger(**both, rates=self.rates)
+        unknown = self.rates.pulses_unknown or other.rates.pulses_unknown
+        return Ledger(**both, rates=self.rates._replace(pulses_unknown=unknown))
 
     def take(self, other: Ledger) -> None:
         """Take the totals of another ledger, at one's own rates."""
@@ -165,7 +196,8 @@ class Ledger:
     def write_J(self) -> float:
         """Device energy of learning pulses, of those without effect and of half-selected devices too."""
         rates = self.rates
-        return self.up_J + self.down_J + self.lost_uS * rates.lost_uS + self.half_uS * rates.half_uS
+        pulses_J = self.pulses_J("up_J") + self.pulses_J("down_J")
+        return pulses_J + _joules(self.lost_uS, rates.lost_uS) + _joules(self.half_uS, rates.half_uS)
 
     @property
     def readback_J(self) -> float:
@@ -180,12 +212,12 @@ class Ledger:
     @property
     def program_J(self) -> float:
         """Device energy of programming: pulses and verifying reads."""
-        return self.program_pulses_J + self.program_uS * self.rates.read_uS
+        return self.pulses_J("program_pulses_J") + self.program_uS * self.rates.read_uS
 
     @property
     def update_J(self) -> float:
         """Device energy of learning: pulses, refreshes and reads that serve updates."""
-        return self.write_J + self.refresh_J + self.readback_J
+        return self.write_J + self.pulses_J("refresh_J") + self.readback_J
 
     @property
     def read_periphery_J(self) -> float:
@@ -205,26 +237,27 @@ class Ledger:
         return (
             self.readback_conversions * rates.adc
             + self.readback_line_cells * rates.read_line_cell
-            + self.pulse_line_cells * rates.pulse_line_cell
+            + _joules(self.pulse_line_cells, rates.pulse_line_cell)
             + (self.macs + self.norm_macs + self.rule_macs) * rates.mac
             + self.memory_accesses * rates.memory
         )
 
     def energy(self, synapses: int) -> dict[str, Any]:
-        """Return the energy entry of `compare`'s JSON for an array of so many synapses."""
+        """Return the energy entry of `compare`'s JSON for an array of so many synapses; None stands for unknown joules."""
         with_periphery = self.update_J + self.write_periphery_J
         each = 1 / (synapses * self.updates) if self.updates else 0.0
-        return {
+        found = {
             "update_J": self.update_J,
             "update_J_per_synapse": self.update_J * each,
             "update_J_per_pulse": self.update_J / self.pulses if self.pulses else 0.0,
             "update_J_per_synapse_with_periphery": with_periphery * each,
+            "update_pulses_per_synapse": self.pulses * each,
             "read_J": self.read_J,
             "periphery_J": self.write_periphery_J + self.read_periphery_J,
             "update_periphery_J": self.write_periphery_J,
             "read_periphery_J": self.read_periphery_J,
             "write_J": self.write_J,
-            "refresh_J": self.refresh_J,
+            "refresh_J": self.pulses_J("refresh_J"),
             "readback_J": self.readback_J,
             "program_J": self.program_J,
             "pulses": self.pulses,
@@ -239,6 +272,7 @@ class Ledger:
             "pulses_cut": self.pulses_cut,
             "weights_clipped": self.weights_clipped,
         }
+        return {name: None if math.isnan(value) else value for name, value in found.items()}
 
     def to_array(self) -> NDArray[np.float64]:
         """Return the totals as numbers, for a snapshot."""

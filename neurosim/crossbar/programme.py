@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import CapabilityError, DataError, InputError
+from neurosim.core.protocols import PulseShape
 from neurosim.crossbar.wired import physical_arrays
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class PulseProgramme:
     ----------
     shape : (int, int)
         Word lines and bit lines of the array, spare columns included.
-    pulse_up, pulse_down : (float, float)
-        Voltage (V) and width (s) of the card's pulses.
+    pulse_up, pulse_down : (float or None, float or None)
+        Voltage (V) and width (s) of the card's pulses; None, an empty column, where it does not give them.
     tile_of : (int, int) array, optional
         Number of the tile in which each device of `shape` stands; default one tile.
     """
@@ -57,8 +58,8 @@ class PulseProgramme:
     def __init__(
         self,
         shape: tuple[int, int],
-        pulse_up: tuple[float, float],
-        pulse_down: tuple[float, float],
+        pulse_up: PulseShape,
+        pulse_down: PulseShape,
         tile_of: NDArray[np.int64] | None = None,
     ):
         self.shape, self.pulse_up, self.pulse_down = shape, pulse_up, pulse_down
@@ -114,6 +115,10 @@ class PulseProgramme:
             return {**once, **rest, "width_s": [step.seconds if step.kind == WAIT else np.nan]}
         rows, lines = step.places.T
         up = step.counts > 0
+        voltage_V, width_s = (
+            [np.nan if end is None else end for end in ends]
+            for ends in zip(self.pulse_up, self.pulse_down, strict=True)
+        )
         return {
             **{name: value * len(rows) for name, value in once.items()},
             "tile": self.tile_of[rows, lines],
@@ -121,8 +126,8 @@ class PulseProgramme:
             "bit_line": lines,
             "polarity": np.where(up, 1, -1),
             "count": np.abs(step.counts),
-            "voltage_V": np.where(up, self.pulse_up[0], self.pulse_down[0]),
-            "width_s": np.where(up, self.pulse_up[1], self.pulse_down[1]),
+            "voltage_V": np.where(up, *voltage_V),
+            "width_s": np.where(up, *width_s),
         }
 
     def save(self, path: Path | str) -> Path:
@@ -169,7 +174,7 @@ class PulseProgramme:
             raise DataError(
                 f"{path}: no column {', '.join(missing)}; a pulse programme has {', '.join(COLUMNS)}"
             )
-        found = cls(shape, (0.0, 0.0), (0.0, 0.0))
+        found = cls(shape, (None, None), (None, None))
         for number, part in frame.groupby("step", sort=True):
             found._append(cls._step(path, shape, number, part))
         return found

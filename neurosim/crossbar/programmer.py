@@ -149,5 +149,5 @@ class Programmer:
             ledger.program_reads += int(reads.sum(dtype=np.int64))
         ledger.program_uS += self.config.verify_reads * float(written.seen_uS.sum())
         ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
-        seconds = pulses * self.cells.device.pulse_time_s + reads * self.read.integration_time_s
+        seconds = pulses * (self.cells.device.pulse_time_s or 0.0) + reads * self.read.integration_time_s
         ledger.program_time_s += float(seconds.reshape(-1, wide).max(axis=1).sum())

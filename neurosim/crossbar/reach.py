@@ -48,8 +48,15 @@ class Reach:
             raise ConfigError("write.half_select needs pulse_sensitivity_V: what half the voltage does")
         self.weakens = write.pulse_sensitivity_V is not None and wires is not None and not wires.perfect
         self.refreshed_at = -1
-        if cells.device.pulse_voltage_V > 0:
-            cells.fade = (write.pulse_sensitivity_V or 0.0) / cells.device.pulse_voltage_V
+        self.voltage_V = cells.device.pulse_voltage_V or 0.0
+        if (write.half_select or self.weakens) and cells.device.pulse_voltage_V is None:
+            raise ConfigError(
+                f"write.{'half_select' if write.half_select else 'pulse_sensitivity_V'} needs the voltage of a pulse, which "
+                f"the card of {cells.device.name} does not give: give write_voltage_V (of PCM set_voltage_V), or "
+                "--write-voltage to neurosim fit"
+            )
+        if self.voltage_V > 0:
+            cells.fade = (write.pulse_sensitivity_V or 0.0) / self.voltage_V
         if cells.connected is not None:
             cells.strength = cells.connected.astype(np.float32)
 
@@ -70,7 +77,7 @@ class Reach:
         arrives = np.ones(own.shape, np.float32)
         for array in self.arrays:
             arrives[array] = sum(line_by_line(own[array], *ohm, **ends)) / 2
-        lost_V = self.cells.device.pulse_voltage_V * (1 - self.cells.as_shared(arrives))
+        lost_V = self.voltage_V * (1 - self.cells.as_shared(arrives))
         effect = np.exp(-lost_V / (self.write.pulse_sensitivity_V or np.inf))
         strength: Floats = np.maximum(effect, FAINT).astype(np.float32)
         if self.cells.connected is not None:
@@ -86,7 +93,7 @@ class Reach:
         if not given.any():
             return
         draws = generator(self.seed, self.name, "half select", update)
-        effect = np.exp(-self.cells.device.pulse_voltage_V / 2 / (self.write.pulse_sensitivity_V or np.inf))
+        effect = np.exp(-self.voltage_V / 2 / (self.write.pulse_sensitivity_V or np.inf))
         counts = np.zeros(given.shape, np.int32)
         for sign in (1, -1) if self.cells.device.steps_down else (1,):
             own = np.maximum(sign * given, 0)

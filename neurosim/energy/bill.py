@@ -58,8 +58,10 @@ class Line:
         return self.joules / self.count if self.count else 0.0
 
 
-def joules_text(joules: float) -> str:
-    """Return joules with a prefix: ``12.3 pJ``."""
+def joules_text(joules: float | None) -> str:
+    """Return joules with a prefix, ``12.3 pJ``; None, which nobody knows, is ``no price``."""
+    if joules is None:
+        return "no price"
     for scale, prefix in ((1, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")):
         if abs(joules) >= scale:
             return f"{joules / scale:.3g} {prefix}J"
@@ -80,6 +82,8 @@ class Bill:
     """Number of each layer, and its synapses."""
     pulses: int = 0
     """That took effect."""
+    absent: tuple[str, ...] = ()
+    """Of `not_priced`, pulses whose joules nobody knows, as their card does not give the pulse: with them joules compare no two arms."""
     not_counted: tuple[str, ...] = field(default=NOT_COUNTED, repr=False)
 
     def __add__(self, other: Bill) -> Bill:
@@ -91,6 +95,7 @@ class Bill:
             tuple(dict.fromkeys(self.notes + other.notes)),
             tuple({**dict(self.layers), **dict(other.layers)}.items()),
             self.pulses + other.pulses,
+            tuple(dict.fromkeys(self.absent + other.absent)),
         )
 
     def total(self, chosen: Callable[[Line], bool] = lambda line: True) -> tuple[float, float, float]:
@@ -151,7 +156,9 @@ class Bill:
         return replace(self, lines=tuple(line for line in self.lines if line.phase not in once))
 
     def strictly(self) -> Bill:
-        """Return it, or raise `AssumedError` where joules rest on assumed, remembered or unstated numbers."""
+        """Return it, or raise `AssumedError` where joules rest on weak numbers (`WEAK`), or pulses have none."""
+        if self.absent:
+            raise AssumedError(f"no joules are known of {'; '.join(self.absent)}; or leave strict out")
         weak = {
             f"{line.what} ({line.mark}: {line.source})"
             for line in self.lines
@@ -178,13 +185,13 @@ class Bill:
         -------
         found : dict
             ``training``; ``effective_pulse`` (all that learning costs, forward reads left out, for each pulse that took
-            effect); and with `samples`: ``sample``, ``synapse_and_sample``, ``inference`` (forward reads and neurons of a
+            effect; not there where pulses have no price); and with `samples`: ``sample``, ``synapse_and_sample``, ``inference`` (forward reads and neurons of a
             sample).
         """
         learning = self.total(lambda line: line.phase in ("update", "readback", "refresh"))[0]
         inference = self.total(lambda line: line.phase in ("forward", "neurons"))[0]
         found = {"training": self.joules}
-        if self.pulses:
+        if self.pulses and not self.absent:
             found["effective_pulse"] = learning / self.pulses
         if samples:
             trained = self.learnt().joules
@@ -202,9 +209,10 @@ class Bill:
         bill = self.learnt() if samples else self
         total, low, high = (end / each for end in bill.total())
         what = f"a sample of {of}" if samples else of
+        devices = "devices, without their pulses," if bill.absent else "devices"
         said = (
             f"{joules_text(total)} for {what} ({joules_text(low)} to {joules_text(high)}; prices {self.prices}), of which "
-            f"devices {joules_text(bill.device_J / each)}, periphery {joules_text(bill.periphery_J / each)}, digital "
+            f"{devices} {joules_text(bill.device_J / each)}, periphery {joules_text(bill.periphery_J / each)}, digital "
             f"{joules_text(bill.digital_J / each)}; {100 * bill.assumed_share:.0f} % of it rests on assumed, remembered or "
             "unstated numbers"
         )
@@ -214,6 +222,8 @@ class Bill:
             several = len(self.not_priced) > 1
             said += f"; a lower bound, as {len(self.not_priced) if several else 'one'} kind"
             said += "s of events have no price there" if several else " of event has no price there"
+        if self.absent:
+            said += f"; no joules are known of {'; '.join(self.absent)}"
         return said + "."
 
     def as_dict(self, samples: int | None = None) -> dict[str, Any]:

@@ -141,6 +141,9 @@ def _number(numbers: Mapping[str, Any] | None, name: str) -> float | None:
     return float(value) if value else None
 
 
-def refresh_J_per_year(events: Iterable[Events], seconds: float) -> float:
-    """Return device joules of refresh in a year that goes on as these `seconds` of learning did."""
-    return float(sum(layer["counts"]["refresh_J"] for layer in checked(events)) * YEAR_S / seconds)
+def refresh_J_per_year(events: Iterable[Events], seconds: float) -> float | None:
+    """Return device joules of refresh in a year that goes on as these `seconds` of learning did; None: nobody knows."""
+    layers = list(checked(events))
+    if any(layer.get("pulse_unknown") and layer["counts"]["refreshed_pairs"] for layer in layers):
+        return None
+    return float(sum(layer["counts"]["refresh_J"] for layer in layers) * YEAR_S / seconds)

@@ -10,13 +10,17 @@ from typing import Any
 
 from neurosim.core.config import Periphery
 from neurosim.core.errors import InputError
+from neurosim.core.protocols import PulseShape
 from neurosim.crossbar.ledger import ADDED, Ledger
+from neurosim.devices.parameters import not_given
 from neurosim.energy.bill import Bill, Kind, Line, Phase
 from neurosim.energy.marks import DOWN, UP, WINDOW, Sources, as_sources, device_mark, sources_of, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, Pulse, price_list
 
 Events = Mapping[str, Any]
 """What one layer's arrays counted (`neurosim.study.events.layer_events`)."""
+_SHAPE = ("write_voltage_V", "write_time_s")
+"""What a pulse that is priced at its gate may lack: lines and cells that it does not switch take V^2."""
 
 
 def price(
@@ -39,7 +43,7 @@ def price(
         Where each number of the device comes from: the ``numbers`` of the results' ``devices``, or a dict of texts; default
         those of the card that has the device's name.
     strict : bool
-        Refuse a bill that rests on assumed, remembered or unstated numbers.
+        Refuse a bill that rests on assumed, remembered or unstated numbers, or in which pulses have no price.
 
     Returns
     -------
@@ -90,6 +94,8 @@ class _Layer:
         self.not_priced: list[str] = []
         self.notes: list[str] = []
         self.up, self.down = tuple(events["pulse_up"]), tuple(events["pulse_down"])
+        self.unknown = tuple(events.get("pulse_unknown", ()))
+        self.absent: list[str] = []
 
     def bill(self) -> Bill:
         """Return the bill of this layer."""
@@ -107,10 +113,11 @@ class _Layer:
         return Bill(
             tuple(line for line in self.lines if line.count or line.joules),
             self.prices.name,
-            tuple(dict.fromkeys(self.not_priced)),
+            tuple(dict.fromkeys([*self.absent, *self.not_priced])),
             tuple(self.notes),
             ((events["layer"], events["arrays"] * events["rows"] * events["cols"]),),
             int(counts["pulses"] - counts["pulses_lost"]),
+            tuple(dict.fromkeys(self.absent)),
         )
 
     def _forward(self) -> None:
@@ -197,7 +204,7 @@ class _Layer:
         counts = self.counts
         events = counts["refresh_pulses"] + counts["refresh_resets"]
         mark, source = self._mark(UP, DOWN)
-        self._add("refresh", "device", "RESET and SET", events, counts["refresh_J"], None, mark, source)
+        self._spent("refresh", "RESET and SET", events, counts["refresh_J"], mark, source)
         if counts["refresh_J"] and (self.prices.pulse_up or self.prices.pulse_down):
             self.notes.append("refresh and programming are priced at the card's own pulses")
 
@@ -205,16 +212,8 @@ class _Layer:
         counts, events = self.counts, self.events
         mark, source = self._mark(UP, DOWN)
         pulses = counts["program_pulses"] + counts["program_resets"]
-        self._add(
-            "programming",
-            "device",
-            "pulses",
-            pulses or counts["programmed_cells"],
-            counts["program_pulses_J"],
-            None,
-            mark,
-            source,
-        )
+        given = pulses or counts["programmed_cells"]
+        self._spent("programming", "pulses", given, counts["program_pulses_J"], mark, source)
         self._cells("programming", "verifying reads", counts["program_uS"], self._read_shape)
         self._priced(
             "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
@@ -244,7 +243,7 @@ class _Layer:
     def _read_shape(self) -> tuple[float, float]:
         return self.events["read_voltage_V"], self.events["integration_time_s"]
 
-    def _given(self, pulse: Pulse | None, shape: tuple[float, float]) -> tuple[float, float]:
+    def _given(self, pulse: Pulse | None, shape: PulseShape) -> PulseShape:
         """Return (V, s) of the list's own pulse where it has a shape, else of the card's."""
         if pulse is None or pulse.voltage_V is None or pulse.width_s is None:
             return shape
@@ -260,11 +259,16 @@ class _Layer:
         phase: Phase,
         what: str,
         count_uS: float,
-        shape: tuple[float, float],
-        other: tuple[float, float] | None = None,
+        shape: PulseShape,
+        other: PulseShape | None = None,
     ) -> None:
         """Conductance read or struck, V^2 G t; a pulse's direction is not known, so the other's is in the range."""
-        joules = [count_uS * voltage**2 * time * 1e-6 for voltage, time in (shape, other or shape)]
+        joules = []
+        for voltage, time in (shape, other or shape):
+            if voltage is None or time is None:
+                self._without_price(count_uS)
+                return
+            joules.append(count_uS * voltage**2 * time * 1e-6)
         mark, source = self._mark(WINDOW if other is None else UP)
         between = None if other is None or joules[0] == joules[1] else (min(joules), max(joules))
         self._add(phase, "device", what, count_uS, joules[0], between, mark, source)
@@ -276,19 +280,19 @@ class _Layer:
         direction: str,
         count: float,
         joules: float,
-        shape: tuple[float, float],
+        shape: PulseShape,
         own: Pulse | None,
     ) -> None:
         """Pulses at the card's joules, or at the list's own pulse: V^2 t as against the card's, or so much each."""
         mark, source = self._mark(direction)
         if own is None:
-            self._add(phase, "device", what, count, joules, None, mark, source)
+            self._spent(phase, what, count, joules, mark, source)
         elif own.joules is not None:
             ends = (own.joules if own.low is None else own.low, own.joules if own.high is None else own.high)
             between = None if own.low is None and own.high is None else (count * ends[0], count * ends[1])
             self._add(phase, "device", what, count, count * own.joules, between, own.mark, own.source)
         else:
-            before = shape[0] ** 2 * shape[1]
+            before, (voltage, time) = _squared(shape), self._given(own, shape)
             if not before:
                 if count:
                     raise InputError(
@@ -296,16 +300,31 @@ class _Layer:
                         f"{direction}, so its joules cannot be scaled to another; give the price list joules instead"
                     )
                 return
-            voltage, time = self._given(own, shape)
-            scaled = joules * (voltage**2 * time / before)
+            scaled = joules * (_squared((voltage, time)) / before)
             self._add(
                 phase, "device", what, count, scaled, None, worst([mark, own.mark]), f"{own.source}; {source}"
             )
 
-    def _lines_charged(self, phase: Phase, what: str, cells: float, voltage_V: float) -> None:
+    def _spent(self, phase: Phase, what: str, count: float, joules: float, mark: Any, source: str) -> None:
+        """Add what the law says that pulses took, or say that its card does not tell."""
+        if self.unknown:
+            self._without_price(count)
+        else:
+            self._add(phase, "device", what, count, joules, None, mark, source)
+
+    def _without_price(self, count: float) -> None:
+        """Say of pulses that happened that nobody knows their joules."""
+        if count:
+            self.absent.append(f"pulses of {self.events['device']}: {not_given(self.unknown or _SHAPE)}")
+
+    def _lines_charged(self, phase: Phase, what: str, cells: float, voltage_V: float | None) -> None:
         unit = self.prices.cost_of("line")
-        squared = voltage_V**2 if unit is None or unit.unit == "F" else 1.0
-        self._priced(phase, "periphery", what, "line", cells, factor=squared)
+        if unit is None or unit.unit != "F":
+            self._priced(phase, "periphery", what, "line", cells)
+        elif voltage_V is None:
+            self._without_price(cells)
+        else:
+            self._priced(phase, "periphery", what, "line", cells, factor=voltage_V**2)
 
     def _priced(
         self, phase: Phase, kind: Kind, what: str, component: str, count: float,
@@ -351,6 +370,11 @@ class _Layer:
                 between is not None,
             )
         )
+
+
+def _squared(shape: PulseShape) -> float:
+    """V^2 t of a pulse; 0 where it is not known."""
+    return (shape[0] or 0.0) ** 2 * (shape[1] or 0.0)
 
 
 def rows_read(events: Events) -> float:

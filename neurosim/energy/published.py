@@ -45,6 +45,12 @@ def _learning(line: Line) -> bool:
     return line.phase in LEARNING
 
 
+def _known(bill: Bill) -> Bill:
+    if bill.absent:
+        raise InputError(f"ratio of energies: no joules are known of {'; '.join(bill.absent)}")
+    return bill
+
+
 def _each(joules: tuple[float, float, float], count: float, what: str) -> tuple[float, float, float]:
     if not count:
         raise InputError(f"ratio of energies: no {what}")
@@ -68,14 +74,15 @@ def learning_over_inference(bill: Bill) -> dict[str, Ratio]:
     Raises
     ------
     InputError
-        If nothing was read.
+        If nothing was read, or pulses have no price.
     """
     pairs: dict[str, tuple[Chosen, Chosen]] = {
         "cells": (_pulses, lambda line: line.phase == "forward" and line.kind == "device"),
         "array": (_array("update"), _array("forward")),
         "everything": (_learning, lambda line: line.phase in INFERENCE),
     }
-    return {name: ratio(bill.total(above), bill.total(below)) for name, (above, below) in pairs.items()}
+    known = _known(bill)
+    return {name: ratio(known.total(above), known.total(below)) for name, (above, below) in pairs.items()}
 
 
 def verify_over_pulse(bill: Bill, programmed: Bill, cells: int) -> dict[str, Ratio]:
@@ -99,10 +106,12 @@ def verify_over_pulse(bill: Bill, programmed: Bill, cells: int) -> dict[str, Rat
     Raises
     ------
     InputError
-        If there were no pulses, or no cells.
+        If there were no pulses, or no cells, or pulses have no price.
     """
-    given = sum(line.count for line in bill.lines if _pulses(line) and line.what != "pulses without effect")
-    alone = programmed.total(
+    given = sum(
+        line.count for line in _known(bill).lines if _pulses(line) and line.what != "pulses without effect"
+    )
+    alone = _known(programmed).total(
         lambda line: line.phase == "programming" and line.kind == "device" and line.what == "pulses"
     )
     verified = programmed.total(lambda line: line.phase == "programming")
@@ -136,9 +145,9 @@ def digital_over_array(twin: Bill, step: Bill, samples: int) -> dict[str, Ratio]
     Raises
     ------
     InputError
-        If there are no samples, or the arrays took no joules.
+        If there are no samples, or the arrays took no joules, or pulses have no price.
     """
-    learnt = step.learnt()
+    learnt = _known(step).learnt()
     kept: dict[str, Chosen] = {
         "array": lambda line: line.kind != "digital",
         "array and products": lambda line: line.what != ACCUMULATORS,

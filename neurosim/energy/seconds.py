@@ -40,6 +40,8 @@ class Times:
     spans: tuple[Span, ...] = ()
     not_timed: tuple[str, ...] = ()
     """What happened and has no time on the list."""
+    absent: tuple[str, ...] = ()
+    """Of these, pulses whose card does not give their width: with them seconds compare no two arms."""
 
     def total(self, phase: Phase | None = None) -> tuple[float, float, float]:
         """Return (seconds, low, high) of a phase, or of everything."""
@@ -109,9 +111,10 @@ def seconds(
     known = price_list(prices)
     spans: list[Span] = []
     not_timed: list[str] = []
+    absent: list[str] = []
     for layer in checked(events):
         _reads(layer, known, spans, not_timed)
-        _writes(layer, writes, spans)
+        _writes(layer, writes, spans, absent)
         counts = layer["counts"]
         for what, component, count in (
             ("multiply and add", "mac_time", counts["macs"] + counts["norm_macs"] + counts["rule_macs"]),
@@ -124,7 +127,8 @@ def seconds(
                 each = count / layer["arrays"]
                 ends = (each * unit.value, each * unit.low, each * unit.high)
                 spans.append(Span(layer["layer"], "update", what, count, *ends, unit.mark, unit.source))
-    return Times(tuple(span for span in spans if span.count), tuple(dict.fromkeys(not_timed)))
+    spans = [span for span in spans if span.count]
+    return Times(tuple(spans), tuple(dict.fromkeys([*absent, *not_timed])), tuple(dict.fromkeys(absent)))
 
 
 def _reads(layer: Events, prices: PriceList, spans: list[Span], not_timed: list[str]) -> None:
@@ -164,10 +168,15 @@ def _phase(layer: Events, prices: PriceList) -> _Timed | None:
     return ends, worst((each.mark, shared.mark)), f"{each.source}; {shared.source}"
 
 
-def _writes(layer: Events, writes: str, spans: list[Span]) -> None:
+def _writes(layer: Events, writes: str, spans: list[Span], absent: list[str]) -> None:
     """Pulses of learning; which of the slots are up is not counted, so their widths are the range."""
     counts: Any = layer["counts"]
-    widths = sorted((float(layer["pulse_up"][1]), float(layer["pulse_down"][1])))
+    given = layer["pulse_up"][1], layer["pulse_down"][1]
+    if None in given:
+        if counts["pulses"] or counts["program_pulses"] or counts["program_resets"]:
+            absent.append(f"pulses of {layer['device']}, whose card does not give their width")
+        return
+    widths = sorted(map(float, given))
     slots = counts["trains"] * layer["pulse_train_slots"]
     source = "slots times the card's pulse width"
     one_by_one = ("row by row", counts["row_slots"])

@@ -75,7 +75,7 @@ def of_card(name: str, machine: Callable[..., Any] = Crossbar) -> Iterator[Line]
     device: Any = load(name)
     quiet = device.without_noise()
     yield from _reads(device, name, machine)
-    if device.law in _ENERGY:
+    if device.law in _ENERGY and not quiet.pulse_unknown:
         yield _energy(quiet, name, machine)
     if not (device.closed_loop or device.law == "binary"):
         yield _step(quiet, name)

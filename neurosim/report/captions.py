@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurosim.report.results import Results
-from neurosim.report.text import JOULES_OF_AN_UPDATE
+from neurosim.report.text import JOULES_OF_AN_UPDATE, PULSE_UNKNOWN
 from neurosim.report.words import intervals
 
 
@@ -40,10 +40,12 @@ def curves(results: Results) -> str:
 def energy(results: Results) -> str:
     """Caption of the energy bars."""
     batch = results.config.get("batch", "?")
+    lacking = [arm.arm for arm in results.summary if arm.energy and not arm.energy.known]
+    left_out = f" Without {', '.join(lacking)}: {PULSE_UNKNOWN}." if lacking else ""
     return (
         f"Energy of one update (a mini-batch of {batch} images) divided by the number of synapses. Left: what "
         "the devices themselves take. Right: the same with drivers, converters and digital sums. "
-        f"Note that the two scales differ. {JOULES_OF_AN_UPDATE}"
+        f"Note that the two scales differ. {JOULES_OF_AN_UPDATE}{left_out}"
     )
 
 

@@ -37,7 +37,7 @@ def _in_time(each: Priced) -> str:
     seconds, low, high = each.times.total()
     said = f"It takes {duration(seconds)} ({duration(low)} to {duration(high)}) of array and digital time"
     if each.times.not_timed:
-        said += f", without {', '.join(each.times.not_timed)}, for which the list has no time"
+        said += f", without {', '.join(each.times.not_timed)}, for which there is no time"
     if each.samples:
         said += (
             f"; {joules_text(each.bill.learnt().joules / each.samples)}, periphery included, for each of "
@@ -54,7 +54,7 @@ def energy_table(found: Sequence[Priced]) -> Table:
         title="What learning costs: joules a sample, or of the training where the samples are not known",
         caption=(
             "assumed: share of the joules whose price or pulse is assumed, from memory or unstated; a number without a "
-            "known range counts with its value; seconds are blank where the list has no times; ★: none that costs less is more "
+            "known range counts with its value; ≥: without pulses, as the card does not give the pulse; seconds are blank where the list has no times; ★: none that costs less is more "
             "accurate, at these prices"
         ),
     )  # fmt: skip
@@ -63,15 +63,17 @@ def energy_table(found: Sequence[Priced]) -> Table:
     for each in found:
         bill, samples = (each.bill.learnt(), each.samples) if each.samples else (each.bill, 1)
         total, low, high = (end / samples for end in bill.total())
+        least = "≥ " if bill.absent else ""
         timed = bool(each.samples) and not each.times.not_timed
         rate = each.times.per(samples, bill.joules) if timed else {}
         table.add_row(
             each.name + (" ★" if each in best else ""),
             "" if each.accuracy is None else f"{100 * each.accuracy:.1f}",
             bill.prices,
-            joules_text(total),
-            f"{joules_text(low)} to {joules_text(high)}",
-            *(joules_text(joules / samples) for joules in (bill.device_J, bill.periphery_J, bill.digital_J)),
+            least + joules_text(total),
+            "no price" if bill.absent else f"{joules_text(low)} to {joules_text(high)}",
+            least + joules_text(bill.device_J / samples),
+            *(joules_text(joules / samples) for joules in (bill.periphery_J, bill.digital_J)),
             f"{100 * bill.assumed_share:.0f}",
             f"{rate['sample_s']:.3g}" if rate else "",
             f"{rate['samples_per_s']:.3g}" if rate else "",
@@ -101,7 +103,7 @@ def wear_table(found: Sequence[Priced]) -> Table:
             f"{wear.most:.3g}",
             "not known" if wear.endurance is None else f"{wear.endurance:.3g}",
             *("" if epochs is None else f"{epochs:.3g}" for epochs in until),
-            joules_text(each.refresh_J_per_year) if each.refresh_J_per_year else "",
+            "" if each.refresh_J_per_year == 0 else joules_text(each.refresh_J_per_year),
         )
     return table
 
@@ -122,7 +124,7 @@ def reached_table(found: Sequence[Priced]) -> Table:
                 f"{goal.seeds} of {goal.of}",
                 f"{goal.images:,.0f}",
                 joules_text(goal.joules),
-                f"{joules_text(goal.low)} to {joules_text(goal.high)}",
+                "" if goal.joules is None else f"{joules_text(goal.low)} to {joules_text(goal.high)}",
                 duration(goal.seconds),
             )
     return table

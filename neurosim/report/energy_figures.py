@@ -36,7 +36,8 @@ def energy_bars(found: Sequence[Priced]) -> Figure:
         total, low, high = (end / samples for end in bill.total())
         axes.barh(place, total, 0.62, color="#b8b8b8")
         axes.plot([low, high], [place, place], color="#222222", lw=1.4, marker="|", ms=8)
-        said = f" {100 * bill.assumed_share:.0f} % assumed"
+        said = " pulses not priced\n" if bill.absent else ""
+        said += f" {100 * bill.assumed_share:.0f} % assumed"
         if bill.unranged_share >= 0.005:
             said += f",\n {100 * bill.unranged_share:.0f} % without a range"
         axes.annotate(said, (max(high, total), place), va="center", fontsize=8)
@@ -80,10 +81,14 @@ def tradeoff(found: Sequence[Priced]) -> Figure | None:
     """Errors against joules and against seconds of one sample, an arm a point, one price list; None without accuracies.
 
     Colours are devices, markers the ways to write (what the arm's name says beside the device); lines join those that
-    nothing beats.
+    nothing beats. Arms whose pulses have no price are left out.
     """
     prices = found[0].bill.prices
-    shown = [each for each in found if each.accuracy is not None and each.bill.prices == prices]
+    shown = [
+        each
+        for each in found
+        if each.accuracy is not None and each.bill.prices == prices and not each.bill.absent
+    ]
     if len(shown) < 2:
         return None
     devices = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(dict.fromkeys(map(_device, shown)))}

@@ -127,7 +127,11 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
     """
     arms = arms_of(results)
     looks, readouts = _looks(results), readouts_of(results)
-    on_devices = {arm: runs for arm, runs in arms.items() if "energy" in runs[0]["layers"][0]}
+    on_devices = {
+        arm: runs
+        for arm, runs in arms.items()
+        if (runs[0]["layers"][0].get("energy") or {}).get("update_J") is not None
+    }
     if not on_devices:
         return None
     figure = new_figure(4.8 if len(arms) <= CROWD else 3.4 + 0.13 * len(arms))

@@ -85,7 +85,7 @@ def pages() -> Environment:
         emphasised=emphasised,
         percent=text.percent,
         spread=text.spread,
-        si=text.si,
+        joules=text.joules,
         significant=text.significant,
     )
     return environment

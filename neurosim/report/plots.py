@@ -168,8 +168,11 @@ def _runs(results: Results, arm: str) -> list[Run]:
 
 @styled
 def energy_bars(results: Results) -> Figure | None:
-    """Energy per update and synapse: what the devices take, and with the periphery; None without devices."""
-    arms = [arm for arm in results.summary if arm.energy]
+    """Energy per update and synapse: what the devices take, and with the periphery; None without devices.
+
+    Arms whose pulses have no price are left out.
+    """
+    arms = [arm for arm in results.summary if arm.energy and arm.energy.known]
     if not arms:
         return None
     figure = new_figure(row_height(len(arms)) + 0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -30,15 +31,35 @@ class Part(BaseModel):
 class Energy(Part):
     """Joules of one arm, means over seeds; names as in `neurosim.crossbar.ledger.Ledger.energy`."""
 
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
+
     update_J: float
+    """NaN, as what else contains pulses, where nobody knows: the card does not give the pulse."""
     update_J_per_synapse: float
     update_J_per_synapse_with_periphery: float
     update_J_per_pulse: float = 0.0
+    update_pulses_per_synapse: float | None = None
+    """None of results of earlier versions."""
     write_J: float = 0.0
     refresh_J: float = 0.0
     readback_J: float = 0.0
     refreshed_pairs: float = 0.0
     rows_read_back: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown_is_nan(cls, values: Any) -> Any:
+        known = isinstance(values, dict)
+        return (
+            {name: math.nan if value is None else value for name, value in values.items()}
+            if known
+            else values
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether joules of updates are known."""
+        return not math.isnan(self.update_J)
 
     @property
     def periphery_per_synapse(self) -> float:
@@ -48,6 +69,8 @@ class Energy(Part):
     @property
     def pulses_per_synapse(self) -> float:
         """Pulses that one update gives to one synapse."""
+        if self.update_pulses_per_synapse is not None:
+            return self.update_pulses_per_synapse
         return self.update_J_per_synapse / self.update_J_per_pulse if self.update_J_per_pulse else 0.0
 
     def per_synapse(self, part: str) -> float:

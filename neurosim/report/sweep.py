@@ -110,8 +110,13 @@ def _took(results: Results) -> dict[tuple[str, str], str]:
     found = {}
     for each in priced(results, [ON_A_PAGE]):
         if each.samples:
-            joules, low, high = (joules_text(end / each.samples) for end in each.bill.learnt().total())
-            found[_place(results, {"arm": each.arm, **each.levels})] = f"{joules} ({low} to {high})"
+            bill = each.bill.learnt()
+            joules, low, high = (
+                joules_text(None if bill.absent else end / each.samples) for end in bill.total()
+            )
+            found[_place(results, {"arm": each.arm, **each.levels})] = (
+                joules if bill.absent else f"{joules} ({low} to {high})"
+            )
     return found
 
 

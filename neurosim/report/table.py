@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.results import ArmSummary, Results
-from neurosim.report.text import NOTHING, percent, si, spread
+from neurosim.report.text import NO_PRICE, NOTHING, PULSE_UNKNOWN, joules, percent, spread
 from neurosim.report.words import intervals, mcnemar
 
 NARROWEST = 10
@@ -29,7 +29,7 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
         title=Text(f"Accuracy on the {results.data.where}"),
         caption=f"{intervals(results)}; gap in points below ideal; kept: share of the learning by readout / "
         "vote; joules per update (mini-batch) and synapse: devices | with the array's own periphery (lower bound); what is "
-        "assumed says neurosim energy",
+        f"assumed says neurosim energy{_unpriced(results)}",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -60,11 +60,21 @@ def _summary_row(arm: ArmSummary) -> list[Text | str]:
     ]
 
 
+def _unpriced(results: Results) -> str:
+    """What stands beside arms whose pulses have no price."""
+    lacking = any(arm.energy and not arm.energy.known for arm in results.summary)
+    return f"; {NO_PRICE}: {PULSE_UNKNOWN}" if lacking else ""
+
+
 def _energy(arm: ArmSummary) -> str:
     if arm.energy is None:
         return NOTHING
-    device = si(arm.energy.update_J_per_synapse, "J")
-    return f"{device} | {si(arm.energy.update_J_per_synapse_with_periphery, 'J')}"
+    return " | ".join(
+        dict.fromkeys(
+            joules(end)
+            for end in (arm.energy.update_J_per_synapse, arm.energy.update_J_per_synapse_with_periphery)
+        )
+    )
 
 
 def mcnemar_table(results: Results | dict[str, Any]) -> Table | None:

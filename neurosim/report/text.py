@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ PREFIXES = {
 }  # fmt: skip
 NOTHING = "–"
 """Stands where there is no number."""
+NO_PRICE = "no price"
+"""Stands where there are no joules, as the card does not give the pulse."""
+PULSE_UNKNOWN = "the card does not give the voltage and width of a pulse: give --write-voltage and --write-time to neurosim fit"
+"""Why."""
 MINUS = "−"
 INTERVALS = "Intervals: 95 % for new chips and new images; of one chip, for new images alone.\n"
 """What stands beside accuracies."""
@@ -31,6 +36,11 @@ JOULES_OF_AN_UPDATE = (
     "About half of the cards assume their pulse: neurosim energy says how much rests on that."
 )
 """What stands beside them: unit, periphery, and what is assumed."""
+
+
+def joules(value: float | None) -> str:
+    """Return joules with a unit prefix; None and NaN, which nobody knows, as `NO_PRICE`."""
+    return NO_PRICE if value is None or math.isnan(value) else si(value, "J")
 
 
 def si(value: float, unit: str, digits: int = 3) -> str:
@@ -89,9 +99,9 @@ def which_intervals(summary: Sequence[Mapping[str, Any]]) -> str:
     return INTERVALS if new else EARLIER_INTERVALS
 
 
-def update_energies(energy: dict[str, float] | None) -> list[str]:
+def update_energies(energy: dict[str, float | None] | None) -> list[str]:
     """Return a cell for each of `UPDATE_ENERGIES`, of what a ledger says of an array or None."""
-    return [NOTHING if energy is None else si(energy[name], "J") for name in UPDATE_ENERGIES.values()]
+    return [NOTHING if energy is None else joules(energy[name]) for name in UPDATE_ENERGIES.values()]
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
-from neurosim.report.text import NOTHING, duration, markdown_table, number, percent, si, spread
+from neurosim.report.text import NOTHING, duration, joules, markdown_table, number, percent, spread
 from neurosim.report.words import split
 from neurosim.study.arm import IDEAL
 
@@ -157,12 +157,12 @@ def cost_table(results: Results) -> Table:
         table.add_column(heading, justify="right")
     for entry in on_devices(results):
         counts = [run["counts"] for run in results["runs"] if run["arm"] == entry["arm"]]
-        joules = [si(entry["energy"][name], "J") for name in COSTS.values()]
+        spent = [joules(entry["energy"][name]) for name in COSTS.values()]
         events = [
             f"{np.mean([each[name] for each in counts]):,.0f}"
             for name in ("programmed_cells", "weights_clipped")
         ]
-        table.add_row(Text(entry["arm"]), *joules, *events, f"{percent(entry['adc_clipped_share'], 2)} %")
+        table.add_row(Text(entry["arm"]), *spent, *events, f"{percent(entry['adc_clipped_share'], 2)} %")
     return table
 
 
@@ -276,7 +276,7 @@ def weights_markdown(name: str, results: Results) -> str:
     """Return figure and tables of one study of trained weights, for the documentation."""
     heads = ("arm", "drift compensation", "as programmed", *map(duration, times_s(results)))
     costs = [
-        [entry["arm"], *(si(entry["energy"][joules], "J") for joules in COSTS.values())]
+        [entry["arm"], *(joules(entry["energy"][name]) for name in COSTS.values())]
         for entry in on_devices(results)
     ]
     said = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurosim.report.aged import aged_sentence
 from neurosim.report.results import ArmSummary, Results
-from neurosim.report.text import NOTHING, number, percent, si
+from neurosim.report.text import NOTHING, PULSE_UNKNOWN, joules, number, percent
 from neurosim.report.verdict import verdict
 
 NAMED = 4
@@ -73,8 +73,10 @@ def _kept(share: float | None) -> str:
 def _cost(arm: ArmSummary) -> str:
     if arm.energy is None:
         return ""
-    device = si(arm.energy.update_J_per_synapse, "J")
-    whole = si(arm.energy.update_J_per_synapse_with_periphery, "J")
+    if not arm.energy.known:
+        return f" What an update costs is not known: {PULSE_UNKNOWN}."
+    device = joules(arm.energy.update_J_per_synapse)
+    whole = joules(arm.energy.update_J_per_synapse_with_periphery)
     return (
         f" One update (a mini-batch) costs at least {whole} per synapse with the array's own periphery, {device} of it "
         "in the devices; what of that is assumed says neurosim energy."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,7 +38,7 @@ class DeviceSynapses:
     set_pulses, reset_pulses : (inputs, neurons) int64 arrays
         Pulses given so far.
     energy_J : float
-        Energy of those pulses.
+        Energy of those pulses; NaN where the card does not give their voltage and width.
     now_s : float
         Simulated time.
 
@@ -62,7 +64,7 @@ class DeviceSynapses:
         self._events = 0
         self.set_pulses = np.zeros(self.shape, np.int64)
         self.reset_pulses = np.zeros(self.shape, np.int64)
-        self.energy_J = 0.0
+        self.energy_J = math.nan if device.pulse_unknown else 0.0
         self.now_s = 0.0
 
     def pulse(self, counts: ArrayLike) -> None:

@@ -13,6 +13,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.study.arm import IDEAL
 from neurosim.study.dense_spec import DenseExperiment
 from neurosim.study.evaluate import PAIRED, raw_pixel_accuracy
+from neurosim.study.events import averages
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import study
 from neurosim.study.statistics import decision, mcnemar, wilson
@@ -79,7 +80,7 @@ def summary_of(
         found["mcnemar"] = tests
     energies = [run["energy"] for run in runs if run.get("energy")]
     if energies:
-        found["energy"] = {name: float(np.mean([e[name] for e in energies])) for name in energies[0]}
+        found["energy"] = averages(energies)
     found["seconds_mean"] = float(np.mean([run["seconds"] for run in runs]))
     return found
 

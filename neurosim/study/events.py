@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,15 @@ def pulsed_devices(array: DeviceArray) -> NDArray[np.uint32]:
     return found
 
 
+def averages(of: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Return means of numbers by name; None of joules that nobody knows."""
+    known = {name: [each[name] for each in of] for name in of[0]}
+    return {
+        name: None if None in values else float(np.mean(np.array(values, np.float64)))
+        for name, values in known.items()
+    }
+
+
 def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
     """Return the events of each layer so far.
 
@@ -36,7 +45,8 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
     -------
     found : list of dict
         ``layer`` (from 1), ``arrays`` (how many side by side) of ``rows`` x ``cols``, the ``device`` and its ``pulse_up``
-        and ``pulse_down`` (V, s), ``read_voltage_V``, ``integration_time_s``, ``adc_bits``, ``dac_bits``, ``encoding``,
+        and ``pulse_down`` (V, s; None where the card does not give them), ``pulse_unknown`` (the parameters without which its
+        pulses have no joules), ``read_voltage_V``, ``integration_time_s``, ``adc_bits``, ``dac_bits``, ``encoding``,
         ``pulse_train_slots``, ``devices`` (that learn), ``wear`` (for each share in `WEAR` the pulses that this share of them
         had at most), and ``counts``, the totals of their ledgers by name, all arrays together.
     """
@@ -58,6 +68,7 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
                 "device": one.device.name,
                 "pulse_up": list(up),
                 "pulse_down": list(down),
+                "pulse_unknown": list(one.device.pulse_unknown),
                 "read_voltage_V": one.read.read_voltage_V,
                 "integration_time_s": one.read.integration_time_s,
                 "adc_bits": one.read.adc_bits,

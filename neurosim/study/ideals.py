@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from neurosim.devices.card import card_or_none, silences
+from neurosim.devices.parameters import not_given
 from neurosim.study.experiment import Experiment
 
 MARKS = ("assumption", "assumptions", "assumed", "from memory")
@@ -36,6 +37,8 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     silent = silences(arm.device)
     if card_or_none(arm.device) is None:
         yield f"Where the numbers of {law.name} come from is not known: the device was given without a card."
+    if law.pulse_unknown:
+        yield f"Pulses of {law.name} have no joules: {not_given(law.pulse_unknown)}."
     yield from _of_time(experiment, arm, law, read, silent)
     if experiment.learns:
         yield from _of_learning(arm, write)

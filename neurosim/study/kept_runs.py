@@ -122,7 +122,9 @@ def counted(training: Training) -> dict[str, Any]:
     return {"counts": training.counts(), "events": training.events(), "along": training.along()}
 
 
-def trained(training: Training, out: Path | None = None, report: Report | None = None) -> dict[str, float]:
+def trained(
+    training: Training, out: Path | None = None, report: Report | None = None
+) -> dict[str, float | None]:
     """Train to the end, from a checkpoint in `out` where there is one; return the events counted until then.
 
     Raises as `finished`.

@@ -61,7 +61,7 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
     n_features_in_ : int
         Numbers of a sample.
     counts_ : dict
-        Events that the arrays counted while they learnt, by name; empty in ideal arithmetic.
+        Events that the arrays counted while they learnt, by name; empty in ideal arithmetic. None: joules nobody knows.
 
     Examples
     --------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,9 +39,10 @@ class Reached:
     of: int
     """of so many that were followed."""
     images: float
-    joules: float
-    low: float
-    high: float
+    joules: float | None
+    """None, as of low and high, where pulses have no price."""
+    low: float | None
+    high: float | None
     seconds: float
 
 
@@ -64,8 +65,8 @@ class Priced:
     wear: list[Wear]
     reached: list[Reached]
     """What it took to reach shares of the final accuracy, where the curve was followed."""
-    refresh_J_per_year: float
-    """Device joules of refresh in a year of learning like this."""
+    refresh_J_per_year: float | None
+    """Device joules of refresh in a year of learning like this; None where pulses have no price."""
 
     @property
     def name(self) -> str:
@@ -188,6 +189,8 @@ def _accuracy(runs: Sequence[dict[str, Any]]) -> float | None:
 def front(found: Sequence[Priced], by: Cost = "joules") -> list[Priced]:
     """Return those that nothing beats: none at the same prices costs less and is at least as accurate.
 
+    Those whose pulses have no price (or no width, for seconds) are left out: what they cost is not known.
+
     Parameters
     ----------
     found : sequence of Priced
@@ -199,7 +202,11 @@ def front(found: Sequence[Priced], by: Cost = "joules") -> list[Priced]:
         whole = each.bill.learnt().joules if by == "joules" else each.times.learning_s
         return whole / (each.samples or 1)
 
-    kept = [each for each in found if each.accuracy is not None]
+    kept = [
+        each
+        for each in found
+        if each.accuracy is not None and not (each.bill if by == "joules" else each.times).absent
+    ]
     return [
         each
         for each in kept
@@ -242,7 +249,7 @@ def to_reach(
     """
     if (share is None) == (accuracy is None):
         raise ConfigError("to_reach: give a share of the final accuracy, or an accuracy")
-    took, wanted, followed = [], [], 0
+    took, wanted, followed, unknown = [], [], 0, False
     for run in runs:
         along = run.get("along") or []
         if len(along) < 2:
@@ -258,12 +265,15 @@ def to_reach(
             for layer, counts in zip(run["events"], first["counts"], strict=True)
         ]
         bill = price(events, prices, sources=sources).learnt()
+        unknown = unknown or bool(bill.absent)
         took.append((first["images"], *bill.total(), seconds(events, prices).learning_s))
     if not took:
         return None
     images, joules, low, high, span = (math.fsum(part) / len(took) for part in zip(*took, strict=True))
-    mean = math.fsum(wanted) / len(wanted)
-    return Reached(share, mean, len(took), followed, images, joules, low, high, span)
+    found = Reached(
+        share, math.fsum(wanted) / len(wanted), len(took), followed, images, joules, low, high, span
+    )
+    return replace(found, joules=None, low=None, high=None) if unknown else found
 
 
 def columns(
@@ -275,19 +285,21 @@ def columns(
     -------
     found : dict
         ``joules`` of learning, start programming left out, ``joules_low``, ``joules_high``, ``joules_assumed_share``,
-        ``array_seconds``, and, where the samples are known, ``joules_per_sample``; ``prices``, the name of the list.
+        ``array_seconds``, and, where the samples are known, ``joules_per_sample``; ``prices``, the name of the list. NaN
+        where pulses have no price, or no width.
     """
     if not run.get("events"):
         return {}
     numbers = results.get("devices", {}).get(run["arm"], {}).get("numbers")
     known = price_list(prices)
     bill = price(run["events"], known, sources=numbers).learnt()
-    joules, low, high = bill.total()
+    joules, low, high = (math.nan,) * 3 if bill.absent else bill.total()
+    took = seconds(run["events"], known)
     levels = {axis["field"]: run[axis["field"]] for axis in results.get("axes", []) if axis["field"] in run}
     samples, _ = _samples(results, levels)
     return {
         "prices": known.name, "joules": joules, "joules_low": low, "joules_high": high,
-        "joules_assumed_share": bill.assumed_share, "array_seconds": seconds(run["events"], known).learning_s,
+        "joules_assumed_share": bill.assumed_share, "array_seconds": math.nan if took.absent else took.learning_s,
         **({"joules_per_sample": joules / samples} if samples else {}),
     }  # fmt: skip
 

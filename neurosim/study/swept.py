@@ -17,6 +17,7 @@ from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, Told, carry_out
 from neurosim.study.budgets import budgets
 from neurosim.study.controls import as_run, decided
+from neurosim.study.events import averages
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, columns
@@ -209,7 +210,7 @@ def _mean(
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
     if counted:
-        found["counts"] = {name: float(np.mean([counts[name] for counts in counted])) for name in counted[0]}
+        found["counts"] = averages(counted)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -316,8 +317,11 @@ class Training:
             if counts
         ]
 
-    def counts(self) -> dict[str, float]:
-        """Return everything that the arrays' ledgers counted so far, by name, all layers together; empty without devices."""
+    def counts(self) -> dict[str, float | None]:
+        """Return everything that the arrays' ledgers counted so far, by name, all layers together; empty without devices.
+
+        Joules that nobody knows, as the card does not give the pulse, are None.
+        """
         found: dict[str, float] = {}
         for layer in self.layers:
             for array in locations(layer.array):
@@ -325,7 +329,7 @@ class Training:
                 ledger = {} if devices is None else devices.ledger.counts() | devices.ledger.joules()
                 for name, value in ledger.items():
                     found[name] = found.get(name, 0) + value
-        return found
+        return {name: None if math.isnan(value) else value for name, value in found.items()}
 
     def calibrate(self) -> None:
         """Set the converters of the arrays by training images."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -163,11 +164,11 @@ class WeightsTraining(Training):
             "gain": list(gain),
         }
 
-    def _energy(self, model: CrossbarModel) -> dict[str, float]:
+    def _energy(self, model: CrossbarModel) -> dict[str, float | None]:
         """Joules of programming, and for each image of what has been read so far: for calibration twice, and once."""
         ledger, images = model.ledgers[0], len(self.test.labels) + 2 * len(self._typical)
         return {
-            "program_J": ledger.program_J,
+            "program_J": None if math.isnan(ledger.program_J) else ledger.program_J,
             "read_J_per_image": ledger.read_J / images,
             "read_periphery_J_per_image": ledger.read_periphery_J / images,
         }
