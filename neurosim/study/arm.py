@@ -24,6 +24,8 @@ LONGEST_REPR = 120
 """Characters of the settings of an arm on one line."""
 OF_DEVICES = ("parameters", "read", "write", "wires", "tiles", "faults", "periphery")
 """Settings of an arm that mean nothing in ideal arithmetic."""
+ADDED_NUMBERS = ("p_stuck_measured", "stuck_measured_uS", "bias_uS")
+"""Numbers of laws that were added since `BITS` grew last: where a device has none, kept runs are what they were."""
 EIGHT_BITS = {"dac_bits": 8, "adc_bits": 8}
 """Converters of a study, unless it says others."""
 
@@ -208,10 +210,11 @@ class Arm(Frozen):
         paths["periphery"] = Periphery.parse(self.periphery, f"arm {self.name}, periphery")
         own |= {name: model.model_dump(mode="json") for name, model in paths.items()}
         law = self.law()
-        return {
-            **own,
-            "law": [f"{type(law).__module__}:{type(law).__qualname__}", law.model_dump(mode="json")],
-        }
+        numbers = law.model_dump(mode="json")
+        for name in ADDED_NUMBERS:
+            if numbers.get(name) is None:
+                numbers.pop(name, None)
+        return {**own, "law": [f"{type(law).__module__}:{type(law).__qualname__}", numbers]}
 
     def of_layer(self, name: str, number: int) -> Any:
         """Return what one layer, the first of them number 0, has of a setting that may be given for each."""
