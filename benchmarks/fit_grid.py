@@ -20,13 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from neurosim import set_threads
 from neurosim.core.errors import NeurosimError
-from neurosim.devices.fitting import Pulses, Trace
+from neurosim.devices.fitting import LawFit, Pulses, Trace
 from neurosim.devices.fitting.bipolar import constant_move, linear_move, soft_move
 from neurosim.devices.fitting.filtering import OWN, shared_score
 from neurosim.devices.fitting.fit import _corrected, _laws
-from neurosim.devices.fitting.result import LawFit
-from neurosim.kernels.jit import set_threads
 from neurosim.report.text import markdown_table
 from neurosim.study.store import read_json, versions, write_json, write_text
 

@@ -15,15 +15,15 @@ from report_helpers import energy
 from rich.console import Console
 
 import neurosim as ns
+from neurosim import TorchCrossbar
 from neurosim.core.errors import ConfigError, InputError
-from neurosim.devices import cards, contract, pulse_response
-from neurosim.devices.card import Card, read
+from neurosim.devices import Card, cards, contract, pulse_response
+from neurosim.devices.card import read
 from neurosim.devices.fitting import fit, to_toml
 from neurosim.energy import AssumedError, PriceList, Pulse
 from neurosim.energy.lifetime import refresh_J_per_year
 from neurosim.energy.published import learning_over_inference
 from neurosim.energy.seconds import seconds
-from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.report.energy import energy_table, unpriced
 from neurosim.report.results import Energy
 from neurosim.report.text import NO_PRICE, joules
