@@ -82,9 +82,10 @@ class Drawn(NamedTuple):
     origin_uS: float
 
 
-def drawn(law: str, design: Design, seed: int) -> Drawn:
+def drawn(
+    law: str, design: Design, draws: np.random.Generator, slopes: tuple[float, float] = SLOPES
+) -> Drawn:
     """Draw traces with numpy alone."""
-    draws = np.random.default_rng([seed, LAWS.index(law), DESIGNS.index(design)])
     step, noise, ramp, cycles, count = design
     top = 1.0 if law == "constant-step" else 1.1
     above, below = (abs(end * (1 + OF_BOUNDS * draws.standard_normal(count))) for end in (top, 2 - top))
@@ -98,7 +99,7 @@ def drawn(law: str, design: Design, seed: int) -> Drawn:
             if law == "soft-bounds":
                 share = 1 - (state / above if way > 0 else -state / below) + noise * xi
             elif law == "linear-step":
-                slope = -SLOPES[0] / top if way > 0 else SLOPES[1] / (2 - top)
+                slope = -slopes[0] / top if way > 0 else slopes[1] / (2 - top)
                 share = (1 + slope * state) * (1 + noise * xi)
             else:
                 share = 1 + noise * xi
@@ -110,8 +111,13 @@ def drawn(law: str, design: Design, seed: int) -> Drawn:
     own = np.log(SPAN_uS * np.stack([up, down, above, below], axis=1))
     shared = [np.log(noise), np.log(WRITE * step * SPAN_uS)]
     if law == "linear-step":
-        shared += [np.log(SLOPES[0] / (top * SPAN_uS)), np.log(SLOPES[1] / ((2 - top) * SPAN_uS))]
+        with np.errstate(divide="ignore"):
+            shared += [np.log(slopes[0] / (top * SPAN_uS)), np.log(slopes[1] / ((2 - top) * SPAN_uS))]
     return Drawn(Pulses(traces, "drawn in numpy"), own, np.array(shared), origin)
+
+
+def _draws(law: str, design: Design, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, LAWS.index(law), DESIGNS.index(design)])
 
 
 def truth(law: str, design: Design) -> dict[str, float]:
@@ -131,7 +137,7 @@ def truth(law: str, design: Design) -> dict[str, float]:
 
 def informed(law: str, design: Design, sets: int = 5) -> dict[str, float]:
     """Return the relative standard error of each number by Fisher's information at the truth, mean over some sets."""
-    found = [_errors(law, drawn(law, design, seed)) for seed in range(sets)]
+    found = [_errors(law, drawn(law, design, _draws(law, design, seed))) for seed in range(sets)]
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
@@ -179,7 +185,7 @@ def _errors(law: str, data: Drawn) -> dict[str, float]:
 
 def _fitted(law: str, design: Design, seed: int) -> dict[str, list[float]] | str:
     """Numbers of a fit with their intervals, in the units of `truth`; or why there is none."""
-    data = drawn(law, design, seed).pulses
+    data = drawn(law, design, _draws(law, design, seed)).pulses
     try:
         found = _corrected(_laws(data, law)[0][0], data, 12)
     except NeurosimError as error:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.fit_grid import SLOPES, Design, drawn
 from neurosim import devices
-from neurosim.devices.fitting import Estimate, Pulses, Trace, fit
+from neurosim.devices.fitting import Estimate, Pulses, fit
 
 uncorrected = partial(fit, resamples=0)
 """The fit without its repetition on simulated data, which takes longer than the fit."""
@@ -77,32 +78,11 @@ def drawn_in_numpy(
     cycles: int,
     count: int,
     seed: int,
-    slopes: tuple[float, float] = (0.6, 0.4),
+    slopes: tuple[float, float] = SLOPES,
 ) -> Pulses:
-    """Traces of laws of small steps, drawn with numpy alone; a window of 20 to 90 uS, the spreads of `QUIET`, write noise of half a step."""
-    draws = np.random.default_rng(seed)
-    top = 1.0 if law == "constant-step" else 1.1
-    span = (90.0 - 20.0) / 2
-    above, below = (abs(end * (1 + 0.12 * draws.standard_normal(count))) for end in (top, 2 - top))
-    gain, tilt = np.exp(0.3 * draws.standard_normal(count)), 0.1 * draws.standard_normal(count)
-    up, down = step * abs(gain + tilt), step * abs(gain - tilt)
-    sign = np.array([0, *([1] * ramp + [-1] * ramp) * cycles], np.int8)
-    state, seen = np.zeros(count), np.empty((sign.size, count))
-    for row, way in enumerate(sign):
-        if way:
-            xi, size = draws.standard_normal(count), up if way > 0 else down
-            share = {
-                "constant-step": 1 + cycle_to_cycle * xi,
-                "soft-bounds": 1 - (state / above if way > 0 else -state / below) + cycle_to_cycle * xi,
-                "linear-step": (1 - (slopes[0] * state / top if way > 0 else -slopes[1] * state / (2 - top)))
-                * (1 + cycle_to_cycle * xi),
-            }[law]
-            state = np.clip(state + way * size * share, -below, above)
-        seen[row] = state + 0.5 * step * draws.standard_normal(count)
-    conductance = np.maximum(90.0 - top * span + span * seen, 1e-3)
-    return Pulses(
-        tuple(Trace(str(k), sign.copy(), conductance[:, k].copy()) for k in range(count)), "drawn in numpy"
-    )
+    """Traces of a law of small steps, drawn with numpy alone: the generator of `benchmarks.fit_grid`."""
+    design = Design(step, cycle_to_cycle, ramp, cycles, count)
+    return drawn(law, design, np.random.default_rng(seed), slopes).pulses
 
 
 def write_traces(file: Path, pulses: Pulses) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,9 @@ from fit_helpers import drawn_in_numpy, uncorrected, write, write_traces
 import neurosim as ns
 from benchmarks.fit_grid import COUNTS, DESIGNS, informed, page, tally, truth
 from neurosim.core import registry
-from neurosim.core.errors import CapabilityError
+from neurosim.core.errors import CapabilityError, InputError
 from neurosim.devices.fitting.fit import _corrected, _laws, _undecided
-from neurosim.devices.fitting.resampled import simulated
+from neurosim.devices.fitting.resampled import corrected, simulated
 
 
 def test_what_short_traces_bend_is_straightened(tmp_path):
@@ -156,18 +157,45 @@ def test_cards_are_drawn_from_what_the_fit_leaves_open(tmp_path):
     ]
 
 
-def test_a_fit_that_cannot_be_repeated_stays_as_it_is():
+def test_a_fit_that_cannot_be_repeated_stays_as_it_is_and_says_so():
     pulses = drawn_in_numpy("soft-bounds", 0.06, 0.3, 50, 2, 4, 4)
     found = _laws(pulses, "soft-bounds")[0][0]
     assert _corrected(found, pulses, 0).numbers == found.numbers
+    device = ns.devices.load("rram-hfo2-om-2022").with_parameters(corrupt_share=None, corrupt_range=None)
 
     def refuses(given):
         raise CapabilityError("no")
 
-    from neurosim.devices.fitting.resampled import corrected
+    left = corrected(found, pulses, lambda fit: device, refuses, 3)
+    assert left.numbers == found.numbers
+    assert left.notes[-1].startswith("Not corrected by fits to data simulated with this card: 3 of 3")
 
+    def only_of_the_fit(fit):
+        if fit is found:
+            return device
+        raise InputError("bounds change places")
+
+    left = corrected(found, pulses, only_of_the_fit, lambda given: found, 3)
+    assert left.numbers == found.numbers
+    assert "makes no device: bounds change places" in left.notes[-1]
+    with pytest.raises(InputError, match="resamples = 1"):
+        corrected(found, pulses, lambda fit: device, refuses, 1)
+
+
+def test_intervals_of_a_single_device_are_no_narrower_than_the_fits_scatter():
+    pulses = drawn_in_numpy("soft-bounds", 0.06, 0.3, 50, 2, 1, 4)
+    found = _laws(pulses, "soft-bounds")[0][0]
     device = ns.devices.load("rram-hfo2-om-2022").with_parameters(corrupt_share=None, corrupt_range=None)
-    assert corrected(found, pulses, lambda fit: device, refuses, 3) is found
+    factors = itertools.cycle([0.5, 1.0, 2.0])
+
+    def scattered(given):
+        by = next(factors)
+        return replace(found, numbers={name: one.times(by) for name, one in found.numbers.items()})
+
+    wide = corrected(found, pulses, lambda fit: device, scattered, 3)
+    step = wide.numbers["step"]
+    assert np.isfinite([step.low, step.high]).all()
+    assert np.log(step.high / step.value) >= 1.96 * np.log(2)
 
 
 # The grid of designs that covers are counted on (python -m benchmarks.fit_grid)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+from scipy import stats
 
-from neurosim.core.errors import CapabilityError, NeurosimError
-from neurosim.devices.fitting.population import Estimate, Values, student
+from neurosim.core.errors import CapabilityError, InputError, NeurosimError
+from neurosim.devices.fitting.population import COVERAGE, FEWEST_DEVICES, Estimate, Values, student
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.tables import Pulses
 from neurosim.devices.law import Law
@@ -25,6 +26,7 @@ from neurosim.kernels.cells import pulse_counted
 RESAMPLES = 12
 """Sets of data that a fit is repeated on, in each of two rounds."""
 ROUNDS = 2
+FEWEST_RESAMPLES = 2
 _FEWEST = 0.8
 """Numbers that fewer of the repeated fits have are left as they were."""
 _DIFFERENCES = frozenset({"g_min_uS", "g_max_uS", "state_max", "asymmetry"})
@@ -82,20 +84,41 @@ def corrected(
     fitter : callable
         That made `found`.
     resamples : int
-        Simulated sets of data in each of two rounds; 0 leaves the fit as it is.
+        Simulated sets of data in each of two rounds, two at least; 0 leaves the fit as it is.
+
+    Returns
+    -------
+    LawFit
+        With a note of what moved, or of why nothing did.
+
+    Raises
+    ------
+    InputError
+        If `resamples` is 1 or negative.
     """
-    shifted, done = found, 0
-    for _ in range(ROUNDS if resamples else 0):
-        try:
-            runs = _repeated(device_of(shifted), pulses, fitter, resamples)
-        except NeurosimError:
-            break
-        if len(runs) < _FEWEST * resamples:
-            break
-        shifted, done = _shifted(found, shifted, runs, len(pulses.traces)), len(runs)
-    if not done:
+    if not resamples:
         return found
-    return replace(shifted, notes=(*shifted.notes, *_told(found, shifted, done)))
+    if resamples < FEWEST_RESAMPLES:
+        raise InputError(
+            f"resamples = {resamples}: the scatter of fits needs {FEWEST_RESAMPLES}; 0 corrects nothing"
+        )
+    shifted, done, device = found, 0, device_of(found)
+    for _ in range(ROUNDS):
+        runs = _repeated(device, pulses, fitter, resamples)
+        if len(runs) < _FEWEST * resamples:
+            why = f"{resamples - len(runs)} of {resamples} fits to simulated data did not settle"
+            break
+        better = _shifted(found, shifted, runs, len(pulses.traces))
+        try:
+            device = device_of(better)
+        except NeurosimError as error:
+            why = f"what the fits to simulated data are off makes no device: {error}"
+            break
+        shifted, done = better, len(runs)
+    else:
+        return replace(shifted, notes=(*shifted.notes, *_told(found, shifted, done)))
+    kind = "Corrected once, not twice" if done else "Not corrected by fits to data simulated with this card"
+    return replace(shifted, notes=(*shifted.notes, *_told(found, shifted, done), f"{kind}: {why}."))
 
 
 def _repeated(
@@ -114,6 +137,8 @@ def _repeated(
 def _shifted(found: LawFit, made_with: LawFit, runs: list[Numbers], devices: int) -> LawFit:
     """Shift the numbers of a fit by what `runs` are off those of the card that they were made with."""
     numbers = {}
+    few = devices < FEWEST_DEVICES
+    width = stats.norm.ppf((1 + COVERAGE) / 2) if few else student(devices)
     for name, estimate in found.numbers.items():
         scale, back = (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
         seen = np.array([run[name].value for run in runs if name in run and "spread" not in name])
@@ -126,7 +151,7 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[Numbers], devices: int
         by = float(off.mean())
         if scale is _logarithm:
             by = float(np.clip(by, -_LARGEST, _LARGEST))
-        half = student(devices) * float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
+        half = width * float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
         ends = value - by + np.array([-max(value - low, half), 0.0, max(high - value, half)])
         low, value, high = (float(end) for end in back(ends))
         numbers[name] = Estimate(value, low, high)
