@@ -95,7 +95,7 @@ class TwinLaw:
         moved = clamp(state["conductance"] + by_uS, low, high)
         return {**state, "conductance": torch.where(by_uS != 0, moved, state["conductance"])}
 
-    def age(self, state: State, seconds: float, draw: Draw) -> State:
+    def age(self, state: State, seconds: Tensor, draw: Draw) -> State:
         """Let time pass for noise that switches by itself."""
         return state
 
@@ -140,3 +140,9 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
 def clamp(values: Tensor, low: Any, high: Any) -> Tensor:
     """Return min(max(values, low), high) for bounds that are tensors."""
     return torch.minimum(torch.maximum(values, low), high)
+
+
+def noted(now_s: Any, like: Tensor) -> Tensor:
+    """Return the time, a number or a tensor of one, as float64 for every cell of a tensor."""
+    time_s: Tensor = torch.zeros_like(like, dtype=torch.float64) + now_s
+    return time_s

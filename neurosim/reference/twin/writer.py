@@ -16,7 +16,6 @@ from neurosim.crossbar.writer import (
     SWOLLEN,
     drive,
     enough_pulses,
-    refuse_in_mode,
     warn_of_cut,
 )
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
@@ -66,10 +65,20 @@ class TwinWriter:
         filtered = (cells.instances, *cells.shape) if write.momentum else (cells.instances, 0, 0)
         self.velocity = torch.zeros(filtered, dtype=cells.dtype, device=cells.on)
 
+    def prepare(self, mode: UpdateMode) -> None:
+        """Make what updates of that mode keep."""
+        if mode == "mixed" and self.accumulator is None:
+            cells = self.cells
+            self.accumulator = torch.zeros(cells.instances, *cells.shape, dtype=cells.dtype, device=cells.on)
+
+    def refresh(self, event: int) -> None:
+        """Bring saturated pairs back, where it is time to after the update that began with this event."""
+        if self.refresher is not None:
+            self.refresher.after(self.times, event)
+
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
-        refuse_in_mode(mode, self.config)
-        before = self.tally.totals["pulses"]
+        before = self.tally.total("pulses")
         event = self.updates + 1
         due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
         if decay is not None:
@@ -90,9 +99,7 @@ class TwinWriter:
         self.pending_decay = torch.where(due, 0.0, self.pending_decay).to(self.cells.dtype)
         if self.config.decay_mode == "device":
             self._depress(event)
-        if self.refresher is not None:
-            self.refresher.after(self.times, event)
-        return self.tally.totals["pulses"] - before
+        return self.tally.total("pulses") - before
 
     def _lower_gains(self) -> None:
         """Shrink the weights of the columns by the gain behind their converters."""
@@ -191,29 +198,31 @@ class TwinWriter:
 
     def warn_of_cut(self, cut: Tensor | None = None) -> None:
         """Say once that pulses were cut: by an update, or so far. On a GPU the host waits for the number."""
-        pulses = float((self.tally.totals["pulses_cut"] if cut is None else cut).sum())
+        pulses = float((self.tally.total("pulses_cut") if cut is None else cut).sum())
         if pulses > 0:
             warn_of_cut(self._once, pulses, self.most, self.config)
 
     def _rounded(self, change: Tensor, event: int) -> Tensor:
         """Round at random so that the mean count equals the change: (instances, rows, cols, 2) counts."""
         cells = self.cells
-        counts = torch.zeros(*change.shape, 2, dtype=torch.int32, device=cells.on)
         pairs = cells.shape[0] * cells.shape[1]
         if cells.sparse:
             places = (change.reshape(-1).abs() >= _NEVER).nonzero().squeeze(1)
             wanted, number = change.reshape(-1)[places], places % pairs
             key = cells.key("round").of(places // pairs)
         else:
-            places, wanted = torch.arange(counts.numel() // 2, device=cells.on), change.reshape(-1, pairs)
+            wanted = change.reshape(-1, pairs)
             number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
         a, b, _, _ = words(number, event, 0, key)
         self._cut(change.double().abs() - self.most)
         several = self.config.flush_pulses
         size = wanted.abs().clamp(max=self.most) / several
         first, second = (several * (size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
-        shared = self._share_out(wanted > 0, first, second)
-        counts.view(-1, 2)[places] = shared.reshape(-1, 2).to(torch.int32)
+        shared = self._share_out(wanted > 0, first, second).to(torch.int32)
+        if not cells.sparse:
+            return shared.reshape(*change.shape, 2)
+        counts = torch.zeros(*change.shape, 2, dtype=torch.int32, device=cells.on)
+        counts.view(-1, 2)[places] = shared
         return counts
 
     def _flush(self, change: Tensor, swept: Tensor, event: int) -> None:
@@ -224,12 +233,12 @@ class TwinWriter:
         if not self.config.verify_reads:
             self._give("pulse", event, counts, self.config.pulse_limit)
             return
-        assert self.accumulator is not None
         flushed = (counts != 0).any(dim=-1)
         before = self._look_at(flushed, event, 0)
         self._give("pulse", event, counts, self.config.pulse_limit)
         given = self._look_at(flushed, event, 1) - before
         most = HELD_FLUSHES * self.config.flush_pulses
+        assert self.accumulator is not None
         held = (self.accumulator + whole - given * self.pulses_per_uS).clamp(-most, most)
         self.accumulator = torch.where(flushed, held, self.accumulator)
 
@@ -246,8 +255,7 @@ class TwinWriter:
 
     def _whole(self, change: Tensor, swept: Tensor, event: int) -> Tensor:
         """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
-        if self.accumulator is None:
-            self.accumulator = torch.zeros_like(change)
+        assert self.accumulator is not None
         flush, total = self.config.flush_pulses, self.accumulator + change
         held, now = total, torch.zeros_like(total)
         if self.config.prompt:
@@ -335,7 +343,7 @@ class TwinWriter:
         slots = self.config.pulse_train_slots
         samples, lines = drive.shape[1:]
         line = torch.arange(lines, device=drive.device)
-        event = torch.arange(first_event, first_event + samples, device=drive.device).reshape(-1, 1)
+        event = first_event + torch.arange(samples, device=drive.device).reshape(-1, 1)
         key = self.cells.key(purpose).spread(2)
         drawn = [word for group in range(-(-slots // 4)) for word in words(line, event, group, key)]
         levels = uniform(torch.stack([word.expand(drive.shape) for word in drawn], dim=-1)[..., :slots])
