@@ -249,7 +249,7 @@ def _written_back(old: Sequence[Tensor], new: Sequence[Tensor]) -> None:
 
 
 def _alias(one: Tensor, other: Tensor) -> bool:
-    return one.untyped_storage()._cdata == other.untyped_storage()._cdata
+    return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
 
 
 def _lifted(graph: GraphModule) -> list[Tensor]:
