@@ -36,6 +36,7 @@ class DenseExperiment(Experiment):
     """A comparison of one layer in ideal arithmetic with the same layer on devices."""
 
     kind: ClassVar[str] = "dense"
+    learns_together: ClassVar[bool] = True
     arm_kind: ClassVar[type[Arm]] = DenseArm
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 

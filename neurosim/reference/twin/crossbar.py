@@ -42,6 +42,8 @@ def on_device(name: str | torch.device) -> torch.device:
 
 MOST_UNROLLED = 16
 """Largest `WritePath.pulse_limit` with which updates are compiled."""
+MOST_SAMPLES = 256
+"""Samples of a read up to which it is compiled: beyond, the product itself takes the time."""
 FOLLOWED: dict[str, set[str]] = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift", "reading_delay_s"},
@@ -238,7 +240,10 @@ class TorchCrossbar:
 
     def forward(self, x: Any) -> Tensor:
         """Read: multiply (batch, rows) by the stored weights; (instances, batch, cols)."""
-        return self._out(self._pass("forward", self._reader.forward, self._tensor("x", x, self.shape[0])))
+        read, samples = self._reader.forward, self._tensor("x", x, self.shape[0])
+        if samples.shape[-2] > MOST_SAMPLES:
+            return self._out(read(samples))
+        return self._out(self._pass("forward", read, samples))
 
     def calibrate(self, x: Any, percentile: float | None = None, margin: float | None = None) -> Tensor:
         """Set the ADC's range from the currents of typical inputs; returns it, uS of summed difference."""
