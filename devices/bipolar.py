@@ -151,6 +151,10 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
     return energy_J * abs(count)
 
 
+SHARES: dict[Any, Callable[..., Any]] = {}
+"""The share that each pulse kernel was made of."""
+
+
 def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct) -> DeviceKernels:
     """Return the kernels of a law by the share of its step, see `step_by_step`; for a subclass of `Stepped`."""
 
@@ -159,6 +163,7 @@ def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct
 
     origin = f"{share.__module__}{version_of(share.__module__)}"
     steps = inlined_as(pulse, f"{origin}.{share.__qualname__}.pulse")
+    SHARES[steps] = share
     return DeviceKernels(construct, program, steps, reset, stored, read_sigma, shift=shift)
 
 

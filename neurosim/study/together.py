@@ -89,7 +89,9 @@ class Together:
             won = array.forward(self._on_device(images)).argmax(dim=-1)
             which = won * classes + torch.from_numpy(labels).to(won.device)
             counts.flatten(1).scatter_add_(1, which, torch.ones_like(which, dtype=counts.dtype))
-        label = (counts * classes - torch.arange(classes, device=counts.device)).argmax(dim=2)  # the first of equals
+        label = (counts * classes - torch.arange(classes, device=counts.device)).argmax(
+            dim=2
+        )  # the first of equals
         right = torch.zeros(array.count, device=self.layer.on)
         for images, labels in _parts(test):
             given = label.gather(1, array.forward(self._on_device(images)).argmax(dim=-1))

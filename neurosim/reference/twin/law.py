@@ -107,20 +107,19 @@ class TwinLaw:
 
 
 def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
-    """Return the twin of a device's law.
+    """Return the twin of a device's law: the one that it has, or one made of its own text.
 
     Raises
     ------
     CapabilityError
-        If none is registered for that law.
+        If it has none, and its text cannot serve as one.
     """
     try:
         found: type[TwinLaw] = device.twin()
     except UnknownNameError:
-        raise CapabilityError(
-            f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
-            "and register it under the entry points neurosim.law_twins"
-        ) from None
+        from neurosim.reference.twin.one_text import twin_of
+
+        found = twin_of(device)
     if getattr(device, "devices_per_cell", 1) != 1:
         raise CapabilityError(
             f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1"
