@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import FINE, HFO2, PCM, local_update, small_weights
+from helpers import FINE, HFO2, PCM, ROOT, local_update, small_weights
 
 from neurosim import TorchCrossbar, WritePath
 from neurosim.core.errors import CapabilityError
@@ -18,6 +18,7 @@ from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import OPERATIONS, compare_operations
 from neurosim.reference.twin import compiled
+from neurosim.reference.twin.crossbar import FOLLOWED_AT
 from neurosim.reference.twin.pcm import PcmTwin
 
 ROWS, COLS = 20, 10
@@ -31,6 +32,8 @@ WRITES: tuple[dict[str, Any], ...] = (
     {"mapping": "reference"},
     {"verify_reads": 1, "flush_pulses": 2},
     {"prompt": True, "flush_pulses": 2},
+    {"pulse_train_slots": 5},
+    {"pulse_train_slots": 5, "decay_mode": "gain"},
 )
 
 
@@ -74,6 +77,7 @@ def assert_same(one: TorchCrossbar, other: TorchCrossbar, mode: Any, steps: int 
 @pytest.mark.parametrize("card", LAWS)
 def test_a_traced_pass_is_the_eager_one(traced, card, write):
     mode = "mixed" if {"verify_reads", "prompt"} & set(write) else "accumulate"
+    mode = "online" if "pulse_train_slots" in write else mode
     assert_same(made(card, False, **write), made(card, True, **write), mode)
 
 
@@ -157,3 +161,10 @@ def test_inductor_compiles_once_for_all_seeds_and_updates():
     assert len(compiled._COMPILED) == compiled_once
     assert not torch._dynamo.utils.counters["graph_break"]
     assert torch._dynamo.utils.counters["stats"].get("unique_graphs", 0) == 0
+
+
+def test_the_page_names_what_stays_out():
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").split("## What stays out")[1]
+    for settings in FOLLOWED_AT.values():
+        for name in settings:
+            assert f"`{name}`" in page, name

@@ -41,7 +41,7 @@ def on_device(name: str | torch.device) -> torch.device:
 
 
 MOST_UNROLLED = 16
-"""Largest `WritePath.pulse_limit` with which updates are compiled."""
+"""Largest `WritePath.pulse_limit`, or number of slots of pulse trains, with which updates are compiled."""
 MOST_SAMPLES = 256
 """Samples of a read up to which it is compiled: beyond, the product itself takes the time."""
 FOLLOWED: dict[str, set[str]] = {
@@ -286,17 +286,34 @@ class TorchCrossbar:
         def learn(pre: Tensor, post: Tensor, decay: Tensor | None = None) -> Tensor:
             return writer.update(pre, post, decay, mode)
 
-        if self._unrolled(mode):
-            given = self._pass(f"update {mode}", learn, pre, post, *([] if decay is None else [decay]))
-        else:
+        if self._passes is None or not self._unrolled(mode):
             given = learn(pre, post, decay)
+        elif mode == "online":
+            given = self._sample_by_sample(self._passes, pre, post, decay)
+        else:
+            given = self._passes.run(f"update {mode}", learn, pre, post, *([] if decay is None else [decay]))
         writer.refresh(event)
         return self._out(given)
 
     def _unrolled(self, mode: UpdateMode) -> bool:
         """Whether the pulses of an update are few enough for each to have its own place in a compiled pass."""
-        limit = self.write.pulse_limit
-        return mode != "online" and limit is not None and limit <= MOST_UNROLLED
+        limit = self.write.pulse_train_slots if mode == "online" else self.write.pulse_limit
+        return limit is not None and limit <= MOST_UNROLLED
+
+    def _sample_by_sample(self, passes: Passes, pre: Tensor, post: Tensor, decay: Tensor | None) -> Tensor:
+        """Do an update by pulse trains in compiled passes, one a sample; returns the pulses (instances,)."""
+        writer, samples, decayed = self._writer, pre.shape[-2], decay is not None
+
+        def forget(decay: Tensor) -> Tensor:
+            writer.forget(decay)
+            return decay
+
+        before = self._tally.total("pulses").clone()
+        if decay is not None:
+            passes.run("decay", forget, decay)
+        for k in range(samples):
+            passes.run("sample", writer.train, pre[..., k : k + 1, :], post[..., k : k + 1, :])
+        return passes.run(f"end {samples} {decayed}", lambda: writer.end(samples, decayed)) - before
 
     def column_norms(self) -> Tensor:
         """Return the norm of each column in weight units, by one counted, noisy read of every row."""

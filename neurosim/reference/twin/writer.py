@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -78,28 +80,50 @@ class TwinWriter:
 
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
-        before = self.tally.total("pulses")
-        event = self.updates + 1
-        due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
+        before = self.tally.total("pulses").clone()
         if decay is not None:
-            self.pending_decay = self.pending_decay + decay
-            if self.config.decay_mode == "gain":
-                self._lower_gains()
-            due = self._due_columns()
+            self.forget(decay)
         if mode == "online":
-            self._trains(pre, post, event)
-            samples = pre.shape[-2]
-            self._sweep(None, None, due, event + samples, accumulate=False)
-            self.updates += samples + 1
+            self.train(pre, post)
+            self.end(pre.shape[-2], decay is not None)
         else:
+            event, due = self.updates + 1, self._due(decay is not None)
             self._sweep(pre, post, due, event, accumulate=mode == "mixed")
-            self.updates += 1
+            self._done(due, event, event)
+        return self.tally.total("pulses") - before
+
+    def forget(self, decay: Tensor) -> None:
+        """Add a decay of columns (instances or 1, cols) to what waits; gains behind converters take it at once.
+
+        The read of the columns that are due is counted.
+        """
+        self.pending_decay = self.pending_decay + decay
+        if self.config.decay_mode == "gain":
+            self._lower_gains()
+        if self.config.decay_mode == "readback":
+            self.reader.count_row_reads(self._due(True).sum(dim=1).double())
+
+    def train(self, pre: Tensor, post: Tensor) -> Tensor:
+        """Give the coincidences of pulse trains for samples (instances, samples, lines); returns all pulses so far."""
+        self._trains(pre, post, self.updates + 1)
+        self.updates = self.updates + pre.shape[-2]
+        return self.tally.total("pulses")
+
+    def end(self, samples: int, decayed: bool) -> Tensor:
+        """End an update by pulse trains of so many samples: its decay; returns all pulses so far."""
+        event, due = self.updates + 1, self._due(decayed)
+        self._sweep(None, None, due, event, accumulate=False)
+        self._done(due, event, event - samples)
+        return self.tally.total("pulses")
+
+    def _done(self, due: Tensor, event: Any, first_event: Any) -> None:
+        """Note the end of an update at an event, which began with the first."""
+        self.updates = event
         self.times += 1
         self.tally.add("updates", 1)
         self.pending_decay = torch.where(due, 0.0, self.pending_decay).to(self.cells.dtype)
         if self.config.decay_mode == "device":
-            self._depress(event)
-        return self.tally.total("pulses") - before
+            self._depress(first_event)
 
     def _lower_gains(self) -> None:
         """Shrink the weights of the columns by the gain behind their converters."""
@@ -124,15 +148,13 @@ class TwinWriter:
         self._sweep(None, None, due, self.updates, accumulate=self.accumulator is not None)
         self.pending_decay = waiting
 
-    def _due_columns(self) -> Tensor:
-        """Mask (instances, cols) of the columns whose decay is applied now; a read of them is counted."""
-        if self.config.decay_mode in ("device", "gain"):
+    def _due(self, decayed: bool) -> Tensor:
+        """Mask (instances, cols) of the columns whose decay is applied now, by an update that had one."""
+        if not decayed or self.config.decay_mode in ("device", "gain"):
             return torch.zeros_like(self.pending_decay, dtype=torch.bool)
         if self.config.decay_mode == "exact":
             return self.pending_decay != 0
-        due = self.pending_decay.abs() >= self.config.decay_threshold
-        self.reader.count_row_reads(due.sum(dim=1).double())
-        return due
+        return self.pending_decay.abs() >= self.config.decay_threshold
 
     def _change(
         self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int
