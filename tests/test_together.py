@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+import neurosim as ns
 from neurosim import Arm, DenseExperiment, compare
 from neurosim.core.errors import ConfigError
 from neurosim.study.run import study
-from neurosim.study.together import _last
+from neurosim.study.together import Together, _waiting
 
 TINY = DenseExperiment(
     dataset="digits", train_images=300, test_images=100, neurons=20, curve_points=2, readout_epochs=2, seeds=3,
@@ -28,14 +29,14 @@ def run(experiment: DenseExperiment, seed: int, out: Any = None) -> dict[str, An
 
 @pytest.fixture(autouse=True)
 def nothing_learnt():
-    _last.clear()
+    _waiting.clear()
 
 
 def test_a_chip_has_its_bits_whoever_learns_beside_it():
     whole = [run(SHARED, seed) for seed in (0, 1, 2)]
-    _last.clear()
+    _waiting.clear()
     assert run(SHARED.changed(first_seed=1, seeds=1), 1) == whole[1]
-    _last.clear()
+    _waiting.clear()
     assert run(SHARED.changed(first_seed=1, seeds=2), 2) == whole[2]
 
 
@@ -51,13 +52,12 @@ def test_a_chip_of_a_batch_is_the_chip_alone():
 
 
 def test_a_batch_learns_once_for_all_its_seeds(tmp_path, monkeypatch):
-    from neurosim.study.together import Together
-
     began = []
     learn = Together.run
     monkeypatch.setattr(Together, "run", lambda self, *rest: (began.append(self.seeds), learn(self, *rest)))
     first = study(SHARED.changed(together=2), tmp_path)
     assert began == [[0, 1], [2]]
+    assert not _waiting
     again = study(SHARED.changed(together=2), tmp_path)
     assert began == [[0, 1], [2]]
     assert again["runs"] == first["runs"]
@@ -77,7 +77,6 @@ def test_batches_need_the_torch_backend():
 
 def test_all_chips_vote_at_once_as_each_alone():
     from neurosim.study.evaluate import vote_accuracy
-    from neurosim.study.together import Together
 
     data, arm = SHARED.data(), SHARED.arms()[1]
     batch = Together(lambda seed: SHARED.training(arm, seed, data), [0, 1])
@@ -89,3 +88,13 @@ def test_all_chips_vote_at_once_as_each_alone():
     for vote, one in zip(votes, alone, strict=True):
         assert vote == vote_accuracy(one.read, data, one.fit, one.test)
     assert max(votes) > 0.3
+
+
+def test_a_sweep_learns_a_batch_once_a_level(tmp_path, monkeypatch):
+    began = []
+    learn = Together.run
+    monkeypatch.setattr(Together, "run", lambda self, *rest: (began.append(self.seeds), learn(self, *rest)))
+    results = ns.sweep(SHARED.changed(seeds=2), tmp_path, ["seconds_per_update=0,1"])
+    assert began == [[0, 1], [0, 1]]
+    assert not _waiting
+    assert sorted(row["seed"] for row in results["rows"] if row["arm"] == "PCM") == [0, 0, 1, 1]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ASKED = 250
 """Images that all chips are asked at once."""
 Make = Callable[[int], "DenseTraining"]
+Learnt = tuple[State, dict[str, Any]]
+"""A snapshot, and the notes of a training."""
 
 
 class Together:
@@ -128,10 +130,13 @@ class Together:
 
     def hand_over(self, training: DenseTraining) -> None:
         """Let the training of one of the seeds stand where this batch does."""
-        k = self.seeds.index(training.seed)
-        training.restore(self._of(k))
-        notes = self.notes[k] if self.notes else training.notes()
-        training.take_notes({**notes, "steps": self.steps, "seconds": self.seconds / len(self.seeds)})
+        _stand(training, self.of(training.seed))
+
+    def of(self, seed: int) -> Learnt:
+        """Return what the chip of a seed has learnt so far, and the notes of its training."""
+        k = self.seeds.index(seed)
+        notes = self.notes[k] if self.notes else {"curve": [], "counted": [], "untrained": {}}
+        return self._of(k), {**notes, "steps": self.steps, "seconds": self.seconds / len(self.seeds)}
 
     def _of(self, k: int) -> State:
         """Return the snapshot of one instance, as its training alone would write it."""
@@ -152,8 +157,14 @@ def _parts(labelled: Labelled) -> Iterator[tuple[Any, NDArray[np.int64]]]:
         yield labelled.images[k : k + ASKED], labelled.labels[k : k + ASKED]
 
 
-_last: dict[str, Together] = {}
-"""The batch that has learnt last: its other seeds are asked for next."""
+def _stand(training: DenseTraining, learnt: Learnt) -> None:
+    state, notes = learnt
+    training.restore(state)
+    training.take_notes(notes)
+
+
+_waiting: dict[str, dict[int, Learnt]] = {}
+"""What has been learnt in a batch by seeds that have not been asked for yet."""
 
 
 def learnt_with(training: DenseTraining, progress: Callable[[int, int], None] | None = None) -> None:
@@ -172,9 +183,10 @@ def learnt_with(training: DenseTraining, progress: Callable[[int, int], None] | 
 
     first = training if training.seed == chosen[0] else make(chosen[0])
     key = f"{first.identity} {chosen} {training.watched}"
-    if key not in _last:
-        _last.clear()
+    if training.seed not in _waiting.get(key, {}):
         batch = Together(make, chosen)
         batch.run(progress)
-        _last[key] = batch
-    _last[key].hand_over(training)
+        _waiting[key] = {seed: batch.of(seed) for seed in chosen}
+    _stand(training, _waiting[key].pop(training.seed))
+    if not _waiting[key]:
+        del _waiting[key]
