@@ -104,6 +104,8 @@ class Passes:
         """Spent on tracing and compiling so far."""
         self._made: dict[Any, Made] = {}
         self._replays: dict[Any, Replay] = {}
+        self._pool: Any = torch.cuda.graph_pool_handle() if on.type == "cuda" else None
+        """Memory that all replays share, as one ends before the next begins."""
         self._runs: dict[Any, int] = {}
         self._buffers: dict[Place, Tensor] = {}
         self._clock = [
@@ -160,7 +162,7 @@ class Passes:
         if runs <= _WARMING:
             return made.run(*state, *inputs, *made.constants)
         if key not in self._replays:
-            self._replays[key] = Replay(made, state, inputs)
+            self._replays[key] = Replay(made, state, inputs, self._pool)
         return self._replays[key](inputs)
 
     def _make(self, what: str, act: Act, inputs: Sequence[Tensor]) -> Made:
@@ -198,11 +200,11 @@ class Passes:
 class Replay:
     """A pass on a GPU as a CUDA graph, with inputs of its own."""
 
-    def __init__(self, made: Made, state: Sequence[Tensor], inputs: Sequence[Tensor]):
+    def __init__(self, made: Made, state: Sequence[Tensor], inputs: Sequence[Tensor], pool: Any):
         self.inputs = [x.clone(memory_format=torch.contiguous_format) for x in inputs]
         self.graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, pool=pool):
             self.out = made.run(*state, *self.inputs, *made.constants)
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
