@@ -196,8 +196,6 @@ def _experiment(kept: Kept, sizes: Sizes) -> ns.DenseExperiment:
 
 def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
     """A thousand chips that learn and vote, in blocks; and how many of them stay above which accuracy."""
-    from neurosim.study.together import Together
-
     experiment = _experiment(kept, sizes)
     data, arm = experiment.data(), experiment.arms()[1]
     votes: list[float] = []
@@ -209,7 +207,7 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
         return training
 
     for first in range(0, sizes.chips, sizes.block):
-        batch = Together(make, list(range(first, min(first + sizes.block, sizes.chips))))
+        batch = ns.Together(make, list(range(first, min(first + sizes.block, sizes.chips))))
         started = time.perf_counter()
         batch.run()
         _wait(kept)
@@ -220,7 +218,7 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
         voted += time.perf_counter() - started
         yield
         if first == 0:  # the same chip beside another one has the same bits
-            beside = Together(make, [batch.seeds[-1]])
+            beside = ns.Together(make, [batch.seeds[-1]])
             beside.run()
             same = torch.equal(
                 beside.layer.array.conductance_uS()[0],

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import neurosim as ns
-from neurosim import Arm, DenseExperiment, compare
+from neurosim import Arm, DenseExperiment, Together, compare
 from neurosim.core.errors import ConfigError
 from neurosim.study.run import study
-from neurosim.study.together import Together, _waiting
+from neurosim.study.together import _waiting
 
 TINY = DenseExperiment(
     dataset="digits", train_images=300, test_images=100, neurons=20, curve_points=2, readout_epochs=2, seeds=3,
