@@ -8,6 +8,7 @@ device to be. Drives follow voltage and width by the law; each device has a fact
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,8 @@ class _Data:
             above = np.maximum(self.volts[at] / threshold - 1, 0.0) / np.exp(over)
             width = (self.seconds[at] / self.middle_s[k]) ** widths
             found[at] = np.exp(np.clip(hold, -30, 5)) * width * above ** np.exp(np.clip(power, -5, 4))
-        return found * np.exp(rates[self.device])
+        found *= np.exp(rates[self.device])
+        return found
 
     def followed(self, numbers: Values, drives: Values) -> Values:
         """Return expected reads and variances (2, reads)."""
@@ -125,7 +127,7 @@ def vteam(pulses: Pulses) -> LawFit:
     start = _start(data)
     for _ in range(_ROUNDS):
         held = rates
-        found = maximise(lambda numbers, held=held: data.terms(numbers, held), start, groups)
+        found = maximise(partial(data.terms, rates=held), start, groups)
         rates, errors = _own_rates(data, found.numbers)
         moved = float(np.abs(rates - rates.mean() - held).max())
         start, rates = _with_mean(found.numbers, float(rates.mean())), rates - rates.mean()
@@ -176,7 +178,8 @@ def _start(data: _Data) -> Values:
     low, high = float(data.y.min()), float(data.y.max())
     reach = high - low
     low, high = max(low - 0.1 * reach, 0.01 * low), high + 0.1 * reach
-    numbers, left = [], []
+    numbers: list[float] = []
+    left: list[Values] = []
     for k, sign in enumerate((1, -1)):
         rows = np.flatnonzero(data.sign == sign)
         bound = high if sign > 0 else low
