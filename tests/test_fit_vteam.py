@@ -140,6 +140,7 @@ def test_the_cards_step_follows_amplitude_and_width_as_the_data_do(found):
 def test_the_card_says_its_pulse_and_runs(found, tmp_path):
     assert "sweep it" in found.card.parameters["write_voltage_V"].source
     assert found.card.parameters["write_voltage_V"].value == pytest.approx(1.2)
+    assert found.card.parameters["write_time_s"].value == pytest.approx(3e-8)
     file = tmp_path / "mine.toml"
     file.write_text(fitting.to_toml(found.card), encoding="utf-8")
     device = devices.load(file)
@@ -155,6 +156,18 @@ def test_a_given_pulse_is_the_cards_and_noise_is_counted_in_its_steps(found, tmp
     noise = [one.intervals["write_noise"].value for one in (found, given)]
     assert noise[0] * steps[0] == pytest.approx(noise[1] * steps[1], rel=1e-3)
     assert steps[1] > 1.5 * steps[0]
+
+
+def test_noise_that_is_not_there_is_not_on_the_card(tmp_path):
+    clean = fitting.fit([write(tmp_path / "a.csv", drawn(count=4, write_uS=0.0))], model="vteam", resamples=0)
+    assert clean.card.device().write_noise is None
+    within(clean.intervals["cycle_to_cycle"], 0.4)
+    within(clean.intervals["threshold_up_V"], 0.8)
+
+
+def test_numbers_that_hang_together_are_not_drawn_apart(found):
+    with pytest.raises(CapabilityError, match="hang together and cannot be drawn apart"):
+        fitting.drawn_cards(found, 2)
 
 
 def test_a_law_without_amplitude_says_that_it_mixes_them(tmp_path):

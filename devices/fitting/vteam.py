@@ -8,7 +8,6 @@ device to be. Drives follow voltage and width by the law; each device has a fact
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
-from neurosim.core.errors import CapabilityError
+from neurosim.core.errors import CapabilityError, NeurosimError
 from neurosim.devices.fitting.maximum import Maximum, maximise
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Population, Values, population
 from neurosim.devices.fitting.result import LawFit, Steps
@@ -38,6 +37,8 @@ _TOLD = 1.0
 """A threshold is told by the data if the logarithm of what is over it has a smaller standard error."""
 _TRIED = (0.2, 0.5, 0.8, 0.95)
 """Thresholds that a search starts from, as shares of the smallest amplitude."""
+_SEEN = 0.5
+"""Noise is seen if its logarithm has a smaller standard error."""
 _LINEAR = 0.1
 """Powers of the width that differ from one by less, or not clearly, are not told."""
 
@@ -127,7 +128,7 @@ def vteam(pulses: Pulses) -> LawFit:
     start = _start(data)
     for _ in range(_ROUNDS):
         held = rates
-        found = maximise(partial(data.terms, rates=held), start, groups)
+        found = _most_likely(data, start, held, groups)
         rates, errors = _own_rates(data, found.numbers)
         moved = float(np.abs(rates - rates.mean() - held).max())
         start, rates = _with_mean(found.numbers, float(rates.mean())), rates - rates.mean()
@@ -138,6 +139,36 @@ def vteam(pulses: Pulses) -> LawFit:
             "the amplitudes do not tell its thresholds: add smaller ones, at which pulses hardly move"
         )
     return _law_fit(data, pulses, found, rates, errors)
+
+
+def _most_likely(data: _Data, start: Values, rates: Values, groups: NDArray[np.intp]) -> Maximum:
+    """Return the most likely common numbers; noise of a kind that the data do not show is held where it does not matter."""
+    numbers, free = start.copy(), list(range(len(start)))
+    nothing = {_WRITE: np.log(1e-4 * np.ptp(data.y)), _CYCLE: np.log(1e-3)}
+
+    def terms(some: Values) -> Values:
+        numbers[free] = some
+        return data.terms(numbers, rates)
+
+    while True:
+        try:
+            found = maximise(terms, start[free], groups)
+            errors = dict(zip(free, np.sqrt(np.diag(found.covariance)), strict=True))
+            unseen = [k for k in nothing if errors.get(k, 0.0) > _SEEN]
+            if not unseen:
+                break
+            hidden = max(unseen, key=lambda k: errors[k])
+        except CapabilityError:
+            left = [k for k in nothing if k in free]
+            if not left:
+                raise
+            hidden = left[0]
+        free.remove(hidden)
+        numbers[hidden] = nothing[hidden]
+    numbers[free] = found.numbers
+    covariance = np.zeros((len(start), len(start)))
+    covariance[np.ix_(free, free)] = found.covariance
+    return Maximum(numbers.copy(), covariance, found.log_likelihood, found.groups)
 
 
 def _data(pulses: Pulses) -> _Data:
@@ -239,25 +270,21 @@ def _law_fit(data: _Data, pulses: Pulses, found: Maximum, rates: Values, errors:
     numbers, fixed = _card_numbers(data, found, (spread.mean.high - spread.mean.low) / 2)
     if spread.spread is not None and spread.spread.value > 0:
         numbers["switching_spread"] = spread.spread
-    measured = {
-        f"{word}_{of}": float(np.median(values[data.sign == sign]))
-        for word, sign in (("write", 1), ("reset", -1))
-        for of, values in (("voltage_V", data.volts), ("time_s", data.seconds))
-    }
-    fixed |= {name: (value, "median of the pulses measured: sweep it") for name, value in measured.items()}
+    for word, way, sign in (("write", "up", 1), ("reset", "down", -1)):
+        at = (data.sign == sign) & (data.volts > numbers[f"threshold_{way}_V"].value)
+        for name, values in (("voltage_V", data.volts), ("time_s", data.seconds)):
+            fixed[f"{word}_{name}"] = float(np.median(values[at])), "median of the pulses that move: sweep it"
     for name, value in zip(("write_voltage_V", "write_time_s"), pulses.given, strict=True):
         if value is not None:
             fixed[name] = value, "given with the fit"
+    known = {name: estimate.value for name, estimate in numbers.items()}
+    known |= {name: value for name, (value, _) in fixed.items()}
     try:
-        values = {name: estimate.value for name, estimate in numbers.items()}
-        device = Vteam(name="fitted", **values, **{name: value for name, (value, _) in fixed.items()})
-    except ValueError as error:
+        device = Vteam.parse({"name": "fitted", **known}, "vteam")
+    except NeurosimError as error:
         raise CapabilityError(f"its numbers make no device: {error}") from None
-    write = found.estimate(_WRITE)
-    step = device.nominal_step_uS
-    numbers["write_noise"] = Estimate(
-        *(float(np.exp(end)) / step for end in (write.value, write.low, write.high))
-    )
+    if found.covariance[_WRITE, _WRITE] > 0:
+        numbers["write_noise"] = _exponential(found.estimate(_WRITE)).times(1 / device.nominal_step_uS)
     drives = data.drives(found.numbers, rates)
     mean, variance = data.followed(found.numbers, drives)
     at = data.sign != 0
@@ -289,10 +316,7 @@ def _card_numbers(
         numbers[f"threshold_{word}_V"] = Estimate(
             *(float(data.top_V[k] / (1 + np.exp(end))) for end in (over, ends.high, ends.low))
         )
-        alpha = found.estimate(at[_POWER])
-        numbers[f"voltage_exponent_{word}"] = Estimate(
-            *(float(np.exp(end)) for end in (alpha.value, alpha.low, alpha.high))
-        )
+        numbers[f"voltage_exponent_{word}"] = _exponential(found.estimate(at[_POWER]))
         slope = np.array([-1.0, np.exp(power), over * np.exp(power)])
         half = float(
             stats.norm.ppf((1 + COVERAGE) / 2) * np.sqrt(slope @ found.covariance[np.ix_(at, at)] @ slope)
@@ -300,15 +324,17 @@ def _card_numbers(
         half = float(np.hypot(half, devices if len(data.names) > 1 else 0.0))
         middle = float(np.log(data.middle_s[k]) + over * np.exp(power) - hold)
         numbers[f"switching_{word}_s"] = Estimate(*(float(np.exp(middle + by)) for by in (0.0, -half, half)))
-    cycle = found.estimate(_CYCLE)
-    numbers["cycle_to_cycle"] = Estimate(
-        *(float(np.exp(end)) for end in (cycle.value, cycle.low, cycle.high))
-    )
+    if found.covariance[_CYCLE, _CYCLE] > 0:
+        numbers["cycle_to_cycle"] = _exponential(found.estimate(_CYCLE))
     return numbers, {
         "conduction": (1.0, "definition: the conductance is linear in the state"),
         "window_up": (1.0, "definition: the speed is linear in the distance to the bound"),
         "window_down": (1.0, "definition: the speed is linear in the distance to the bound"),
     }
+
+
+def _exponential(of: Estimate) -> Estimate:
+    return Estimate(*(float(np.exp(end)) for end in (of.value, of.low, of.high)))
 
 
 def _width_note(data: _Data, found: Maximum, rates: Values) -> tuple[str, ...]:
@@ -317,13 +343,14 @@ def _width_note(data: _Data, found: Maximum, rates: Values) -> tuple[str, ...]:
         return (
             "All pulses of a polarity have one width: that steps grow in proportion to it is the law's, not the data's.",
         )
-    groups = data.device[data.sign != 0]
-    both = maximise(
-        lambda numbers: data.terms(numbers[:-1], rates, float(numbers[-1])),
-        np.append(found.numbers, 1.0),
-        groups,
+    noise = found.numbers[_CYCLE:]
+
+    def terms(some: Values) -> Values:
+        return data.terms(np.concatenate([some[:-1], noise]), rates, float(some[-1]))
+
+    power = maximise(terms, np.append(found.numbers[:_CYCLE], 1.0), data.device[data.sign != 0]).estimate(
+        _CYCLE
     )
-    power = both.estimate(len(found.numbers))
     if power.low <= 1 <= power.high or abs(power.value - 1) < _LINEAR:
         return ()
     said = (
