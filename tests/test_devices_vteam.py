@@ -51,6 +51,7 @@ def integrated(p, start, sign, seconds, points=200):
     ("conduction", "window"), [*product((-1.0, 0.0, 1.0), (1.0,)), (1.0, 0.5), (0.0, 2.0), (-1.0, 3.0)]
 )
 def test_a_train_of_pulses_follows_the_integrated_equation(conduction, window):
+    """Kvatinsky et al. 2015, the equation of motion under a power of the distance, by scipy's DOP853."""
     p = law(conduction=conduction, window_up=window, window_down=window)
     for sign, count in ((1, 12), (-1, 12)):
         trace = pulse_response(p, [sign] * count, 1)[:, 0].astype(np.float64)
