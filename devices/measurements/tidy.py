@@ -13,7 +13,14 @@ import pandas as pd
 from neurosim.core.errors import DataError
 from neurosim.devices.measurements import columns as col
 from neurosim.devices.measurements.columns import VALUES, Column
-from neurosim.devices.measurements.pulses import FEWEST_ROWS, direction, number_runs, signs, without_repeats
+from neurosim.devices.measurements.pulses import (
+    FEWEST_ROWS,
+    direction,
+    number_runs,
+    shapes,
+    signs,
+    without_repeats,
+)
 from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
 from neurosim.devices.measurements.reads import Reads, plausible
 from neurosim.devices.measurements.said import held, left_out, meaning
@@ -31,7 +38,7 @@ class Measured:
     """`pulses`, `drift` or `programming`."""
     table: pd.DataFrame
     """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    `conductance_uS`, and `pulse_V`, `pulse_s` where columns tell amplitude and width. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
     NaN is a read that is missing."""
     source: Path
     said: tuple[str, str, str]
@@ -183,6 +190,7 @@ class _Maker:
         values = self.devices_beside(self.need_values(values))
         lines = np.array([int(str(line)) for line in self.sheet.cells.index])
         sign = signs(self.sheet, self.of, self.used)
+        shape_of = shapes(self.sheet, self.of, self.used)
         numbers = [self.one("pulse"), self.one("cycle")]
         pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
         cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
@@ -192,7 +200,9 @@ class _Maker:
         names = self.device_names()
         parts = []
         for column in values:
-            part = pd.DataFrame({"line": lines, "polarity": sign, "conductance_uS": self.reads.uS(column)})
+            part = pd.DataFrame(
+                {"line": lines, "polarity": sign, **shape_of, "conductance_uS": self.reads.uS(column)}
+            )
             part["device"] = names if len(values) == 1 else _device(column.header)
             part["pulse"] = np.nan if pulse is None else pulse
             part["cycle"] = "" if cycle is None else cycle
@@ -364,7 +374,7 @@ class _Maker:
             f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
+        order = ["line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             assumed, without, self.headers,
