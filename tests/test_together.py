@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import neurosim as ns
-from neurosim import Arm, DenseExperiment, Together, compare
+from neurosim import Arm, DenseExperiment, Neurons, Together, compare
 from neurosim.core.errors import ConfigError
 from neurosim.study.run import study
 from neurosim.study.together import _waiting
@@ -70,9 +70,12 @@ def test_one_at_a_time_stays_what_it_was():
     assert arms[2] == {**arms[0], "together": 3}
 
 
-def test_batches_need_the_torch_backend():
+def test_batches_need_the_torch_backend_and_neurons_without_a_transfer():
     with pytest.raises(ConfigError, match=r"together = 3.*--workers"):
         compare(SHARED.changed(backend="numba"))
+    arm = SHARED.arm[0].changed(neurons=Neurons(gain_spread=0.1))
+    with pytest.raises(ConfigError, match=r"together = 3.*one seed at a time"):
+        compare(SHARED.changed(arm=(arm,)))
 
 
 def test_all_chips_vote_at_once_as_each_alone():

@@ -71,8 +71,7 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int | Se
 
         layer = TorchDense
     neurons = None if arm.neurons is None or not isinstance(seed, int) else arm.neurons.draw(cols, seed, name)
-    passed = {} if neurons is None else {"neurons": neurons}
-    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, **passed)
+    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, neurons)
 
 
 def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
@@ -101,11 +100,6 @@ class DenseTraining(Training):
     def batches(self) -> int:
         """Mini-batches of an epoch, the last of which may be smaller."""
         return -(-len(self.images) // self.batch)
-
-    @property
-    def rules(self) -> list[Any]:
-        """The rule as it is written, whichever machine computes it."""
-        return [self.experiment.build_rule(self.arm)]
 
     @property
     def read(self) -> Any:
