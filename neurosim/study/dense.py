@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.readout import LinearReadout
 from neurosim.study.arm import IDEAL, Arm
@@ -27,7 +28,6 @@ from neurosim.study.evaluate import (
     evaluate,
     linear_readout,
     on_devices,
-    to_numpy,
     vote_accuracy,
 )
 from neurosim.study.holding import SAMPLE, held
@@ -59,14 +59,8 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> 
     window = arm.of_layer("window", 0) * highest_start_weight(experiment, rows)
     array = arm.array((rows, cols), name, seed, window)
     array.program(start_weights(experiment, rows, seed), w_max=array.w_max)
-    layer: type[Dense] = Dense
-    if arm.backend == "torch":
-        from neurosim.reference.twin.dense import TorchDense
-
-        layer = TorchDense
     neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
-    passed = {} if neurons is None else {"neurons": neurons}
-    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, **passed)
+    return arm.dense(array, experiment.build_rule(arm), experiment.norm_every, neurons)
 
 
 def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
@@ -95,11 +89,6 @@ class DenseTraining(Training):
     def batches(self) -> int:
         """Mini-batches of an epoch, the last of which may be smaller."""
         return -(-len(self.images) // self.batch)
-
-    @property
-    def rules(self) -> list[Any]:
-        """The rule as it is written, whichever machine computes it."""
-        return [self.experiment.build_rule(self.arm)]
 
     @property
     def read(self) -> Any:

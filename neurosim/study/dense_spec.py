@@ -93,10 +93,6 @@ class DenseExperiment(Experiment):
             raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
         super().check()
         for arm in devices:
-            if arm.backend == "torch" and arm.neurons is not None:
-                raise ConfigError(
-                    f"arm {arm.name}: neurons are computed by numba alone so far; leave out backend"
-                )
             build_layer(self, arm, 4, 0)
         for arm in self.arm:
             self.build_rule(arm)

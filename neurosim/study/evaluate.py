@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Array, DeviceArray, Floats
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.kernels.jit import share
+from neurosim.network.arrays import to_numpy
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Vote, softmax_features, triangle_features
 
@@ -51,12 +52,6 @@ def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:
     return np.concatenate(
         [to_numpy(array.forward(data.inputs(chunk))).astype(np.float32, copy=False) for chunk in chunks]
     )
-
-
-def to_numpy(values: Any) -> Floats:
-    """Return an array's result as numpy, wherever it was computed."""
-    found: Floats = values if isinstance(values, np.ndarray) else values.cpu().numpy()
-    return found
 
 
 class unmetered:

@@ -204,8 +204,10 @@ class ForwardForwardExperiment(Samples, Experiment):
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
         super().check()
-        if any(arm.backend == "torch" for arm in self.arms()):
-            raise ConfigError("backend = torch: Forward-Forward is computed by numba so far; leave it out")
+        if self.receptive is not None and any(arm.backend == "torch" for arm in self.arms()):
+            raise ConfigError(
+                "backend = torch: local receptive fields are computed by numba so far; leave out backend or fields"
+            )
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""

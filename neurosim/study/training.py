@@ -187,8 +187,8 @@ class Training:
 
     @property
     def rules(self) -> list[Any]:
-        """The rule of each layer."""
-        return [layer.rule for layer in self.layers]
+        """The rule of each layer as it is written, whichever machine computes it."""
+        return [layer.stated for layer in self.layers]
 
     @property
     def own(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.dense import Dense
+from neurosim.network.neurons import Transfer
 from neurosim.reference.twin.arithmetic import TorchIdeal
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.reference.twin.tensors import real_tensor
@@ -48,11 +49,19 @@ class TorchDense(Dense):
         rule: Rule,
         mode: UpdateMode = "accumulate",
         norm_every: int = 100,
+        neurons: Transfer | None = None,
     ):
         tensors: Any = array
-        super().__init__(tensors, rule_twin(rule, array), mode, norm_every)
+        super().__init__(tensors, rule_twin(rule, array), mode, norm_every, neurons)
         self.stated = rule
         self.on, self.dtype = array.on, getattr(torch, array.precision)
+        if neurons is not None:
+            powers, gains = self._inputs(neurons.powers), self._inputs(neurons.gains)
+            self.neurons = Transfer(powers, gains, neurons.saturation)
+
+    def placed(self, values: Any) -> Tensor:
+        """Return an array (of images, labels ...) as a tensor where the layer computes, of its own type."""
+        return torch.as_tensor(values, device=self.on)
 
     def _inputs(self, x: Any) -> Any:
         return real_tensor("x", x).to(self.on, self.dtype)

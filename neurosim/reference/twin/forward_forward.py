@@ -10,6 +10,8 @@ from neurosim.core.protocols import LocalUpdate
 from neurosim.reference.twin.local import LocalTwin, TensorState, update
 from neurosim.rules.forward_forward import NEW, OLD, QUIET, START
 
+SMALLEST_LENGTH = 1e-8
+
 
 class ForwardForwardTwin(LocalTwin):
     """Forward-Forward on tensors; phases (batch,). Quiet samples stay in the update, as zeros."""
@@ -32,11 +34,25 @@ class ForwardForwardTwin(LocalTwin):
         constant = torch.full_like(state["mean_activity"], self.options.learning_rate)
         return self._falling(constant, state).unsqueeze(-2)
 
+    def _total(self, y: Tensor) -> Tensor:
+        """Sum of each sample (..., batch) that its goodness is, without the sign, in double precision."""
+        total: Tensor = (torch.square(y) if self.options.squares else y).sum(dim=-1, dtype=torch.float64)
+        return total
+
     def _probability(self, y: Tensor) -> Tensor:
         """Of being positive, for each sample (..., batch), in double precision."""
         rule = self.options
-        total = (torch.square(y) if rule.squares else y).sum(dim=-1, dtype=torch.float64)
+        total = self._total(y)
         return torch.sigmoid(rule.sign * (total - rule.threshold * y.shape[-1]) / rule.temperature)
+
+    def normalised(self, u: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return relu(u) (..., batch, cols) of which only the direction is left, and the goodness (..., batch)."""
+        y = torch.relu(u)
+        total = self._total(y)
+        mean = total / y.shape[-1]
+        length = torch.sqrt(mean) if self.options.squares else mean
+        y = y / (length + SMALLEST_LENGTH).to(y.dtype).unsqueeze(-1)
+        return (y if out is None else out.copy_(y)), self.options.sign * total
 
     def __call__(self, x: Tensor, u: Tensor, state: TensorState, phase: Tensor) -> LocalUpdate:  # type: ignore[override]
         """Return the update for inputs (..., batch, rows), currents (..., batch, cols) and phases (batch,)."""
