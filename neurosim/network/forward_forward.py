@@ -162,7 +162,8 @@ class ForwardForwardStack:
             out[some, :-1] = beside(out, x)
             done += len(x)
         out[:, -1] = 1
-        return out
+        samples: Floats = out
+        return samples
 
     def goodness_of_labels(self, images: Floats, classes: int) -> NDArray[np.float64]:
         """Return the goodness (n, classes) of each image with each label, summed over all layers but the first.

@@ -98,9 +98,9 @@ class MortalExperiment(ForwardForwardExperiment):
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
         super().check()
-        if any(arm.backend == "torch" for arm in self.arms()):
+        if any(arm.backend == "torch" for arm in self.device_arms()):
             raise ConfigError(
-                "backend = torch: chips born with draws of several seeds are computed by numba so far; leave out backend"
+                "backend = torch: chips whose draws have seeds of their own are computed by numba so far; leave it out"
             )
 
     def kinds_of(self, arm: ForwardForwardArm) -> list[Kind]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.neurons import Transfer
 from neurosim.reference.twin.arithmetic import TorchIdeal
@@ -61,13 +61,13 @@ class TorchDense(Dense):
 
     def placed(self, values: Any) -> Tensor:
         """Return an array (of images, labels ...) as a tensor where the layer computes, of its own type."""
-        return torch.as_tensor(values, device=self.on)
+        return torch.as_tensor(values).to(self.on, non_blocking=True)
 
     def _inputs(self, x: Any) -> Any:
-        return real_tensor("x", x).to(self.on, self.dtype)
+        return real_tensor("x", x).to(self.on, self.dtype, non_blocking=True)
 
     def _kept(self, values: Tensor) -> NDArray[Any]:
-        return np.array(values.cpu())
+        return to_numpy(values).copy()
 
     def _put(self, name: str, values: NDArray[Any]) -> None:
         state: dict[str, Any] = self.state

@@ -54,16 +54,29 @@ class ForwardForwardTwin(LocalTwin):
         y = y / (length + SMALLEST_LENGTH).to(y.dtype).unsqueeze(-1)
         return (y if out is None else out.copy_(y)), self.options.sign * total
 
+    def _jumps(self, x: Tensor, y: Tensor, phase: Tensor, state: TensorState) -> Tensor:
+        """Factor of y with which one sample lands on its goal (..., 1), in double precision; 0 where it is beyond it."""
+        rule, total = self.options, self._total(y)
+        if y.shape[-2] > 1:
+            raise CapabilityError(
+                f"jump is for updates of single samples, got {y.shape[-2]}: use learn_online, or online = true"
+            )
+        way = rule.sign * phase.double()
+        goal = (rule.threshold + rule.jump * way) * y.shape[-1]
+        needed = (total > 0) & (way * (goal - total) > 0)
+        grown = torch.sqrt(goal / torch.where(needed, total, goal)) - 1
+        left = self._falling(torch.ones_like(state["mean_activity"]), state)[..., :1]
+        return grown * left / torch.square(x).sum(dim=-1, dtype=torch.float64)
+
     def __call__(self, x: Tensor, u: Tensor, state: TensorState, phase: Tensor) -> LocalUpdate:  # type: ignore[override]
         """Return the update for inputs (..., batch, rows), currents (..., batch, cols) and phases (batch,)."""
         rule, rate = self.options, self._rate(state)
-        if rule.jump is not None:
-            raise CapabilityError(f"jump = {rule.jump}: not in the torch backend; use the numba backend")
-        self._count(state)
         y = torch.relu(u)
         positive = (phase > 0).to(torch.float64)
+        jumps = None if rule.jump is None else self._jumps(x, y, phase, state)
+        self._count(state)
         signal = positive - self._probability(y)
-        quiet = signal.abs() < (rule.skip_quiet or QUIET)
+        quiet = signal.abs() < (rule.skip_quiet or QUIET) if jumps is None else jumps == 0
         state["samples"] = state["samples"] + len(phase)
         state["quiet"] = state["quiet"] + quiet.sum(dim=-1, keepdim=True)
         ups, downs = positive.sum(), (1 - positive).sum()
@@ -72,9 +85,13 @@ class ForwardForwardTwin(LocalTwin):
         mean, before = (of_positive * y).sum(dim=-2), state["mean_activity"]
         state["mean_activity"] = torch.where(ups > 0, OLD * before + NEW * mean, before)
         slope = y if rule.squares else torch.sign(y)
-        post = slope * (rule.sign / rule.temperature * signal * share).to(y.dtype).unsqueeze(-1)
+        if jumps is None:
+            own = slope * (rule.sign / rule.temperature * signal * share).to(y.dtype).unsqueeze(-1) * rate
+        else:
+            own = slope * jumps.to(y.dtype).unsqueeze(-1)
         means = state["mean_activity"]
-        post = post + of_positive * rule.peer * (means.mean(dim=-1, keepdim=True) - means).unsqueeze(-2)
-        if rule.skip_quiet:
+        pull = rule.peer * (means.mean(dim=-1, keepdim=True) - means).unsqueeze(-2)
+        post = own + of_positive * pull * rate
+        if rule.skip_quiet or jumps is not None:
             post = torch.where(quiet.unsqueeze(-1), 0.0, post)
-        return update(x, post * rate, rate.squeeze(-2) * rule.decay if rule.decay else None)
+        return update(x, post, rate.squeeze(-2) * rule.decay if rule.decay else None)
