@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Arm, Crossbar, DenseExperiment, ReadPath, WritePath
+from neurosim import Arm, Crossbar, DeepArm, DeepExperiment, DenseExperiment, ReadPath, WritePath
 from neurosim.core import registry
+from neurosim.core.errors import ConfigError
 from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import (
@@ -20,6 +21,8 @@ from neurosim.reference.agreement import (
     difference,
     variants,
 )
+from neurosim.report.validation import training_rows
+from neurosim.study import validate as validation
 from neurosim.study.validate import judged, train_once, validate
 
 PRECISIONS = ("float32", "float64")
@@ -157,6 +160,25 @@ def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_
     again = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
     assert again["training"] == results["training"]
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()) == kept
+
+
+def test_a_network_is_validated_and_what_keeps_no_answers_refused(monkeypatch):
+    monkeypatch.setattr(validation, "short_training", lambda: TINY)
+    results = validate(("float64",), ("ideal",))
+    layer, network = results["training"]
+    assert (layer["scores"], network["scores"]) == (["accuracy", "vote"], ["goodness", "softmax"])
+    assert results["others"][0]["widths"] == [40, 30]
+    assert [line["arm"] for line in results["divergence"]] == ["PCM"], "of one layer alone"
+    for score in network["scores"]:
+        assert network[score]["classified_differently"] == 0
+        assert network[score]["numba"] == network[score]["torch"] > 0.15
+    assert network["pulses"]["numba"] == network["pulses"]["torch"] > 1000
+    rows = training_rows(results)[1]
+    assert [row[3] for row in rows] == ["readout", "vote", "goodness", "softmax"]
+    deep = DeepExperiment(dataset="digits", train_images=40, test_images=20, width=0.1, depth=1, head_epochs=1,
+                          arm=(DeepArm(name="a", device="ideal", rule="softhebb"),))  # fmt: skip
+    with pytest.raises(ConfigError, match="studies of kind 'deep' keep no answers to compare"):
+        train_once(deep, deep.device_arms()[0], 0, None)
 
 
 def test_both_backends_classify_by_the_same_answers(tmp_path):

@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from neurosim.study.evaluate import compared_scores
+
 Row = list[str]
 
 
@@ -61,20 +63,18 @@ def divergence_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
 
 def training_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
     """Heading and rows: one training on both machines."""
-    heading = ["arm", "seed", "precision", "readout %, numba", "torch", "classified differently",
-               "vote %, numba", "torch", "differently", "seconds, numba", "torch", "holds"]  # fmt: skip
+    heading = ["arm", "seed", "precision", "score", "%, numba", "torch", "classified differently",
+               "seconds, numba", "torch", "holds"]  # fmt: skip
     rows = []
     for line in results["training"]:
-        row = [line["arm"], str(line["seed"]), line["precision"]]
-        for score in ("accuracy", "vote"):
-            one = line[score]
-            row += [
-                f"{100 * one['numba']:.2f}",
-                f"{100 * one['torch']:.2f}",
-                f"{one['classified_differently']} of {line['test_size']}",
-            ]
         seconds = [f"{line['seconds'][machine]:.1f}" for machine in ("numba", "torch")]
-        rows.append([*row, *seconds, _verdict(line["holds"])])
+        for score in compared_scores(line):
+            one = line[score]
+            rows.append([
+                line["arm"], str(line["seed"]), line["precision"], "readout" if score == "accuracy" else score,
+                f"{100 * one['numba']:.2f}", f"{100 * one['torch']:.2f}",
+                f"{one['classified_differently']} of {line['test_size']}", *seconds, _verdict(line["holds"]),
+            ])  # fmt: skip
     return heading, rows
 
 

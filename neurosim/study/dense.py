@@ -83,7 +83,6 @@ class DenseTraining(Training):
         self.layers = [self.layer]
         self.untrained: dict[str, Any] = {}
         """Scores before learning, and which images were right then, packed, as ``correct``."""
-        self.answers: dict[str, Answers] = {}
 
     @property
     def batches(self) -> int:

@@ -31,6 +31,11 @@ def on_devices(array: Array) -> DeviceArray | None:
     return None if array.ideal else devices
 
 
+def compared_scores(line: dict[str, Any]) -> list[str]:
+    """Return the scores of which `neurosim validate` compared two trainings; earlier versions had `PAIRED` alone."""
+    return list(line.get("scores", PAIRED))
+
+
 class Passed:
     """An array as its neurons pass it on: reads go through their transfer, all else is the array's."""
 

@@ -245,6 +245,7 @@ class ForwardForwardTraining(Training):
         )
         if readout is not None:
             found["linear"] = readout.predict(self._features(self.test.images))
+        self.answers = found
         right = {name: found[name] == self.test.labels for name in self.experiment.readouts}
         scores = {name: float(some.mean()) for name, some in right.items()}
         return {
