@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Arm, Crossbar, DeepArm, DeepExperiment, DenseExperiment, ReadPath, WritePath
+from neurosim import Arm, Crossbar, DenseExperiment, ForwardForwardArm, MortalExperiment, ReadPath, WritePath
 from neurosim.core import registry
 from neurosim.core.errors import ConfigError
 from neurosim.devices import cards, load
@@ -147,38 +147,39 @@ TINY = DenseExperiment(
 
 
 def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_path):
-    results = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    both = [TINY, validation.short_network()]
+    results = validate(PRECISIONS, ("ideal",), both, out=tmp_path)
     assert results["holds"]
-    assert [line["precision"] for line in results["training"]] == list(PRECISIONS)
-    for line in results["training"]:
-        assert line["accuracy"]["classified_differently"] == 0
+    assert [line["precision"] for line in results["training"]] == [*PRECISIONS, *PRECISIONS]
+    assert [each["widths"] for each in results["others"]] == [[40, 30]]
+    layer, network = results["training"][:2], results["training"][2:]
+    for line in (*layer, *network):
         assert line["pulses"]["numba"] == line["pulses"]["torch"] > 1000
+    for line in layer:
+        assert line["scores"] == ["accuracy", "vote"]
+        assert line["accuracy"]["classified_differently"] == 0
+    for score in ("goodness", "softmax"):
+        assert network[1][score]["classified_differently"] == 0
+        assert network[1][score]["numba"] == network[1][score]["torch"] > 0.15
+    assert [row[3] for row in training_rows(results)[1]] == 2 * ["readout", "vote"] + 2 * [
+        "goodness",
+        "softmax",
+    ]
+    assert len(results["divergence"]) == 1, "of one layer alone"
     points = results["divergence"][0]["points"]
     assert [point["updates"] for point in points] == [1, 2, 5]
     assert points[0]["differing"] <= 1e-5
     kept = sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir())
-    again = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    again = validate(PRECISIONS, ("ideal",), both, out=tmp_path)
     assert again["training"] == results["training"]
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()) == kept
 
 
-def test_a_network_is_validated_and_what_keeps_no_answers_refused(monkeypatch):
-    monkeypatch.setattr(validation, "short_training", lambda: TINY)
-    results = validate(("float64",), ("ideal",))
-    layer, network = results["training"]
-    assert (layer["scores"], network["scores"]) == (["accuracy", "vote"], ["goodness", "softmax"])
-    assert results["others"][0]["widths"] == [40, 30]
-    assert [line["arm"] for line in results["divergence"]] == ["PCM"], "of one layer alone"
-    for score in network["scores"]:
-        assert network[score]["classified_differently"] == 0
-        assert network[score]["numba"] == network[score]["torch"] > 0.15
-    assert network["pulses"]["numba"] == network["pulses"]["torch"] > 1000
-    rows = training_rows(results)[1]
-    assert [row[3] for row in rows] == ["readout", "vote", "goodness", "softmax"]
-    deep = DeepExperiment(dataset="digits", train_images=40, test_images=20, width=0.1, depth=1, head_epochs=1,
-                          arm=(DeepArm(name="a", device="ideal", rule="softhebb"),))  # fmt: skip
-    with pytest.raises(ConfigError, match="studies of kind 'deep' keep no answers to compare"):
-        train_once(deep, deep.device_arms()[0], 0, None)
+def test_what_one_machine_trains_is_refused_before_any_work():
+    chips = MortalExperiment(dataset="digits", widths=(10,), kinds=("devices",),
+                             arm=(ForwardForwardArm(device="pcm-nandakumar-2018"),))  # fmt: skip
+    with pytest.raises(ConfigError, match="backend = torch: chips"):
+        validate(("float64",), ("ideal",), chips)
 
 
 def test_both_backends_classify_by_the_same_answers(tmp_path):

@@ -15,7 +15,9 @@ from neurosim.cli.terminal import PlainConsole, console, expect_json
 def validate_command(
     training: Annotated[
         Path | None,
-        typer.Option(metavar="EXPERIMENT.toml", help="Training for both backends; default digits."),
+        typer.Option(
+            metavar="EXPERIMENT.toml", help="Training for both backends, dense or ff; default digits."
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Machine to compare numba with: torch.")] = "torch",
     dtype: Annotated[list[str] | None, typer.Option(help="float32 or float64; default both.")] = None,

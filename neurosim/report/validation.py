@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -86,11 +87,18 @@ TITLES = {
 }
 
 
+def _filled(results: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Yield title, heading and rows of every table that has any."""
+    for title, rows_of in TITLES.items():
+        heading, rows = rows_of(results)
+        if rows:
+            yield title, heading, rows
+
+
 def validation_tables(results: dict[str, Any]) -> list[Table]:
     """Return the tables for a terminal."""
     tables = []
-    for title, rows_of in TITLES.items():
-        heading, rows = rows_of(results)
+    for title, heading, rows in _filled(results):
         table = Table(
             title=Text(f"{title}; torch on {results['torch_device']}"), box=SIMPLE_HEAD, pad_edge=False
         )
@@ -105,8 +113,7 @@ def validation_tables(results: dict[str, Any]) -> list[Table]:
 def validation_markdown(results: dict[str, Any]) -> str:
     """Return the tables for a page."""
     parts = []
-    for title, rows_of in TITLES.items():
-        heading, rows = rows_of(results)
+    for title, heading, rows in _filled(results):
         lines = [heading, ["---"] * len(heading), *rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         parts.append(f"## {title}\n\n{table}\n")

@@ -83,6 +83,7 @@ class DenseTraining(Training):
         self.layers = [self.layer]
         self.untrained: dict[str, Any] = {}
         """Scores before learning, and which images were right then, packed, as ``correct``."""
+        self.answers = {}
 
     @property
     def batches(self) -> int:

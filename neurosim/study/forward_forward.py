@@ -54,6 +54,7 @@ class ForwardForwardTraining(Training):
         followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
+        self.answers = {}
         self.stack = self._build()
         self.layers = self.stack.layers
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])

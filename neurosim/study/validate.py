@@ -55,7 +55,7 @@ def short_training() -> DenseExperiment:
 def short_network() -> ForwardForwardExperiment:
     """Two layers of Forward-Forward on the same images and one card: as short."""
     arm = ForwardForwardArm(name="Forward-Forward, PCM", device="pcm-nandakumar-2018", mode="mixed")
-    return ForwardForwardExperiment(dataset="digits", widths=(40, 30), epochs=1, arm=(arm,))
+    return ForwardForwardExperiment(dataset="digits", widths=(40, 30), epochs=3, batch=20, arm=(arm,))
 
 
 def validate_everywhere(
@@ -143,11 +143,7 @@ def validate(
     told = told or (lambda text: None)
     trainings = _or_short(experiment)
     for each in trainings:
-        each.check()
-        if not each.device_arms():
-            raise ConfigError(
-                "validate: the experiment needs at least one device, on which both backends train"
-            )
+        _refuse(each, torch_device)
     if out is not None:
         open_folder(out / "runs")
     seed = trainings[0].first_seed
@@ -165,12 +161,12 @@ def validate(
         for variant, rule in variants(registry.find("rule", name)).items():
             rules += [compare_rule(rule, precision, seed, variant)._asdict() for precision in precisions]
     growth: list[dict[str, Any]] = []
-    lines: list[dict[str, Any]] = []
+    learnt: list[dict[str, Any]] = []
     for each in trainings:
         if isinstance(each, DenseExperiment):
             growth += _growth(each, torch_device, told)
-        lines += _trainings(each, precisions, torch_device, out, workers, told)
-    training = judged(lines)
+        learnt += _trainings(each, precisions, torch_device, out, workers, told)
+    training = judged(learnt)
     return {
         "operations": operations,
         "rules": rules,
@@ -183,6 +179,19 @@ def validate(
         "others": [each.model_dump(mode="json") for each in trainings[1:]],
         "versions": versions(),
     }
+
+
+def _refuse(experiment: Experiment, torch_device: str) -> None:
+    """Refuse before any work what only one machine trains, or what keeps no answers to compare."""
+    experiment.check()
+    experiment.changed(backend="torch", torch_device=torch_device).check()
+    if not experiment.device_arms():
+        raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    training = experiment.training(experiment.device_arms()[0], experiment.first_seed, experiment.data())
+    if training.answers is None:
+        raise ConfigError(
+            f"validate: studies of kind '{experiment.kind}' keep no answers to compare; take one of another kind"
+        )
 
 
 def _closed_forms(names: tuple[str, ...]) -> Iterator[Line]:
@@ -224,26 +233,18 @@ def _growth(experiment: DenseExperiment, torch_device: str, told: Told) -> Itera
 
 
 def train_once(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> dict[str, Any]:
-    """Train and evaluate one arm; accuracies and answers by every score that is compared image by image, kept in `out`.
-
-    Raises
-    ------
-    ConfigError
-        If its kind of study does not keep its answers.
-    """
+    """Train and evaluate one arm; accuracies and answers by every score that is compared image by image, kept in `out`."""
     training = experiment.training(arm, seed, experiment.data())
     kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
     if kept is not None and kept.exists():
         return read_kept(kept, "answers", "test_size", "seconds", "pulses")
     training.run()
     result = training.result()
-    if not training.answers:
-        raise ConfigError(f"validate: studies of kind '{experiment.kind}' keep no answers to compare")
-    scores = experiment.scores(result)
-    answers = {score: training.answers[score].astype(np.uint8) for score in result["correct"]}
+    scores, given = experiment.scores(result), training.answers or {}
+    answers = {score: given[score].astype(np.uint8) for score in result["correct"]}
     found = {
         **{score: scores[score] for score in answers},
-        "answers": {score: base64.b64encode(given.tobytes()).decode() for score, given in answers.items()},
+        "answers": {score: base64.b64encode(each.tobytes()).decode() for score, each in answers.items()},
         "test_size": result["test_size"],
         "seconds": result["seconds"],
         "pulses": training.counts()["pulses"],
