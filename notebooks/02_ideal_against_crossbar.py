@@ -294,7 +294,7 @@ def chain(machine, name, seed=7):
     """Program, read, update with decay, on either machine in float64; the results of each step."""
     read = ns.ReadPath(dac_bits=8, adc_bits=8)
     array = machine((ROWS, COLS), name, seed=seed, precision="float64", read=read)
-    array.program(weights)
+    array.program(weights, w_max=1.0)
     before, y = as_numpy(array.conductance_uS()).copy(), as_numpy(array.forward(x))
     array.update(x, post, decay, mode="accumulate")
     return {"programmed": before, "read": y, "updated": as_numpy(array.conductance_uS())}

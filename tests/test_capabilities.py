@@ -50,8 +50,8 @@ from neurosim.study.workers import workers_pool
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
 
-COMES_OF_IT = ("workers", "ablation", "sweep", "statistics", "counts", "report")
-"""Rows of the table that are no settings of arrays."""
+COMES_OF_IT = ("workers", "ablation", "torch", "sweep", "statistics", "counts", "report")
+"""Rows of the table that are no settings of arrays, or have no arrays of ours to be driven by hand."""
 
 
 def by_hand_too() -> list[tuple[str, str]]:
@@ -121,6 +121,25 @@ def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
 def workers() -> Iterator[Executor]:
     with workers_pool(2) as lent:
         yield lent
+
+
+class TestTorch:
+    @pytest.mark.parametrize("kind", [kind for kind in having("torch") if kind != OWN])
+    def test_learns_and_answers_as_numba_does(self, kind: str) -> None:
+        """In double precision, in which no small answer is zero on one machine alone."""
+        (numba,), (found,) = (
+            trained(kind, {"backend": backend, "precision": "float64"}) for backend in ("numba", "torch")
+        )
+        for own, other in zip(weights([numba]), weights([found]), strict=True):
+            np.testing.assert_allclose(other, own, rtol=0, atol=1e-7)
+        assert found.counts() == pytest.approx(numba.counts(), rel=1e-9)
+        assert found.result()["correct"] == numba.result()["correct"]
+
+    @pytest.mark.parametrize("kind", [kind for option, kind in cells("refused") if option == "torch"])
+    def test_is_refused_in_the_words_of_the_page(self, kind: str) -> None:
+        (words,) = re.findall(r'"([^"]+)"', REASONS["torch", kind][1])
+        with pytest.raises(NeurosimError, match=f"backend = torch: {words}"):
+            experiment(kind, {"backend": "torch"}).check()
 
 
 class TestAblation:
@@ -308,7 +327,9 @@ class TestOwnWeights:
         for name, value in OPTIONS[option].get("parameters", {}).items():
             assert (numbers[name]["value"], numbers[name]["source"]) == (value, "set by the experiment")
 
-    @pytest.mark.parametrize(("option", "kind"), cells("refused", "no meaning"))
+    @pytest.mark.parametrize(
+        ("option", "kind"), [cell for cell in cells("refused", "no meaning") if cell[0] != "torch"]
+    )
     def test_the_others_are_refused_in_the_words_of_the_page(self, file: str, option: str, kind: str) -> None:
         assert kind == OWN, "every kind that learns takes every option"
         if option == "ablation":

@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Arm, Crossbar, DenseExperiment, Neurons, ReadPath, WritePath
+from neurosim import (
+    Arm,
+    Crossbar,
+    DenseExperiment,
+    ForwardForwardArm,
+    MortalExperiment,
+    Neurons,
+    ReadPath,
+    WritePath,
+)
 from neurosim.core import registry
+from neurosim.core.errors import ConfigError
 from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import (
@@ -20,6 +30,8 @@ from neurosim.reference.agreement import (
     difference,
     variants,
 )
+from neurosim.report.validation import training_rows
+from neurosim.study import validate as validation
 from neurosim.study.validate import judged, train_once, validate
 
 PRECISIONS = ("float32", "float64")
@@ -144,19 +156,39 @@ TINY = DenseExperiment(
 
 
 def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_path):
-    results = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    both = [TINY, validation.short_network()]
+    results = validate(PRECISIONS, ("ideal",), both, out=tmp_path)
     assert results["holds"]
-    assert [line["precision"] for line in results["training"]] == list(PRECISIONS)
-    for line in results["training"]:
-        assert line["accuracy"]["classified_differently"] == 0
+    assert [line["precision"] for line in results["training"]] == [*PRECISIONS, *PRECISIONS]
+    assert [each["widths"] for each in results["others"]] == [[40, 30]]
+    layer, network = results["training"][:2], results["training"][2:]
+    for line in (*layer, *network):
         assert line["pulses"]["numba"] == line["pulses"]["torch"] > 1000
+    for line in layer:
+        assert line["scores"] == ["accuracy", "vote"]
+        assert line["accuracy"]["classified_differently"] == 0
+    for score in ("goodness", "softmax"):
+        assert network[1][score]["classified_differently"] == 0
+        assert network[1][score]["numba"] == network[1][score]["torch"] > 0.15
+    assert [row[3] for row in training_rows(results)[1]] == 2 * ["readout", "vote"] + 2 * [
+        "goodness",
+        "softmax",
+    ]
+    assert len(results["divergence"]) == 1, "of one layer alone"
     points = results["divergence"][0]["points"]
     assert [point["updates"] for point in points] == [1, 2, 5]
     assert points[0]["differing"] <= 1e-5
     kept = sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir())
-    again = validate(PRECISIONS, ("ideal",), TINY, out=tmp_path)
+    again = validate(PRECISIONS, ("ideal",), both, out=tmp_path)
     assert again["training"] == results["training"]
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()) == kept
+
+
+def test_what_one_machine_trains_is_refused_before_any_work():
+    chips = MortalExperiment(dataset="digits", widths=(10,), kinds=("devices",),
+                             arm=(ForwardForwardArm(device="pcm-nandakumar-2018"),))  # fmt: skip
+    with pytest.raises(ConfigError, match="backend = torch: chips"):
+        validate(("float64",), ("ideal",), chips)
 
 
 @pytest.mark.parametrize("neurons", [None, Neurons(power_spread=0.02, gain_spread=0.02, saturation=9.0)])

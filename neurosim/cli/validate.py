@@ -15,7 +15,9 @@ from neurosim.cli.terminal import PlainConsole, console, expect_json
 def validate_command(
     training: Annotated[
         Path | None,
-        typer.Option(metavar="EXPERIMENT.toml", help="Training for both backends; default digits."),
+        typer.Option(
+            metavar="EXPERIMENT.toml", help="Training for both backends, dense or ff; default digits."
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Machine to compare numba with: torch.")] = "torch",
     dtype: Annotated[list[str] | None, typer.Option(help="float32 or float64; default both.")] = None,
@@ -30,7 +32,7 @@ def validate_command(
 ) -> None:
     """Compare the numba and the torch backend: operations, rules, trainings. Exit code 1 if a bound fails."""
     from neurosim.report.validation import validation_tables
-    from neurosim.study.dense_spec import DenseExperiment
+    from neurosim.study.kinds import load_experiment
     from neurosim.study.store import write_json
     from neurosim.study.validate import validate_everywhere
 
@@ -39,7 +41,7 @@ def validate_command(
         backend,
         tuple(dtype or ("float32", "float64")),
         tuple(device or ()),
-        None if training is None else DenseExperiment.from_toml(training),
+        None if training is None else load_experiment(training),
         seed,
         tuple(torch_device or ()),
         out,

@@ -156,6 +156,10 @@ class Dense:
             return self.passed(ideal.forward_lebesgue(x, self.rule.lebesgue_p))
         return u
 
+    def placed(self, values: Any) -> Any:
+        """Return an array (of images, labels ...) where the layer computes: as it is, or as a tensor of torch there."""
+        return values
+
     def _inputs(self, x: Floats) -> Floats:
         return x.astype(self.array.precision, copy=False)
 

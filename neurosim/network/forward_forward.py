@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Floats, State
 from neurosim.kernels.products import small_product
+from neurosim.network.arrays import alike, beside, empty, library, to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import locations
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label
@@ -33,7 +34,8 @@ class Answers(NamedTuple):
 class ForwardForwardStack:
     """Layers one behind the other; only the direction of a layer's activity passes on, nothing comes back.
 
-    Inputs are normalised as activities are: rms one, or mean one where the goodness is a sum.
+    Inputs are normalised as activities are: rms one, or mean one where the goodness is a sum. Layers may compute in torch:
+    their answers are then tensors, which stay where they are.
 
     Parameters
     ----------
@@ -53,13 +55,13 @@ class ForwardForwardStack:
         if not layers:
             raise InputError("layers: expected at least one")
         self.layers = list(layers)
-        self.rules: list[ForwardForward] = []
+        self.rules: list[Any] = []
         for number, layer in enumerate(self.layers, 1):
-            if not isinstance(layer.rule, ForwardForward):
+            if not isinstance(layer.stated, ForwardForward):
                 raise CapabilityError(
                     f"layer {number} learns by '{layer.rule.name}': these layers need 'forward-forward'"
                 )
-            if layer.rule.jump is not None and len(locations(layer.array)) > 1:
+            if layer.stated.jump is not None and len(locations(layer.array)) > 1:
                 raise CapabilityError(
                     f"layer {number} has local receptive fields: jump needs full connectivity"
                 )
@@ -84,7 +86,9 @@ class ForwardForwardStack:
         answers : Answers
             Of positive samples first, then the negative ones, before this update.
         """
-        return self._pass(*self._stacked(positive, negative), lambda layer, x, phase: layer.learn(x, phase))
+        x = self._with_bias(positive, negative)
+        phase = np.repeat([1.0, -1.0], [len(positive), len(negative)])
+        return self._pass(x, phase, lambda layer, inputs, phase: layer.learn(inputs, phase))
 
     def learn_apart(self, positive: Floats, negative: Floats) -> Answers:
         """The same with an update for each phase, positive samples first: each pulses the devices of its own sign.
@@ -92,11 +96,16 @@ class ForwardForwardStack:
         Decay, a share an update, is then taken twice.
         """
         phases = [
-            self._pass(x, np.full(len(x), sign), lambda layer, inputs, phase: layer.learn(inputs, phase))
+            self._pass(
+                self._with_bias(x),
+                np.full(len(x), sign),
+                lambda layer, inputs, phase: layer.learn(inputs, phase),
+            )
             for x, sign in ((positive, 1.0), (negative, -1.0))
         ]
-        states = [np.concatenate(both) for both in zip(*(answers.states for answers in phases), strict=True)]
-        return Answers(states, np.concatenate([answers.goodness for answers in phases]))
+        join = library(phases[0].goodness).concatenate
+        states = [join(both) for both in zip(*(answers.states for answers in phases), strict=True)]
+        return Answers(states, join([answers.goodness for answers in phases]))
 
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
         """The same with an update a sample, a positive and a negative one in turn (n of each).
@@ -110,12 +119,12 @@ class ForwardForwardStack:
             raise InputError(
                 f"{len(positive)} positive and {len(negative)} negative samples: give as many of each"
             )
-        x = np.stack([positive, negative], axis=1).reshape(2 * len(positive), -1)
+        x = self._with_bias(positive, negative, in_turn=True)
         return self._pass(x, np.tile([1.0, -1.0], len(positive)), learn_each)
 
     def forward(self, x: Floats) -> Answers:
         """Return the answers to samples (n, rows), learning nothing."""
-        return self._pass(x, None, lambda layer, inputs, phase: layer.forward(inputs))
+        return self._pass(self._with_bias(x), None, lambda layer, inputs, phase: layer.forward(inputs))
 
     def calibrate(self, x: Floats) -> None:
         """Set the converters of arrays of devices by typical samples (n, rows)."""
@@ -126,62 +135,66 @@ class ForwardForwardStack:
                 devices.calibrate(inputs)
             return layer.forward(inputs)
 
-        self._pass(x, None, set_range)
+        self._pass(self._with_bias(x), None, set_range)
 
-    def _stacked(self, positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
-        phase = np.concatenate([np.ones(len(positive)), -np.ones(len(negative))])
-        return np.concatenate([positive, negative]), phase
-
-    def _pass(self, x: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
-        """Pass samples through all layers, each of which `read` asks for its currents."""
-        states, goodness = [], np.empty((len(x), len(self.layers)))
-        inputs = self._with_bias(x)
+    def _pass(self, inputs: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
+        """Pass samples (n, rows + 1) through all layers, each of which `read` asks for its currents."""
+        states, goodness = [], []
         self.rules[0].normalised(inputs[:, :-1], out=inputs[:, :-1])
-        for number, (layer, rule) in enumerate(zip(self.layers, self.rules, strict=True)):
+        for layer, rule in zip(self.layers, self.rules, strict=True):
             u = read(layer, inputs, phase)
-            inputs = np.empty((len(u), u.shape[1] + 1), u.dtype)
+            inputs = empty(u, len(u), u.shape[1] + 1)
             inputs[:, -1] = 1
-            goodness[:, number] = rule.normalised(u, out=inputs[:, :-1])[1]
+            goodness.append(rule.normalised(u, out=inputs[:, :-1])[1])
             states.append(inputs[:, :-1])
-        return Answers(states, goodness)
+        return Answers(states, library(goodness[0]).stack(goodness, 1))
 
-    def _with_bias(self, x: Floats) -> Floats:
-        """Samples (n, rows) with the bias' input beside them, one."""
-        array = self.layers[0].array
-        if x.ndim != 2 or x.shape[1] + 1 != array.shape[0]:
-            raise InputError(f"samples of shape {x.shape}: layer 1 takes (n, {array.shape[0] - 1})")
-        out = np.empty((len(x), array.shape[0]), array.precision)
-        out[:, :-1] = x
+    def _with_bias(self, *parts: Floats, in_turn: bool = False) -> Floats:
+        """Parts (n, rows) of a mini-batch, one behind the other or their samples in turn, with the bias' input beside them, one."""
+        layer = self.layers[0]
+        rows, count, done = layer.array.shape[0], sum(map(len, parts)), 0
+        for x in parts:
+            if x.ndim != 2 or x.shape[1] + 1 != rows:
+                raise InputError(f"samples of shape {tuple(x.shape)}: layer 1 takes (n, {rows - 1})")
+        out = empty(layer._inputs(parts[0][:0]), count, rows)
+        for number, x in enumerate(parts):
+            some = slice(number, None, len(parts)) if in_turn else slice(done, done + len(x))
+            out[some, :-1] = beside(out, x)
+            done += len(x)
         out[:, -1] = 1
-        return out
+        samples: Floats = out
+        return samples
 
     def goodness_of_labels(self, images: Floats, classes: int) -> NDArray[np.float64]:
         """Return the goodness (n, classes) of each image with each label, summed over all layers but the first.
 
         Images go in as they are but for the pixels that carry a label: one that they have already is overwritten.
         """
-        return np.stack(
-            [
-                self.forward(with_labels(images, np.full(len(images), label), classes))
-                .goodness[:, self.read_layers]
-                .sum(axis=1)
-                for label in range(classes)
-            ],
-            axis=1,
-        )
+        images = self.layers[0].placed(images)
+        found = [
+            self.forward(with_labels(images, np.full(len(images), label), classes))
+            .goodness[:, self.read_layers]
+            .sum(1)
+            for label in range(classes)
+        ]
+        goodness: NDArray[np.float64] = library(found[0]).stack(found, 1)
+        return goodness
 
     def neutral_states(self, images: Floats, classes: int) -> Floats:
         """Return the states (n, features) of all layers but the first, side by side, for images without a label."""
-        return self.features(self.forward(with_neutral_label(images, classes)))
+        return self.features(self.forward(with_neutral_label(self.layers[0].placed(images), classes)))
 
     def features(self, answers: Answers) -> Floats:
         """Return the states (n, features) of all layers but the first, side by side."""
-        return np.concatenate(answers.states[self.read_layers], axis=1)
+        features: Floats = library(answers.goodness).concatenate(answers.states[self.read_layers], 1)
+        return features
 
     @property
     def quiet(self) -> NDArray[np.int64]:
         """Quiet samples of each layer, and all that it has learnt from: (layers, 2)."""
-        return np.array([[layer.state[name][0] for name in ("quiet", "samples")] for layer in self.layers])
+        return np.array(
+            [[int(layer.state[name][0]) for name in ("quiet", "samples")] for layer in self.layers]
+        )
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""
@@ -204,43 +217,61 @@ class SoftmaxHead:
     """A digital softmax classifier that learns beside the layers, one step a mini-batch, from zero and without a bias.
 
     ``V = 0.9 V + 0.1 features' (onehot - p) / batch`` and ``w += gain rate (V - decay w)``, as Hinton's code has it.
+
+    Parameters
+    ----------
+    features, classes : int
+    rate, decay : float
+    placed : callable, optional
+        Brings arrays to where the head is to compute (`Dense.placed`), scores as well; default: they are as they come.
     """
 
-    def __init__(self, features: int, classes: int, rate: float = 0.1, decay: float = 0.003):
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        rate: float = 0.1,
+        decay: float = 0.003,
+        placed: Callable[[Any], Any] = np.asarray,
+    ):
         self.rate, self.decay = rate, decay
-        self._weights = np.zeros((features, classes), np.float32)
-        self._velocity = np.zeros_like(self._weights)
+        self._weights = placed(np.zeros((features, classes), np.float32))
+        self._velocity = placed(np.zeros((features, classes), np.float32))
 
     def scores(self, features: Floats) -> Floats:
         """Return the scores (n, classes) of features (n, features)."""
-        return small_product(features.astype(np.float32, copy=False), self._weights)
+        found: Floats = _product(alike(self._weights, features), self._weights)
+        return found
 
     def predict(self, features: Floats) -> Labels:
         """Return the class of each row of features."""
-        found: Labels = self.scores(features).argmax(axis=1)
+        found: Labels = to_numpy(self.scores(features).argmax(1))
         return found
 
     def learn(self, features: Floats, labels: Labels, gain: float = 1.0) -> Floats:
         """Learn from one mini-batch and return the scores (n, classes) that it had before."""
-        features = features.astype(np.float32, copy=False)
-        scores = self.scores(features)
-        error = np.exp(scores - scores.max(axis=1, keepdims=True))
-        error /= -error.sum(axis=1, keepdims=True)
-        error[np.arange(len(labels)), labels] += 1
-        change = small_product(np.ascontiguousarray(features.T), error) / np.float32(len(labels))
-        self._velocity += np.float32(1 - HEAD_MOMENTUM) * (change - self._velocity)
-        self._weights += np.float32(gain * self.rate) * (
-            self._velocity - np.float32(self.decay) * self._weights
-        )
+        features = alike(self._weights, features)
+        scores, do = self.scores(features), library(self._weights)
+        error = do.exp(scores - do.amax(scores, 1)[:, None])
+        error /= -error.sum(1)[:, None]
+        error[beside(error, np.arange(len(labels))), beside(error, labels)] += 1
+        change = _product(features.T, error) / len(labels)
+        self._velocity += (1 - HEAD_MOMENTUM) * (change - self._velocity)
+        self._weights += gain * self.rate * (self._velocity - self.decay * self._weights)
         return scores
 
     def snapshot(self) -> State:
         """Return everything needed to go on later with the same bits, as named arrays."""
-        return {"weights": self._weights.copy(), "velocity": self._velocity.copy()}
+        return {"weights": to_numpy(self._weights).copy(), "velocity": to_numpy(self._velocity).copy()}
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         for name, own in (("weights", self._weights), ("velocity", self._velocity)):
-            if name not in saved or saved[name].shape != own.shape:
+            if name not in saved or saved[name].shape != tuple(own.shape):
                 raise CheckpointError(f"checkpoint does not fit this head: {name}")
-            own[...] = saved[name]
+            own[...] = alike(own, saved[name])
+
+
+def _product(a: Any, b: Any) -> Any:
+    """Return a @ b: of arrays with the same bits for any number of threads, of tensors as torch has it."""
+    return small_product(np.ascontiguousarray(a), b) if isinstance(a, np.ndarray) else a @ b

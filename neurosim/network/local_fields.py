@@ -15,6 +15,7 @@ from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.hardware import Wires
 from neurosim.core.protocols import Array, DeviceArray, Floats, State, UpdateMode, Work
 from neurosim.crossbar.ledger import Ledger
+from neurosim.network.arrays import beside, columns, empty, library, to_numpy
 
 Indices = NDArray[np.int64]
 Shape = tuple[int, int, int]
@@ -88,7 +89,8 @@ class LocalFields:
     """Arrays side by side that are one layer: each has a field of the inputs, columns of its own, and its bias' row.
 
     To a rule they are one array, most of whose weights do not exist: it sees the inputs and all columns of the layer,
-    so what it makes of a whole layer (goodness, mean activity) is that of all locations together.
+    so what it makes of a whole layer (goodness, mean activity) is that of all locations together. Arrays of torch take
+    and give tensors.
 
     Parameters
     ----------
@@ -133,6 +135,13 @@ class LocalFields:
         self.gains_hold_norms = arrays[0].gains_hold_norms
         self.momentum = getattr(arrays[0], "momentum", None)
         """Of the filter, in ideal arithmetic."""
+        self.on = getattr(arrays[0], "on", None)
+        """Torch device of its arrays; None: they are numpy's."""
+        self.instances = None
+
+    def _samples(self, name: str, values: Any, lines: int) -> Any:
+        """Samples (batch, lines) as arrays of numpy take them, checked; those of torch check tensors themselves."""
+        return values if self.on is not None else matrix(name, values, None, lines, self.precision)
 
     def _each(self) -> Iterator[tuple[Array, Indices, slice]]:
         return zip(self.locations, self.rows, self.cols, strict=True)
@@ -150,10 +159,11 @@ class LocalFields:
 
     def forward(self, x: ArrayLike) -> Floats:
         """Return the currents (batch, cols) of all locations for inputs (batch, rows)."""
-        inputs = matrix("x", x, None, self.shape[0], self.precision)
-        found: Floats = np.empty((len(inputs), self.shape[1]), self.precision)
-        for array, rows, cols in self._each():
-            found[:, cols] = array.forward(inputs.take(rows, axis=1))
+        inputs = self._samples("x", x, self.shape[0])
+        places = beside(inputs, self.rows)
+        found: Floats = empty(inputs, len(inputs), self.shape[1])
+        for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
+            found[:, cols] = array.forward(columns(inputs, rows))
         return found
 
     def update(
@@ -164,18 +174,23 @@ class LocalFields:
         mode: UpdateMode = "accumulate",
     ) -> int:
         """Apply ``dw_ij = sum_b pre_bi post_bj - decay_j w_ij`` where there are weights; return the pulses given."""
-        pre = matrix("pre", pre, None, self.shape[0], self.precision)
-        post = matrix("post", post, pre.shape[0], self.shape[1], self.precision)
-        lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
+        before = self._samples("pre", pre, self.shape[0])
+        behind = self._samples("post", post, self.shape[1])
+        lost: Any = decay
+        if decay is not None and self.on is None:
+            lost = vector("decay", decay, self.shape[1], self.precision)
+        places = beside(before, self.rows)
         pulses = 0
-        for array, rows, cols in self._each():
+        for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
             own = None if lost is None else lost[cols]
-            pulses += array.update(pre.take(rows, axis=1), np.ascontiguousarray(post[:, cols]), own, mode)
+            pulses += array.update(columns(before, rows), behind[:, cols], own, mode)
         return pulses
 
     def column_norms(self) -> Floats:
         """Return the Euclidean norm (cols,) of each column, as a counted read."""
-        return np.concatenate([array.column_norms() for array in self.locations])
+        each = [array.column_norms() for array in self.locations]
+        norms: Floats = library(each[0]).concatenate(each)
+        return norms
 
     def scale_columns(self, factors: Floats) -> None:
         """Multiply the weights of each column (cols,) by a factor."""
@@ -189,8 +204,8 @@ class LocalFields:
 
     def calibrate(self, x: Floats) -> None:
         """Set the converters of each location by typical inputs (batch, rows)."""
-        for array, rows, _ in self._each():
-            cast(DeviceArray, array).calibrate(x.take(rows, axis=1))
+        for array, rows in zip(self.locations, beside(x, self.rows), strict=True):
+            cast(DeviceArray, array).calibrate(columns(x, rows))
 
     @property
     def wires(self) -> Wires | None:
@@ -217,7 +232,7 @@ class LocalFields:
         """Return a copy of the weights (rows, cols), for inspection; zero where there is none."""
         found: Floats = np.zeros(self.shape, self.precision)
         for array, rows, cols in self._each():
-            found[rows, cols] = array.weights()
+            found[rows, cols] = to_numpy(array.weights())
         return found
 
     @property

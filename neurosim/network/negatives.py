@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.errors import InputError
 from neurosim.core.protocols import Floats
+from neurosim.network.arrays import beside, library
 
 Labels = NDArray[np.int64]
 Draws = np.random.Generator
@@ -16,7 +17,7 @@ Shape = tuple[int, int, int]
 def overlay(images: Floats, marks: Floats) -> Floats:
     """Return images (n, rows) whose first pixels are marks: (classes,), the same for all, or (n, classes).
 
-    Whatever stood in these pixels is gone, a label as well.
+    Whatever stood in these pixels is gone, a label as well. Images, here and of labels below, may be tensors.
 
     Raises
     ------
@@ -28,26 +29,27 @@ def overlay(images: Floats, marks: Floats) -> Floats:
         raise InputError(
             f"images of {images.shape[1]} pixels: {classes} labels need as many; take larger images"
         )
-    out = images.copy()
-    out[:, :classes] = marks
+    out: Floats = library(images).empty_like(images)
+    out[:, :classes], out[:, classes:] = marks, images[:, classes:]
     return out
 
 
 def with_labels(images: Floats, labels: Labels, classes: int) -> Floats:
     """Return images (n, rows) with their labels (n,) as one of `classes` first pixels at full scale."""
-    return overlay(images, np.eye(classes, dtype=images.dtype)[labels])
+    one_each = beside(images, np.eye(classes, dtype=np.float32))
+    return overlay(images, one_each[beside(images, labels)])
 
 
 def with_neutral_label(images: Floats, classes: int) -> Floats:
     """Return images (n, rows) whose label is spread evenly: each of the first pixels at 1 / classes."""
-    return overlay(images, np.full(classes, 1 / classes, images.dtype))
+    return overlay(images, beside(images, np.full(classes, 1 / classes)))
 
 
 def wrong_labels(scores: Floats, labels: Labels, count: int, draws: Draws) -> Labels:
     """Draw wrong labels (count, n) with the probabilities ``softmax(scores)`` without the true class.
 
     Hard negatives follow the scores (n, classes) of a classifier; equal scores draw evenly. The labels of one sample
-    differ from each other.
+    differ from each other. Of scores that are tensors nothing is fetched: the labels are tensors beside them.
 
     Raises
     ------
@@ -58,9 +60,9 @@ def wrong_labels(scores: Floats, labels: Labels, count: int, draws: Draws) -> La
     if not 1 <= count < classes:
         raise InputError(f"negatives = {count}: must be from 1 to {classes - 1}, for {classes} classes")
     # the largest of scores with Gumbel noise are draws from their softmax without replacement
-    noisy = scores.astype(np.float64) + draws.gumbel(size=scores.shape)
-    noisy[np.arange(len(labels)), labels] = -np.inf
-    found: Labels = np.argsort(-noisy, axis=1, kind="stable")[:, :count].T
+    noisy = scores + beside(scores, draws.gumbel(size=tuple(scores.shape)))
+    noisy[beside(scores, np.arange(len(labels))), beside(scores, labels)] = -np.inf
+    found: Labels = (-noisy).argsort(1)[:, :count].T
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from neurosim.core.protocols import Array, Floats
 from neurosim.kernels.products import add_product, single_threaded_blas, small_product
+from neurosim.network.arrays import library
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import LocalFields
 
@@ -30,8 +31,8 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
     ``u_k = P_k (x_k w + sum_(m < k) (x_k x_m) post_m / P_(m+1))``,
 
     which is what reading after every update would give, but for rounding: two matrix products a block instead of two
-    passes over the weights a sample. With local receptive fields x_k x_m is that of each location. Other arrays read
-    and change their devices sample by sample.
+    passes over the weights a sample. With local receptive fields x_k x_m is that of each location. Other arrays, and
+    those of torch, are read and changed sample by sample.
 
     Parameters
     ----------
@@ -41,9 +42,11 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
         As `Dense.learn` takes it.
     """
     array = layer.array
-    if not array.ideal or layer.rule.ideal_only or getattr(array, "momentum", None):
+    exact = array.ideal and not (layer.rule.ideal_only or getattr(array, "momentum", None))
+    if not exact or not isinstance(x, np.ndarray):
         each = [layer.learn(x[k : k + 1], None if phase is None else phase[k : k + 1]) for k in range(len(x))]
-        return np.concatenate(each)
+        found: Floats = library(each[0]).concatenate(each)
+        return found
     factor = layer._phase(phase, len(x))
     x = layer._inputs(x)
     out = np.empty((len(x), array.shape[1]), x.dtype)

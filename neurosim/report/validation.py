@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
+
+from neurosim.study.evaluate import compared_scores
 
 Row = list[str]
 
@@ -61,20 +64,18 @@ def divergence_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
 
 def training_rows(results: dict[str, Any]) -> tuple[Row, list[Row]]:
     """Heading and rows: one training on both machines."""
-    heading = ["arm", "seed", "precision", "readout %, numba", "torch", "classified differently",
-               "vote %, numba", "torch", "differently", "seconds, numba", "torch", "holds"]  # fmt: skip
+    heading = ["arm", "seed", "precision", "score", "%, numba", "torch", "classified differently",
+               "seconds, numba", "torch", "holds"]  # fmt: skip
     rows = []
     for line in results["training"]:
-        row = [line["arm"], str(line["seed"]), line["precision"]]
-        for score in ("accuracy", "vote"):
-            one = line[score]
-            row += [
-                f"{100 * one['numba']:.2f}",
-                f"{100 * one['torch']:.2f}",
-                f"{one['classified_differently']} of {line['test_size']}",
-            ]
         seconds = [f"{line['seconds'][machine]:.1f}" for machine in ("numba", "torch")]
-        rows.append([*row, *seconds, _verdict(line["holds"])])
+        for score in compared_scores(line):
+            one = line[score]
+            rows.append([
+                line["arm"], str(line["seed"]), line["precision"], "readout" if score == "accuracy" else score,
+                f"{100 * one['numba']:.2f}", f"{100 * one['torch']:.2f}",
+                f"{one['classified_differently']} of {line['test_size']}", *seconds, _verdict(line["holds"]),
+            ])  # fmt: skip
     return heading, rows
 
 
@@ -86,11 +87,18 @@ TITLES = {
 }
 
 
+def _filled(results: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Yield title, heading and rows of every table that has any."""
+    for title, rows_of in TITLES.items():
+        heading, rows = rows_of(results)
+        if rows:
+            yield title, heading, rows
+
+
 def validation_tables(results: dict[str, Any]) -> list[Table]:
     """Return the tables for a terminal."""
     tables = []
-    for title, rows_of in TITLES.items():
-        heading, rows = rows_of(results)
+    for title, heading, rows in _filled(results):
         table = Table(
             title=Text(f"{title}; torch on {results['torch_device']}"), box=SIMPLE_HEAD, pad_edge=False
         )
@@ -105,8 +113,7 @@ def validation_tables(results: dict[str, Any]) -> list[Table]:
 def validation_markdown(results: dict[str, Any]) -> str:
     """Return the tables for a page."""
     parts = []
-    for title, rows_of in TITLES.items():
-        heading, rows = rows_of(results)
+    for title, heading, rows in _filled(results):
         lines = [heading, ["---"] * len(heading), *rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         parts.append(f"## {title}\n\n{table}\n")

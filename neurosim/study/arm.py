@@ -12,7 +12,8 @@ from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, UpdateMode
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.network.neurons import Neurons
+from neurosim.network.dense import Dense
+from neurosim.network.neurons import Neurons, Transfer
 from neurosim.study.doors import CardName
 
 IDEAL = "ideal"
@@ -270,6 +271,16 @@ class Arm(Frozen):
             periphery=Periphery.parse(self.periphery, f"arm {self.name}, periphery"),
             **self.hardware(), **born, **on,
         )  # fmt: skip
+
+    def dense(self, array: Any, rule: Any, norm_every: int = 100, neurons: Transfer | None = None) -> Dense:
+        """Return a layer of an array of this arm that learns by a rule, on the machine that computes the array."""
+        layer: Any = Dense
+        if self.backend == "torch":
+            from neurosim.reference.twin.dense import TorchDense
+
+            layer = TorchDense
+        found: Dense = layer(array, rule, self.mode or "accumulate", norm_every, neurons)
+        return found
 
     def _crossbar(self) -> Any:
         if self.backend == "torch":

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
 from neurosim.kernels.jit import share
+from neurosim.network.arrays import to_numpy
 from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout
 from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.evaluate import Answers, on_devices, to_numpy
+from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.run import study
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.readout import LinearReadout
 from neurosim.study.arm import IDEAL, Arm
@@ -28,7 +29,6 @@ from neurosim.study.evaluate import (
     evaluate,
     linear_readout,
     on_devices,
-    to_numpy,
     vote_accuracy,
 )
 from neurosim.study.holding import SAMPLE, held
@@ -65,13 +65,8 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int | Se
     window = arm.of_layer("window", 0) * highest_start_weight(experiment, rows)
     array = arm.array((rows, cols), name, seed, window)
     array.program(start_weights(experiment, rows, seed), w_max=array.w_max)
-    layer: type[Dense] = Dense
-    if arm.backend == "torch":
-        from neurosim.reference.twin.dense import TorchDense
-
-        layer = TorchDense
     neurons = None if arm.neurons is None or not isinstance(seed, int) else arm.neurons.draw(cols, seed, name)
-    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, neurons)
+    return arm.dense(array, experiment.build_rule(arm), experiment.norm_every, neurons)
 
 
 def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
@@ -94,7 +89,7 @@ class DenseTraining(Training):
         self.layers = [self.layer]
         self.untrained: dict[str, Any] = {}
         """Scores before learning, and which images were right then, packed, as ``correct``."""
-        self.answers: dict[str, Answers] = {}
+        self.answers = {}
 
     @property
     def batches(self) -> int:

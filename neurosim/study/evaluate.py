@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Array, DeviceArray, Floats
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.kernels.jit import share
+from neurosim.network.arrays import to_numpy
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Vote, softmax_features, triangle_features
 
@@ -28,6 +29,11 @@ def on_devices(array: Array) -> DeviceArray | None:
     """Return the array if it is one of devices, None for ideal arithmetic."""
     devices: Any = array
     return None if array.ideal else devices
+
+
+def compared_scores(line: dict[str, Any]) -> list[str]:
+    """Return the scores of which `neurosim validate` compared two trainings; earlier versions had `PAIRED` alone."""
+    return list(line.get("scores", PAIRED))
 
 
 class Passed:
@@ -51,12 +57,6 @@ def currents(array: Array, data: Dataset, images: NDArray[np.uint8]) -> Floats:
     return np.concatenate(
         [to_numpy(array.forward(data.inputs(chunk))).astype(np.float32, copy=False) for chunk in chunks]
     )
-
-
-def to_numpy(values: Any) -> Floats:
-    """Return an array's result as numpy, wherever it was computed."""
-    found: Floats = values if isinstance(values, np.ndarray) else values.cpu().numpy()
-    return found
 
 
 class unmetered:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
+from neurosim.network.arrays import library, to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
 from neurosim.network.local_fields import locations
@@ -53,10 +54,11 @@ class ForwardForwardTraining(Training):
         followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
+        self.answers = {}
         self.stack = self._build()
         self.layers = self.stack.layers
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
-        self.head = SoftmaxHead(features, data.classes)
+        self.head = SoftmaxHead(features, data.classes, placed=self.layers[0].placed)
 
     @property
     def holds_out(self) -> bool:
@@ -110,12 +112,13 @@ class ForwardForwardTraining(Training):
         if made.jitter:
             images = jittered(images, self.data.image_shape, made.jitter, self._draws("jitter"))
         if spec.supervised:
+            images = self.layers[0].placed(images)
             positive = with_labels(images, labels, classes)
             neutral = with_neutral_label(images, classes)
             scores = self.head.learn(self.stack.features(self.stack.forward(neutral)), labels, self._gain)
-            hard = scores if made.negatives == "hard" else np.zeros_like(scores)
+            hard = scores if made.negatives == "hard" else library(scores).zeros_like(scores)
             wrong = wrong_labels(hard, labels, made.negatives_per_sample, self._draws("negatives"))
-            negative = np.concatenate([with_labels(images, some, classes) for some in wrong])
+            negative = library(images).concatenate([with_labels(images, some, classes) for some in wrong])
         else:
             positive, draws = images, self._draws("hybrids")
             several = [
@@ -185,7 +188,7 @@ class ForwardForwardTraining(Training):
     def _in_parts(self, images: Any, ask: Callable[[Floats], Any]) -> Any:
         """Ask about images a thousand at a time."""
         starts = range(0, len(images), CHUNK)
-        return np.concatenate([ask(self.data.inputs(images[k : k + CHUNK])) for k in starts])
+        return np.concatenate([to_numpy(ask(self.data.inputs(images[k : k + CHUNK]))) for k in starts])
 
     def _features(self, images: Any) -> Floats:
         """States of all layers but the first: of images with a neutral label, or as they are (unsupervised)."""
@@ -243,6 +246,7 @@ class ForwardForwardTraining(Training):
         )
         if readout is not None:
             found["linear"] = readout.predict(self._features(self.test.images))
+        self.answers = found
         right = {name: found[name] == self.test.labels for name in self.experiment.readouts}
         scores = {name: float(some.mean()) for name, some in right.items()}
         return {
@@ -259,7 +263,7 @@ class ForwardForwardTraining(Training):
 
     def _layer(self, layer: Dense) -> dict[str, Any]:
         arrays = locations(layer.array)
-        weights = np.stack([array.weights() for array in arrays])
+        weights = np.stack([to_numpy(array.weights()) for array in arrays])
         found: dict[str, Any] = {
             "rows": weights.shape[1],
             "neurons": weights.shape[2],

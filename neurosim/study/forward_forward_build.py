@@ -39,7 +39,7 @@ def array_of(
     return arm.array(shape, name, seed, window, arm.momentum or None, draws, devices)
 
 
-def _programmed(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws) -> Any:
+def _programmed(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws | None) -> Any:
     """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
     rows, cols = weights.shape
     array = array_of(arm, rows - 1, (rows, cols), name, seed, draws)
@@ -72,7 +72,7 @@ def build_stack(
 
     `draws` are the seeds of what the chip is born with, where they are not its own.
     """
-    arm, draws = arm.settled(experiment), draws or Draws()
+    arm, neurons_of = arm.settled(experiment), (draws or Draws()).seed_of("neurons", seed)
     layers: list[Dense] = []
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
@@ -91,8 +91,8 @@ def build_stack(
             array = LocalFields(seen, each, rows + 1)
         neurons = None
         if own.neurons is not None:
-            neurons = own.neurons.draw(array.shape[1], draws.seed_of("neurons", seed), f"layer {number}")
-        layers.append(Dense(array, learns_by[number], own.mode or "accumulate", neurons=neurons))
+            neurons = own.neurons.draw(array.shape[1], neurons_of, f"layer {number}")
+        layers.append(own.dense(array, learns_by[number], neurons=neurons))
     return ForwardForwardStack(layers)
 
 
@@ -110,7 +110,7 @@ def holding(
         Height, width and channels.
     seed : int
     """
-    arm, found = arm.settled(experiment), []
+    arm, found = arm.settled(experiment).changed(backend="numba"), []
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
         own, of_a_neuron = arm.at(number), rows if seen is None else seen.shape[1]
         array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)

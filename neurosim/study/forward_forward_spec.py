@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from neurosim.core.config import Frozen, WritePath
-from neurosim.core.errors import ConfigError
 from neurosim.data.dataset import Dataset
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
@@ -200,12 +199,6 @@ class ForwardForwardExperiment(Samples, Experiment):
     def readouts(self) -> tuple[str, ...]:
         """How the network is asked for a class; the first gives the accuracy of a run."""
         return ("goodness", "softmax") if self.supervised else ("linear", "softmax")
-
-    def check(self) -> None:
-        """Refuse before any work what would fail later: unknown devices, parameters or settings."""
-        super().check()
-        if any(arm.backend == "torch" for arm in self.arms()):
-            raise ConfigError("backend = torch: Forward-Forward is computed by numba so far; leave it out")
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""

@@ -17,9 +17,10 @@ from sklearn.exceptions import NotFittedError
 from neurosim.core.errors import CapabilityError, ConfigError, InputError, NeurosimError, UnknownNameError
 from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
+from neurosim.network.arrays import to_numpy
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout
-from neurosim.study.evaluate import looking, on_devices, to_numpy
+from neurosim.study.evaluate import looking, on_devices
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
 from neurosim.study.learnt_file import from_state, in_state

@@ -10,6 +10,7 @@ import numpy as np
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
+from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.reference.ideal import IdealArray
@@ -107,7 +108,7 @@ class ChipTraining(ForwardForwardTraining):
 
     def learnt(self) -> Learnt:
         """Return what can be copied."""
-        weights = [layer.array.weights() for layer in self.stack.layers]
+        weights = [to_numpy(layer.array.weights()) for layer in self.stack.layers]
         return Learnt(self.identity, weights, self.head.snapshot())
 
     def on_ideal(self) -> dict[str, float]:
@@ -115,8 +116,8 @@ class ChipTraining(ForwardForwardTraining):
         own, layers = self.stack, []
         for layer in own.layers:
             array: Any = IdealArray(layer.array.shape, precision=layer.array.precision)
-            array.program(layer.array.weights())
-            layers.append(Dense(array, layer.rule))
+            array.program(to_numpy(layer.array.weights()))
+            layers.append(Dense(array, layer.stated))
         self.stack = ForwardForwardStack(layers)
         scores = self._scores(self.test)
         self.stack = own

@@ -79,6 +79,8 @@ class Training:
         """What the arrays of each layer had counted at each look of the curve."""
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
+        self.answers: dict[str, Answers] | None = None
+        """Class of each image reported on by each score, once it was evaluated; None: its kind does not keep them."""
 
     def parts(self) -> tuple[Labelled, Labelled]:
         """Return the images that are learnt and those that are reported on."""

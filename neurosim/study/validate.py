@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,9 +29,10 @@ from neurosim.reference.agreement import (
 )
 from neurosim.reference.twin.crossbar import on_device
 from neurosim.study.arm import Arm
-from neurosim.study.dense import DenseTraining
 from neurosim.study.dense_spec import DenseExperiment
-from neurosim.study.evaluate import PAIRED
+from neurosim.study.evaluate import compared_scores
+from neurosim.study.experiment import Experiment
+from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.statistics import interval, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
 
@@ -51,11 +52,17 @@ def short_training() -> DenseExperiment:
     return DenseExperiment(dataset="digits", neurons=100, epochs=2, curve_points=0, arm=arms)
 
 
+def short_network() -> ForwardForwardExperiment:
+    """Two layers of Forward-Forward on the same images and one card: as short."""
+    arm = ForwardForwardArm(name="Forward-Forward, PCM", device="pcm-nandakumar-2018", mode="mixed")
+    return ForwardForwardExperiment(dataset="digits", widths=(40, 30), epochs=3, batch=20, arm=(arm,))
+
+
 def validate_everywhere(
     backend: str,
     precisions: tuple[str, ...],
     devices: tuple[str, ...],
-    experiment: DenseExperiment | None,
+    experiment: Experiment | None,
     seed: int | None,
     torch_devices: tuple[str, ...],
     out: Path | None,
@@ -84,19 +91,26 @@ def validate_everywhere(
         torch_devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     for name in torch_devices:
         on_device(name)
-    experiment = experiment or short_training()
+    trainings = _or_short(experiment)
     if seed is not None:
-        experiment = experiment.changed(first_seed=seed)
+        trainings = [each.changed(first_seed=seed) for each in trainings]
     machines = [
-        validate(tuple(chosen), devices, experiment, name, out, workers, told) for name in torch_devices
+        validate(tuple(chosen), devices, trainings, name, out, workers, told) for name in torch_devices
     ]
     return {"machines": machines, "holds": all(machine["holds"] for machine in machines)}
+
+
+def _or_short(experiment: Experiment | Sequence[Experiment] | None) -> list[Experiment]:
+    """The trainings asked for, or the short ones."""
+    if experiment is None:
+        return [short_training(), short_network()]
+    return [experiment] if isinstance(experiment, Experiment) else list(experiment)
 
 
 def validate(
     precisions: tuple[Precision, ...],
     devices: tuple[str, ...],
-    experiment: DenseExperiment | None = None,
+    experiment: Experiment | Sequence[Experiment] | None = None,
     torch_device: str = "cpu",
     out: Path | None = None,
     workers: int = 1,
@@ -109,8 +123,8 @@ def validate(
     precisions : tuple of {"float32", "float64"}
     devices : tuple of str
         Cards whose operations are compared; empty means every known card.
-    experiment : DenseExperiment, optional
-        The training that both backends do; default is a short one on the bundled digits.
+    experiment : Experiment or several, optional
+        The trainings that both backends do, of one layer or by Forward-Forward; default are short ones on the bundled digits.
     torch_device : str
         "cpu" or "cuda".
     out : Path, optional
@@ -124,16 +138,15 @@ def validate(
     -------
     results : dict
         ``operations``, ``rules``, ``closed_forms``, ``divergence``, ``training`` (a list of lines each), ``holds``
-        (whether every bound does), ``config`` and ``versions``.
+        (whether every bound does), ``config`` (of the first training; ``others``: of those beside it) and ``versions``.
     """
     told = told or (lambda text: None)
-    experiment = experiment or short_training()
-    experiment.check()
-    if not experiment.device_arms():
-        raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    trainings = _or_short(experiment)
+    for each in trainings:
+        _refuse(each, torch_device)
     if out is not None:
         open_folder(out / "runs")
-    seed = experiment.first_seed
+    seed = trainings[0].first_seed
     operations, rules = [], []
     for name in devices or tuple(cards()):
         told(f"operations, {name}")
@@ -147,8 +160,13 @@ def validate(
         told(f"rule, {name}")
         for variant, rule in variants(registry.find("rule", name)).items():
             rules += [compare_rule(rule, precision, seed, variant)._asdict() for precision in precisions]
-    growth = list(_growth(experiment, torch_device, told))
-    training = judged(list(_trainings(experiment, precisions, torch_device, out, workers, told)))
+    growth: list[dict[str, Any]] = []
+    learnt: list[dict[str, Any]] = []
+    for each in trainings:
+        if isinstance(each, DenseExperiment):
+            growth += _growth(each, torch_device, told)
+        learnt += _trainings(each, precisions, torch_device, out, workers, told)
+    training = judged(learnt)
     return {
         "operations": operations,
         "rules": rules,
@@ -157,9 +175,23 @@ def validate(
         "training": training,
         "holds": all(line["holds"] for line in (*operations, *rules, *shared, *training)),
         "torch_device": _device_name(torch_device),
-        "config": experiment.model_dump(mode="json"),
+        "config": trainings[0].model_dump(mode="json"),
+        "others": [each.model_dump(mode="json") for each in trainings[1:]],
         "versions": versions(),
     }
+
+
+def _refuse(experiment: Experiment, torch_device: str) -> None:
+    """Refuse before any work what only one machine trains, or what keeps no answers to compare."""
+    experiment.check()
+    experiment.changed(backend="torch", torch_device=torch_device).check()
+    if not experiment.device_arms():
+        raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    training = experiment.training(experiment.device_arms()[0], experiment.first_seed, experiment.data())
+    if training.answers is None:
+        raise ConfigError(
+            f"validate: studies of kind '{experiment.kind}' keep no answers to compare; take one of another kind"
+        )
 
 
 def _closed_forms(names: tuple[str, ...]) -> Iterator[Line]:
@@ -200,30 +232,29 @@ def _growth(experiment: DenseExperiment, torch_device: str, told: Told) -> Itera
         yield {"arm": arm.name, "points": [{"updates": k, "differing": share} for k, share in points]}
 
 
-def train_once(experiment: DenseExperiment, arm: Arm, seed: int, out: Path | None) -> dict[str, Any]:
-    """Train and evaluate one arm; accuracies and answers, kept in `out`."""
-    training = DenseTraining(experiment, arm, seed, experiment.data())
+def train_once(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> dict[str, Any]:
+    """Train and evaluate one arm; accuracies and answers by every score that is compared image by image, kept in `out`."""
+    training = experiment.training(arm, seed, experiment.data())
     kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
     if kept is not None and kept.exists():
-        return read_kept(kept, *PAIRED, "answers", "test_size", "seconds", "pulses")
+        return read_kept(kept, "answers", "test_size", "seconds", "pulses")
     training.run()
     result = training.result()
-    answers = {score: training.answers[score].astype(np.uint8) for score in PAIRED}
+    scores, given = experiment.scores(result), training.answers or {}
+    answers = {score: given[score].astype(np.uint8) for score in result["correct"]}
     found = {
-        **{score: result[score] for score in PAIRED},
-        "answers": {score: base64.b64encode(given.tobytes()).decode() for score, given in answers.items()},
+        **{score: scores[score] for score in answers},
+        "answers": {score: base64.b64encode(each.tobytes()).decode() for score, each in answers.items()},
         "test_size": result["test_size"],
         "seconds": result["seconds"],
-        "pulses": result["energy"]["pulses"],
+        "pulses": training.counts()["pulses"],
     }
     if kept is not None:
         write_kept(kept, found)
     return found
 
 
-def _in_worker(
-    experiment: DenseExperiment, arm: Arm, seed: int, out: Path | None, threads: int
-) -> dict[str, Any]:
+def _in_worker(experiment: Experiment, arm: Any, seed: int, out: Path | None, threads: int) -> dict[str, Any]:
     import torch
 
     set_threads(threads)
@@ -232,7 +263,7 @@ def _in_worker(
 
 
 def _trainings(
-    experiment: DenseExperiment,
+    experiment: Experiment,
     precisions: tuple[Precision, ...],
     torch_device: str,
     out: Path | None,
@@ -274,7 +305,8 @@ def _training_line(
     arm: Arm, seed: int, precision: Precision, numba: dict[str, Any], torch_run: dict[str, Any]
 ) -> dict[str, Any]:
     line: dict[str, Any] = {"arm": arm.name, "seed": seed, "precision": precision}
-    for score in PAIRED:
+    line["scores"] = list(numba["answers"])
+    for score in line["scores"]:
         a, b = (
             np.frombuffer(base64.b64decode(run["answers"][score]), np.uint8) for run in (numba, torch_run)
         )
@@ -302,7 +334,12 @@ def judged(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for line in lines:
         arms.setdefault((line["arm"], line["precision"]), []).append(line)
     return [
-        {**line, "holds": all(_within(arms[line["arm"], line["precision"]], score) for score in PAIRED)}
+        {
+            **line,
+            "holds": all(
+                _within(arms[line["arm"], line["precision"]], score) for score in compared_scores(line)
+            ),
+        }
         for line in lines
     ]
 

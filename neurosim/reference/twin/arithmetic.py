@@ -22,6 +22,8 @@ class TorchIdeal:
     shape : (int, int)
     precision : {"float32", "float64"}
     torch_device : torch.device
+    momentum : float, optional
+        Filter changes, but not decay, as `IdealArray` does.
     """
 
     ideal = True
@@ -34,10 +36,15 @@ class TorchIdeal:
         shape: tuple[int, int],
         precision: Precision = "float32",
         torch_device: torch.device = torch.device("cpu"),  # noqa: B008
+        momentum: float | None = None,
     ):
+        if momentum is not None and not 0 < momentum < 1:
+            raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
         self.shape, self.precision, self.on = extents(shape), precision_of(precision), torch_device
         self.dtype = getattr(torch, precision)
+        self.momentum = momentum
         self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
+        self._velocity = torch.zeros_like(self._weights) if momentum else None
 
     def _tensor(self, name: str, value: Any) -> Tensor:
         return real_tensor(name, value).to(self.on, self.dtype)
@@ -53,8 +60,11 @@ class TorchIdeal:
         """Return x (batch, rows) @ weights."""
         return self._tensor("x", x) @ self._weights
 
-    def _change(self, pre: Any, post: Any, decay: Any) -> Tensor:
-        change = self._tensor("pre", pre).T @ self._tensor("post", post)
+    def _grown(self, pre: Any, post: Any) -> Tensor:
+        return self._tensor("pre", pre).T @ self._tensor("post", post)
+
+    def _less(self, change: Tensor, decay: Any) -> Tensor:
+        """A change, and what decay takes."""
         if decay is None:
             return change
         share = self._tensor("decay", decay)
@@ -62,7 +72,10 @@ class TorchIdeal:
 
     def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> int:
         """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
-        self._weights = self._weights + self._change(pre, post, decay)
+        change = self._grown(pre, post)
+        if self.momentum and self._velocity is not None:
+            change = self._velocity = self.momentum * self._velocity + (1 - self.momentum) * change
+        self._weights = self._weights + self._less(change, decay)
         return 0
 
     def forward_lebesgue(self, x: Any, p: float) -> Tensor:
@@ -71,7 +84,7 @@ class TorchIdeal:
 
     def apply(self, change: LocalUpdate) -> None:
         """Apply a change of a rule that needs more than a wire carries: a decay between columns, a rate."""
-        wanted = self._change(change.pre, change.post, change.decay)
+        wanted = self._less(self._grown(change.pre, change.post), change.decay)
         if change.rate is not None:
             wanted = wanted / ((wanted / self._tensor("rate", change.rate)).abs().max() + 1e-30)
         self._weights = self._weights + wanted
@@ -90,12 +103,18 @@ class TorchIdeal:
 
     def snapshot(self) -> State:
         """Return a copy of the weights as named arrays."""
-        return {"weights": self._weights.cpu().numpy().copy(), "reads": np.zeros(1, np.int64)}
+        filtered = {} if self._velocity is None else {"velocity": self._velocity.cpu().numpy().copy()}
+        return {"weights": self._weights.cpu().numpy().copy(), "reads": np.zeros(1, np.int64), **filtered}
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot of this class or of `IdealArray`."""
         found = snapshot.get("weights")
         if found is None or found.shape != self.shape:
             raise CheckpointError("checkpoint does not fit this array: weights")
+        if self._velocity is not None:
+            velocity = snapshot.get("velocity")
+            if velocity is None or velocity.shape != self.shape:
+                raise CheckpointError("checkpoint does not fit this array: velocity")
+            self._velocity = self._tensor("velocity", velocity).clone()
         gains = snapshot.get("gains", np.ones(self.shape[1]))
         self._weights = self._tensor("weights", found * gains.astype(found.dtype)).clone()
