@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -217,8 +217,42 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
 
 
-class ReadPath(Frozen):
+class Grown(Frozen):
+    """Settings of which some came later: where those are as by default, experiments keep the identities that they had."""
+
+    added: ClassVar[tuple[str, ...]] = ()
+    """What came later."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_they_were_there(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used."""
+        found: dict[str, Any] = dumped(self)
+        for name in self.added:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                found.pop(name, None)
+        return found
+
+
+class Calibration(Frozen):
+    """How converters find their ranges by reads of their own, as a chip does: counted, noisy, and in codes.
+
+    Some of the inputs are read as any input is. A tile whose codes reach the end of its range gets twice the range, one
+    that uses less than half of it the range it needs, and both are read again; all others are set, and stay so.
+    """
+
+    samples: int = Field(32, ge=1)
+    """Inputs, of those that `calibrate` is given, that are read: drawn at random, each once (fewer where fewer are given)."""
+    tries: int = Field(6, ge=1)
+    """Most times that they are read."""
+    step: float | None = Field(None, gt=0)
+    """By which share neighbouring settings of a range differ, as a trim of so many steps has them; the next larger is
+    taken. None: any range can be set."""
+
+
+class ReadPath(Grown):
     """How inputs reach the array and currents leave it; the order is stated in `neurosim.crossbar.reader`."""
+
+    added: ClassVar[tuple[str, ...]] = ("calibration",)
 
     read_voltage_V: float = Field(0.2, gt=0)
     """Word-line voltage of a full-scale input."""
@@ -241,6 +275,9 @@ class ReadPath(Frozen):
     """What `calibrate` takes of the magnitudes of the currents it measures (larger ones are clipped from then on) ..."""
     adc_margin: float = Field(1.25, gt=0)
     """... times this, as the range."""
+    calibration: Calibration | None = None
+    """How `calibrate` measures: by counted, noisy reads through the converters themselves; None: exact currents show it the
+    range at once, and for nothing. A perfect ADC has no range to set."""
     adc_gain_spread: float | None = Field(None, gt=0)
     """Standard deviation of the gain of a column's converter, relative; drawn once."""
     adc_offset_lsb: float | None = Field(None, gt=0)
@@ -263,6 +300,13 @@ class ReadPath(Frozen):
     """Age of a device just written when it is read: at least so old it is to drift, relaxation and 1/f noise, while it
     learns and while it ages. Targets, nominal steps and verifying reads refer to it; retention and the share of a
     pulse that fades see the true age. None: the age at which each card states its conductances (PCM: 20 to 300 s)."""
+
+    @model_validator(mode="after")
+    def _calibrates_what_is_not_given(self) -> Self:
+        if self.calibration is not None and (self.adc_range != "calibrated" or self.adc_range_uS is not None):
+            given = "adc_range_uS" if self.adc_range_uS is not None else f"adc_range = '{self.adc_range}'"
+            raise ValueError(f"calibration: {given} gives the range; leave one of the two out")
+        return self
 
     @field_validator("input_range")
     @classmethod
@@ -313,8 +357,10 @@ class Refresh(Frozen):
         return self
 
 
-class Programming(Frozen):
+class Programming(Grown):
     """How an array writes given conductances."""
+
+    added: ClassVar[tuple[str, ...]] = ("verify", "comparator_offset_uS", "comparator_noise_uS")
 
     mode: Literal["statistics", "open", "closed"] = "statistics"
     """The law's published statistics of program-and-verify; RESET and a number of pulses from the card's nominal
@@ -328,14 +374,11 @@ class Programming(Frozen):
     verify: Literal["value", "compare"] = "value"
     """What closed loop learns of a read: its value, by a conversion; or, by a comparator, only whether it lies below the
     target. It then ends with the first gradual pulse that crosses the target, whatever `tolerance`."""
-
-    @model_serializer(mode="wrap")
-    def _as_before_it_was_there(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out how reads verify where that is by value: experiments keep the identities that they had."""
-        found: dict[str, Any] = dumped(self)
-        if self.verify == "value":
-            found.pop("verify", None)
-        return found
+    comparator_offset_uS: float = Field(0.0, ge=0)
+    """Standard deviation of a comparator's offset, in conductance at the read voltage; drawn once for each bit line of each
+    tile, whose devices all end so much beside their targets."""
+    comparator_noise_uS: float = Field(0.0, ge=0)
+    """Standard deviation of the noise that a comparator adds to a read, anew in each comparison."""
 
     @model_validator(mode="after")
     def _compares_in_closed_loop_only(self) -> Self:
@@ -343,6 +386,10 @@ class Programming(Frozen):
             raise ValueError(f"verify = 'compare': mode '{self.mode}' reads nothing; use mode = 'closed'")
         if self.verify == "compare" and self.verify_reads > 1:
             raise ValueError("verify_reads averages values, of which a comparator has none: leave it at 1")
+        if self.verify == "value" and (self.comparator_offset_uS or self.comparator_noise_uS):
+            raise ValueError(
+                "comparator_offset_uS and comparator_noise_uS are of a comparator, verify = 'value' has none: use 'compare'"
+            )
         return self
 
 

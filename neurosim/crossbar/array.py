@@ -158,7 +158,9 @@ class Crossbar:
         born = self.draws.seed_of("converters", seed)
         converters = Converters(self._cells, self.read, down, across, born, name)
         self._reader = Reader(self._cells, view, converters, self.read, self.ledger, seed, name)
-        self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
+        self._programmer = Programmer(
+            self._cells, self.write, self.read, self.ledger, seed, name, down, born
+        )
         reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
         self._writer = Writer(
             self._cells, self._reader, self.write, self.ledger, reach, seed, name, self._once
