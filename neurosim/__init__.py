@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Arm": "neurosim.study.arm",
     "Axis": "neurosim.study.axis",
+    "Calibration": "neurosim.core.config",
     "Convolution": "neurosim.network.convolution",
     "Crossbar": "neurosim.crossbar.array",
     "Dataset": "neurosim.data.dataset",
@@ -82,6 +83,7 @@ _MODULES = {
 __all__ = [
     "Arm",
     "Axis",
+    "Calibration",
     "Convolution",
     "Crossbar",
     "Dataset",

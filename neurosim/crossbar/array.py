@@ -293,6 +293,8 @@ class Crossbar:
     def calibrate(self, x: ArrayLike, percentile: float | None = None, margin: float | None = None) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
 
+        By exact currents and for nothing, or with `ReadPath.calibration` by counted, noisy reads in the converters' own codes.
+
         Parameters
         ----------
         x : (batch, rows) array
@@ -505,12 +507,13 @@ class Crossbar:
     def looking(self) -> Iterator[None]:
         """Context in which reads leave no trace: afterwards counters, ledger and wires are as they were before."""
         reader, view, wired = self._reader, self._reader.view, self._wired
-        counted, ledger = (reader.reads, reader.norm_reads), replace(self.ledger)
+        counted = reader.reads, reader.norm_reads, reader.ranging_reads
+        ledger = replace(self.ledger)
         followed = None if wired is None else (wired.snapshot(), dict(view.__dict__))
         try:
             yield
         finally:
-            reader.reads, reader.norm_reads = counted
+            reader.reads, reader.norm_reads, reader.ranging_reads = counted
             self.rewind(ledger)
             if wired is not None and followed is not None:
                 wired.restore(followed[0])

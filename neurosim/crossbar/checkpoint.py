@@ -31,6 +31,7 @@ def saved(array: Crossbar) -> State:
         "pending_decay": writer.pending_decay.copy(),
         "accumulator": writer.accumulator.copy(),
         **({"velocity": writer.velocity.copy()} if array.write.momentum else {}),
+        **({"ranging": np.array([reader.ranging_reads], np.int64)} if array.read.calibration else {}),
     }
 
 
@@ -63,6 +64,8 @@ def take_back(array: Crossbar, snapshot: State) -> None:
         writer.accumulator = snapshot["accumulator"].astype(array.precision)
         if array.write.momentum:
             writer.velocity[:] = snapshot["velocity"]
+        if array.read.calibration:
+            reader.ranging_reads = int(snapshot["ranging"][0])
         array.rewind(Ledger.from_array(snapshot["ledger"]))
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.core.cautions import ClippingWarning
-from neurosim.core.config import ReadPath
+from neurosim.core.config import Calibration, ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
-from neurosim.core.seeds import key
+from neurosim.core.seeds import generator, key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
@@ -81,7 +81,10 @@ class Reader:
         self.ledger = ledger
         self.reads = 0
         self.norm_reads = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms", "devices")}
+        self.ranging_reads = 0
+        self.born = (seed, name)
+        purposes = ("read", "norms", "devices", "ranging")
+        self.keys = {purpose: key(seed, name, purpose) for purpose in purposes}
         self._warned = False
 
     def assume_inputs(self, differences: Floats) -> None:
@@ -92,19 +95,70 @@ class Reader:
             self.converters.assume([differences])
 
     def calibrate(self, x: Floats, percentile: float | None, margin: float | None) -> float:
-        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes."""
+        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes, as `ReadPath.calibration` says."""
         percentile = self.config.adc_percentile if percentile is None else percentile
         margin = self.config.adc_margin if margin is None else margin
         if self.converters.adapts:
-            self.ledger.calibration_reads += x.shape[0]
-            seen: dict[tuple[int, int], list[Floats]] = {}
-            for top, bottom in blocks(x.shape[0], SAMPLES):
-                volts, _, _ = self._convert_inputs(x[top:bottom], share)
-                for part in self._parts(volts, self.reads + top):
-                    seen.setdefault((part.plane, part.k), []).append(self._bare(part))
-            for (plane, k), found in seen.items():
-                self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
+            if self.config.calibration is None:
+                self._calibrate_exactly(x, percentile, margin)
+            elif self.converters.codes:
+                self._find_ranges(x, percentile, margin, self.config.calibration)
         return float(self.converters.range_uS.max())
+
+    def _calibrate_exactly(self, x: Floats, percentile: float, margin: float) -> None:
+        self.ledger.calibration_reads += x.shape[0]
+        seen: dict[tuple[int, int], list[Floats]] = {}
+        for top, bottom in blocks(x.shape[0], SAMPLES):
+            volts, _, _ = self._convert_inputs(x[top:bottom], share)
+            for part in self._parts(volts, self.reads + top):
+                seen.setdefault((part.plane, part.k), []).append(self._filled(part, self._current))
+        for (plane, k), found in seen.items():
+            self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
+
+    def _find_ranges(self, x: Floats, percentile: float, margin: float, how: Calibration) -> None:
+        """Read some of the inputs, and again until no tile clips and each uses half of its range."""
+        converters = self.converters
+        if len(x) > how.samples:
+            draws = generator(*self.born, "ranging", self.ranging_reads)
+            x = x[np.sort(draws.choice(len(x), how.samples, replace=False))]
+        before, dark = converters.range_uS.copy(), np.ones(converters.range_uS.shape, bool)
+        waiting = set(np.ndindex(dark.shape))
+        for _ in range(how.tries):
+            seen = self._read_codes(x)
+            for plane, k, m in sorted(waiting):
+                largest = float(np.percentile(np.abs(seen[plane, k][:, converters.across[m]]), percentile))
+                dark[plane, k, m] &= largest == 0
+                if converters.settle(plane, k, m, largest, margin * largest, how.step):
+                    waiting.remove((plane, k, m))
+            if not waiting:
+                break
+        converters.range_uS[dark] = before[dark]
+
+    def _read_codes(self, x: Floats) -> dict[tuple[int, int], Floats]:
+        """Read inputs as `forward` does, and return what each row of tiles of each plane shows, (n, cols) in uS; counted."""
+        ledger, seen = self.ledger, dict[tuple[int, int], list[Floats]]()
+        codes = self.cells.real(self.converters.codes)
+        for top, bottom in blocks(x.shape[0], SAMPLES):
+            volts, _, _ = self._convert_inputs(x[top:bottom], share)
+            first = self.ranging_reads
+            parts = self._parts(volts, first)
+
+            def converted(part: Part, columns: slice, first: int = first) -> Floats:
+                current, _ = self._sensed(part, columns, first, "ranging")
+                lsb = self.converters.lsb_uS(part.plane, part.k)[columns]
+                found: Floats = np.clip(np.rint(current / lsb), -codes, codes) * lsb
+                return found
+
+            for part in parts:
+                seen.setdefault((part.plane, part.k), []).append(self._filled(part, converted))
+            self.ranging_reads += bottom - top
+            ledger.ranging_uS += self._conducted(parts)
+        (rows, cols), vectors = self.cells.shape, x.shape[0]
+        ledger.ranging_reads += vectors
+        ledger.ranging_conversions += vectors * self._conversions
+        ledger.ranging_dac_conversions += vectors * rows * len(self.converters.across)
+        ledger.ranging_line_cells += vectors * self._phases * rows * 2 * cols
+        return {place: np.concatenate(found) for place, found in seen.items()}
 
     def cell_converter(self) -> tuple[float, float]:
         """Return (step, range) of the ADC switched to the window of a single pair, for row reads."""
@@ -171,13 +225,13 @@ class Reader:
 
         return volts, scale, sum(over(quantise, even_blocks(len(x), max(1, CONVERTED // x.shape[1]))))
 
-    def _bare(self, part: Part) -> Floats:
-        """Currents (n, cols) in uS of one part, without noise."""
+    def _filled(self, part: Part, of: Callable[[Part, slice], Floats]) -> Floats:
+        """What `of` gives for one part and each block of columns, together: (n, cols) in uS."""
         samples = part.inside.stop - part.inside.start
         currents = np.empty((samples, self.cells.shape[1]), self.cells.dtype)
 
         def fill(block: tuple[int, int]) -> None:
-            currents[:, slice(*block)] = self._current(part, slice(*block))
+            currents[:, slice(*block)] = of(part, slice(*block))
 
         with single_threaded_blas():
             share(fill, self._columns)
@@ -253,13 +307,8 @@ class Reader:
         def read(block: tuple[int, int]) -> int:
             columns, clipped = slice(*block), 0
             for part in parts:
-                current = self._current(part, columns)
-                variance = self._variance(part, columns)
-                if variance.size:
-                    number = converters.number[part.plane, columns]
-                    add_noise(current, variance, first_read, number, part.lane, self.keys["read"])
-                if converters.distort:
-                    clipped += self._distort(part, current, columns)
+                current, saturated = self._sensed(part, columns, first_read, "read")
+                clipped += saturated
                 back = scale if part.worth == 1.0 else scale * real(part.worth)
                 clipped += convert(
                     current, converters.lsb_uS(part.plane, part.k)[columns], real(converters.codes), back,
@@ -268,13 +317,27 @@ class Reader:
             return clipped
 
         adc_clipped = sum(over(read, self._columns))
+        return Counts(adc_clipped, dac_clipped, self._conducted(parts))
+
+    def _conducted(self, parts: list[Part]) -> float:
+        """Return the conductance in uS that was read at full scale."""
         row_sum = self.view.grid.row_sum
-        read_uS = sum(
+        return sum(
             float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows])
             for part in parts
             if part.plane == 0
         )
-        return Counts(adc_clipped, dac_clipped, read_uS)
+
+    def _sensed(self, part: Part, columns: slice, first_read: int, stream: str) -> tuple[Floats, int]:
+        """Return the currents (n, columns) as they come to the converters, noise and errors with them, and how many saturated."""
+        current, saturated = self._current(part, columns), 0
+        variance = self._variance(part, columns)
+        if variance.size:
+            number = self.converters.number[part.plane, columns]
+            add_noise(current, variance, first_read, number, part.lane, self.keys[stream])
+        if self.converters.distort:
+            saturated = self._distort(part, current, columns)
+        return current, saturated
 
     def _distort(self, part: Part, current: Floats, columns: slice) -> int:
         """Let the periphery add its errors to the currents, in place; returns how many integrators saturated."""

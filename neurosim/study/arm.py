@@ -159,7 +159,7 @@ class Arm(Frozen):
             return filled
         return filled.changed(
             parameters={**self.known(shared.parameters), **self.parameters},
-            read={**shared.read.model_dump(), **self.read},
+            read=merged(shared.read.model_dump(), self.read),
             write=merged(shared.write.model_dump(exclude_unset=True), self.write),
             wires=_both(shared.wires, self.wires),
             tiles=_both(shared.tiles, self.tiles),

@@ -48,7 +48,7 @@ FOLLOWED: dict[str, set[str]] = {
 FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {
     "read": {"encoding": ("amplitude",), "adc_range": ("calibrated",), "adc_gain_spread": (None,),
              "adc_offset_lsb": (None,), "amplifier_offset_V": (None,), "thermal_noise_K": (None,),
-             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,)},
+             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,), "calibration": (None,)},
     "write": {"mapping": ("pair", "reference"), "sides": ("card",), "pair": ("interleaved",),
               "potentiate_every": (1,), "depress_every": (1,), "pulse_sensitivity_V": (None,),
               "half_select": (False,)},
