@@ -393,8 +393,26 @@ class Programming(Grown):
         return self
 
 
-class WritePath(Frozen):
+class Tracking(Frozen):
+    """When references go to the symmetric points of their devices: before weights are programmed, and while they are learnt.
+
+    A search (`Crossbar.find_symmetric_points`) gives alternate pulses to all devices. While it learns, these are read before
+    it, and programmed afterwards to what they were read beside their new references; all of it is counted.
+    """
+
+    pairs: int = Field(2000, ge=1)
+    """Pulses up, and as many down, that each device is given in a search."""
+    every: int | None = Field(None, ge=1)
+    """Updates between searches while it learns; None: none but the first, before weights are programmed."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of the way from where it was programmed to the point just found that a reference goes in later searches:
+    below 1 it follows a moving average of what they find."""
+
+
+class WritePath(Grown):
     """How signed weights become conductances and updates become pulses."""
+
+    added: ClassVar[tuple[str, ...]] = ("tracking",)
 
     w_max: float | None = Field(None, gt=0)
     """Weight at which a pair stands at its full difference, G_max - G_min; None leaves it to `scale`."""
@@ -446,6 +464,9 @@ class WritePath(Frozen):
     """Pair: both devices of a weight learn. Reference: the minus device is written once, to the middle of the
     window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2). Offset: one column of such references
     serves all columns of a tile; each is converted by itself and subtracted after."""
+    tracking: Tracking | None = None
+    """When references go to the symmetric points of their devices; None: they stay in the middle of the window, or where
+    `find_symmetric_points` puts them. Of mapping "reference"."""
     potentiate_every: int = Field(1, ge=1)
     """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
     depress_every: int = Field(1, ge=1)
@@ -457,6 +478,14 @@ class WritePath(Frozen):
     """Devices on a pulsed word or bit line see half the voltage (V/2 scheme) and move by the effect of that."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
     """Length of the stochastic pulse train of one sample in `online` mode."""
+
+    @model_validator(mode="after")
+    def _tracks_what_has_a_reference(self) -> Self:
+        if self.tracking is not None and self.mapping != "reference":
+            raise ValueError(
+                f"tracking: mapping '{self.mapping}' has no reference of its own beside each device; use mapping = 'reference'"
+            )
+        return self
 
 
 class Periphery(Frozen):

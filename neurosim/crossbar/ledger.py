@@ -23,7 +23,7 @@ JOULES = (
 """What a ledger comes to at the array's own rates."""
 ADDED = (
     "program_comparisons", "ranging_reads", "ranging_conversions", "ranging_dac_conversions", "ranging_line_cells",
-    "ranging_uS",
+    "ranging_uS", "point_searches",
 )  # fmt: skip
 """Its last totals, of what earlier versions did not do: where they are not kept, they are zero."""
 PULSES_J = ("up_J", "down_J", "refresh_J", "program_pulses_J")
@@ -94,7 +94,8 @@ class Ledger:
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
     did not converge, and time (that of the reads alone where the width of a pulse is not known); by statistics it
     counts devices and joules only. ``program_comparisons`` are verifying reads that a comparator answered, without a
-    conversion; they are not among ``program_reads``.
+    conversion; they are not among ``program_reads``. ``point_searches`` are searches of symmetric points, whose pulses, reads
+    and programming are among the others.
     """
 
     reads: int = 0
@@ -154,6 +155,7 @@ class Ledger:
     ranging_dac_conversions: int = 0
     ranging_line_cells: int = 0
     ranging_uS: float = 0.0
+    point_searches: int = 0
 
     rates: Rates = field(default=Rates(), repr=False, compare=False)
     """Of the array; without them reads and periphery cost nothing."""

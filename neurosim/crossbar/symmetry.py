@@ -10,6 +10,7 @@ from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Floats
 
 if TYPE_CHECKING:
+    from neurosim.core.config import Tracking
     from neurosim.crossbar.array import Crossbar
 
 
@@ -17,14 +18,13 @@ class SymmetricPoints(NamedTuple):
     """What the search found, (rows, cols)."""
 
     read_uS: Floats
-    """Conductances as read, to which the references were programmed."""
+    """Conductances as read, to which the references were programmed (at a `share` below 1 so far towards them)."""
     error_uS: Floats
     """What the references, as they stand, are off from where the devices stood at those reads: of reads and programming."""
 
 
-def find(array: Crossbar, pairs: int) -> SymmetricPoints:
-    """Give alternate pulses, read, and program the references (`Crossbar.find_symmetric_points`)."""
-    cells, writer, reader = array._cells, array._writer, array._reader
+def refuse(array: Crossbar) -> None:
+    """Raise `CapabilityError` where there is no symmetric point, no reference to hold it, or lines between."""
     if array.write.mapping != "reference":
         raise CapabilityError(
             f"find_symmetric_points: mapping '{array.write.mapping}' has no reference of its own beside each learning "
@@ -35,10 +35,19 @@ def find(array: Crossbar, pairs: int) -> SymmetricPoints:
             f"find_symmetric_points: pulses up and down of {array.device.name} (law '{array.device.law}') do not balance "
             "step by step; only bipolar devices have a symmetric point"
         )
-    if not reader.view.plain:
+    if not array._reader.view.plain:
         raise CapabilityError(
             "find_symmetric_points reads devices one by one, without wires or faults between: leave these out"
         )
+
+
+def find(array: Crossbar, pairs: int, share: float = 1.0) -> SymmetricPoints:
+    """Give alternate pulses, read, and program the references (`Crossbar.find_symmetric_points`).
+
+    `share` is how far they go from where they were programmed to what was read.
+    """
+    refuse(array)
+    cells, writer, reader = array._cells, array._writer, array._reader
     if writer.recorder is not None:
         raise CapabilityError(
             "find_symmetric_points programs references, which no pulse programme holds: do not record it"
@@ -53,5 +62,15 @@ def find(array: Crossbar, pairs: int) -> SymmetricPoints:
         writer.strike_all(pulse)
         read += reader.read_learning(writer.updates) / 2
         stood += cells.conductance_uS()[:, 0::2] / 2
-    array._programmer.set_references(read)
+    wanted = read if share == 1 else cells.zero_uS + cells.real(share) * (read - cells.zero_uS)
+    array._programmer.set_references(wanted)
+    array.ledger.point_searches += 1
     return SymmetricPoints(read, cells.conductance_uS()[:, 1::2] - stood)
+
+
+def follow(array: Crossbar, tracking: Tracking) -> None:
+    """Search again while weights are learnt: read them, search, and program them beside the new references."""
+    cells = array._cells
+    seen = array._reader.read_learning(array._writer.updates) - cells.zero_uS
+    find(array, tracking.pairs, tracking.share)
+    array._programmer.write_again(cells.zero_uS + seen)

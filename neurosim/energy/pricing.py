@@ -156,7 +156,9 @@ class _Layer:
             ("DAC", "dac", "ranging_dac_conversions", "dac_bits"),
         ):
             self._priced("calibration", "periphery", what, component, counts[name], bits=events[bits])
-        self._lines_charged("calibration", "word lines", counts["ranging_line_cells"], events["read_voltage_V"])
+        self._lines_charged(
+            "calibration", "word lines", counts["ranging_line_cells"], events["read_voltage_V"]
+        )
 
     def _updates(self) -> None:
         counts, events = self.counts, self.events
@@ -224,6 +226,10 @@ class _Layer:
             "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
         )
         self._priced("programming", "periphery", "comparator", "comparator", counts["program_comparisons"])
+        if counts["point_searches"] > 1:
+            self.notes.append(
+                "what searches of symmetric points programmed while it learnt stands under programming, and so in no sample"
+            )
 
     def _control(self) -> None:
         """Clock, control and leakage of each phase, as a share of what stands beside the cells there."""

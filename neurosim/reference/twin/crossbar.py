@@ -51,7 +51,7 @@ FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {
              "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,), "calibration": (None,)},
     "write": {"mapping": ("pair", "reference"), "sides": ("card",), "pair": ("interleaved",),
               "potentiate_every": (1,), "depress_every": (1,), "pulse_sensitivity_V": (None,),
-              "half_select": (False,)},
+              "half_select": (False,), "tracking": (None,)},
 }  # fmt: skip
 """Settings that it computes at these values only. `programming` is looked at by its mode."""
 
