@@ -396,8 +396,8 @@ class Programming(Grown):
 class Tracking(Frozen):
     """When references go to the symmetric points of their devices: before weights are programmed, and while they are learnt.
 
-    A search (`Crossbar.find_symmetric_points`) gives alternate pulses to all devices. While it learns, these are read before
-    it, and programmed afterwards to what they were read beside their new references; all of it is counted.
+    A search (`Crossbar.find_symmetric_points`) gives alternate pulses to all devices. While it learns, devices and references
+    are read before it, and their differences programmed anew beside the new references; all of it is counted.
     """
 
     pairs: int = Field(2000, ge=1)

@@ -362,14 +362,14 @@ class Reader:
         ledger.read_line_cells += vectors * self._phases * rows * 2 * cols
         ledger.read_sums += vectors * (conversions - cols)
 
-    def read_learning(self, event: int) -> Floats:
-        """Read the plus device of each pair, row by row, with its noise and the ADC over its range; (rows, cols), uS."""
+    def read_arm(self, arm: int, event: int) -> Floats:
+        """Read the plus (0) or minus device (1) of each pair, row by row, with noise and the ADC over its range; (rows, cols), uS."""
         cells = self.cells
         lsb_uS, range_uS = self.device_converter()
         look = Look(True, cells.real(lsb_uS), cells.real(range_uS), cells.real(0))
         found = np.empty(cells.shape, cells.dtype)
         read_devices(
-            found.reshape(-1), look, cells.state, cells.params, cells.now_s, event, self.keys["devices"],
+            found.reshape(-1), arm, look, cells.state, cells.params, cells.now_s, event, self.keys["devices"],
             cells.read, cells.kernels.read_sigma,
         )  # fmt: skip
         self.count_row_reads(cells.shape[1])

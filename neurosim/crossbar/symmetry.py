@@ -60,7 +60,7 @@ def find(array: Crossbar, pairs: int, share: float = 1.0) -> SymmetricPoints:
     read, stood = np.zeros(cells.shape, cells.dtype), np.zeros(cells.shape, cells.dtype)
     for pulse in (one_up, -one_up):
         writer.strike_all(pulse)
-        read += reader.read_learning(writer.updates) / 2
+        read += reader.read_arm(0, writer.updates) / 2
         stood += cells.conductance_uS()[:, 0::2] / 2
     wanted = read if share == 1 else cells.zero_uS + cells.real(share) * (read - cells.zero_uS)
     array._programmer.set_references(wanted)
@@ -71,6 +71,6 @@ def find(array: Crossbar, pairs: int, share: float = 1.0) -> SymmetricPoints:
 def follow(array: Crossbar, tracking: Tracking) -> None:
     """Search again while weights are learnt: read them, search, and program them beside the new references."""
     cells = array._cells
-    seen = array._reader.read_learning(array._writer.updates) - cells.zero_uS
+    plus, minus = (array._reader.read_arm(arm, array._writer.updates) for arm in (0, 1))
     find(array, tracking.pairs, tracking.share)
-    array._programmer.write_again(cells.zero_uS + seen)
+    array._programmer.write_again(cells.zero_uS + plus - minus)
