@@ -237,7 +237,7 @@ class Calibration(Frozen):
     """How converters find their ranges by reads of their own, as a chip does: counted, noisy, and in codes.
 
     Some of the inputs are read as any input is. A tile whose codes reach the end of its range gets twice the range, one
-    that uses less than half of it the range it needs, and both are read again; all others are set, and stay so.
+    that uses less than a quarter of it the range it needs, and both are read again; all others are set, and stay so.
     """
 
     samples: int = Field(32, ge=1)

@@ -168,7 +168,7 @@ class Converters:
             The tile.
         seen_uS, wanted_uS : float
             What the codes show, and the range that this asks for. At the end of the present range the current may be any
-            larger one: the range is doubled. One that is less than half used is narrowed, where no code is seen to one code.
+            larger one: the range is doubled. One of which less than a quarter is used is narrowed, where no code is seen to one code.
         step : float, optional
             By which share neighbouring settings differ.
         """
@@ -179,7 +179,7 @@ class Converters:
             floor = self.cells.span_uS
             wanted = floor * (1 + step) ** np.ceil(np.log(wanted / floor) / np.log1p(step) - 1e-9)
         self.range_uS[plane, k, m] = wanted
-        return not clipped and seen_uS > 0 and wanted >= now / 2
+        return not clipped and seen_uS > 0 and wanted >= now / 4
 
     def lsb_uS(self, plane: int, k: int) -> Floats:
         """Step of each column's ADC (cols,); of an 8-bit one where it is perfect."""

@@ -116,7 +116,7 @@ class Reader:
             self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
 
     def _find_ranges(self, x: Floats, percentile: float, margin: float, how: Calibration) -> None:
-        """Read some of the inputs, and again until no tile clips and each uses half of its range."""
+        """Read some of the inputs, and again until no tile clips and each uses a quarter of its range."""
         converters = self.converters
         if len(x) > how.samples:
             draws = generator(*self.born, "ranging", self.ranging_reads)
