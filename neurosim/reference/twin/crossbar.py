@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
+from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.window import warn_of_growth
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.reader import TwinReader
@@ -267,7 +269,22 @@ class TorchCrossbar:
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
             warn_if_still(self.device, self._once)
+            if self._writer.recorder:
+                self._writer.recorder[0].wait(float(seconds), self.now_s)
             self._cells.advance(float(seconds))
+
+    @contextmanager
+    def record(self, instance: int = 0) -> Iterator[PulseProgramme]:
+        """Context in which the pulses of one instance are written down, as `Crossbar.record` does.
+
+        A `Crossbar` that was made and programmed alike gives them again (`Crossbar.replay`); this backend does not.
+        """
+        programme = PulseProgramme((self.shape[0], 2 * self.shape[1]), *self.device.pulse_shapes)
+        self._writer.recorder = programme, range(self.count)[instance]
+        try:
+            yield programme
+        finally:
+            self._writer.recorder = None
 
     @property
     def now_s(self) -> float:
