@@ -86,6 +86,31 @@ def test_few_inputs_find_too_narrow_ranges_and_more_of_what_is_read_is_cut():
     assert found[2][1] > 10 * max(found[400][1], 1e-4)
 
 
+@pytest.mark.parametrize("noise_K", [None, 1e6])
+def test_offsets_are_trimmed_to_what_codes_and_steps_leave(noise_K):
+    """Without noise a code, half up or down, hides the rest; noise of some codes, averaged, shows it."""
+    read = {"adc_offset_lsb": 5.0, "thermal_noise_K": noise_K}
+    trimmed = chip(quiet_pcm(), {"samples": 200, "offset_step_lsb": 0.25}, **read)
+    nothing = np.zeros((50, ROWS), np.float32)
+    before = np.abs(trimmed._reader.converters.offset).max()
+    trimmed.calibrate(X)
+    converters = trimmed._reader.converters
+    left = converters.offset - converters.trim_lsb
+    assert before > 5
+    np.testing.assert_allclose(converters.trim_lsb / 0.25, np.rint(converters.trim_lsb / 0.25))
+    assert np.abs(left).max() <= (0.5 if noise_K is None else 4 * 2.5 / np.sqrt(200)) + 0.125
+    assert left.std() < (0.4 if noise_K is None else 0.25), "of 5 codes, and half a code is 0.29"
+    assert (trimmed.ledger.ranging_reads % 200, trimmed.ledger.ranging_reads >= 400) == (0, True)
+    if noise_K is None:
+        assert (
+            np.abs(trimmed.forward(nothing)).max()
+            < np.abs(chip(quiet_pcm(), **read).forward(nothing)).max() / 3
+        )
+    other = chip(quiet_pcm(), {"samples": 200, "offset_step_lsb": 0.25}, **read)
+    other.restore(trimmed.snapshot())
+    np.testing.assert_array_equal(other.forward(X), trimmed.forward(X))
+
+
 @pytest.mark.parametrize("encoding", ["amplitude", "bit-serial"])
 def test_reads_conversions_seconds_and_joules_are_counted(encoding):
     """One try of 20 inputs: two rows of three tiles, all of which convert."""

@@ -10,7 +10,7 @@ from helpers import FINE, check_mean, check_std
 
 import neurosim as ns
 from neurosim.core.errors import ConfigError
-from neurosim.energy.price_list import built_in, price_list
+from neurosim.energy import built_in, price_list
 from neurosim.study.events import layer_events
 
 ROWS, COLS, OFFSET_uS = 60, 40, 2.0

@@ -247,6 +247,9 @@ class Calibration(Frozen):
     step: float | None = Field(None, gt=0)
     """By which share neighbouring settings of a range differ, as a trim of so many steps has them; the next larger is
     taken. None: any range can be set."""
+    offset_step_lsb: float | None = Field(None, gt=0)
+    """Step, in codes, by which each converter's offset is trimmed once the ranges are found: to the mean code of as many reads
+    of nothing. None: offsets stay."""
 
 
 class ReadPath(Grown):

@@ -514,13 +514,14 @@ class Crossbar:
         """Context in which reads leave no trace: afterwards counters, ledger, ranges and wires are as they were before."""
         reader, view, wired = self._reader, self._reader.view, self._wired
         counted = reader.reads, reader.norm_reads, reader.ranging_reads
-        ledger, ranges_uS = replace(self.ledger), reader.converters.range_uS.copy()
+        converters, ledger = reader.converters, replace(self.ledger)
+        ranges_uS, trims = converters.range_uS.copy(), converters.trim_lsb.copy()
         followed = None if wired is None else (wired.snapshot(), dict(view.__dict__))
         try:
             yield
         finally:
             reader.reads, reader.norm_reads, reader.ranging_reads = counted
-            reader.converters.range_uS[:] = ranges_uS
+            converters.range_uS[:], converters.trim_lsb[:] = ranges_uS, trims
             self.rewind(ledger)
             if wired is not None and followed is not None:
                 wired.restore(followed[0])

@@ -12,6 +12,7 @@ from neurosim.crossbar.ledger import Ledger
 
 if TYPE_CHECKING:
     from neurosim.crossbar.array import Crossbar
+    from neurosim.crossbar.reader import Reader
 
 
 def saved(array: Crossbar) -> State:
@@ -31,7 +32,15 @@ def saved(array: Crossbar) -> State:
         "pending_decay": writer.pending_decay.copy(),
         "accumulator": writer.accumulator.copy(),
         **({"velocity": writer.velocity.copy()} if array.write.momentum else {}),
-        **({"ranging": np.array([reader.ranging_reads], np.int64)} if array.read.calibration else {}),
+        **(_calibrated(reader) if array.read.calibration else {}),
+    }
+
+
+def _calibrated(reader: Reader) -> State:
+    """What a counted calibration adds to the state: reads, which number its random numbers, and trims of offsets."""
+    return {
+        "ranging": np.array([reader.ranging_reads], np.int64),
+        "adc_trim_lsb": reader.converters.trim_lsb.copy(),
     }
 
 
@@ -66,6 +75,7 @@ def take_back(array: Crossbar, snapshot: State) -> None:
             writer.velocity[:] = snapshot["velocity"]
         if array.read.calibration:
             reader.ranging_reads = int(snapshot["ranging"][0])
+            reader.converters.trim_lsb[:] = snapshot["adc_trim_lsb"]
         array.rewind(Ledger.from_array(snapshot["ledger"]))
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

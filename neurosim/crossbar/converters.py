@@ -56,6 +56,8 @@ class Converters:
         shape = (planes, len(down), cells.shape[1])
         self.gain = self._drawn(shape, read.adc_gain_spread, seed, name, "adc gain")
         self.offset = self._drawn(shape, read.adc_offset_lsb, seed, name, "adc offset")
+        self.trim_lsb = np.zeros(shape)
+        """What a calibration takes off each converter's offset."""
         self.amplifier_V = self._drawn(
             (2, len(down), cells.shape[1]), read.amplifier_offset_V, seed, name, "sense"
         )
@@ -188,7 +190,8 @@ class Converters:
 
     def shift_uS(self, plane: int, k: int) -> Floats:
         """Offset of each column's converter (cols,)."""
-        shift: Floats = (self.offset[plane, k] * self.lsb_uS(plane, k)).astype(self.cells.dtype)
+        offset = self.offset[plane, k] - self.trim_lsb[plane, k]
+        shift: Floats = (offset * self.lsb_uS(plane, k)).astype(self.cells.dtype)
         return shift
 
     def leak_uS(self, plane: int, k: int, line_sums_uS: Floats) -> Floats:

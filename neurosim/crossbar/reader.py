@@ -116,7 +116,7 @@ class Reader:
             self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
 
     def _find_ranges(self, x: Floats, percentile: float, margin: float, how: Calibration) -> None:
-        """Read some of the inputs, and again until no tile clips and each uses a quarter of its range."""
+        """Read some of the inputs, and again until no tile clips and each uses a quarter of its range; then trim offsets."""
         converters = self.converters
         if len(x) > how.samples:
             draws = generator(*self.born, "ranging", self.ranging_reads)
@@ -133,6 +133,11 @@ class Reader:
             if not waiting:
                 break
         converters.range_uS[dark] = before[dark]
+        if how.offset_step_lsb and converters.distort:
+            for (plane, k), shown in self._read_codes(np.zeros_like(x)).items():
+                codes = shown.mean(axis=0, dtype=np.float64) / converters.lsb_uS(plane, k)
+                steps = np.rint(codes / how.offset_step_lsb)
+                converters.trim_lsb[plane, k] += how.offset_step_lsb * steps
 
     def _read_codes(self, x: Floats) -> dict[tuple[int, int], Floats]:
         """Read inputs as `forward` does, and return what each row of tiles of each plane shows, (n, cols) in uS; counted."""

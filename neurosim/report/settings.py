@@ -11,6 +11,7 @@ from neurosim.report.text import NOTHING
 WHEN_NONE = {
     "read.adc_range_uS": "by calibration",
     "read.calibration.step": "any",
+    "read.calibration.offset_step_lsb": "offsets stay",
     "write.tracking.every": "never",
     "write.refresh": "never",
 }
