@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.core.cautions import ClippingWarning
-from neurosim.core.config import Calibration, ReadPath
+from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
-from neurosim.core.seeds import generator, key
+from neurosim.core.seeds import key
+from neurosim.crossbar.calibration import calibrate
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
@@ -95,75 +96,11 @@ class Reader:
             self.converters.assume([differences])
 
     def calibrate(self, x: Floats, percentile: float | None, margin: float | None) -> float:
-        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes, as `ReadPath.calibration` says."""
+        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes; the largest range."""
         percentile = self.config.adc_percentile if percentile is None else percentile
         margin = self.config.adc_margin if margin is None else margin
-        if self.converters.adapts:
-            if self.config.calibration is None:
-                self._calibrate_exactly(x, percentile, margin)
-            elif self.converters.codes:
-                self._find_ranges(x, percentile, margin, self.config.calibration)
+        calibrate(self, x, percentile, margin)
         return float(self.converters.range_uS.max())
-
-    def _calibrate_exactly(self, x: Floats, percentile: float, margin: float) -> None:
-        self.ledger.calibration_reads += x.shape[0]
-        seen: dict[tuple[int, int], list[Floats]] = {}
-        for top, bottom in blocks(x.shape[0], SAMPLES):
-            volts, _, _ = self._convert_inputs(x[top:bottom], share)
-            for part in self._parts(volts, self.reads + top):
-                seen.setdefault((part.plane, part.k), []).append(self._filled(part, self._current))
-        for (plane, k), found in seen.items():
-            self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
-
-    def _find_ranges(self, x: Floats, percentile: float, margin: float, how: Calibration) -> None:
-        """Read some of the inputs, and again until no tile clips and each uses a quarter of its range; then trim offsets."""
-        converters = self.converters
-        if len(x) > how.samples:
-            draws = generator(*self.born, "ranging", self.ranging_reads)
-            x = x[np.sort(draws.choice(len(x), how.samples, replace=False))]
-        before, dark = converters.range_uS.copy(), np.ones(converters.range_uS.shape, bool)
-        waiting = set(np.ndindex(dark.shape))
-        for _ in range(how.tries):
-            seen = self._read_codes(x)
-            for plane, k, m in sorted(waiting):
-                largest = float(np.percentile(np.abs(seen[plane, k][:, converters.across[m]]), percentile))
-                dark[plane, k, m] &= largest == 0
-                if converters.settle(plane, k, m, largest, margin * largest, how.step):
-                    waiting.remove((plane, k, m))
-            if not waiting:
-                break
-        converters.range_uS[dark] = before[dark]
-        if how.offset_step_lsb and converters.distort:
-            for (plane, k), shown in self._read_codes(np.zeros_like(x)).items():
-                codes = shown.mean(axis=0, dtype=np.float64) / converters.lsb_uS(plane, k)
-                steps = np.rint(codes / how.offset_step_lsb)
-                converters.trim_lsb[plane, k] += how.offset_step_lsb * steps
-
-    def _read_codes(self, x: Floats) -> dict[tuple[int, int], Floats]:
-        """Read inputs as `forward` does, and return what each row of tiles of each plane shows, (n, cols) in uS; counted."""
-        ledger, seen = self.ledger, dict[tuple[int, int], list[Floats]]()
-        codes = self.cells.real(self.converters.codes)
-        for top, bottom in blocks(x.shape[0], SAMPLES):
-            volts, _, _ = self._convert_inputs(x[top:bottom], share)
-            first = self.ranging_reads
-            parts = self._parts(volts, first)
-
-            def converted(part: Part, columns: slice, first: int = first) -> Floats:
-                current, _ = self._sensed(part, columns, first, "ranging")
-                lsb = self.converters.lsb_uS(part.plane, part.k)[columns]
-                found: Floats = np.clip(np.rint(current / lsb), -codes, codes) * lsb
-                return found
-
-            for part in parts:
-                seen.setdefault((part.plane, part.k), []).append(self._filled(part, converted))
-            self.ranging_reads += bottom - top
-            ledger.ranging_uS += self._conducted(parts)
-        (rows, cols), vectors = self.cells.shape, x.shape[0]
-        ledger.ranging_reads += vectors
-        ledger.ranging_conversions += vectors * self._conversions
-        ledger.ranging_dac_conversions += vectors * rows * len(self.converters.across)
-        ledger.ranging_line_cells += vectors * self._phases * rows * 2 * cols
-        return {place: np.concatenate(found) for place, found in seen.items()}
 
     def cell_converter(self) -> tuple[float, float]:
         """Return (step, range) of the ADC switched to the window of a single pair, for row reads."""
