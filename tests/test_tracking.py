@@ -13,6 +13,7 @@ import pytest
 from helpers import HFO2, PCM, bits
 
 import neurosim as ns
+from neurosim.core.cautions import WindowWarning
 from neurosim.core.errors import CapabilityError, ConfigError
 
 ECRAM = "ecram-li-tang-2018"
@@ -67,7 +68,7 @@ def test_the_residual_error_of_a_search_is_felt_in_learning(unequal):
 def test_references_that_drift_are_followed():
     """The mean over all weights: noise averages out of it, what the references have lost does not."""
     found = {
-        every: learnt({"pairs": 100, "every": every}, 0, seconds=10.0, **DRIFTING)[0].mean()
+        every: learnt({"pairs": 400, "every": every}, 0, seconds=10.0, **DRIFTING)[0].mean()
         for every in (None, 400, 100)
     }
     assert 0.04 < found[None] < 0.08
@@ -109,6 +110,14 @@ def test_what_lies_beyond_the_window_beside_its_new_reference_is_clipped_and_cou
     array.update(np.ones((1, ROWS)), np.full((1, COLS), -0.5))
     assert array.ledger.weights_clipped > counted
     assert array.conductance_uS()[:, 0::2].min() >= 2.0 - 1e-3
+
+
+def test_searches_that_are_too_short_for_the_weights_are_said():
+    """Two pairs leave devices at their weights: each reference goes there, and the weight as far beyond."""
+    array = chip({"pairs": 2, "every": 1})
+    array.program(np.random.default_rng(0).uniform(-0.9, 0.9, (ROWS, COLS)), w_max=1.0)
+    with pytest.warns(WindowWarning, match=r"tracking\.pairs = 2 may be too few"):
+        array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)))
 
 
 def test_a_moving_average_leaves_a_part_of_what_reads_are_off():

@@ -404,7 +404,8 @@ class Tracking(Frozen):
     """
 
     pairs: int = Field(2000, ge=1)
-    """Pulses up, and as many down, that each device is given in a search."""
+    """Pulses up, and as many down, that each device is given in a search. Too few leave it near its weight, which its
+    reference then follows: while weights are learnt it takes some e-folds of the way (`Crossbar.find_symmetric_points`)."""
     every: int | None = Field(None, ge=1)
     """Updates between searches while it learns; None: none but the first, before weights are programmed."""
     share: float = Field(1.0, gt=0, le=1)

@@ -85,13 +85,15 @@ class Programmer:
         cells.zero_uS = wanted_uS
         self._write(wanted_uS[..., None], arm=1)
 
-    def write_again(self, wanted_uS: Floats) -> None:
-        """Write the learning devices (rows, cols) of fixed references; what lies beyond the window is clipped and counted."""
+    def write_again(self, wanted_uS: Floats) -> int:
+        """Write the learning devices (rows, cols) of fixed references; returns how many would lie beyond the window."""
         cells = self.cells
         cells.programs += 1
         within = np.clip(wanted_uS, *cells.window_uS)
-        self.ledger.weights_clipped += int(np.count_nonzero(within != wanted_uS))
+        clipped = int(np.count_nonzero(within != wanted_uS))
+        self.ledger.weights_clipped += clipped
         self._write(within[..., None], arm=0)
+        return clipped
 
     def _write_shared(self, shared: list[slice]) -> None:
         """Write the one reference that columns share in each row."""

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from neurosim.core.cautions import WindowWarning
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Floats
 
 if TYPE_CHECKING:
     from neurosim.core.config import Tracking
     from neurosim.crossbar.array import Crossbar
+
+CLIPPED_SHARE = 0.01
+"""Weights beyond the window after a search while learning, of which there is a warning."""
 
 
 class SymmetricPoints(NamedTuple):
@@ -73,4 +77,12 @@ def follow(array: Crossbar, tracking: Tracking) -> None:
     cells = array._cells
     plus, minus = (array._reader.read_arm(arm, array._writer.updates) for arm in (0, 1))
     find(array, tracking.pairs, tracking.share)
-    array._programmer.write_again(cells.zero_uS + plus - minus)
+    clipped = array._programmer.write_again(cells.zero_uS + plus - minus)
+    if clipped > CLIPPED_SHARE * plus.size:
+        array._once.say(
+            WindowWarning,
+            f"a search of symmetric points moved {clipped} of {plus.size} weights beyond the window, where they were clipped: "
+            f"tracking.pairs = {tracking.pairs} may be too few to bring devices from their weights to their points, so that "
+            "references follow the weights",
+            stacklevel=4,
+        )
