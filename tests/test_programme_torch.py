@@ -10,6 +10,7 @@ from helpers import HFO2, PCM
 from pandas.testing import assert_frame_equal
 
 import neurosim as ns
+from neurosim.core.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.StillWarning")
 
@@ -57,5 +58,5 @@ def test_an_instance_of_several_is_written_down_and_nothing_is_after_the_context
     lines = len(found)
     learn(several, "mixed")
     assert len(found) == lines
-    with pytest.raises(IndexError), several.record(2):
+    with pytest.raises(InputError, match="instance = 2"), several.record(2):
         pass

@@ -183,5 +183,10 @@ def test_where_nothing_can_be_tracked_words_say_so():
         ns.Crossbar((4, 3), PCM, write=write)
     with pytest.raises(CapabilityError, match="without wires or faults"):
         ns.Crossbar((4, 3), HFO2, write=write, wires={"r_word_ohm": 1.0})
+    with (
+        pytest.raises(CapabilityError, match="no pulse programme holds"),
+        chip({"pairs": 2, "every": 3}).record(),
+    ):
+        pass
     with pytest.raises(CapabilityError, match=r"write\.tracking .* use numba"):
         ns.TorchCrossbar((4, 3), HFO2, write=write)

@@ -279,8 +279,10 @@ class TorchCrossbar:
 
         A `Crossbar` that was made and programmed alike gives them again (`Crossbar.replay`); this backend does not.
         """
+        if not 0 <= instance < self.count:
+            raise InputError(f"record: instance = {instance}, and there are {self.count}, from 0 on")
         programme = PulseProgramme((self.shape[0], 2 * self.shape[1]), *self.device.pulse_shapes)
-        self._writer.recorder = programme, range(self.count)[instance]
+        self._writer.recorder = programme, instance
         try:
             yield programme
         finally:
