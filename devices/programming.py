@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.config import Programming, ReadPath
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.seeds import key
+from neurosim.core.seeds import generator, key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
 from neurosim.devices.response import as_read, fresh
@@ -44,6 +44,8 @@ def write_verify(
     seed: int = 0,
     read: ReadPath | dict[str, Any] | None = None,
     verify: Literal["value", "compare"] = "value",
+    comparator_offset_uS: float = 0.0,
+    comparator_noise_uS: float = 0.0,
 ) -> Verified:
     """Write many fresh devices to each target: read, pulse, read again, until a read is near enough.
 
@@ -69,6 +71,9 @@ def write_verify(
     verify : {"value", "compare"}
         What a read tells: its value, or only whether it lies below the target; a device then ends with the first gradual
         pulse that crosses the target, whatever the tolerance.
+    comparator_offset_uS, comparator_noise_uS : float
+        Of ``verify="compare"``, as in `neurosim.Programming`: standard deviations of the offset of each device's comparator,
+        and of what one comparison adds to its read.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def write_verify(
     InputError
         If a target is negative or not finite, or `n_devices` is below 1.
     ConfigError
-        If `tolerance` or `pulse_budget` is out of range, or `verify` unknown.
+        If a number is out of range, `verify` unknown, or a comparator's error given to a loop without one.
     CapabilityError
         If a pulse of the law is itself a program-and-verify.
 
@@ -97,15 +102,18 @@ def write_verify(
             f"write_verify needs single pulses; a pulse of {law.name} (law '{law.law}') is itself a "
             "program-and-verify: use neurosim.devices.programmed"
         )
-    loop = Programming.parse(
-        {"mode": "closed", "tolerance": tolerance, "pulse_budget": pulse_budget, "verify": verify},
-        "write_verify",
-    )
+    given = {"tolerance": tolerance, "pulse_budget": pulse_budget, "verify": verify}
+    compares = {"comparator_offset_uS": comparator_offset_uS, "comparator_noise_uS": comparator_noise_uS}
+    loop = Programming.parse({"mode": "closed", **given, **compares}, "write_verify")
     path = ReadPath.of(read, "read") or ReadPath()
     targets = np.atleast_1d(np.asarray(targets_uS, np.float32))
     if targets.ndim != 1 or not (np.isfinite(targets).all() and (targets >= 0).all()):
         raise InputError("targets_uS: expected a list of finite numbers, zero or larger")
     state, params, _ = fresh(law, targets.size * n_devices, seed)
+    wanted = np.repeat(targets, n_devices)
+    if loop.comparator_offset_uS:
+        drawn = generator(seed, "response", "comparators").standard_normal(wanted.size)
+        wanted = (wanted - loop.comparator_offset_uS * drawn).astype(np.float32)
     written = Written.empty(targets.size * n_devices)
     kernels = law.kernels
     low_uS, high_uS = law.cell_window_uS
@@ -115,9 +123,10 @@ def write_verify(
         law.steps_down,
         np.float32(1),
         loop.verify == "compare",
+        np.float32(loop.comparator_noise_uS),
     )
     write_verify_cells(
-        0, 1, np.repeat(targets, n_devices), target, state, params, 0.0, 0,
+        0, 1, wanted, target, state, params, 0.0, 0,
         (key(seed, "response", "pulse"), key(seed, "response", "verify")), written,
         kernels.reset, kernels.pulse, law.reading(), kernels.read_sigma,
     )  # fmt: skip

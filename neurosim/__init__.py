@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Arm": "neurosim.study.arm",
     "Axis": "neurosim.study.axis",
+    "Calibration": "neurosim.core.config",
     "Convolution": "neurosim.network.convolution",
     "Crossbar": "neurosim.crossbar.array",
     "Dataset": "neurosim.data.dataset",
@@ -49,6 +50,7 @@ _HOMES = {
     "TorchConvolution": "neurosim.reference.twin.convolution",
     "TorchCrossbar": "neurosim.reference.twin.crossbar",
     "TorchDense": "neurosim.reference.twin.dense",
+    "Tracking": "neurosim.core.config",
     "Vote": "neurosim.network.readout",
     "WeightsExperiment": "neurosim.study.weights_spec",
     "Wires": "neurosim.core.hardware",
@@ -84,6 +86,7 @@ _MODULES = {
 __all__ = [
     "Arm",
     "Axis",
+    "Calibration",
     "Convolution",
     "Crossbar",
     "Dataset",
@@ -123,6 +126,7 @@ __all__ = [
     "TorchConvolution",
     "TorchCrossbar",
     "TorchDense",
+    "Tracking",
     "Vote",
     "WeightsExperiment",
     "Wires",

@@ -241,6 +241,9 @@ OPTIONS: dict[str, dict] = {
     "RESET alone": {"write": {"pulses": "reset", "refresh": {"every": 1}}}, "limited": {"write": {"pulse_limit": 1}},
     "half-selected": {"write": {"pulse_sensitivity_V": 0.3, "half_select": True}}, "double": {"precision": "float64"},
     "closed loop": {"write": {"programming": {"mode": "closed"}}}, "open loop": {"write": {"programming": {"mode": "open"}}},
+    "compared": {"write": {"programming": {"mode": "closed", "verify": "compare", "comparator_offset_uS": 1.0}}},
+    "counted calibration": {"read": {"calibration": {"samples": 2}}},
+    "tracked": {"write": {"mapping": "reference", "tracking": {"pairs": 2, "every": 2}}},
 }  # fmt: skip
 
 

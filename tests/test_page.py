@@ -140,6 +140,9 @@ class TestIdeals:
             assert word in self.told(), word
             assert word not in self.told(**settings), word
 
+    def test_converters_that_find_their_ranges_themselves_are_not_calibrated_for_nothing(self) -> None:
+        assert "calibrated for nothing" not in self.told(read={"calibration": {"samples": 8}})
+
     def test_others_come_when_they_are_chosen(self) -> None:
         for word, settings in {
             "an oracle": {"write": {"decay_mode": "exact"}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -217,8 +217,45 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
 
 
-class ReadPath(Frozen):
+class Grown(Frozen):
+    """Settings of which some came later: where those are as by default, experiments keep the identities that they had."""
+
+    added: ClassVar[tuple[str, ...]] = ()
+    """What came later."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_they_were_there(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is not used."""
+        found: dict[str, Any] = dumped(self)
+        for name in self.added:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                found.pop(name, None)
+        return found
+
+
+class Calibration(Frozen):
+    """How converters find their ranges by reads of their own, as a chip does: counted, noisy, and in codes.
+
+    Some of the inputs are read as any input is. A tile whose codes reach the end of its range gets twice the range, one
+    that uses less than a quarter of it the range it needs, and both are read again; all others are set, and stay so.
+    """
+
+    samples: int = Field(32, ge=1)
+    """Inputs, of those that `calibrate` is given, that are read: drawn at random, each once (fewer where fewer are given)."""
+    tries: int = Field(6, ge=1)
+    """Most times that they are read."""
+    step: float | None = Field(None, gt=0)
+    """By which share neighbouring settings of a range differ, as a trim of so many steps has them; the next larger is
+    taken. None: any range can be set."""
+    offset_step_lsb: float | None = Field(None, gt=0)
+    """Step, in codes, by which each converter's offset is trimmed once the ranges are found: to the mean code of as many reads
+    of nothing. None: offsets stay."""
+
+
+class ReadPath(Grown):
     """How inputs reach the array and currents leave it; the order is stated in `neurosim.crossbar.reader`."""
+
+    added: ClassVar[tuple[str, ...]] = ("calibration",)
 
     read_voltage_V: float = Field(0.2, gt=0)
     """Word-line voltage of a full-scale input."""
@@ -241,6 +278,9 @@ class ReadPath(Frozen):
     """What `calibrate` takes of the magnitudes of the currents it measures (larger ones are clipped from then on) ..."""
     adc_margin: float = Field(1.25, gt=0)
     """... times this, as the range."""
+    calibration: Calibration | None = None
+    """How `calibrate` measures: by counted, noisy reads through the converters themselves; None: exact currents show it the
+    range at once, and for nothing. A perfect ADC has no range to set."""
     adc_gain_spread: float | None = Field(None, gt=0)
     """Standard deviation of the gain of a column's converter, relative; drawn once."""
     adc_offset_lsb: float | None = Field(None, gt=0)
@@ -263,6 +303,13 @@ class ReadPath(Frozen):
     """Age of a device just written when it is read: at least so old it is to drift, relaxation and 1/f noise, while it
     learns and while it ages. Targets, nominal steps and verifying reads refer to it; retention and the share of a
     pulse that fades see the true age. None: the age at which each card states its conductances (PCM: 20 to 300 s)."""
+
+    @model_validator(mode="after")
+    def _calibrates_what_is_not_given(self) -> Self:
+        if self.calibration is not None and (self.adc_range != "calibrated" or self.adc_range_uS is not None):
+            given = "adc_range_uS" if self.adc_range_uS is not None else f"adc_range = '{self.adc_range}'"
+            raise ValueError(f"calibration: {given} gives the range; leave one of the two out")
+        return self
 
     @field_validator("input_range")
     @classmethod
@@ -313,8 +360,10 @@ class Refresh(Frozen):
         return self
 
 
-class Programming(Frozen):
+class Programming(Grown):
     """How an array writes given conductances."""
+
+    added: ClassVar[tuple[str, ...]] = ("verify", "comparator_offset_uS", "comparator_noise_uS")
 
     mode: Literal["statistics", "open", "closed"] = "statistics"
     """The law's published statistics of program-and-verify; RESET and a number of pulses from the card's nominal
@@ -328,14 +377,11 @@ class Programming(Frozen):
     verify: Literal["value", "compare"] = "value"
     """What closed loop learns of a read: its value, by a conversion; or, by a comparator, only whether it lies below the
     target. It then ends with the first gradual pulse that crosses the target, whatever `tolerance`."""
-
-    @model_serializer(mode="wrap")
-    def _as_before_it_was_there(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out how reads verify where that is by value: experiments keep the identities that they had."""
-        found: dict[str, Any] = dumped(self)
-        if self.verify == "value":
-            found.pop("verify", None)
-        return found
+    comparator_offset_uS: float = Field(0.0, ge=0)
+    """Standard deviation of a comparator's offset, in conductance at the read voltage; drawn once for each bit line of each
+    tile, whose devices all end so much beside their targets."""
+    comparator_noise_uS: float = Field(0.0, ge=0)
+    """Standard deviation of the noise that a comparator adds to a read, anew in each comparison."""
 
     @model_validator(mode="after")
     def _compares_in_closed_loop_only(self) -> Self:
@@ -343,11 +389,34 @@ class Programming(Frozen):
             raise ValueError(f"verify = 'compare': mode '{self.mode}' reads nothing; use mode = 'closed'")
         if self.verify == "compare" and self.verify_reads > 1:
             raise ValueError("verify_reads averages values, of which a comparator has none: leave it at 1")
+        if self.verify == "value" and (self.comparator_offset_uS or self.comparator_noise_uS):
+            raise ValueError(
+                "comparator_offset_uS and comparator_noise_uS are of a comparator, verify = 'value' has none: use 'compare'"
+            )
         return self
 
 
-class WritePath(Frozen):
+class Tracking(Frozen):
+    """When references go to the symmetric points of their devices: before weights are programmed, and while they are learnt.
+
+    A search (`Crossbar.find_symmetric_points`) gives alternate pulses to all devices. While it learns, devices and references
+    are read before it, and their differences programmed anew beside the new references; all of it is counted.
+    """
+
+    pairs: int = Field(2000, ge=1)
+    """Pulses up, and as many down, that each device is given in a search. Too few leave it near its weight, which its
+    reference then follows: while weights are learnt it takes some e-folds of the way (`Crossbar.find_symmetric_points`)."""
+    every: int | None = Field(None, ge=1)
+    """Updates between searches while it learns; None: none but the first, before weights are programmed."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of the way from where it was programmed to the point just found that a reference goes in later searches:
+    below 1 it follows a moving average of what they find."""
+
+
+class WritePath(Grown):
     """How signed weights become conductances and updates become pulses."""
+
+    added: ClassVar[tuple[str, ...]] = ("tracking",)
 
     w_max: float | None = Field(None, gt=0)
     """Weight at which a pair stands at its full difference, G_max - G_min; None leaves it to `scale`."""
@@ -399,6 +468,9 @@ class WritePath(Frozen):
     """Pair: both devices of a weight learn. Reference: the minus device is written once, to the middle of the
     window, and stays there; w = (G - G_ref) w_max / ((G_max - G_min) / 2). Offset: one column of such references
     serves all columns of a tile; each is converted by itself and subtracted after."""
+    tracking: Tracking | None = None
+    """When references go to the symmetric points of their devices; None: they stay in the middle of the window, or where
+    `find_symmetric_points` puts them. Of mapping "reference"."""
     potentiate_every: int = Field(1, ge=1)
     """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
     depress_every: int = Field(1, ge=1)
@@ -410,6 +482,14 @@ class WritePath(Frozen):
     """Devices on a pulsed word or bit line see half the voltage (V/2 scheme) and move by the effect of that."""
     pulse_train_slots: int = Field(31, ge=1, le=31)
     """Length of the stochastic pulse train of one sample in `online` mode."""
+
+    @model_validator(mode="after")
+    def _tracks_what_has_a_reference(self) -> Self:
+        if self.tracking is not None and self.mapping != "reference":
+            raise ValueError(
+                f"tracking: mapping '{self.mapping}' has no reference of its own beside each device; use mapping = 'reference'"
+            )
+        return self
 
 
 class Periphery(Frozen):

@@ -29,7 +29,7 @@ from neurosim.crossbar.programme import PulseProgramme, recorded, replayed
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
-from neurosim.crossbar.symmetry import SymmetricPoints, find
+from neurosim.crossbar.symmetry import SymmetricPoints, find, follow, refuse
 from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
 from neurosim.crossbar.window import warn_of_growth
@@ -158,11 +158,13 @@ class Crossbar:
         born = self.draws.seed_of("converters", seed)
         converters = Converters(self._cells, self.read, down, across, born, name)
         self._reader = Reader(self._cells, view, converters, self.read, self.ledger, seed, name)
-        self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name)
+        self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name, down, born)
         reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
         self._writer = Writer(
             self._cells, self._reader, self.write, self.ledger, reach, seed, name, self._once
         )
+        if self.write.tracking:
+            refuse(self)
 
     def program(self, weights: ArrayLike, w_max: float | None = None) -> None:
         """Program every pair as `WritePath.programming` says, and set the ADC's range for evenly spread inputs.
@@ -187,6 +189,8 @@ class Crossbar:
         _refuse_no_window(w_max)
         if self._placement is not None:
             self._placement.assign(wanted)
+        if self.write.tracking:
+            find(self, self.write.tracking.pairs)
         self._fitted = self.write.scale == "auto" and not (w_max or self.write.w_max) and bool(wanted.any())
         differences = self._programmer.program(self._scatter(wanted), w_max)
         self._reader.assume_inputs(differences)
@@ -291,6 +295,8 @@ class Crossbar:
     def calibrate(self, x: ArrayLike, percentile: float | None = None, margin: float | None = None) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.
 
+        By exact currents and for nothing, or with `ReadPath.calibration` by counted, noisy reads in the converters' own codes.
+
         Parameters
         ----------
         x : (batch, rows) array
@@ -328,7 +334,7 @@ class Crossbar:
         Returns
         -------
         pulses : int
-            Pulses given, decay included, refresh not.
+            Pulses given, decay included, refresh and searches of symmetric points not.
 
         Raises
         ------
@@ -346,7 +352,11 @@ class Crossbar:
         share_lost = None if decay is None else vector("decay", decay, self.shape[1], self.precision)
         if share_lost is not None:
             share_lost = self._scatter(share_lost)
-        return self._writer.update(pre, self._scatter(post), share_lost, mode)
+        pulses = self._writer.update(pre, self._scatter(post), share_lost, mode)
+        tracking = self.write.tracking
+        if tracking and tracking.every and self.ledger.updates % tracking.every == 0:
+            follow(self, tracking)
+        return pulses
 
     def _scatter(self, values: Floats) -> Floats:
         return values if self._placement is None else self._placement.scatter(values)
@@ -501,14 +511,17 @@ class Crossbar:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Context in which reads leave no trace: afterwards counters, ledger and wires are as they were before."""
+        """Context in which reads leave no trace: afterwards counters, ledger, ranges and wires are as they were before."""
         reader, view, wired = self._reader, self._reader.view, self._wired
-        counted, ledger = (reader.reads, reader.norm_reads), replace(self.ledger)
+        counted = reader.reads, reader.norm_reads, reader.ranging_reads
+        converters, ledger = reader.converters, replace(self.ledger)
+        ranges_uS, trims = converters.range_uS.copy(), converters.trim_lsb.copy()
         followed = None if wired is None else (wired.snapshot(), dict(view.__dict__))
         try:
             yield
         finally:
-            reader.reads, reader.norm_reads = counted
+            reader.reads, reader.norm_reads, reader.ranging_reads = counted
+            converters.range_uS[:], converters.trim_lsb[:] = ranges_uS, trims
             self.rewind(ledger)
             if wired is not None and followed is not None:
                 wired.restore(followed[0])

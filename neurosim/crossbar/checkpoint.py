@@ -12,6 +12,7 @@ from neurosim.crossbar.ledger import Ledger
 
 if TYPE_CHECKING:
     from neurosim.crossbar.array import Crossbar
+    from neurosim.crossbar.reader import Reader
 
 
 def saved(array: Crossbar) -> State:
@@ -31,6 +32,15 @@ def saved(array: Crossbar) -> State:
         "pending_decay": writer.pending_decay.copy(),
         "accumulator": writer.accumulator.copy(),
         **({"velocity": writer.velocity.copy()} if array.write.momentum else {}),
+        **(_calibrated(reader) if array.read.calibration else {}),
+    }
+
+
+def _calibrated(reader: Reader) -> State:
+    """What a counted calibration adds to the state: reads, which number its random numbers, and trims of offsets."""
+    return {
+        "ranging": np.array([reader.ranging_reads], np.int64),
+        "adc_trim_lsb": reader.converters.trim_lsb.copy(),
     }
 
 
@@ -63,6 +73,9 @@ def take_back(array: Crossbar, snapshot: State) -> None:
         writer.accumulator = snapshot["accumulator"].astype(array.precision)
         if array.write.momentum:
             writer.velocity[:] = snapshot["velocity"]
+        if array.read.calibration:
+            reader.ranging_reads = int(snapshot["ranging"][0])
+            reader.converters.trim_lsb[:] = snapshot["adc_trim_lsb"]
         array.rewind(Ledger.from_array(snapshot["ledger"]))
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"checkpoint does not fit this array: {error}") from None

@@ -56,6 +56,8 @@ class Converters:
         shape = (planes, len(down), cells.shape[1])
         self.gain = self._drawn(shape, read.adc_gain_spread, seed, name, "adc gain")
         self.offset = self._drawn(shape, read.adc_offset_lsb, seed, name, "adc offset")
+        self.trim_lsb = np.zeros(shape)
+        """What a calibration takes off each converter's offset."""
         self.amplifier_V = self._drawn(
             (2, len(down), cells.shape[1]), read.amplifier_offset_V, seed, name, "sense"
         )
@@ -157,6 +159,30 @@ class Converters:
             if found > 0:
                 self.range_uS[plane, k, m] = found
 
+    def settle(
+        self, plane: int, k: int, m: int, seen_uS: float, wanted_uS: float, step: float | None
+    ) -> bool:
+        """Set the range of one tile by the largest current that its codes show; whether it can stay so.
+
+        Parameters
+        ----------
+        plane, k, m : int
+            The tile.
+        seen_uS, wanted_uS : float
+            What the codes show, and the range that this asks for. At the end of the present range the current may be any
+            larger one: the range is doubled. One of which less than a quarter is used is narrowed, where no code is seen to one code.
+        step : float, optional
+            By which share neighbouring settings differ.
+        """
+        now = float(self.range_uS[plane, k, m])
+        clipped = seen_uS >= now * (1 - 1e-6)
+        wanted = 2 * now if clipped else wanted_uS or now / self.codes
+        if step is not None:
+            floor = self.cells.span_uS
+            wanted = floor * (1 + step) ** np.ceil(np.log(wanted / floor) / np.log1p(step) - 1e-9)
+        self.range_uS[plane, k, m] = wanted
+        return not clipped and seen_uS > 0 and wanted >= now / 4
+
     def lsb_uS(self, plane: int, k: int) -> Floats:
         """Step of each column's ADC (cols,); of an 8-bit one where it is perfect."""
         step = self.range_uS[plane, k] / (self.codes or positive_codes(ALL_CODES))
@@ -164,7 +190,8 @@ class Converters:
 
     def shift_uS(self, plane: int, k: int) -> Floats:
         """Offset of each column's converter (cols,)."""
-        shift: Floats = (self.offset[plane, k] * self.lsb_uS(plane, k)).astype(self.cells.dtype)
+        offset = self.offset[plane, k] - self.trim_lsb[plane, k]
+        shift: Floats = (offset * self.lsb_uS(plane, k)).astype(self.cells.dtype)
         return shift
 
     def leak_uS(self, plane: int, k: int, line_sums_uS: Floats) -> Floats:

@@ -18,10 +18,14 @@ from neurosim.core.protocols import Device
 
 JOULES = (
     "write_J", "refresh_J", "readback_J", "program_J", "read_J", "write_periphery_J", "read_periphery_J",
+    "calibration_J", "calibration_periphery_J",
 )  # fmt: skip
 """What a ledger comes to at the array's own rates."""
-ADDED = ("program_comparisons",)
-"""Its last totals, of what no earlier version did: where they are not kept, they are zero."""
+ADDED = (
+    "program_comparisons", "ranging_reads", "ranging_conversions", "ranging_dac_conversions", "ranging_line_cells",
+    "ranging_uS", "point_searches",
+)  # fmt: skip
+"""Its last totals, of what earlier versions did not do: where they are not kept, they are zero."""
 PULSES_J = ("up_J", "down_J", "refresh_J", "program_pulses_J")
 """Totals that are joules of device pulses, as the law has them."""
 
@@ -76,7 +80,8 @@ class Ledger:
 
     Forward reads: ``reads`` input vectors in ``phases`` integrations (bit-serial inputs take several), conversions,
     cells along charged word lines, sums formed digitally between tiles, and ``read_uS``, the conductance read at full
-    scale (squared inputs times conductance). ``calibration_reads`` are the input vectors by which converters were set.
+    scale (squared inputs times conductance). ``calibration_reads`` are the input vectors by which converters were set for nothing;
+    ``ranging`` are reads, conversions, DAC conversions, cells along word lines and conductance of a counted calibration.
     Updates: ``pulses`` (of which ``downs``) on ``pulsed_cells`` devices and ``pulsed_rows`` word lines; ``row_slots``
     are the pulses that follow one another if word lines are written one after the other, ``column_slots`` if columns are
     (both without pulse trains, which strike all cells at once), ``trains`` samples written in
@@ -89,7 +94,8 @@ class Ledger:
     program-and-verify by their mean). Programming pulse by pulse counts pulses, RESETs, verifying reads, devices that
     did not converge, and time (that of the reads alone where the width of a pulse is not known); by statistics it
     counts devices and joules only. ``program_comparisons`` are verifying reads that a comparator answered, without a
-    conversion; they are not among ``program_reads``.
+    conversion; they are not among ``program_reads``. ``point_searches`` are searches of symmetric points, whose pulses, reads
+    and programming are among the others.
     """
 
     reads: int = 0
@@ -144,6 +150,12 @@ class Ledger:
     program_time_s: float = 0.0
     weights_clipped: int = 0
     program_comparisons: int = 0
+    ranging_reads: int = 0
+    ranging_conversions: int = 0
+    ranging_dac_conversions: int = 0
+    ranging_line_cells: int = 0
+    ranging_uS: float = 0.0
+    point_searches: int = 0
 
     rates: Rates = field(default=Rates(), repr=False, compare=False)
     """Of the array; without them reads and periphery cost nothing."""
@@ -231,6 +243,21 @@ class Ledger:
         )
 
     @property
+    def calibration_J(self) -> float:
+        """Device energy of reads that a counted calibration made."""
+        return self.ranging_uS * self.rates.read_uS
+
+    @property
+    def calibration_periphery_J(self) -> float:
+        """Converters and lines of these: a lower bound."""
+        rates = self.rates
+        return (
+            self.ranging_dac_conversions * rates.dac
+            + self.ranging_conversions * rates.adc
+            + self.ranging_line_cells * rates.read_line_cell
+        )
+
+    @property
     def write_periphery_J(self) -> float:
         """Lines, converters and digital sums of updates: a lower bound."""
         rates = self.rates
@@ -260,6 +287,8 @@ class Ledger:
             "refresh_J": self.pulses_J("refresh_J"),
             "readback_J": self.readback_J,
             "program_J": self.program_J,
+            "calibration_J": self.calibration_J,
+            "calibration_periphery_J": self.calibration_periphery_J,
             "pulses": self.pulses,
             "updates": self.updates,
             "reads": self.reads,
@@ -282,7 +311,7 @@ class Ledger:
     def from_array(cls, values: NDArray[np.float64]) -> Self:
         """Rebuild a ledger from `to_array`; raises `ValueError` where an earlier version counted other events."""
         ledger, names = cls(), cls.names()
-        if len(values) == len(names) - len(ADDED):
+        if len(names) - len(ADDED) <= len(values):
             names = names[: len(values)]
         for name, value in zip(names, values, strict=True):
             setattr(ledger, name, int(value) if isinstance(getattr(ledger, name), int) else float(value))

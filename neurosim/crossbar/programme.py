@@ -221,6 +221,11 @@ def recorded(array: Any) -> Iterator[PulseProgramme]:
             "record: pulses that weaken along wires, or disturb half-selected devices, are more than a programme says; "
             "leave pulse_sensitivity_V and half_select out"
         )
+    if array.write.tracking and array.write.tracking.every:
+        raise CapabilityError(
+            "record: searches of symmetric points while it learns program references, which no pulse programme holds; leave "
+            "write.tracking.every out"
+        )
     cells, writer = array._cells, array._writer
     shape = (cells.shape[0], 2 * cells.shape[1])
     numbers = np.zeros(shape, np.int64)

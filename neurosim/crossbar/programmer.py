@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.protocols import Floats
-from neurosim.core.seeds import key
+from neurosim.core.seeds import generator, key
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.nominal import nominal_curve, pulse_by_pulse
@@ -21,10 +21,21 @@ _PURPOSES = ("program", "programming pulse", "verify")
 
 
 class Programmer:
-    """Writes conductances of one array and enters pulses, reads, joules and time into the ledger."""
+    """Writes conductances of one array and enters pulses, reads, joules and time into the ledger.
+
+    `down` are the rows of each row of tiles, `born` the seed of comparators' offsets.
+    """
 
     def __init__(
-        self, cells: PairCells, write: WritePath, read: ReadPath, ledger: Ledger, seed: int, name: str
+        self,
+        cells: PairCells,
+        write: WritePath,
+        read: ReadPath,
+        ledger: Ledger,
+        seed: int,
+        name: str,
+        down: list[slice],
+        born: int,
     ):
         self.cells, self.config, self.read, self.ledger = cells, write.programming, read, ledger
         device, config = cells.device, self.config
@@ -40,7 +51,14 @@ class Programmer:
             device.steps_down,
             cells.real(1 / np.sqrt(config.verify_reads)),
             config.verify == "compare",
+            cells.real(config.comparator_noise_uS),
         )
+        self.offset_uS: Floats | None = None
+        """(rows, cols, 2) offset of the comparator of each device's bit line; None: they have none."""
+        if config.comparator_offset_uS:
+            lines = generator(born, name, "comparators").standard_normal((len(down), cells.shape[1], 2))
+            lines = (config.comparator_offset_uS * lines).astype(cells.dtype)
+            self.offset_uS = np.repeat(lines, [rows.stop - rows.start for rows in down], axis=0)
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         if cells.shared:
             self._write_shared(cells.shared)
@@ -67,12 +85,25 @@ class Programmer:
         cells.zero_uS = wanted_uS
         self._write(wanted_uS[..., None], arm=1)
 
+    def write_again(self, wanted_uS: Floats) -> int:
+        """Write the learning devices (rows, cols) of fixed references; returns how many would lie beyond the window."""
+        cells = self.cells
+        cells.programs += 1
+        within = np.clip(wanted_uS, *cells.window_uS)
+        clipped = int(np.count_nonzero(within != wanted_uS))
+        self.ledger.weights_clipped += clipped
+        self._write(within[..., None], arm=0)
+        return clipped
+
     def _write_shared(self, shared: list[slice]) -> None:
         """Write the one reference that columns share in each row."""
         cells = self.cells
         rows, cols = cells.shape
-        targets = np.full(rows, cells.middle_uS, cells.dtype)
-        parts = [self._way(2 * columns.start + 1, 2 * cols, targets) for columns in shared]
+        targets = np.full((len(shared), rows), cells.middle_uS, cells.dtype)
+        if self.offset_uS is not None:
+            targets -= self.offset_uS[:, [columns.start for columns in shared], 1].T
+        lines = [(2 * columns.start + 1, 2 * cols) for columns in shared]
+        parts = [self._way(*line, wanted) for line, wanted in zip(lines, targets, strict=True)]
         cells.copy_shared()
         cells.forget_grid()
         self._count(cells.count_reached([2 * columns.start + 1 for columns in shared]), parts, len(shared))
@@ -81,6 +112,8 @@ class Programmer:
         """Write targets (rows, cols, arms) to the devices from `arm` on: both of each pair, or one."""
         cells = self.cells
         arms = targets.shape[2]
+        if self.offset_uS is not None:  # a comparator takes a conductance for that much more
+            targets = targets - self.offset_uS[..., arm : arm + arms]
 
         def write(block: tuple[int, int]) -> tuple[float, Written | None]:
             first = 2 * block[0] * cells.shape[1] + arm

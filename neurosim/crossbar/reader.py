@@ -14,6 +14,7 @@ from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import key
+from neurosim.crossbar.calibration import calibrate
 from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.converters import Converters, positive_codes
 from neurosim.crossbar.ledger import Ledger
@@ -81,7 +82,10 @@ class Reader:
         self.ledger = ledger
         self.reads = 0
         self.norm_reads = 0
-        self.keys = {purpose: key(seed, name, purpose) for purpose in ("read", "norms", "devices")}
+        self.ranging_reads = 0
+        self.born = (seed, name)
+        purposes = ("read", "norms", "devices", "ranging")
+        self.keys = {purpose: key(seed, name, purpose) for purpose in purposes}
         self._warned = False
 
     def assume_inputs(self, differences: Floats) -> None:
@@ -92,18 +96,10 @@ class Reader:
             self.converters.assume([differences])
 
     def calibrate(self, x: Floats, percentile: float | None, margin: float | None) -> float:
-        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes."""
+        """Set each tile's ADC to `margin` times a percentile of the currents that `x` causes; the largest range."""
         percentile = self.config.adc_percentile if percentile is None else percentile
         margin = self.config.adc_margin if margin is None else margin
-        if self.converters.adapts:
-            self.ledger.calibration_reads += x.shape[0]
-            seen: dict[tuple[int, int], list[Floats]] = {}
-            for top, bottom in blocks(x.shape[0], SAMPLES):
-                volts, _, _ = self._convert_inputs(x[top:bottom], share)
-                for part in self._parts(volts, self.reads + top):
-                    seen.setdefault((part.plane, part.k), []).append(self._bare(part))
-            for (plane, k), found in seen.items():
-                self.converters.calibrate(plane, k, np.concatenate(found), percentile, margin)
+        calibrate(self, x, percentile, margin)
         return float(self.converters.range_uS.max())
 
     def cell_converter(self) -> tuple[float, float]:
@@ -171,13 +167,13 @@ class Reader:
 
         return volts, scale, sum(over(quantise, even_blocks(len(x), max(1, CONVERTED // x.shape[1]))))
 
-    def _bare(self, part: Part) -> Floats:
-        """Currents (n, cols) in uS of one part, without noise."""
+    def _filled(self, part: Part, of: Callable[[Part, slice], Floats]) -> Floats:
+        """What `of` gives for one part and each block of columns, together: (n, cols) in uS."""
         samples = part.inside.stop - part.inside.start
         currents = np.empty((samples, self.cells.shape[1]), self.cells.dtype)
 
         def fill(block: tuple[int, int]) -> None:
-            currents[:, slice(*block)] = self._current(part, slice(*block))
+            currents[:, slice(*block)] = of(part, slice(*block))
 
         with single_threaded_blas():
             share(fill, self._columns)
@@ -253,13 +249,8 @@ class Reader:
         def read(block: tuple[int, int]) -> int:
             columns, clipped = slice(*block), 0
             for part in parts:
-                current = self._current(part, columns)
-                variance = self._variance(part, columns)
-                if variance.size:
-                    number = converters.number[part.plane, columns]
-                    add_noise(current, variance, first_read, number, part.lane, self.keys["read"])
-                if converters.distort:
-                    clipped += self._distort(part, current, columns)
+                current, saturated = self._sensed(part, columns, first_read, "read")
+                clipped += saturated
                 back = scale if part.worth == 1.0 else scale * real(part.worth)
                 clipped += convert(
                     current, converters.lsb_uS(part.plane, part.k)[columns], real(converters.codes), back,
@@ -268,13 +259,27 @@ class Reader:
             return clipped
 
         adc_clipped = sum(over(read, self._columns))
+        return Counts(adc_clipped, dac_clipped, self._conducted(parts))
+
+    def _conducted(self, parts: list[Part]) -> float:
+        """Return the conductance in uS that was read at full scale."""
         row_sum = self.view.grid.row_sum
-        read_uS = sum(
+        return sum(
             float(part.power.sum(axis=0, dtype=np.float64) @ row_sum[part.rows])
             for part in parts
             if part.plane == 0
         )
-        return Counts(adc_clipped, dac_clipped, read_uS)
+
+    def _sensed(self, part: Part, columns: slice, first_read: int, stream: str) -> tuple[Floats, int]:
+        """Return the currents (n, columns) as they come to the converters, noise and errors with them, and how many saturated."""
+        current, saturated = self._current(part, columns), 0
+        variance = self._variance(part, columns)
+        if variance.size:
+            number = self.converters.number[part.plane, columns]
+            add_noise(current, variance, first_read, number, part.lane, self.keys[stream])
+        if self.converters.distort:
+            saturated = self._distort(part, current, columns)
+        return current, saturated
 
     def _distort(self, part: Part, current: Floats, columns: slice) -> int:
         """Let the periphery add its errors to the currents, in place; returns how many integrators saturated."""
@@ -299,14 +304,14 @@ class Reader:
         ledger.read_line_cells += vectors * self._phases * rows * 2 * cols
         ledger.read_sums += vectors * (conversions - cols)
 
-    def read_learning(self, event: int) -> Floats:
-        """Read the plus device of each pair, row by row, with its noise and the ADC over its range; (rows, cols), uS."""
+    def read_arm(self, arm: int, event: int) -> Floats:
+        """Read the plus (0) or minus device (1) of each pair, row by row, with noise and the ADC over its range; (rows, cols), uS."""
         cells = self.cells
         lsb_uS, range_uS = self.device_converter()
         look = Look(True, cells.real(lsb_uS), cells.real(range_uS), cells.real(0))
         found = np.empty(cells.shape, cells.dtype)
         read_devices(
-            found.reshape(-1), look, cells.state, cells.params, cells.now_s, event, self.keys["devices"],
+            found.reshape(-1), arm, look, cells.state, cells.params, cells.now_s, event, self.keys["devices"],
             cells.read, cells.kernels.read_sigma,
         )  # fmt: skip
         self.count_row_reads(cells.shape[1])

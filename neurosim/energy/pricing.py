@@ -136,15 +136,13 @@ class _Layer:
         )
 
     def _calibration(self) -> None:
-        """Reads that set the converters cost what forward reads do in the mean."""
-        given, reads = self.counts["calibration_reads"], self.counts["reads"]
-        if not given:
-            return
-        if not reads:
+        """Reads that set the converters: as they were counted; those that were for nothing as forward reads in the mean."""
+        counts, events = self.counts, self.events
+        given, reads = counts["calibration_reads"], counts["reads"]
+        if given and not reads:
             self.not_priced.append("reads that set the converters, as nothing else was read")
-            return
-        share = given / reads
-        once = [line for line in self.lines if line.phase == "forward"]
+        share = given / reads if reads else 0.0
+        once = [line for line in self.lines if line.phase == "forward" and share]
         self.lines += [
             replace(
                 line, phase="calibration", count=share * line.count, joules=share * line.joules,
@@ -152,6 +150,15 @@ class _Layer:
             )
             for line in once
         ]  # fmt: skip
+        self._cells("calibration", "cells read", counts["ranging_uS"], self._read_shape)
+        for what, component, name, bits in (
+            ("ADC", "adc", "ranging_conversions", "adc_bits"),
+            ("DAC", "dac", "ranging_dac_conversions", "dac_bits"),
+        ):
+            self._priced("calibration", "periphery", what, component, counts[name], bits=events[bits])
+        self._lines_charged(
+            "calibration", "word lines", counts["ranging_line_cells"], events["read_voltage_V"]
+        )
 
     def _updates(self) -> None:
         counts, events = self.counts, self.events
@@ -219,6 +226,10 @@ class _Layer:
             "programming", "periphery", "ADC", "adc", counts["program_reads"], bits=events["adc_bits"]
         )
         self._priced("programming", "periphery", "comparator", "comparator", counts["program_comparisons"])
+        if counts["point_searches"] > 1:
+            self.notes.append(
+                "what searches of symmetric points programmed while it learnt stands under programming, and so in no sample"
+            )
 
     def _control(self) -> None:
         """Clock, control and leakage of each phase, as a share of what stands beside the cells there."""

@@ -144,9 +144,12 @@ def _reads(layer: Events, prices: PriceList, spans: list[Span], not_timed: list[
     ends, mark, source = timed or bare
     counts = layer["counts"]
     once = counts["calibration_reads"] * counts["phases"] / counts["reads"] if counts["reads"] else 0.0
+    serial = layer["encoding"] == "bit-serial" and layer["dac_bits"]
+    ranging = counts["ranging_reads"] * (layer["dac_bits"] - 1 if serial else 1)
     reads: tuple[tuple[Phase, str, float], ...] = (
         ("forward", "input vectors", counts["phases"]),
         ("calibration", "input vectors", once),
+        ("calibration", "counted input vectors", ranging),
         ("readback", "row by row", rows_read(layer)),
     )
     for phase, what, count in reads:

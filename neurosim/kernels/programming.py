@@ -29,8 +29,10 @@ class Target(NamedTuple):
     """Whether a pulse down is one step back; otherwise it is a full RESET."""
     noise_share: Scalar
     """Noise of one verification as a share of that of one read."""
-    compare: bool = False
+    compare: bool
     """Whether a read only tells if it lies below the target: a gradual pulse that crosses it is the last."""
+    added_uS: Scalar
+    """Standard deviation of the noise that a comparator adds to a read."""
 
 
 class Written(NamedTuple):
@@ -175,8 +177,11 @@ def write_verify(
         conductance = read(cell, state, params, now_s)
         while True:
             number = event + pulses + resets
-            noise = sigma(conductance, params) * normal(philox(cell, number, 0, keys[1])[0])
+            drawn = philox(cell, number, 0, keys[1])
+            noise = sigma(conductance, params) * normal(drawn[0])
             seen = conductance + target.noise_share * noise
+            if target.added_uS > 0:
+                seen += target.added_uS * normal(drawn[1])
             seen_uS += np.float64(conductance)
             if target.compare:
                 within = way != 0 and (seen < wanted) == (way < 0)

@@ -66,11 +66,21 @@ def read_device(
 
 @jit
 def read_devices(
-    out: Any, look: Any, state: Any, params: Any, now_s: float, event: int, key: Any, read: Any, sigma: Any
+    out: Any,
+    arm: int,
+    look: Any,
+    state: Any,
+    params: Any,
+    now_s: float,
+    event: int,
+    key: Any,
+    read: Any,
+    sigma: Any,
 ) -> None:
-    """Fill `out` with one read of the plus device of each pair, uS."""
+    """Fill `out` with one read of the plus (`arm` 0) or the minus device (1) of each pair, uS."""
     for k in range(out.size):
-        out[k] = read_device(2 * k, read(2 * k, state, params, now_s), params, look, event, key, sigma)
+        cell = 2 * k + arm
+        out[k] = read_device(cell, read(cell, state, params, now_s), params, look, event, key, sigma)
 
 
 @jit

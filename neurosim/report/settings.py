@@ -10,6 +10,9 @@ from neurosim.report.text import NOTHING
 
 WHEN_NONE = {
     "read.adc_range_uS": "by calibration",
+    "read.calibration.step": "any",
+    "read.calibration.offset_step_lsb": "offsets stay",
+    "write.tracking.every": "never",
     "write.refresh": "never",
 }
 """What None means where it does not switch an effect off."""
@@ -47,13 +50,13 @@ def _flat(config: dict[str, Any], arm: dict[str, Any]) -> dict[str, str]:
     """Settings of one arm; `write.w_max` follows from the window unless the arm gives it."""
     found = {"device": arm.get("device"), "mode": arm.get("mode"), "window": arm.get("window")}
     found |= {f"parameters.{k}": v for k, v in (arm.get("parameters") or {}).items()}
-    read = {**(config.get("read") or {}), **(arm.get("read") or {})}
+    read = merged(config.get("read") or {}, arm.get("read") or {})
     write = {k: v for k, v in (config.get("write") or {}).items() if k != "w_max"}
     write = merged(write, arm.get("write") or {})
-    found |= {f"read.{k}": v for k, v in read.items()}
-    for name, value in write.items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        found |= {f"write.{name}.{k}".removesuffix("."): v for k, v in inner}
+    for path, settings in (("read", read), ("write", write)):
+        for name, value in settings.items():
+            inner = value.items() if isinstance(value, dict) else [("", value)]
+            found |= {f"{path}.{name}.{k}".removesuffix("."): v for k, v in inner}
     return {
         name: _text(name, value) for name, value in found.items() if name not in TOLD or value is not None
     }

@@ -165,7 +165,7 @@ class Arm(Frozen):
         return filled.changed(
             together=shared.together if self.together is None else self.together,
             parameters={**self.known(shared.parameters), **self.parameters},
-            read={**shared.read.model_dump(), **self.read},
+            read=merged(shared.read.model_dump(), self.read),
             write=merged(shared.write.model_dump(exclude_unset=True), self.write),
             wires=_both(shared.wires, self.wires),
             tiles=_both(shared.tiles, self.tiles),

@@ -18,6 +18,11 @@ NOW_AND_THEN = (
     "readback_line_cells",
     "readback_uS",
     "calibration_reads",
+    "ranging_reads",
+    "ranging_conversions",
+    "ranging_dac_conversions",
+    "ranging_line_cells",
+    "ranging_uS",
 )
 """Counts of which the first mini-batch has more, as norms are measured and converters set in it, and then periodically."""
 SAID = (

@@ -48,13 +48,14 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     yield from _of_reading(arm, law, read, silent)
     every = getattr(experiment, "calibrate_every", None)
     images = getattr(experiment, "calibration_images", None)
-    if (every or images) and read.adc_range == "calibrated" and read.adc_bits:
+    free = read.adc_range == "calibrated" and read.adc_range_uS is None and read.calibration is None
+    if (every or images) and free and read.adc_bits:
         when = (
             f"every {every} mini-batches the range is set by the present one"
             if every
             else f"exact currents of {images} training images set the range"
         )
-        yield f"Converters are calibrated for nothing: {when}."
+        yield f"Converters are calibrated for nothing: {when} (read.calibration)."
     if getattr(arm, "statistics", None) == "batch":
         yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
     yield "Neurons, activations and readouts are digital and exact; the array's own prices hold no joules for them."

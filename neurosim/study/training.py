@@ -374,7 +374,7 @@ def _settings(rule: Any) -> dict[str, Any]:
 
 def _of_reading(name: str) -> bool:
     """Whether an array of a snapshot says how devices are read, and not what they are."""
-    return not {"adc_range_uS", "wires"}.isdisjoint(name.split("."))
+    return not {"adc_range_uS", "adc_trim_lsb", "ranging", "wires"}.isdisjoint(name.split("."))
 
 
 def content(data: Dataset, part: Labelled, images: Any = None) -> str:

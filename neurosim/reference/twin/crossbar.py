@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
+from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.window import warn_of_growth
 from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.reference.twin.cells import TwinCells
@@ -54,10 +56,10 @@ FOLLOWED: dict[str, set[str]] = {
 FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {
     "read": {"encoding": ("amplitude",), "adc_range": ("calibrated",), "adc_gain_spread": (None,),
              "adc_offset_lsb": (None,), "amplifier_offset_V": (None,), "thermal_noise_K": (None,),
-             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,)},
+             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,), "calibration": (None,)},
     "write": {"mapping": ("pair", "reference"), "sides": ("card",), "pair": ("interleaved",),
               "potentiate_every": (1,), "depress_every": (1,), "pulse_sensitivity_V": (None,),
-              "half_select": (False,)},
+              "half_select": (False,), "tracking": (None,)},
 }  # fmt: skip
 """Settings that it computes at these values only. `programming` is looked at by its mode."""
 
@@ -286,7 +288,7 @@ class TorchCrossbar:
         def learn(pre: Tensor, post: Tensor, decay: Tensor | None = None) -> Tensor:
             return writer.update(pre, post, decay, mode)
 
-        if self._passes is None or not self._unrolled(mode):
+        if self._passes is None or writer.recorder or not self._unrolled(mode):
             given = learn(pre, post, decay)
         elif mode == "online":
             given = self._sample_by_sample(self._passes, pre, post, decay)
@@ -328,9 +330,26 @@ class TorchCrossbar:
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
             warn_if_still(self.device, self._once)
+            if self._writer.recorder:
+                self._writer.recorder[0].wait(float(seconds), self.now_s)
             self._cells.now_s += float(seconds)
             past = torch.tensor(float(seconds), dtype=torch.float64, device=self.on)
             self._pass("advance", self._cells.age, past)
+
+    @contextmanager
+    def record(self, instance: int = 0) -> Iterator[PulseProgramme]:
+        """Context in which the pulses of one instance are written down, as `Crossbar.record` does.
+
+        A `Crossbar` that was made and programmed alike gives them again (`Crossbar.replay`); this backend does not.
+        """
+        if not 0 <= instance < self.count:
+            raise InputError(f"record: instance = {instance}, and there are {self.count}, from 0 on")
+        programme = PulseProgramme((self.shape[0], 2 * self.shape[1]), *self.device.pulse_shapes)
+        self._writer.recorder = programme, instance
+        try:
+            yield programme
+        finally:
+            self._writer.recorder = None
 
     @property
     def now_s(self) -> float:

@@ -26,10 +26,12 @@ class TwinRefresher:
             self.most = int(curve.pulses[-1])
             self.curve_uS, self.curve_pulses = (torch.from_numpy(part).to(cells.on) for part in curve)
 
-    def after(self, updates: int, event: int) -> None:
-        """Look at all pairs if it is time to after so many updates, and refresh the saturated."""
-        if updates % self.config.every == 0:
+    def after(self, updates: int, event: int) -> bool:
+        """Look at all pairs if it is time to after so many updates, and refresh the saturated; whether it was."""
+        due = updates % self.config.every == 0
+        if due:
             self._look(event)
+        return due
 
     def _look(self, event: int) -> None:
         cells, config, tally = self.cells, self.config, self.tally

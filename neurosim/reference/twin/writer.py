@@ -12,6 +12,7 @@ from neurosim.core.cautions import Once
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
+from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.writer import (
     HELD_FLUSHES,
     MOST_AT_ONCE,
@@ -62,6 +63,8 @@ class TwinWriter:
         self.enough = enough_pulses(device, write)
         self.most = min(write.pulse_limit or self.enough, self.enough)
         self.updates = self.times = 0
+        self.recorder: tuple[PulseProgramme, int] | None = None
+        """Where the pulses of one instance are written down."""
         self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
         self.accumulator: Tensor | None = None
         filtered = (cells.instances, *cells.shape) if write.momentum else (cells.instances, 0, 0)
@@ -75,8 +78,8 @@ class TwinWriter:
 
     def refresh(self, event: int) -> None:
         """Bring saturated pairs back, where it is time to after the update that began with this event."""
-        if self.refresher is not None:
-            self.refresher.after(self.times, event)
+        if self.refresher is not None and self.refresher.after(self.times, event) and self.recorder:
+            self.recorder[0].look(event, self.cells.now_s)
 
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
@@ -311,6 +314,10 @@ class TwinWriter:
         """Give counts (instances, rows, cols, 2) of at most `limit` pulses and enter them; lines take turns or do not."""
         cells = self.cells
         flat = counts.reshape(cells.instances, cells.cells)
+        if self.recorder:
+            programme, instance = self.recorder
+            given = flat[instance].reshape(cells.shape[0], -1).to("cpu", torch.int32, copy=True)
+            programme.take(purpose, event, cells.now_s, given.numpy())
         if self.one_reset:
             energy = cells.pulse(purpose, event, flat.clamp(min=0), limit)
             energy[:, 1] += cells.act(
