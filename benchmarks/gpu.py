@@ -3,15 +3,14 @@
 make gpu, or: python -m benchmarks.gpu --out docs/results/gpu.json
 
 Kept figures first, then tests; each figure is written as soon as it is there, so that a run that is cut off has told what it could.
-It needs torch, numba, scipy and pydantic, MNIST in the folder that NEUROSIM_DATA names (digits otherwise), and neither
-typer nor pandas. Compiling is told apart.
+It needs torch, numba, scipy and pydantic, MNIST and CIFAR-10 in the folder that NEUROSIM_DATA names, and neither typer nor
+pandas. Compiling is told apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -50,11 +49,22 @@ class Sizes(NamedTuple):
     runs: int = 30
     raced: tuple[str, ...] = CARDS
     compared: tuple[str, ...] = COMPILED
+    digits: str = "mnist"
+    pictures: str = "cifar10"
+    width: float = 4.0
+    depth: int = 3
+    widths: tuple[int, ...] = (2000,) * 4
+    warming: int = 12
+    batches: int = 40
+    """Of a network, after so many in which passes are compiled."""
     others: bool = True
     """Compare the other cards eagerly, too."""
 
 
-SMALL = Sizes(((20, 10, 2),), 3, 2, 10, 128, 50, 1, CARDS[:1], CARDS[:1], False)
+SMALL = Sizes(
+    ((20, 10, 2),), 3, 2, 10, 128, 50, 1, CARDS[:1], CARDS[:1],
+    digits="digits", pictures="digits", width=1.0, depth=1, widths=(8,), warming=1, batches=1, others=False,
+)  # fmt: skip
 
 
 class Kept:
@@ -187,7 +197,7 @@ def _raced(
 
 def _experiment(kept: Kept, sizes: Sizes) -> ns.DenseExperiment:
     return ns.DenseExperiment(
-        dataset="mnist" if os.environ.get("NEUROSIM_DATA") else "digits", train_images=sizes.images,
+        dataset=sizes.digits, train_images=sizes.images,
         test_images=sizes.asked, neurons=sizes.neurons, curve_points=0, backend="torch", torch_device=str(kept.on),
         together=sizes.block, seeds=sizes.chips,
         arm=(ns.Arm(name="PCM", device=CARDS[0], mode="mixed", write={"refresh": None, "pulse_limit": LIMIT}),),
@@ -236,6 +246,51 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
         }
     )  # fmt: skip
     yield
+
+
+def networks(kept: Kept, sizes: Sizes) -> Iterator[None]:
+    """Mini-batches of deep SoftHebb at full width, and of Forward-Forward, learning in place on phase change."""
+    converters = {"dac_bits": 8, "adc_bits": 8, "adc_percentile": 99.9, "adc_margin": 1.0}
+    write = {"decay_mode": "gain", "verify_reads": 1, "pulse_limit": LIMIT}
+    on: dict[str, Any] = {"backend": "torch", "torch_device": str(kept.on)}
+    deep = ns.DeepExperiment(
+        dataset=sizes.pictures, preset="cifar", width=sizes.width, depth=sizes.depth, **on,
+        arm=(ns.DeepArm(
+            name="PCM", device=CARDS[0], rule="softhebb", settings={"adaptive_gain": True}, mode="mixed",
+            read=converters, write=write,
+        ),),
+    )  # fmt: skip
+    forward = ns.ForwardForwardExperiment(
+        dataset=sizes.digits, widths=sizes.widths, batch=100, **on,
+        arm=(ns.ForwardForwardArm(name="PCM", device=CARDS[0], mode="mixed", write={"pulse_limit": LIMIT, "refresh": None}),),
+    )  # fmt: skip
+    for what, experiment, goal in (
+        ("deep SoftHebb", deep, {"goal_epoch_s": 60.0}),
+        ("Forward-Forward", forward, {"goal_ms": 5.0}),
+    ):
+        data = experiment.data()
+        training: Any = experiment.training(experiment.device_arms()[0], 0, data)
+        size, at = training.batch, 0
+        times: list[float] = []
+        while len(times) < sizes.warming + sizes.batches:
+            chosen = np.arange(at, at + size) % len(training.images)
+            at += size
+            started = time.perf_counter()
+            training.step(chosen)
+            training.steps += 1
+            _wait(kept)
+            times.append(time.perf_counter() - started)
+            yield
+        each = float(np.median(times[sizes.warming :]))
+        kept.add(
+            {
+                "what": what, "card": CARDS[0], "mode": "mixed", "data": data.note, "ms": 1e3 * each,
+                "arrays": [list(layer.array.shape) for layer in training.layers], "of_a_mini_batch": size,
+                "measured": sizes.batches, "epoch_s": each * training.batches, **goal,
+                "warming_s": sum(times[: sizes.warming]),
+            }
+        )  # fmt: skip
+        yield
 
 
 def _wait(kept: Kept) -> None:
@@ -297,7 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("no GPU here: --torch-device cpu --small tries the script itself")
     sizes = SMALL if given.small else Sizes()
     kept = Kept(given.out, on, given.seconds)
-    for part in (races, thousand, agreement, tests):
+    for part in (races, thousand, networks, agreement, tests):
         for _ in part(kept, sizes):
             if kept.late:
                 print(f"the time is over within {part.__name__}; what was found is in {given.out}")

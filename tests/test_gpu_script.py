@@ -25,15 +25,17 @@ def test_all_figures_are_kept(tmp_path):
     kept = json.loads(out.read_text())
     assert kept["complete"]
     figures = {figure["what"]: figure for figure in kept["figures"]}
+    alone = ["copy", "forward", "accumulate", "mixed"]
     assert list(figures) == [
-        "copy",
-        "forward",
-        "accumulate",
-        "mixed",
+        *alone,
         "a chip beside others",
         "chips",
+        "deep SoftHebb",
+        "Forward-Forward",
         "agreement",
     ]
+    for net in ("deep SoftHebb", "Forward-Forward"):
+        assert figures[net]["ms"] > 0
     for work in ("forward", "accumulate", "mixed"):
         assert figures[work]["cells_beyond_1e-5"] == 0
         assert figures[work]["compiling_s"] > 0 < figures[work]["ms"]
