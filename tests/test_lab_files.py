@@ -217,10 +217,10 @@ def test_a_lost_read_does_not_look_like_a_fresh_reset(tmp_path):
     table = read(tmp_path, text)
     (trace,) = table.traces
     assert trace.missed == ((4, 3), (10, -1), (13, 2))
-    before, _, number, _, _, resets = _steps(table)
-    assert number.tolist() == [1, 2, 3, 7, 8, 9, 10, 11, 2, 3, 6, 7, 8, 9, 10, 11]
-    assert before[3] == 7.1
-    assert resets.tolist() == [1]
+    seen = _steps(table)
+    assert seen.number.tolist() == [1, 2, 3, 7, 8, 9, 10, 11, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert seen.before[3] == 7.1
+    assert seen.resets.tolist() == [1]
 
 
 def test_the_command_says_what_it_understood_before_it_fits(tmp_path):

@@ -26,7 +26,7 @@ _BACK = 0.75
 _OUTSIDE = 2.0
 """Where the pulse back is a RESET after SETs, or none: it lies so many of these outside the device's range, at the start
 of a run as many as it jumps."""
-_MOST_GLITCHES = 0.02
+MOST_GLITCHES = 0.02
 """Share of reads; more are no glitches but noise."""
 _FEWEST_CHANGES = 20
 """With fewer changes of a polarity a device's spread of changes is that of all devices."""
@@ -85,10 +85,10 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     for one in found:
         glitches = [bad | one.passed(t.conductance_uS) for t, bad in zip(traces, glitches, strict=True)]
     count = sum(int(flags.sum()) for flags in glitches)
-    if count > _MOST_GLITCHES * total:
+    if count > MOST_GLITCHES * total:
         raise DataError(
             f"{source}: {count:,} of {total:,} reads ({100 * count / total:.2g} %) jump away and back within one pulse; "
-            f"above {100 * _MOST_GLITCHES:g} % they are no glitches but noise that no law here has: mend the contact or "
+            f"above {100 * MOST_GLITCHES:g} % they are no glitches but noise that no law here has: mend the contact or "
             "the range of the instrument, or average several reads of each pulse"
         )
     notes = [_glitch_note(traces, glitches, count, total, source)] if count else []
@@ -183,9 +183,19 @@ def limits(traces: Sequence[Trace]) -> list[_Limit]:
     found = []
     for side, place in ends.items():
         several = sum(np.count_nonzero(own == values[place]) > 1 for own in moving) >= min(2, len(moving))
-        if ends[1] != ends[-1] and counts[place] >= max(_REPEATED, _OFTEN * usual + 1) and several:
-            found.append(_Limit(float(values[place]), side))
+        limit = _Limit(float(values[place]), side)
+        often = counts[place] >= max(_REPEATED, _OFTEN * usual + 1)
+        if ends[1] != ends[-1] and often and several and _stops_all(limit, traces):
+            found.append(limit)
     return found
+
+
+def _stops_all(limit: _Limit, traces: Sequence[Trace]) -> bool:
+    """Whether reads of either polarity, and first ones, stop there but for few: a RESET may lead where no SET does."""
+    sign = np.concatenate([trace.sign for trace in traces])
+    beyond = np.concatenate([limit.passed(trace.conductance_uS) for trace in traces])
+    kinds = [beyond[sign == kind] for kind in (1, -1, 0)]
+    return all(np.count_nonzero(kind) <= max(1.0, _BEYOND * kind.size) for kind in kinds)
 
 
 def _hides(limit: _Limit, traces: Sequence[Trace]) -> bool:
