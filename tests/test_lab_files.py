@@ -317,3 +317,21 @@ def test_units_and_spellings_of_a_read(tmp_path, header, cell):
     for device, trace in enumerate(read(tmp_path, text).traces):
         assert trace.sign.tolist() == [0, *SEQUENCE]
         np.testing.assert_allclose(trace.conductance_uS, conductance(device), rtol=1e-9)
+
+
+def test_the_order_of_pulses_tells_the_polarity_of_each_by_its_number(tmp_path):
+    """After public pulse data: pulse number, resistance, current; the file's name says ten pulses each way."""
+    text = "pulse number\tResistance\tAbsolute current \n" + "".join(
+        f"{k % 20 + 1}\t{1e6 / g:.6E}\t{g * 1e-6:.6E}\n"
+        for k, g in enumerate(conductance(0, ([1] * 10 + [-1] * 10) * 2)[1:])
+    )
+    columns = {"resistance_ohm": "Resistance", "polarity": "10 SET, 10 RESET"}
+    table = read(tmp_path, text, "hold.txt", columns=columns)
+    (trace,) = table.traces
+    once = [0, *[1] * 9, *[-1] * 10]
+    assert trace.sign.tolist() == once * 2
+    assert "polarity by the number of the pulse" in table.said[1]
+    with pytest.raises(DataError, match=r'--column polarity="50 SET, 50 RESET"'):
+        read(tmp_path, text, "hold.txt", columns={"resistance_ohm": "Resistance"})
+    with pytest.raises(DataError, match="no column '10 FORWARD'"):
+        read(tmp_path, text, "hold.txt", columns={**columns, "polarity": "10 FORWARD"})

@@ -14,6 +14,7 @@ from neurosim.core.errors import CapabilityError, DataError, InputError, Neurosi
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
 from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.devices.fitting.bipolar import UNSETTLED
 from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
@@ -30,6 +31,8 @@ CLEAR = 10.0
 """Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
 _CONTAINS = {"linear-step": "constant-step"}
 """Laws that another is a case of."""
+_BELOW_ZERO = 0.05
+"""Share of the upper bound by which a fitted lower bound may lie below zero."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 """Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
@@ -348,7 +351,10 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
 
 
 def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
-    """Say which laws describe the data about as well as the best, or could not be asked."""
+    """Say which laws describe the data about as well as the best, or could not be asked.
+
+    A law that contains the best and does not show what it has beyond it was asked, unless its fit did not settle.
+    """
     if not ranking:
         return []
     best = ranking[0]
@@ -360,7 +366,7 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
     return said + [
         f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
         for law, reason in refused.items()
-        if {law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS
+        if {law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason)
     ]
 
 
@@ -397,7 +403,20 @@ def _fitted(name: str, pulses: Pulses) -> LawFit:
         numbers = [end for estimate in found.numbers.values() for end in (estimate.low, estimate.high)]
         if not np.isfinite([found.bic, *numbers]).all():
             raise CapabilityError("the data do not tell its numbers apart")
-    return found
+    return _above_zero(found)
+
+
+def _above_zero(found: LawFit) -> LawFit:
+    """Refuse a law whose lower bound lies clearly below zero; where it is zero within its error, take zero."""
+    low, high = ((found.numbers.get(name), found.conventions.get(name)) for name in ("g_min_uS", "g_max_uS"))
+    if low[0] is None or low[0].value >= 0:
+        return found
+    top = high[0].value if high[0] is not None else high[1][0] if high[1] is not None else 0.0
+    if low[0].value < -_BELOW_ZERO * top:
+        raise CapabilityError(f"its lower bound would lie at {low[0].value:.3g} uS")
+    note = f"The lower bound was fitted at {low[0].value:.2g} uS: zero on the card."
+    numbers = {**found.numbers, "g_min_uS": low[0].at_least(0.0)}
+    return replace(found, numbers=numbers, notes=(*found.notes, note))
 
 
 def to_toml(card: Card) -> str:

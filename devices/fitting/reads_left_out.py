@@ -77,7 +77,11 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
         If so many reads jump away and back that they are no glitches, or too few are left.
     """
     traces, source = pulses.traces, pulses.source
-    found, total = limits(traces), sum(trace.sign.size for trace in traces)
+    told = _told(pulses)
+    found, total = (
+        [*told, *(one for one in limits(traces) if one not in told)],
+        sum(trace.sign.size for trace in traces),
+    )
     at = [
         np.logical_or.reduce([one.reached(t.conductance_uS) for one in found] or [_none(t)]) for t in traces
     ]
@@ -95,7 +99,7 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     kept = [~flags for flags in glitches]
     for one in found:
         reached = sum(int(one.reached(t.conductance_uS).sum()) for t in traces)
-        if not _hides(one, traces):
+        if one not in told and not _hides(one, traces):
             notes.append(
                 f"{source}: {reached:,} of {total:,} reads are exactly {one.value_uS:g} uS, and the first pulse back leads "
                 "away from it: taken for the devices' own bound. If it is a limit of the instrument, measure with another "
@@ -188,6 +192,12 @@ def limits(traces: Sequence[Trace]) -> list[_Limit]:
         if ends[1] != ends[-1] and often and several and _stops_all(limit, traces):
             found.append(limit)
     return found
+
+
+def _told(pulses: Pulses) -> list[_Limit]:
+    """Limits that the instrument named itself: above or below most reads."""
+    middle = float(np.median(np.concatenate([trace.conductance_uS for trace in pulses.traces])))
+    return [_Limit(value, 1 if value > middle else -1) for value in pulses.limits_uS]
 
 
 def _stops_all(limit: _Limit, traces: Sequence[Trace]) -> bool:
