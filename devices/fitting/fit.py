@@ -407,15 +407,15 @@ def _fitted(name: str, pulses: Pulses) -> LawFit:
 
 
 def _above_zero(found: LawFit) -> LawFit:
-    """Refuse a law whose lower bound lies clearly below zero; where it is zero within its error, take zero."""
-    low, high = ((found.numbers.get(name), found.conventions.get(name)) for name in ("g_min_uS", "g_max_uS"))
-    if low[0] is None or low[0].value >= 0:
+    """Refuse a law whose lower bound lies clearly below zero; where it does by less, take zero and say so."""
+    low = found.numbers.get("g_min_uS")
+    if low is None or low.value >= 0:
         return found
-    top = high[0].value if high[0] is not None else high[1][0] if high[1] is not None else 0.0
-    if low[0].value < -_BELOW_ZERO * top:
-        raise CapabilityError(f"its lower bound would lie at {low[0].value:.3g} uS")
-    note = f"The lower bound was fitted at {low[0].value:.2g} uS: zero on the card."
-    numbers = {**found.numbers, "g_min_uS": low[0].at_least(0.0)}
+    top = found.numbers["g_max_uS"].value if "g_max_uS" in found.numbers else found.conventions["g_max_uS"][0]
+    if low.value < -_BELOW_ZERO * top:
+        raise CapabilityError(f"its lower bound would lie at {low.value:.3g} uS")
+    note = f"The lower bound was fitted at {low.value:.2g} uS: zero on the card."
+    numbers = {**found.numbers, "g_min_uS": low.at_least(0.0)}
     return replace(found, numbers=numbers, notes=(*found.notes, note))
 
 
