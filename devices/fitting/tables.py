@@ -116,7 +116,7 @@ def read_tables(
         Makes conductances of currents that have no read voltage beside them, and of ramps; of either sign.
     columns : mapping, optional
         Header (or number, from 1) of the column of a quantity where the name does not tell it: `{"conductance": "Leitwert
-        (µS)"}`, `{"conductance_uS": "Leitwert"}`.
+        (µS)"}`, `{"conductance_uS": "Leitwert"}`; or the order of pulses, `{"polarity": "50 SET, 50 RESET"}`.
 
     Raises
     ------

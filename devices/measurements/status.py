@@ -38,6 +38,8 @@ UNMEASURED = {
 """Letters of the same manuals that leave no measurement, by what they mean."""
 _ALIKE = 0.02
 """Reads in compliance that differ by less, of their median, stand at one limit."""
+_FEWEST = 5
+"""Fewer of them are missing: too few to bend what is read below."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _plain(cell: str) -> str:
 
 
 def at_limit(values_uS: Values, limited: NDArray[np.bool_]) -> tuple[Values, tuple[float, ...]]:
-    """Return reads with those in compliance at one limit, and that limit; missing where they stand at several.
+    """Return reads with those in compliance at one limit, and that limit; missing where they are few or stand at several.
 
     Nearest to the other reads is what each of them at least was seen beyond.
     """
@@ -89,7 +91,7 @@ def at_limit(values_uS: Values, limited: NDArray[np.bool_]) -> tuple[Values, tup
         return values_uS, ()
     found, others = values_uS.copy(), values_uS[~limited & ~np.isnan(values_uS)]
     middle = float(np.median(values_uS[here]))
-    if np.ptp(values_uS[here]) > _ALIKE * abs(middle) or not others.size:
+    if here.sum() < _FEWEST or np.ptp(values_uS[here]) > _ALIKE * abs(middle) or not others.size:
         found[here] = np.nan
         return found, ()
     above = middle > float(np.median(others))

@@ -72,7 +72,8 @@ def measured(
         Makes conductances of currents that have no read voltage beside them; of either sign.
     columns : mapping, optional
         Header (or number, from 1) of the column that holds a quantity, or several headers; `conductance_uS` gives the
-        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`.
+        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`; polarity may be the order of
+        the pulses, `50 SET, 50 RESET`.
     elsewhere : bool
         These may be headers of another file.
 
