@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export NEUROSIM_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint docs notebooks bench verify clean
+.PHONY: demo test lint docs notebooks bench gpu verify clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neurosim needs Python 3.11 or newer")'
@@ -38,6 +38,10 @@ notebooks: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
+
+# Eight minutes on a machine with a GPU; `python -m benchmarks.gpu` where nothing can be installed.
+gpu: $(VENV)/installed
+	$(BIN)/python -m benchmarks.gpu --out docs/results/gpu.json
 
 verify: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow

@@ -1,7 +1,7 @@
 """What devices that identical pulses move up and down in small steps share; a law adds its own step.
 
-`step_by_step` gives the pulses: each moves the persistent conductance by the device's step times the law's
-share of it at the present state, within the device's own bounds.
+`step_by_step` gives the pulses: each moves the persistent conductance to where the law says, within the device's own
+bounds; of most laws by the device's step times the law's share of it at the present state (`kernels`).
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def reset(cell: int, state: Any, params: Any, now_s: float, event: int, key: Any
 
 
 @inlined
-def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key: Any, share: Any) -> Any:
-    """Give pulses whose steps are the device's own times share(cell, g, sign, xi, state, params).
+def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key: Any, moved: Any) -> Any:
+    """Give pulses, each from g to moved(cell, g, sign, step, xi, state, params); step is the device's own of that sign.
 
     xi is the pulse's standard normal, zero where the law has no cycle-to-cycle noise.
     """
@@ -136,8 +136,7 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
             xi = _ZERO
             if params.cycle_to_cycle > _ZERO:
                 xi = normal(words[k % 3])
-            g += sign * (step * share(cell, g, sign, xi, state, params))
-            g = min(max(g, lower), upper)
+            g = min(max(moved(cell, g, sign, step, xi, state, params), lower), upper)
         state.persistent[cell] = g
         if params.write_noise > _ZERO:
             shift = params.write_noise * params.step * params.span_uS
@@ -151,14 +150,33 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
     return energy_J * abs(count)
 
 
+SHARES: dict[Any, Callable[..., Any]] = {}
+"""The share that each pulse kernel was made of."""
+
+
 def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct) -> DeviceKernels:
-    """Return the kernels of a law by the share of its step, see `step_by_step`; for a subclass of `Stepped`."""
+    """Return the kernels of a law by share(cell, g, sign, xi, state, params) of the device's step; for a subclass of `Stepped`."""
+
+    def moved(cell: int, g: Any, sign: Any, step: Any, xi: Any, state: Any, params: Any) -> Any:
+        return g + sign * (step * share(cell, g, sign, xi, state, params))
+
+    found = moving(inlined_as(moved, f"{_origin(share)}.moved"), construct)
+    SHARES[found.pulse] = share
+    return found
+
+
+def _origin(function: Callable[..., Any]) -> str:
+    """Name of a law's function among compiled kernels."""
+    return f"{function.__module__}{version_of(function.__module__)}.{function.__qualname__}"
+
+
+def moving(moved: Callable[..., Any], construct: Callable[..., Any]) -> DeviceKernels:
+    """Return the kernels of a law by where a pulse takes the conductance, see `step_by_step`; for a subclass of `Bipolar`."""
 
     def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
-        return step_by_step(cell, count, state, params, event, key, share)
+        return step_by_step(cell, count, state, params, event, key, moved)
 
-    origin = f"{share.__module__}{version_of(share.__module__)}"
-    steps = inlined_as(pulse, f"{origin}.{share.__qualname__}.pulse")
+    steps = inlined_as(pulse, f"{_origin(moved)}.pulse")
     return DeviceKernels(construct, program, steps, reset, stored, read_sigma, shift=shift)
 
 

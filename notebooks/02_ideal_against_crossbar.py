@@ -423,6 +423,25 @@ plt.show()
 
 # %% [markdown]
 # The spread holds programming and read noise; `ReadPath(read_noise=None)` leaves programming alone.
+#
+# **Many chips that learn at once.** `together=` lets seeds of an experiment learn as one batch, each with its own chip, images
+# and order, and asks all of them for their vote. On a GPU this is how a thousand chips learn
+# ([which backend when](../docs/gpu.md)); this cell takes one where there is one, and smaller batches elsewhere.
+
+# %%
+ON = "cuda" if torch.cuda.is_available() else "cpu"
+CHIPS = 4 if QUICK else 1000 if ON == "cuda" else 24
+chips = ns.DenseExperiment(
+    dataset="digits", neurons=60, backend="torch", torch_device=ON, together=CHIPS, seeds=CHIPS, curve_points=0,
+    arm=(ns.Arm(name="PCM", device=PCM, mode="mixed", write={"pulse_limit": 4, "refresh": None}),),
+)  # fmt: skip
+images, arm = chips.data(), chips.arms()[1]
+batch = ns.Together(lambda seed: chips.training(arm, seed, images), chips.seed_list)
+batch.run()
+fit, test = chips.splits(images)
+votes = 100 * batch.votes(fit, test)
+print(f"{CHIPS} chips on {ON}, {batch.steps} updates each: vote {votes.mean():.1f} % of test images, "
+      f"σ over chips {votes.std(ddof=1):.1f} points; {(votes >= 60).sum()} of {CHIPS} at 60 % or more")  # fmt: skip
 
 # %% [markdown]
 # ## 4. Your own torch model on a device

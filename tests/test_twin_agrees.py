@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosim import Arm, Crossbar, DenseExperiment, ReadPath, WritePath
+from neurosim import Arm, Crossbar, DenseExperiment, Neurons, ReadPath, WritePath
 from neurosim.core import registry
 from neurosim.devices import cards, load
 from neurosim.reference import agreement
@@ -159,8 +159,12 @@ def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()) == kept
 
 
-def test_both_backends_classify_by_the_same_answers(tmp_path):
-    runs = [train_once(TINY.changed(backend=name), TINY.arm[0], 1, None) for name in ("numba", "torch")]
+@pytest.mark.parametrize("neurons", [None, Neurons(power_spread=0.02, gain_spread=0.02, saturation=9.0)])
+def test_both_backends_classify_by_the_same_answers(neurons):
+    arm = TINY.arm[0].changed(neurons=neurons)
+    spec = TINY.with_arms([arm])
+    spec.changed(backend="torch").check()
+    runs = [train_once(spec.changed(backend=name), arm, 1, None) for name in ("numba", "torch")]
     assert runs[0]["answers"] == runs[1]["answers"]
     assert runs[0]["accuracy"] == runs[1]["accuracy"] > 0.2
 

@@ -6,11 +6,13 @@ from contextlib import suppress
 
 import numpy as np
 
-from neurosim.core.errors import NeurosimError
+from neurosim.core.errors import CapabilityError, NeurosimError
 from neurosim.core.seeds import generator
 from neurosim.devices.card import Card, Quantity
 from neurosim.devices.fitting.fit import Fit, rounded
 
+_TOGETHER = ("vteam",)
+"""Laws whose numbers the data tell together alone: threshold, exponent and switching time."""
 _TRIES = 100
 """Draws for each card that makes a device."""
 
@@ -30,7 +32,17 @@ def drawn_cards(fit: Fit, count: int, seed: int = 0) -> list[Card]:
     -----
     Each number is drawn from the normal of its interval, or the lognormal where the interval is above zero, apart from
     the others: what the data say of two numbers together is lost, so cards differ more than they would have to.
+
+    Raises
+    ------
+    CapabilityError
+        If the numbers of the law hang together, so that drawn apart they make devices that nobody measured.
     """
+    if fit.card.law in _TOGETHER:
+        raise CapabilityError(
+            f"draws: threshold, exponent and switching time of {fit.card.law} hang together and cannot be drawn apart; fit "
+            "parts of the data instead, device by device"
+        )
     draws = generator(seed, f"draws of {fit.card.name}")
     found: list[Card] = []
     for _ in range(_TRIES * count):

@@ -37,6 +37,8 @@ _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 """Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
 """Laws whose fit is repeated on data simulated with its card."""
+_OF_AMPLITUDE = "vteam"
+"""Law whose step follows amplitude and width of the pulse."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
 _OF_JOULES = ("_voltage_V", "_time_s", "_current_A", "_energy_J")
 """Ends of the names of numbers that joules of pulses follow from."""
@@ -122,7 +124,10 @@ def fit(
     if told is not None:
         for line in (line for table in tables for line in table.said):
             told(line)
-    tables = tuple(_trusted(table) if isinstance(table, Pulses) else table for table in tables)
+    given = write_voltage_V, write_time_s
+    tables = tuple(
+        _trusted(replace(table, given=given)) if isinstance(table, Pulses) else table for table in tables
+    )
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
     if pulses is not None:
@@ -130,6 +135,7 @@ def fit(
     maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
+        maker.notes += _alike(ranking[0].law, pulses, refused)
         if pulses.unit_assumed:
             maker.notes.append("Ramps name no unit: taken for siemens; for currents give --read-voltage.")
     maker.notes += _undecided(ranking, refused)
@@ -368,6 +374,19 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
         for law, reason in refused.items()
         if {law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason)
     ]
+
+
+def _alike(law: str, pulses: Pulses, refused: Mapping[str, str]) -> list[str]:
+    """Say that pulses which differ were taken for alike, where the law has neither amplitude nor width."""
+    differing = pulses.differing()
+    if not differing or law == _OF_AMPLITUDE:
+        return []
+    why = f"; {_OF_AMPLITUDE}, which has both, {refused[_OF_AMPLITUDE]}" if _OF_AMPLITUDE in refused else ""
+    said = (
+        f"Pulses of one polarity differ by {differing} and were taken for alike: steps and noise of this card are those of "
+        f"their mixture, for {law} has neither{why}."
+    )
+    return [said]
 
 
 def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str, str]) -> None:

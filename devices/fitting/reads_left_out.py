@@ -85,7 +85,8 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     at = [
         np.logical_or.reduce([one.reached(t.conductance_uS) for one in found] or [_none(t)]) for t in traces
     ]
-    glitches = _glitches(traces, at)
+    differing = pulses.differing()
+    glitches = [_none(t) for t in traces] if differing else _glitches(traces, at)
     for one in found:
         glitches = [bad | one.passed(t.conductance_uS) for t, bad in zip(traces, glitches, strict=True)]
     count = sum(int(flags.sum()) for flags in glitches)
@@ -96,6 +97,10 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
             "the range of the instrument, or average several reads of each pulse"
         )
     notes = [_glitch_note(traces, glitches, count, total, source)] if count else []
+    if differing:
+        notes.append(
+            f"{source}: pulses of one polarity differ by {differing}, so reads that jump away and back were not looked for."
+        )
     kept = [~flags for flags in glitches]
     for one in found:
         reached = sum(int(one.reached(t.conductance_uS).sum()) for t in traces)
@@ -145,9 +150,11 @@ def without(trace: Trace, kept: Flags) -> Trace:
         if entry:
             missed.append((len(sign) - 1, entry))
         last = int(row)
+    volts, seconds = (None if of is None else of[kept] for of in (trace.volts, trace.seconds))
     return replace(
-        trace, sign=np.array(sign, np.int8), conductance_uS=trace.conductance_uS[kept], missed=tuple(missed)
-    )
+        trace, sign=np.array(sign, np.int8), conductance_uS=trace.conductance_uS[kept], missed=tuple(missed),
+        volts=volts, seconds=seconds,
+    )  # fmt: skip
 
 
 def _sets(trace: Trace, known: dict[int, int], first: int, last: int) -> int:

@@ -18,6 +18,8 @@ from neurosim.devices.measurements import ONE_DEVICE, Measured, measured
 Values = NDArray[np.float64]
 FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
+ALIKE = 0.01
+"""Amplitudes and widths of pulses that differ by a smaller share are one."""
 _SURE = 2.0
 """Standard errors by which SET must move devices up."""
 _CHANCE, _PART = 1e-4, 0.1
@@ -38,6 +40,10 @@ class Trace:
     missed: tuple[tuple[int, int], ...] = ()
     """(row, pulses) where reads before a row are missing: SET pulses since the read before, all in one train with it;
     negative, SET pulses since a RESET among them."""
+    volts: Values | None = None
+    """Amplitude of the pulse before each read, a magnitude; None: the data do not tell it."""
+    seconds: Values | None = None
+    """Width of that pulse."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,22 @@ class Pulses:
     """Where the file says that the instrument was in compliance."""
     stuck_uS: tuple[float, ...] = ()
     """Median conductances of devices that do not answer to pulses, which are not among the traces."""
+    given: tuple[float | None, float | None] = (None, None)
+    """Voltage and width of a pulse up that the user gave: the card's own, and of data that do not tell theirs."""
+
+    def differing(self) -> str:
+        """Say by what pulses of one polarity differ, empty where they are alike or nothing is told of them."""
+        said = []
+        for word, unit, of in (("amplitude", "V", "volts"), ("width", "s", "seconds")):
+            known = [(t.sign, getattr(t, of)) for t in self.traces if getattr(t, of) is not None]
+            if any(
+                len(levels(np.concatenate([v[sign == one] for sign, v in known]))) > 1
+                for one in (1, -1)
+                if known
+            ):
+                all_of_them = np.concatenate([v[sign != 0] for sign, v in known])
+                said.append(f"{word} ({np.nanmin(all_of_them):g} to {np.nanmax(all_of_them):g} {unit})")
+        return " and ".join(said)
 
     @property
     def count(self) -> int:
@@ -98,6 +120,15 @@ class Drift:
 
 
 Table = Pulses | Programming | Drift
+
+
+def levels(values: Values) -> Values:
+    """Return the different ones of some amplitudes or widths, growing; what differs by less than a per cent is one."""
+    found: list[float] = []
+    for value in np.unique(values[np.isfinite(values)]):
+        if not found or value > found[-1] * (1 + ALIKE):
+            found.append(float(value))
+    return np.array(found)
 
 
 def read_tables(
@@ -195,7 +226,8 @@ def _trace(name: str, rows: pd.DataFrame) -> Trace:
     starts = (np.diff(rows["ramp"].to_numpy()) != 0) | (np.diff(rows["pulse"].to_numpy(np.float64)) > 1)
     sign[:1] = 0
     sign[1:][starts] = 0
-    return Trace(name, sign, rows["conductance_uS"].to_numpy(np.float64), missed)
+    volts, seconds = (rows[of].to_numpy(np.float64) if of in rows else None for of in ("pulse_V", "pulse_s"))
+    return Trace(name, sign, rows["conductance_uS"].to_numpy(np.float64), missed, volts, seconds)
 
 
 def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:

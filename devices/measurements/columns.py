@@ -33,6 +33,8 @@ _NAMES = {
     "polarity": r"(pulse )?(polarity|direction|type|sign)|pol|operation|set reset",
     "pulse_voltage": r"v ?(pulse|write|prog|program|pgm)|(pulse|write|prog|program|programming) ?"
     r"(v|volt|voltage|amplitude|height)|amplitude",
+    "pulse_width": r"(pulse |write |prog |program |programming )?(width|duration|length)|(pulse|write|prog|program) ?(time|t)|"
+    r"t ?(pulse|write|prog|program|pgm)|pw",
     "read_voltage": r"v ?(read|meas)|(read|reading|meas|sense) ?(v|volt|voltage)",
     "current": r"i|i ?(read|meas|d|ds)|(read|meas|measured|drain) ?(i|current)|current|curr|ids",
     "conductance": r"g|g ?(read|meas|ds)|((read|measured|channel|device|dut) )?conductance|cond",
@@ -45,7 +47,7 @@ _NAMES = {
 }
 """What each quantity may be called, without unit, in lower case and with blanks between words."""
 _DIMENSION = {
-    "pulse_voltage": "voltage", "read_voltage": "voltage", "target": "conductance", "achieved": "conductance",
+    "pulse_voltage": "voltage", "pulse_width": "time", "read_voltage": "voltage", "target": "conductance", "achieved": "conductance",
     "current": "current", "conductance": "conductance", "resistance": "resistance", "time": "time",
 }  # fmt: skip
 QUANTITIES = tuple(_NAMES)

@@ -92,8 +92,40 @@ def signs(sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]
                 "reads among the pulses? Keep one row for each pulse, with the read after it"
             )
     if several:
-        used[column.place] += f" ({pulses.min():g} to {pulses.max():g}, taken for like pulses)"
+        used[column.place] += f" ({pulses.min():g} to {pulses.max():g})"
     return np.sign(volts).astype(np.int8)
+
+
+def shapes(
+    sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return amplitude (`pulse_V`, a magnitude) and width (`pulse_s`) of the pulse of each row, of columns that tell them.
+
+    Raises
+    ------
+    DataError
+        If a width has no unit, or two columns tell the same.
+    """
+    found = {}
+    for quantity, name, word in (
+        ("pulse_voltage", "pulse_V", "amplitude"),
+        ("pulse_width", "pulse_s", "width"),
+    ):
+        columns = of.get(quantity, ())
+        if len(columns) > 1:
+            raise DataError(
+                f"{sheet.file}: two columns tell the {word} of a pulse: '{columns[0].header}' and '{columns[1].header}'; "
+                f'say which with --column {quantity}="HEADER"'
+            )
+        for column in columns:
+            if column.unit is None and quantity == "pulse_width":
+                raise DataError(
+                    f'{sheet.file}: {column.header} has no unit; give it: --column pulse_width_s="{column.header}", or '
+                    "pulse_width_us, pulse_width_ns"
+                )
+            found[name] = np.abs(sheet.numbers(column.place, gaps=True)) * column.factor
+            used.setdefault(column.place, f'{word} of the pulse "{column.header}"')
+    return found
 
 
 def _sign(sheet: Sheet, line: int, column: Column, text: str) -> int:

@@ -19,6 +19,7 @@ from neurosim.devices.measurements.pulses import (
     direction,
     number_runs,
     pattern,
+    shapes,
     signs,
     without_repeats,
 )
@@ -39,7 +40,7 @@ class Measured:
     """`pulses`, `drift` or `programming`."""
     table: pd.DataFrame
     """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    `conductance_uS`, and `pulse_V`, `pulse_s` where columns tell amplitude and width. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
     NaN is a read that is missing."""
     source: Path
     said: tuple[str, str, str]
@@ -210,11 +211,17 @@ class _Maker:
             self.used[-2] = "polarity by the number of the pulse"
         else:
             sign = signs(self.sheet, self.of, self.used)
+        shape_of = shapes(self.sheet, self.of, self.used)
         status = self.reads.status(len(values))
         parts = []
         for column in values:
             part = pd.DataFrame(
-                {"line": lines, "polarity": sign, "conductance_uS": self.reads.seen(column, status)}
+                {
+                    "line": lines,
+                    "polarity": sign,
+                    **shape_of,
+                    "conductance_uS": self.reads.seen(column, status),
+                }
             )
             part["device"] = names if len(values) == 1 else _device(column.header)
             part["pulse"] = np.nan if pulse is None else pulse
@@ -388,7 +395,7 @@ class _Maker:
             f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
+        order = ["line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             assumed, without, self.headers, self.reads.limits_uS,

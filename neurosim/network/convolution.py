@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,6 +68,9 @@ class Convolution:
         If `pass_on` fails, or does not take each image by itself.
     """
 
+    dense_kind: ClassVar[type[Dense]] = Dense
+    """The layer that sees patches, on the machine that computes."""
+
     def __init__(
         self,
         array: Array,
@@ -104,8 +107,8 @@ class Convolution:
             raise InputError(
                 f"pool pad = {self.pool.pad}: must be smaller than the pool's kernel, {self.pool.kernel}"
             )
-        self.dense = Dense(array, rule, mode, norm_every, neurons)
-        self.norm = ChannelNorm(channels, statistics)
+        self.dense = self.dense_kind(array, rule, mode, norm_every, neurons)
+        self.norm = self._norm(channels, statistics)
         self.size = height + 2 * pad - high + 1, width + 2 * pad - wide + 1
         """Positions of a patch: height and width of what the array answers."""
         self.out_shape = (self.pool.size(self.size[0]), self.pool.size(self.size[1]), array.shape[1])
@@ -143,20 +146,53 @@ class Convolution:
     def forward(self, images: Floats) -> Floats:
         """Return what goes on to the next layer for images (n, height, width, channels), learning nothing."""
         images = self._images(images)
-        out = np.empty((len(images), *self.out_shape), images.dtype)
+        out = self._empty(len(images), *self.out_shape)
         for first, last in self._chunks(len(images)):
-            x = self.norm.forward(images[first:last])
-            spans = self._spans()
-            currents = [self.dense.forward(self.patches(x, *span)) for span in spans]
-            u = currents[0] if len(currents) == 1 else np.concatenate(currents)
+            u = self._currents(self.norm.forward(images[first:last]))
             out[first:last] = self._activated(u, last - first)
         return out
+
+    def _currents(self, normalised: Floats) -> Floats:
+        """Read images that are read together; one that alone exceeds `PATCH_BYTES` by spans of output rows."""
+        spans = self._spans()
+        if len(spans) == 1:
+            return self.dense.forward(self.patches(normalised))
+        u, across = self._empty(self.size[0] * self.size[1], self.array.shape[1]), self.size[1]
+        for first, last in spans:
+            u[first * across : last * across] = self.dense.forward(self.patches(normalised, first, last))
+        return u
 
     def patches(self, normalised: Floats, first: int = 0, last: int | None = None) -> Floats:
         """Return the patches of images at output rows [first, last): (n * rows * width, rows of the array)."""
         if self.kernel is None:
             return normalised.reshape(len(normalised), -1)
-        kernel, last = self.kernel, self.size[0] if last is None else last
+        return self._cut(normalised, self.kernel, first, self.size[0] if last is None else last)
+
+    def _activated(self, currents: Floats, images: int) -> Floats:
+        u = currents.reshape(images, *self.size, -1)
+        if self.pass_on is not None:
+            return passed(self.pass_on, u)
+        return self._activate(u)
+
+    def _images(self, images: Floats) -> Floats:
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise InputError(
+                f"images of shape {tuple(images.shape)}: expected (n, {', '.join(map(str, self.image_shape))})"
+            )
+        return self._inputs(images)
+
+    # What a machine does in its own way: another one has these of its own, and nothing else.
+
+    def _norm(self, channels: int, statistics: Statistics) -> ChannelNorm:
+        return ChannelNorm(channels, statistics)
+
+    def _inputs(self, images: Floats) -> Floats:
+        return np.ascontiguousarray(images, dtype=self.array.precision)
+
+    def _empty(self, *shape: int) -> Floats:
+        return np.empty(shape, self.array.precision)
+
+    def _cut(self, normalised: Floats, kernel: int, first: int, last: int) -> Floats:
         out = np.empty(
             (len(normalised), (last - first) * self.size[1], self.array.shape[0]), normalised.dtype
         )
@@ -166,18 +202,8 @@ class Convolution:
         )
         return out.reshape(-1, self.array.shape[0])
 
-    def _activated(self, currents: Floats, images: int) -> Floats:
-        u = currents.reshape(images, *self.size, -1)
-        if self.pass_on is not None:
-            return passed(self.pass_on, u)
-        return activate(u, self.power, self.pool, self.activation)
-
-    def _images(self, images: Floats) -> Floats:
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise InputError(
-                f"images of shape {images.shape}: expected (n, {', '.join(map(str, self.image_shape))})"
-            )
-        return np.ascontiguousarray(images, dtype=self.array.precision)
+    def _activate(self, currents: Floats) -> Floats:
+        return activate(currents, self.power, self.pool, self.activation)
 
     @property
     def _row_bytes(self) -> int:

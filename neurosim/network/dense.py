@@ -95,7 +95,7 @@ class Dense:
         InputError
             If a phase is not 1 or -1, or their number is not that of the samples.
         """
-        factor = self._phase(phase, len(x))
+        factor = self._phase(phase, x.shape[-2])
         if self.steps % self.norm_every == 0 and getattr(self.rule, "needs_norms", True):
             self._measure_norms()
         x = self._inputs(x)
@@ -105,7 +105,7 @@ class Dense:
             ideal.apply(self._change(x, self._currents(ideal, x, u), factor))
         else:
             change = self._change(x, u, factor)
-            self._count_work(len(x))
+            self._count_work(x.shape[-2])
             self.array.update(change.pre, change.post, change.decay, self.mode)
         self.steps += 1
         return u
@@ -124,7 +124,7 @@ class Dense:
         followed = self.state["norm_squared"] ** 0.5 if "norm_squared" in self.state else None
         self.rule.observe_norms(norms, self.state)
         if self.steps and "tracking_error" in self.state:
-            self.norm_errors.append(abs(self.state["tracking_error"]).mean())
+            self.norm_errors.append(abs(self.state["tracking_error"]).mean(-1))
         if self.steps and followed is not None and self.array.gains_hold_norms:
             self.array.scale_columns(followed / (norms + SMALLEST_NORM))
             self.state["norm_squared"][...] = followed**2

@@ -27,6 +27,7 @@ Statistics = Literal["batch", "running", "first"]
 Activation = Literal["triangle", "repu", "relu", "tanh", "softmax"]
 PassOn = Callable[[Floats], Floats]
 """What a layer makes of currents (n, height, width, cols): images (n, height, width, channels), each by itself."""
+Doubles = NDArray[np.float64]
 EPSILON = 1e-5
 MOMENTUM = 0.1
 
@@ -65,21 +66,20 @@ class ChannelNorm:
         if statistics not in ("batch", "running", "first"):
             raise ConfigError(f"statistics = '{statistics}': must be 'batch', 'running' or 'first'")
         self.statistics = statistics
-        self.mean = np.zeros(channels)
-        self.variance = np.ones(channels)
+        self.mean, self.variance = self._put(np.zeros(channels)), self._put(np.ones(channels))
         self.seen = 0
 
     def learn(self, images: Floats) -> Floats:
         """Take in the statistics of images (n, height, width, channels) and return these, normalised."""
         if self.statistics == "first" and self.seen:
             return self.forward(images)
-        mean, variance, count = _statistics(images)
+        mean, variance, count = self._measured(images)
         weight = 1.0 if self._starts else MOMENTUM
         self.mean += weight * (mean - self.mean)
         self.variance += weight * (variance * count / max(count - 1, 1) - self.variance)
         self.seen += 1
         if self.statistics == "batch":
-            return _normalised(images, mean, variance)
+            return self._normalised(images, mean, variance)
         return self.forward(images)
 
     @property
@@ -89,47 +89,51 @@ class ChannelNorm:
 
     def forward(self, images: Floats) -> Floats:
         """Return images normalised by the running statistics."""
-        return _normalised(images, self.mean, self.variance)
+        return self._normalised(images, self.mean, self.variance)
 
     def by_themselves(self, images: Floats) -> Floats:
         """Return images normalised by their own statistics, which are not kept."""
-        mean, variance, _ = _statistics(images)
-        return _normalised(images, mean, variance)
+        mean, variance, _ = self._measured(images)
+        return self._normalised(images, mean, variance)
 
     def snapshot(self) -> State:
         """Return the statistics as named arrays."""
         return {
-            "mean": self.mean.copy(),
-            "variance": self.variance.copy(),
+            "mean": self._kept(self.mean),
+            "variance": self._kept(self.variance),
             "seen": np.array([self.seen], np.int64),
         }
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot."""
-        self.mean[:], self.variance[:] = saved["mean"], saved["variance"]
+        self.mean, self.variance = self._put(saved["mean"]), self._put(saved["variance"])
         self.seen = int(saved["seen"][0])
 
+    def _measured(self, images: Floats) -> tuple[Doubles, Doubles, int]:
+        """Mean and variance of each channel, and how many pixels they are of."""
 
-def _statistics(images: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Mean and variance of each channel, and how many pixels they are of."""
+        def add(image: Floats) -> Doubles:
+            sums = np.zeros((2, images.shape[3]))
+            channel_sums(image, sums[0], sums[1])
+            return sums
 
-    def add(image: Floats) -> NDArray[np.float64]:
-        sums = np.zeros((2, images.shape[3]))
-        channel_sums(image, sums[0], sums[1])
-        return sums
+        count = images.shape[0] * images.shape[1] * images.shape[2]
+        sums, squares = np.sum(share(add, images), axis=0)
+        mean = sums / count
+        return mean, np.maximum(squares / count - mean * mean, 0), count
 
-    count = images.shape[0] * images.shape[1] * images.shape[2]
-    sums, squares = np.sum(share(add, images), axis=0)
-    mean = sums / count
-    return mean, np.maximum(squares / count - mean * mean, 0), count
+    def _normalised(self, images: Floats, mean: Doubles, variance: Doubles) -> Floats:
+        offset = mean.astype(images.dtype)
+        gain = (1 / np.sqrt(variance + EPSILON)).astype(images.dtype)
+        out = np.empty_like(images)
+        share(lambda n: normalise(images[n], offset, gain, out[n]), range(len(images)))
+        return out
 
+    def _put(self, values: Doubles) -> Doubles:
+        return np.array(values, np.float64)
 
-def _normalised(images: Floats, mean: NDArray[np.float64], variance: NDArray[np.float64]) -> Floats:
-    offset = mean.astype(images.dtype)
-    gain = (1 / np.sqrt(variance + EPSILON)).astype(images.dtype)
-    out = np.empty_like(images)
-    share(lambda n: normalise(images[n], offset, gain, out[n]), range(len(images)))
-    return out
+    def _kept(self, values: Doubles) -> Doubles:
+        return np.array(values)
 
 
 def activate(currents: Floats, power: float, pool: Pool, activation: Activation = "triangle") -> Floats:

@@ -61,6 +61,10 @@ class Line(NamedTuple):
     holds: bool
 
 
+COMPILED_LIMIT = 4
+"""Pulses of an update a device, where what is compiled is compared."""
+
+
 class Task(NamedTuple):
     """What an operation is given: inputs (batch, rows), post factors (batch, cols) and decay (cols,)."""
 
@@ -199,6 +203,7 @@ def compare_operations(
     seed: int = 0,
     torch_device: str = "cpu",
     operations: Collection[str] = OPERATIONS.keys(),
+    compiled: bool = False,
 ) -> Iterator[Line]:
     """Try every operation that the device can do on both machines, or those that are named.
 
@@ -211,6 +216,8 @@ def compare_operations(
     seed : int
     torch_device : str
     operations : collection of str
+    compiled : bool
+        Let torch compile its passes; updates then give at most `COMPILED_LIMIT` pulses a device, on both machines.
     """
     law = device if noise else device.without_noise()  # type: ignore[attr-defined]
     given = task(law, seed, precision)
@@ -218,10 +225,10 @@ def compare_operations(
     for name, operation in OPERATIONS.items():
         if name not in operations or not operation.needs(law):
             continue
-        write = WritePath(**operation.write)
+        write = WritePath(**operation.write, **({"pulse_limit": COMPILED_LIMIT} if compiled else {}))
         settings: Any = {"seed": seed, "read": read, "write": write, "precision": precision}
         one = Crossbar(SHAPE, law, **settings)
-        other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device)
+        other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device, compiled=compiled)
         if name != "construct":
             one.program(start_weights(seed), w_max=1.0)
             one.calibrate(given.x)

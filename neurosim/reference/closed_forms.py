@@ -148,7 +148,7 @@ _ENERGY: dict[str, Callable[..., float]] = {
     "programmed": _anew,
     **dict.fromkeys(
         ("soft-bounds", "exp-step", "power-step", "constant-step", "linear-step", "nonlinearity-label",
-         "piecewise-step", "measured-steps"),
+         "piecewise-step", "measured-steps", "vteam"),
         _through,
     ),
 }  # fmt: skip

@@ -111,7 +111,7 @@ class CrossbarLayer(HoldsDevices):
         rows, cols = weight.shape
         self.array = TorchCrossbar(
             (rows, cols), device, seed=self.seeds, read=read, write=write, periphery=periphery, name=name,
-            torch_device=torch_device,
+            torch_device=torch_device, compiled=False,
         )  # fmt: skip
         self.instances = len(self.seeds)
         self.array.program(weight)

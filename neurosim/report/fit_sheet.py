@@ -115,8 +115,11 @@ def fit_sheet(fit: Fit) -> Figure:
 
 
 def _pulse_panels(fit: Fit, pulses: Pulses, law: LawFit) -> list[Callable[[Axes], None]]:
+    differing = bool(pulses.differing())
     panels: list[Callable[[Axes], None]] = [
-        lambda axes: _traces(axes, fit, pulses),
+        (lambda axes: _amplitudes(axes, pulses, law))
+        if differing
+        else (lambda axes: _traces(axes, fit, pulses)),
         lambda axes: _steps(axes, law),
         lambda axes: _errors(axes, law),
     ]
@@ -179,6 +182,38 @@ def _traces(axes: Axes, fit: Fit, pulses: Pulses) -> None:
         axes.plot(x, measured.mean(axis=1), color=colour, lw=1.3, label=f"{name}: {words}")
     axes.set(title="Traces: data over the card", xlabel="Pulse", ylabel="Conductance (µS)")
     _room_for_legend(axes, 0.22)
+
+
+def _amplitudes(axes: Axes, pulses: Pulses, law: LawFit) -> None:
+    """Mean change of each kind of pulse, where pulses of one polarity differ, and what the law expects of the same pulses."""
+    steps = law.steps
+    shape_of = {
+        (trace.device, row): tuple(
+            float(of[row]) if of is not None else np.nan for of in (trace.volts, trace.seconds)
+        )
+        for trace in pulses.traces
+        for row in range(trace.sign.size)
+    }
+    at = np.array([shape_of[device, row] for device, row in zip(steps.device, steps.row, strict=True)])
+    volts, widths = at.T
+    for sign, colour, name in ((1, UP, "SET"), (-1, DOWN, "RESET")):
+        for k, width in enumerate(np.unique(widths[steps.sign == sign])):
+            own = (steps.sign == sign) & ((widths == width) | (np.isnan(widths) & np.isnan(width)))
+            levels = np.unique(volts[own])
+            kinds = [own & (volts == level) for level in levels]
+            words = "" if np.isnan(width) else f", {width:.3g} s"
+            axes.plot(
+                levels, [steps.expected_uS[kind].mean() for kind in kinds], color=FITTED, lw=1.3, zorder=3,
+                label=None if k or sign < 0 else "law",
+            )  # fmt: skip
+            axes.errorbar(
+                levels, [steps.change_uS[kind].mean() for kind in kinds],
+                [steps.change_uS[kind].std() / np.sqrt(kind.sum()) for kind in kinds],
+                fmt="o", ms=3.5, lw=1, color=tint(colour, 1 - 0.25 * min(k, 3)), label=f"{name}{words}",
+            )  # fmt: skip
+    axes.axhline(0, color="#888888", lw=0.7)
+    axes.set(title="Mean change by a pulse of each kind", xlabel="Amplitude (V)", ylabel="Change (µS)")
+    _room_for_legend(axes, 0.3)
 
 
 def _steps(axes: Axes, law: LawFit) -> None:

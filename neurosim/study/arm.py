@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -89,6 +90,8 @@ class Arrays(Frozen):
     precision: Precision = "float32"
     torch_device: str = "cpu"
     """Where the torch backend computes: cpu, cuda, cuda:1, ..."""
+    together: int = Field(1, ge=1)
+    """Seeds that the torch backend lets learn as one batch of instances, in every arm on devices; kind 'dense' alone."""
     seconds_per_update: float = Field(0.0, ge=0)
     """Time that passes after each update; where it is not zero, devices drift while they learn."""
 
@@ -124,6 +127,7 @@ class Arm(Frozen):
     backend: Backend | None = None
     precision: Precision | None = None
     torch_device: str | None = None
+    together: int | None = Field(None, ge=1)
     seconds_per_update: float | None = Field(None, ge=0)
 
     def __repr__(self) -> str:
@@ -158,6 +162,7 @@ class Arm(Frozen):
         if self.device is None:
             return filled
         return filled.changed(
+            together=shared.together if self.together is None else self.together,
             parameters={**self.known(shared.parameters), **self.parameters},
             read={**shared.read.model_dump(), **self.read},
             write=merged(shared.write.model_dump(exclude_unset=True), self.write),
@@ -201,7 +206,8 @@ class Arm(Frozen):
 
     def deciding(self) -> dict[str, Any]:
         """Return, of a settled arm, everything that decides the bits of its runs: every setting, every number of its law."""
-        own = self.model_dump(mode="json", exclude={"name", "seeds", "device"})
+        alone = {"together"} if (self.together or 1) == 1 else set()
+        own = self.model_dump(mode="json", exclude={"name", "seeds", "device"} | alone)
         if self.device is None:
             for name in OF_DEVICES:
                 own.pop(name)
@@ -225,7 +231,7 @@ class Arm(Frozen):
         self,
         shape: tuple[int, int],
         name: str,
-        seed: int,
+        seed: int | Sequence[int],
         w_max: float,
         momentum: float | None = None,
         draws: Draws | None = None,
@@ -239,7 +245,8 @@ class Arm(Frozen):
             Rows and columns.
         name : str
             Of the array: same seed and name, same draws.
-        seed : int
+        seed : int or sequence of int
+            Several: one instance each, of the torch backend.
         w_max : float
             Weight of a full difference, unless the arm says it.
         momentum : float, optional

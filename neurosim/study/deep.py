@@ -17,7 +17,7 @@ from neurosim.network.readout import LinearReadout
 from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
-from neurosim.study.evaluate import Answers, on_devices
+from neurosim.study.evaluate import Answers, on_devices, to_numpy
 from neurosim.study.run import study
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training
@@ -96,7 +96,7 @@ class DeepTraining(Training):
             for depth, layer in enumerate(self.stack.layers[: max(depths)], 1):
                 x = layer.forward(x)
                 if depth in depths:
-                    flat = x.reshape(len(x), -1)
+                    flat = to_numpy(x.reshape(len(x), -1))
                     kept = found.setdefault(depth, np.empty((len(images), flat.shape[1]), np.float16))
                     kept[first : first + CHUNK] = flat
         return found
@@ -142,7 +142,7 @@ class DeepTraining(Training):
         }
 
     def _layer(self, layer: Convolution) -> dict[str, Any]:
-        weights = layer.array.weights()
+        weights = to_numpy(layer.array.weights())
         norms = np.linalg.norm(weights, axis=0)
         found: dict[str, Any] = {
             "rows": layer.array.shape[0],

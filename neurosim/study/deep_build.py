@@ -43,6 +43,24 @@ def radius_of(arm: DeepArm, layer: Layer, number: int) -> float:
     return radius
 
 
+def kind_of_convolution(arm: DeepArm) -> type[Convolution]:
+    """Return the class of a settled arm's layers: that of the machine which computes them."""
+    if arm.backend == "torch":
+        from neurosim.reference.twin.convolution import TorchConvolution
+
+        return TorchConvolution
+    return Convolution
+
+
+def refuse_beforehand(experiment: DeepExperiment, arm: DeepArm) -> None:
+    """Build each layer of a settled arm once for an image of four numbers: what its machine cannot do is an error."""
+    for number, layer in enumerate(experiment.layers):
+        own = arm.at(number)
+        array, rule = array_of(own, number, layer, 4, (4, layer.neurons), 0), own.build_rule(layer, number)
+        pass_on = layer.pass_on if layer.own else None
+        kind_of_convolution(arm)(array, rule, (1, 1, 4), kernel=None, pass_on=pass_on)
+
+
 def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: int) -> Stack:
     """Return the arm's layers, programmed with the start weights."""
     arm = arm.settled(experiment)
@@ -56,7 +74,7 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: in
         rule = own.build_rule(layer, number)
         neurons = None if own.neurons is None else own.neurons.draw(layer.neurons, seed, f"layer {number}")
         stack.append(
-            Convolution(
+            kind_of_convolution(arm)(
                 array, rule, comes_in, kernel=None if layer.kernel == "all" else layer.kernel, pad=layer.pad,
                 power=layer.power, pool=layer.pooling, pass_on=layer.pass_on if layer.own else None,
                 mode=own.mode or "accumulate",
@@ -81,7 +99,7 @@ def holding(
         Height, width and channels of the images.
     seed : int
     """
-    arm, found = arm.settled(experiment), []
+    arm, found = arm.settled(experiment).changed(backend="numba"), []
     layers = experiment.layers
     for number, (layer, comes_in) in enumerate(zip(layers, shapes(layers, image_shape), strict=True)):
         own, rows = arm.at(number), layer.rows(comes_in)

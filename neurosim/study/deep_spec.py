@@ -218,9 +218,12 @@ class DeepExperiment(Experiment):
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        from neurosim.study.deep_build import refuse_beforehand
+
         super().check()
-        if any(arm.backend == "torch" for arm in self.arms()):
-            raise ConfigError("backend = torch: deep networks are computed by numba so far; leave it out")
+        for arm in self.arms():
+            if arm.backend == "torch":
+                refuse_beforehand(self, arm)
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,19 @@ def highest_start_weight(experiment: DenseExperiment, rows: int) -> float:
     return float(experiment.start_radius * np.sqrt(3 / rows))
 
 
-def start_weights(experiment: DenseExperiment, rows: int, seed: int) -> Floats:
-    """Uniform start weights (rows, neurons) of norm near `start_radius`; the same for every arm."""
+def start_weights(experiment: DenseExperiment, rows: int, seed: int | Sequence[int]) -> Floats:
+    """Uniform start weights (rows, neurons) of norm near `start_radius`, the same for every arm; of several seeds stacked."""
+    if not isinstance(seed, int):
+        return np.stack([start_weights(experiment, rows, each) for each in seed])
     draws = generator(seed, "start weights").random((rows, experiment.neurons), np.float32)
     return draws * np.float32(highest_start_weight(experiment, rows))
 
 
-def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> Dense:
-    """Return a settled arm's layer: its array with the start weights, the rule, and how updates become pulses."""
+def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int | Sequence[int]) -> Dense:
+    """Return a settled arm's layer: its array with the start weights, the rule, and how updates become pulses.
+
+    Several seeds are instances of a torch array.
+    """
     name, cols = "layer 0", experiment.neurons
     window = arm.of_layer("window", 0) * highest_start_weight(experiment, rows)
     array = arm.array((rows, cols), name, seed, window)
@@ -64,9 +70,8 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int) -> 
         from neurosim.reference.twin.dense import TorchDense
 
         layer = TorchDense
-    neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
-    passed = {} if neurons is None else {"neurons": neurons}
-    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, **passed)
+    neurons = None if arm.neurons is None or not isinstance(seed, int) else arm.neurons.draw(cols, seed, name)
+    return layer(array, experiment.build_rule(arm), arm.mode or "accumulate", experiment.norm_every, neurons)
 
 
 def holding(experiment: DenseExperiment, arm: Arm, rows: int, seed: int = 0) -> dict[str, Any]:
@@ -97,11 +102,6 @@ class DenseTraining(Training):
         return -(-len(self.images) // self.batch)
 
     @property
-    def rules(self) -> list[Any]:
-        """The rule as it is written, whichever machine computes it."""
-        return [self.experiment.build_rule(self.arm)]
-
-    @property
     def read(self) -> Any:
         """What is read: the array, through its neurons where these have a transfer."""
         return self.layer.array if self.layer.neurons is None else Passed(self.layer)
@@ -117,6 +117,17 @@ class DenseTraining(Training):
         """Pictures of the array before it learns."""
         start = self if not self.steps else type(self)(self.experiment, self.arm, self.seed, self.data)
         return start.pictures()
+
+    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
+        """Train to the end from wherever it stands; together with other seeds, if the arm says so and it has not begun."""
+        if (self.arm.together or 1) == 1 or self.steps or self.passed:
+            super().run(progress, save)
+            return
+        from neurosim.study.together import learnt_with
+
+        learnt_with(self, progress)
+        if save:
+            save()
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch."""

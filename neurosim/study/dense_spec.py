@@ -36,6 +36,7 @@ class DenseExperiment(Experiment):
     """A comparison of one layer in ideal arithmetic with the same layer on devices."""
 
     kind: ClassVar[str] = "dense"
+    learns_together: ClassVar[bool] = True
     arm_kind: ClassVar[type[Arm]] = DenseArm
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
@@ -93,9 +94,10 @@ class DenseExperiment(Experiment):
             raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
         super().check()
         for arm in devices:
-            if arm.backend == "torch" and arm.neurons is not None:
+            if (arm.together or 1) > 1 and arm.neurons is not None:
                 raise ConfigError(
-                    f"arm {arm.name}: neurons are computed by numba alone so far; leave out backend"
+                    f"arm {arm.name}: together = {arm.together}, but neurons with a transfer of their own learn one seed "
+                    "at a time; leave one of both out"
                 )
             build_layer(self, arm, 4, 0)
         for arm in self.arm:

@@ -34,6 +34,8 @@ class Experiment(Arrays):
     """Whether what an arm learns with a seed is one training, which can be read again in other ways."""
     learns: ClassVar[bool] = True
     """Whether anything learns on the devices; or what was learnt elsewhere is programmed onto them."""
+    learns_together: ClassVar[bool] = False
+    """Whether seeds can learn as one batch of instances (`Arm.together`)."""
     aside: ClassVar[frozenset[str]] = frozenset()
     """Settings of the evaluation: another value trains nothing anew."""
 
@@ -177,6 +179,11 @@ class Experiment(Arrays):
         chosen_on(self)
         on = list(self.device_parts().values())
         for arm in on:
+            if (arm.together or 1) > 1 and not (self.learns_together and arm.backend == "torch"):
+                raise ConfigError(
+                    f"arm {arm.name}: together = {arm.together}, but seeds learn as one batch only in studies of kind "
+                    "'dense' on the torch backend; leave it out, and use --workers"
+                )
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)
         for name in self.parameters:

@@ -247,7 +247,10 @@ class Plan:
         return Point(levels, learning, reading, None if age is None else float(age))
 
     def blocks(self) -> list[Block]:
-        """Return the blocks, each with all points that read the same training; the first seed of every arm first."""
+        """Return the blocks, each with all points that read the same training; the first seed of every arm first.
+
+        Seeds that learn together follow each other.
+        """
         found: dict[str, Block] = {}
         holding = self.sweep.measure == "holding"
         for point in self.points:
@@ -256,7 +259,7 @@ class Plan:
                 learnt = json.dumps([arm.name, seed, deciding(point.learning, arm)], sort_keys=True)
                 block = found.get(learnt, Block(arm.name, seed, (), self.sweep.measure))
                 found[learnt] = block._replace(points=(*block.points, point))
-        return sorted(found.values(), key=lambda block: block.seed)
+        return sorted(found.values(), key=_turn)
 
     def data(self) -> dict[str, Dataset]:
         """Return the data set of each point's images, by what it is named and cut to."""
@@ -266,6 +269,11 @@ class Plan:
                 if data_key(experiment) not in found:
                     found[data_key(experiment)] = experiment.data()
         return found
+
+
+def _turn(block: Block) -> int:
+    together = 1 if block.measure == "holding" else block.learner().together or 1
+    return (block.seed - block.learning.first_seed) // together
 
 
 def data_key(experiment: Experiment) -> str:

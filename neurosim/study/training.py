@@ -187,8 +187,8 @@ class Training:
 
     @property
     def rules(self) -> list[Any]:
-        """The rule of each layer."""
-        return [layer.rule for layer in self.layers]
+        """The rule of each layer as it is written, whichever machine computes it."""
+        return [layer.stated for layer in self.layers]
 
     @property
     def own(self) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class Training:
         if not self.steps and self.watched:
             self.begin()
             if not self.curve and self.looks:
-                self._keep_look()
+                self.keep_look()
         order, epoch = np.empty(0, np.int64), -1
         while self.steps < self.total:
             started = time.perf_counter()
@@ -241,13 +241,14 @@ class Training:
             self.steps += 1
             self.seconds += time.perf_counter() - started
             if self.watched and self.looks:
-                self._keep_look()
+                self.keep_look()
             if progress:
                 progress(self.steps, self.total)
             if save:
                 save()
 
-    def _keep_look(self) -> None:
+    def keep_look(self) -> None:
+        """Look, and keep what was seen and counted."""
         self.counted.append([layer["counts"] for layer in self.events()])
         self.curve.append(self.look())
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from neurosim.core.protocols import Device, Precision
 from neurosim.devices.around import AroundState
 from neurosim.reference.twin import draws
-from neurosim.reference.twin.law import Draw, State, TwinLaw
+from neurosim.reference.twin.law import Draw, State, TwinLaw, noted
 
 SOUND, STUCK_LOW, STUCK_HIGH, WORN_OUT, STUCK_BETWEEN, STUCK_MEASURED = range(6)
 _AROUND = 1 << 20
@@ -93,7 +93,7 @@ class AroundTwin(TwinLaw):
         fresh: State = {}
         a, b, c, d = draw(_AROUND)
         if "written_at_s" in self.has:
-            fresh["written_at_s"] = torch.full_like(conductance, now_s, dtype=torch.float64)
+            fresh["written_at_s"] = noted(now_s, conductance)
         if "relaxing" in self.has:
             fresh["relaxing"] = self.normal(a)
         if "flicker_level" in self.has:
@@ -322,12 +322,12 @@ class AroundTwin(TwinLaw):
         """That of the law."""
         return self.law.read_sigma(conductance_uS)
 
-    def age(self, state: State, seconds: float, draw: Draw) -> State:
+    def age(self, state: State, seconds: Tensor, draw: Draw) -> State:
         """Let telegraph noise switch: an odd number of switches has probability (1 - exp(-2 t/tau)) / 2."""
         if "telegraph" not in self.has:
             return state
-        past = torch.tensor(-2.0 * seconds, dtype=torch.float32).to(self.dtype)
-        odd = 0.5 * (1 - torch.exp(past.to(state["fault"].device) / state["switching_s"]))
+        past = (-2.0 * seconds).float().to(self.dtype)
+        odd = 0.5 * (1 - torch.exp(past / state["switching_s"]))
         flips = (state["telegraph"] != 0) & (self.uniform(draw(0)[0]) < odd)
         return {**state, "telegraph": torch.where(flips, -state["telegraph"], state["telegraph"])}
 

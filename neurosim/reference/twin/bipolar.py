@@ -1,4 +1,4 @@
-"""Torch twins of `neurosim.devices.bipolar`: what bipolar laws share. A law adds its `share`."""
+"""Torch twins of `neurosim.devices.bipolar`: what bipolar laws share. A law adds its `share`, or `moved`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class BipolarTwin(TwinLaw):
     def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
         """Share of the device's step that a pulse takes at the conductance g; xi is its normal, or zero."""
         raise NotImplementedError
+
+    def moved(self, g: Tensor, up: Tensor, sign: Tensor, step: Tensor, xi: Any, state: State) -> Tensor:
+        """Where a pulse takes the conductance g, before the device's bounds; step is the device's own."""
+        return g + sign * (step * self.share(g, up, sign, xi, state))
 
     def _at(self, state: State, conductance: Tensor) -> tuple[State, Tensor]:
         energy = self.params.program_energy_J.double().expand(conductance.shape)
@@ -61,7 +65,7 @@ class BipolarTwin(TwinLaw):
                 if k > 0 and k % 3 == 0:
                     words = draw(k // 3)
                 xi = self.normal(words[k % 3])
-            moved = g + sign * (step * self.share(g, up, sign, xi, state))
+            moved = self.moved(g, up, sign, step, xi, state)
             g = torch.where(answers & (k < size), clamp(moved, state["lower"], state["upper"]), g)
         seen = g
         if self.on["write_noise"]:

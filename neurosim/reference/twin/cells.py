@@ -46,6 +46,7 @@ class TwinCells:
         write: WritePath,
         precision: Precision,
         on: torch.device,
+        sparse: bool,
     ):
         rows, cols = shape
         self.shape, self.device, self.seeds, self.name, self.on = shape, device, seeds, name, on
@@ -64,14 +65,13 @@ class TwinCells:
         )
         """(instances, cols): the gains behind the converters."""
         self.now_s, self.programs, self.ages = 0.0, 0, 0
-        self.sparse = on.type == "cpu"
+        self.sparse = sparse
         """Whether only chosen cells are computed: looking which they are makes a GPU wait for the host."""
         self._keys: dict[str, Key] = {}
         self._grid: Grid | None = None
-        self._grid_time = 0.0
         self.numbers = torch.arange(self.cells, device=on).reshape(1, -1)
         self.state = self.law.construct(self._draws("construct", 0))
-        self.worn = torch.zeros(self.instances, self.cells, dtype=torch.int64, device=on)
+        self.worn = torch.zeros(self.instances, self.cells, dtype=torch.int32, device=on)
         """Pulses that updates and refreshes have given each device."""
 
     @property
@@ -150,11 +150,12 @@ class TwinCells:
             low *= 2
         return energy
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now_s += seconds
-        self.ages += 1
+    def age(self, seconds: Tensor) -> Tensor:
+        """Let the devices grow older by so many seconds, after the clock has moved; returns the seconds."""
+        self._grid = None
+        self.ages = self.ages + 1
         self.state = self.law.age(self.state, seconds, self._draws("age", self.ages))
+        return seconds
 
     def _fit_scale(self, weights: Tensor, w_max: float | None) -> None:
         """Choose the weight of a full difference as `WritePath.scale` says; silent columns keep theirs."""
@@ -221,7 +222,7 @@ class TwinCells:
     @property
     def grid(self) -> Grid:
         """What a read needs, at the present time."""
-        if self._grid is None or self._grid_time != self.now_s:
+        if self._grid is None:
             rows, cols = self.shape
             conductance = self.conductance_uS().reshape(self.instances, rows, cols, 2)
             variance = None
@@ -229,7 +230,6 @@ class TwinCells:
                 variance = torch.square(self.law.read_sigma(conductance)).sum(dim=-1)
             row_sum = conductance.reshape(self.instances, rows, 2 * cols).sum(dim=2, dtype=torch.float64)
             self._grid = Grid(conductance[..., 0] - conductance[..., 1], variance, row_sum)
-            self._grid_time = self.now_s
         return self._grid
 
     def snapshot(self, instance: int) -> protocols.State:
@@ -255,7 +255,7 @@ class TwinCells:
             if torch.from_numpy(np.empty(0, found.dtype)).dtype != values.dtype:
                 raise CheckpointError(f"checkpoint has another precision: state.{name} is {found.dtype}")
             values[instance] = torch.from_numpy(np.ascontiguousarray(found)).to(self.on)
-        worn = np.ascontiguousarray(saved["worn"].astype(np.int64).transpose(1, 2, 0)).reshape(-1)
+        worn = np.ascontiguousarray(saved["worn"].astype(np.int32).transpose(1, 2, 0)).reshape(-1)
         self.worn[instance] = torch.from_numpy(worn).to(self.on)
         self.uS_per_weight[instance] = torch.from_numpy(saved["uS_per_weight"].copy()).to(self.on)
         self.now_s, self.programs, self.ages = float(saved["clock"][0]), *map(int, saved["clock"][1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.window import warn_of_growth
+from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.reference.twin.cells import TwinCells
+from neurosim.reference.twin.compiled import Passes
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
 from neurosim.reference.twin.tensors import real_tensor
@@ -38,6 +40,10 @@ def on_device(name: str | torch.device) -> torch.device:
         raise InputError(f"torch device '{name}': expected 'cpu', 'cuda' or 'cuda:N'") from None
 
 
+MOST_UNROLLED = 16
+"""Largest `WritePath.pulse_limit`, or number of slots of pulse trains, with which updates are compiled."""
+MOST_SAMPLES = 256
+"""Samples of a read up to which it is compiled: beyond, the product itself takes the time."""
 FOLLOWED: dict[str, set[str]] = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift", "reading_delay_s"},
@@ -128,6 +134,7 @@ class TorchCrossbar:
         name: str = "array",
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
+        compiled: bool | None = None,
     ):
         self.shape, self.precision = extents(shape), precision_of(precision)
         self.single = np.ndim(seed) == 0
@@ -147,6 +154,7 @@ class TorchCrossbar:
         )
         self.name, self.on = name, on_device(torch_device)
         self.device = as_read(device_of(device), self.read)
+        self.compiled = self.on.type == "cuda" if compiled is None else compiled
         self._once, self._fitted = Once(), False
         warn_if_carried(self.device, self._once)
         self._build()
@@ -156,13 +164,29 @@ class TorchCrossbar:
         rates = Rates.of(self.periphery, self.read, self.device)
         self._tally = Tally(self.count, rates, self.on)
         self._cells = TwinCells(
-            self.shape, self.device, self._seeds, self.name, self.write, self.precision, self.on
-        )
+            self.shape, self.device, self._seeds, self.name, self.write, self.precision, self.on,
+            sparse=self.on.type == "cpu" and not self.compiled,
+        )  # fmt: skip
         if self._cells.reference:
             self._tally.add("program_pulses_J", self._cells.program_references())
             self._tally.add("programmed_cells", self._cells.cells // 2)
         self._reader = TwinReader(self._cells, self.read, self._tally)
         self._writer = TwinWriter(self._cells, self._reader, self.write, self._tally, self._once)
+        cells, reader, writer = self._cells, self._reader, self._writer
+        self._passes = Passes(
+            (cells, reader, writer, self._tally),
+            ((cells, "now_s"), (cells, "ages"), (reader, "reads"), (reader, "norm_reads"), (writer, "updates")),
+            self._close,
+            self.on,
+        ) if self.compiled else None  # fmt: skip
+
+    def _close(self) -> None:
+        """Leave nothing to be made on demand."""
+        self._tally.settle()
+        _ = self._cells.grid
+
+    def _pass(self, what: str, act: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        return self._passes.run(what, act, *inputs) if self._passes else act(*inputs)
 
     def anew(self, **write: Any) -> TorchCrossbar:
         """Return an array of the same settings as it was made, but for some of `WritePath`; says nothing twice."""
@@ -216,7 +240,10 @@ class TorchCrossbar:
 
     def forward(self, x: Any) -> Tensor:
         """Read: multiply (batch, rows) by the stored weights; (instances, batch, cols)."""
-        return self._out(self._reader.forward(self._tensor("x", x, self.shape[0])))
+        read, samples = self._reader.forward, self._tensor("x", x, self.shape[0])
+        if samples.shape[-2] > MOST_SAMPLES:
+            return self._out(read(samples))
+        return self._out(self._pass("forward", read, samples))
 
     def calibrate(self, x: Any, percentile: float | None = None, margin: float | None = None) -> Tensor:
         """Set the ADC's range from the currents of typical inputs; returns it, uS of summed difference."""
@@ -252,11 +279,45 @@ class TorchCrossbar:
                 raise InputError(f"decay: expected shape ({self.shape[1]}), got {tuple(decay.shape)}")
             decay = decay.to(self.on, self._cells.dtype).reshape(-1, self.shape[1])
         post = post.expand(self.count, *post.shape[-2:])
-        return self._out(self._writer.update(pre, post, decay, mode))
+        refuse_in_mode(mode, self.write)
+        writer, event = self._writer, self._writer.updates + 1
+        writer.prepare(mode)
+
+        def learn(pre: Tensor, post: Tensor, decay: Tensor | None = None) -> Tensor:
+            return writer.update(pre, post, decay, mode)
+
+        if self._passes is None or not self._unrolled(mode):
+            given = learn(pre, post, decay)
+        elif mode == "online":
+            given = self._sample_by_sample(self._passes, pre, post, decay)
+        else:
+            given = self._passes.run(f"update {mode}", learn, pre, post, *([] if decay is None else [decay]))
+        writer.refresh(event)
+        return self._out(given)
+
+    def _unrolled(self, mode: UpdateMode) -> bool:
+        """Whether the pulses of an update are few enough for each to have its own place in a compiled pass."""
+        limit = self.write.pulse_train_slots if mode == "online" else self.write.pulse_limit
+        return limit is not None and limit <= MOST_UNROLLED
+
+    def _sample_by_sample(self, passes: Passes, pre: Tensor, post: Tensor, decay: Tensor | None) -> Tensor:
+        """Do an update by pulse trains in compiled passes, one a sample; returns the pulses (instances,)."""
+        writer, samples, decayed = self._writer, pre.shape[-2], decay is not None
+
+        def forget(decay: Tensor) -> Tensor:
+            writer.forget(decay)
+            return decay
+
+        before = self._tally.total("pulses").clone()
+        if decay is not None:
+            passes.run("decay", forget, decay)
+        for k in range(samples):
+            passes.run("sample", writer.train, pre[..., k : k + 1, :], post[..., k : k + 1, :])
+        return passes.run(f"end {samples} {decayed}", lambda: writer.end(samples, decayed)) - before
 
     def column_norms(self) -> Tensor:
         """Return the norm of each column in weight units, by one counted, noisy read of every row."""
-        norms = self._reader.column_norms()
+        norms = self._pass("norms", self._reader.column_norms)
         if self.gains_hold_norms:
             self._writer.halve_swollen(norms)
         return self._out(norms)
@@ -267,7 +328,9 @@ class TorchCrossbar:
             raise InputError(f"seconds = {seconds}: must be finite and at least 0")
         if seconds > 0 and self.read.drift:
             warn_if_still(self.device, self._once)
-            self._cells.advance(float(seconds))
+            self._cells.now_s += float(seconds)
+            past = torch.tensor(float(seconds), dtype=torch.float64, device=self.on)
+            self._pass("advance", self._cells.age, past)
 
     @property
     def now_s(self) -> float:
@@ -316,6 +379,11 @@ class TorchCrossbar:
         """Set the ledger of every instance back to earlier totals."""
         for k in range(self.count):
             self._tally.restore(k, ledger.to_array())
+
+    @property
+    def seconds_compiling(self) -> float:
+        """Seconds spent so far on tracing and compiling passes."""
+        return self._passes.seconds if self._passes else 0.0
 
     @property
     def state_bytes(self) -> int:

@@ -13,6 +13,7 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
 from neurosim.network.dense import Dense
+from neurosim.network.neurons import Transfer
 from neurosim.reference.twin.arithmetic import TorchIdeal
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.reference.twin.tensors import real_tensor
@@ -48,17 +49,28 @@ class TorchDense(Dense):
         rule: Rule,
         mode: UpdateMode = "accumulate",
         norm_every: int = 100,
+        neurons: Transfer | None = None,
     ):
         tensors: Any = array
-        super().__init__(tensors, rule_twin(rule, array), mode, norm_every)
+        super().__init__(tensors, rule_twin(rule, array), mode, norm_every, neurons)
         self.stated = rule
         self.on, self.dtype = array.on, getattr(torch, array.precision)
+        drawn = () if neurons is None else (neurons.powers, neurons.gains)
+        self._drawn = [torch.from_numpy(values).to(self.on, self.dtype) for values in drawn]
+
+    def passed(self, u: Any) -> Any:
+        """Return what the neurons pass on of currents (..., batch, cols): `Transfer`, in torch's operations."""
+        if self.neurons is None:
+            return u
+        powers, gains = self._drawn
+        size, most = gains * u.abs() ** powers, self.neurons.saturation
+        return torch.copysign(size if most is None else most * torch.tanh(size / most), u)
 
     def _inputs(self, x: Any) -> Any:
         return real_tensor("x", x).to(self.on, self.dtype)
 
     def _kept(self, values: Tensor) -> NDArray[Any]:
-        return np.array(values.cpu())
+        return np.array(values.cpu().numpy())
 
     def _put(self, name: str, values: NDArray[Any]) -> None:
         state: dict[str, Any] = self.state

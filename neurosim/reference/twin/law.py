@@ -95,7 +95,7 @@ class TwinLaw:
         moved = clamp(state["conductance"] + by_uS, low, high)
         return {**state, "conductance": torch.where(by_uS != 0, moved, state["conductance"])}
 
-    def age(self, state: State, seconds: float, draw: Draw) -> State:
+    def age(self, state: State, seconds: Tensor, draw: Draw) -> State:
         """Let time pass for noise that switches by itself."""
         return state
 
@@ -107,20 +107,19 @@ class TwinLaw:
 
 
 def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
-    """Return the twin of a device's law.
+    """Return the twin of a device's law: the one that it has, or one made of its own text.
 
     Raises
     ------
     CapabilityError
-        If none is registered for that law.
+        If it has none, and its text cannot serve as one.
     """
     try:
         found: type[TwinLaw] = device.twin()
     except UnknownNameError:
-        raise CapabilityError(
-            f"law '{device.law}' of {device.name} has no torch twin; write one (neurosim.reference.twin.law) "
-            "and register it under the entry points neurosim.law_twins"
-        ) from None
+        from neurosim.reference.twin.one_text import twin_of
+
+        found = twin_of(device)
     if getattr(device, "devices_per_cell", 1) != 1:
         raise CapabilityError(
             f"{device.name}: the torch twin knows one device a cell; set devices_per_cell = 1"
@@ -140,3 +139,9 @@ def law_twin(device: Device, precision: Precision, on: torch.device) -> TwinLaw:
 def clamp(values: Tensor, low: Any, high: Any) -> Tensor:
     """Return min(max(values, low), high) for bounds that are tensors."""
     return torch.minimum(torch.maximum(values, low), high)
+
+
+def noted(now_s: Any, like: Tensor) -> Tensor:
+    """Return the time, a number or a tensor of one, as float64 for every cell of a tensor."""
+    time_s: Tensor = torch.zeros_like(like, dtype=torch.float64) + now_s
+    return time_s

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from neurosim.core.protocols import LocalUpdate, Precision
-from neurosim.rules.norms import LARGEST_NORM_SQUARED
+from neurosim.rules.norms import LARGEST_NORM_SQUARED, OVERLAPS, probes
 from neurosim.rules.rates import SMALLEST
 
 TensorState = dict[str, Tensor]
@@ -92,5 +93,13 @@ def update(pre: Any, post: Any, decay: Any, rate: Any = None) -> LocalUpdate:
 
 
 def squared_sums(x: Tensor, post: Tensor) -> Tensor:
-    """Squared length of sum_b x_b post_bj for each column (..., cols)."""
-    return (post * ((x @ x.transpose(-1, -2)) @ post)).sum(dim=-2)
+    """Squared length of sum_b x_b post_bj for each column (..., cols); beyond `OVERLAPS` samples as seen in random directions."""
+    if x.shape[-2] <= OVERLAPS:
+        return (post * ((x @ x.transpose(-1, -2)) @ post)).sum(dim=-2)
+    seen = (x @ _directions(x.shape[-1], x.dtype, x.device)).transpose(-1, -2) @ post
+    return seen.square().mean(dim=-2)
+
+
+@cache
+def _directions(rows: int, dtype: torch.dtype, on: torch.device) -> Tensor:
+    return torch.from_numpy(probes(rows)).to(on, dtype)

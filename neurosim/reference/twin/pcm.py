@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neurosim.reference.twin.law import Draw, State, TwinLaw, clamp
+from neurosim.reference.twin.law import Draw, State, TwinLaw, clamp, noted
 
 _MOST_PULSES = 255
 
@@ -19,7 +19,7 @@ class PcmTwin(TwinLaw):
         state = {
             "conductance": conductance,
             "set_pulses": given,
-            "programmed_at_s": torch.full_like(conductance, now_s, dtype=torch.float64),
+            "programmed_at_s": noted(now_s, conductance),
         }
         if self.on["drift_exponent_sigma"]:
             state["exponent"] = torch.abs(p.drift_exponent + p.drift_exponent_sigma * self.normal(word))
@@ -79,9 +79,7 @@ class PcmTwin(TwinLaw):
             moved = g + mean + sigma * self.normal(draw(k + 1)[0])
             g = torch.where(struck, clamp(moved, p.g_min_uS, p.g_max_uS), g)
         pulsed = counts > 0
-        written = torch.where(
-            pulsed, torch.full_like(state["programmed_at_s"], now_s), state["programmed_at_s"]
-        )
+        written = torch.where(pulsed, noted(now_s, g), state["programmed_at_s"])
         changed = {
             **state,
             "conductance": g,

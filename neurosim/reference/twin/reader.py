@@ -76,7 +76,7 @@ class TwinReader:
         power = volts * volts
         if grid.variance is not None:
             variance = power @ grid.variance
-            event = torch.arange(self.reads, self.reads + x.shape[-2], device=cells.on).reshape(-1, 1)
+            event = self.reads + torch.arange(x.shape[-2], device=cells.on).reshape(-1, 1)
             column = torch.arange(cells.shape[1], device=cells.on)
             drawn = words(column, event, 0, cells.key("read").spread(2))[0]
             current = current + torch.sqrt(torch.clamp(variance, min=0)) * cells.law.normal(drawn)

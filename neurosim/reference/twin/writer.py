@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,6 @@ from neurosim.crossbar.writer import (
     SWOLLEN,
     drive,
     enough_pulses,
-    refuse_in_mode,
     warn_of_cut,
 )
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
@@ -66,33 +67,63 @@ class TwinWriter:
         filtered = (cells.instances, *cells.shape) if write.momentum else (cells.instances, 0, 0)
         self.velocity = torch.zeros(filtered, dtype=cells.dtype, device=cells.on)
 
+    def prepare(self, mode: UpdateMode) -> None:
+        """Make what updates of that mode keep."""
+        if mode == "mixed" and self.accumulator is None:
+            cells = self.cells
+            self.accumulator = torch.zeros(cells.instances, *cells.shape, dtype=cells.dtype, device=cells.on)
+
+    def refresh(self, event: int) -> None:
+        """Bring saturated pairs back, where it is time to after the update that began with this event."""
+        if self.refresher is not None:
+            self.refresher.after(self.times, event)
+
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
-        refuse_in_mode(mode, self.config)
-        before = self.tally.totals["pulses"]
-        event = self.updates + 1
-        due = torch.zeros_like(self.pending_decay, dtype=torch.bool)
+        before = self.tally.total("pulses").clone()
         if decay is not None:
-            self.pending_decay = self.pending_decay + decay
-            if self.config.decay_mode == "gain":
-                self._lower_gains()
-            due = self._due_columns()
+            self.forget(decay)
         if mode == "online":
-            self._trains(pre, post, event)
-            samples = pre.shape[-2]
-            self._sweep(None, None, due, event + samples, accumulate=False)
-            self.updates += samples + 1
+            self.train(pre, post)
+            self.end(pre.shape[-2], decay is not None)
         else:
+            event, due = self.updates + 1, self._due(decay is not None)
             self._sweep(pre, post, due, event, accumulate=mode == "mixed")
-            self.updates += 1
+            self._done(due, event, event)
+        return self.tally.total("pulses") - before
+
+    def forget(self, decay: Tensor) -> None:
+        """Add a decay of columns (instances or 1, cols) to what waits; gains behind converters take it at once.
+
+        The read of the columns that are due is counted.
+        """
+        self.pending_decay = self.pending_decay + decay
+        if self.config.decay_mode == "gain":
+            self._lower_gains()
+        if self.config.decay_mode == "readback":
+            self.reader.count_row_reads(self._due(True).sum(dim=1).double())
+
+    def train(self, pre: Tensor, post: Tensor) -> Tensor:
+        """Give the coincidences of pulse trains for samples (instances, samples, lines); returns all pulses so far."""
+        self._trains(pre, post, self.updates + 1)
+        self.updates = self.updates + pre.shape[-2]
+        return self.tally.total("pulses")
+
+    def end(self, samples: int, decayed: bool) -> Tensor:
+        """End an update by pulse trains of so many samples: its decay; returns all pulses so far."""
+        event, due = self.updates + 1, self._due(decayed)
+        self._sweep(None, None, due, event, accumulate=False)
+        self._done(due, event, event - samples)
+        return self.tally.total("pulses")
+
+    def _done(self, due: Tensor, event: Any, first_event: Any) -> None:
+        """Note the end of an update at an event, which began with the first."""
+        self.updates = event
         self.times += 1
         self.tally.add("updates", 1)
         self.pending_decay = torch.where(due, 0.0, self.pending_decay).to(self.cells.dtype)
         if self.config.decay_mode == "device":
-            self._depress(event)
-        if self.refresher is not None:
-            self.refresher.after(self.times, event)
-        return self.tally.totals["pulses"] - before
+            self._depress(first_event)
 
     def _lower_gains(self) -> None:
         """Shrink the weights of the columns by the gain behind their converters."""
@@ -117,15 +148,13 @@ class TwinWriter:
         self._sweep(None, None, due, self.updates, accumulate=self.accumulator is not None)
         self.pending_decay = waiting
 
-    def _due_columns(self) -> Tensor:
-        """Mask (instances, cols) of the columns whose decay is applied now; a read of them is counted."""
-        if self.config.decay_mode in ("device", "gain"):
+    def _due(self, decayed: bool) -> Tensor:
+        """Mask (instances, cols) of the columns whose decay is applied now, by an update that had one."""
+        if not decayed or self.config.decay_mode in ("device", "gain"):
             return torch.zeros_like(self.pending_decay, dtype=torch.bool)
         if self.config.decay_mode == "exact":
             return self.pending_decay != 0
-        due = self.pending_decay.abs() >= self.config.decay_threshold
-        self.reader.count_row_reads(due.sum(dim=1).double())
-        return due
+        return self.pending_decay.abs() >= self.config.decay_threshold
 
     def _change(
         self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int
@@ -191,29 +220,31 @@ class TwinWriter:
 
     def warn_of_cut(self, cut: Tensor | None = None) -> None:
         """Say once that pulses were cut: by an update, or so far. On a GPU the host waits for the number."""
-        pulses = float((self.tally.totals["pulses_cut"] if cut is None else cut).sum())
+        pulses = float((self.tally.total("pulses_cut") if cut is None else cut).sum())
         if pulses > 0:
             warn_of_cut(self._once, pulses, self.most, self.config)
 
     def _rounded(self, change: Tensor, event: int) -> Tensor:
         """Round at random so that the mean count equals the change: (instances, rows, cols, 2) counts."""
         cells = self.cells
-        counts = torch.zeros(*change.shape, 2, dtype=torch.int32, device=cells.on)
         pairs = cells.shape[0] * cells.shape[1]
         if cells.sparse:
             places = (change.reshape(-1).abs() >= _NEVER).nonzero().squeeze(1)
             wanted, number = change.reshape(-1)[places], places % pairs
             key = cells.key("round").of(places // pairs)
         else:
-            places, wanted = torch.arange(counts.numel() // 2, device=cells.on), change.reshape(-1, pairs)
+            wanted = change.reshape(-1, pairs)
             number, key = torch.arange(pairs, device=cells.on), cells.key("round").spread(1)
         a, b, _, _ = words(number, event, 0, key)
         self._cut(change.double().abs() - self.most)
         several = self.config.flush_pulses
         size = wanted.abs().clamp(max=self.most) / several
         first, second = (several * (size + uniform(word).to(size.dtype)).to(torch.int32) for word in (a, b))
-        shared = self._share_out(wanted > 0, first, second)
-        counts.view(-1, 2)[places] = shared.reshape(-1, 2).to(torch.int32)
+        shared = self._share_out(wanted > 0, first, second).to(torch.int32)
+        if not cells.sparse:
+            return shared.reshape(*change.shape, 2)
+        counts = torch.zeros(*change.shape, 2, dtype=torch.int32, device=cells.on)
+        counts.view(-1, 2)[places] = shared
         return counts
 
     def _flush(self, change: Tensor, swept: Tensor, event: int) -> None:
@@ -224,12 +255,12 @@ class TwinWriter:
         if not self.config.verify_reads:
             self._give("pulse", event, counts, self.config.pulse_limit)
             return
-        assert self.accumulator is not None
         flushed = (counts != 0).any(dim=-1)
         before = self._look_at(flushed, event, 0)
         self._give("pulse", event, counts, self.config.pulse_limit)
         given = self._look_at(flushed, event, 1) - before
         most = HELD_FLUSHES * self.config.flush_pulses
+        assert self.accumulator is not None
         held = (self.accumulator + whole - given * self.pulses_per_uS).clamp(-most, most)
         self.accumulator = torch.where(flushed, held, self.accumulator)
 
@@ -246,8 +277,7 @@ class TwinWriter:
 
     def _whole(self, change: Tensor, swept: Tensor, event: int) -> Tensor:
         """Add to the digital accumulator and take out whole pulses, once it holds enough (Nandakumar 2020)."""
-        if self.accumulator is None:
-            self.accumulator = torch.zeros_like(change)
+        assert self.accumulator is not None
         flush, total = self.config.flush_pulses, self.accumulator + change
         held, now = total, torch.zeros_like(total)
         if self.config.prompt:
@@ -335,7 +365,7 @@ class TwinWriter:
         slots = self.config.pulse_train_slots
         samples, lines = drive.shape[1:]
         line = torch.arange(lines, device=drive.device)
-        event = torch.arange(first_event, first_event + samples, device=drive.device).reshape(-1, 1)
+        event = first_event + torch.arange(samples, device=drive.device).reshape(-1, 1)
         key = self.cells.key(purpose).spread(2)
         drawn = [word for group in range(-(-slots // 4)) for word in words(line, event, group, key)]
         levels = uniform(torch.stack([word.expand(drive.shape) for word in drawn], dim=-1)[..., :slots])
