@@ -17,6 +17,8 @@ Signs = tuple[int, ...]
 Runs = NDArray[np.float64]
 _SHORTEST = 5
 """Pulses of a run that has a curve."""
+_SHARED = 0.5
+"""So many runs for each device have the same pulses: one device alone may be far from the mean."""
 _GAP = 0.04
 """Largest gap of the mean curve that is not told, as a share of the range of the data."""
 _SURE = 4.0
@@ -42,7 +44,10 @@ def gap_of_curves(device: Law, pulses: Pulses) -> str | None:
 
     A device of a law of small steps; its curves are those of fresh devices, each run begun where the measured one was.
     """
-    measured = {signs: each for signs, each in runs(pulses).items() if len(signs) >= _SHORTEST}
+    shared = _SHARED * len(pulses.traces)
+    measured = {
+        s: each for s, each in runs(pulses).items() if len(s) >= _SHORTEST and each.shape[1] >= shared
+    }
     if not measured:
         return None
     sets = [runs(simulated(device, pulses, seed)) for seed in range(_SETS)]
