@@ -180,7 +180,7 @@ display(Image(to_png(fit_sheet(found), dpi=80)))
 
 # %% [markdown]
 # * **Traces**: the runs of equal pulses without a gap, in colour, over devices that were simulated with the card, in grey:
-#   mean and middle 80 %. Gaps fall where they like, so here that is a single run; all of the data follow below.
+#   mean and middle 80 %. Gaps fall where they like, so these are few here; all of the data follow below.
 # * **Change by one pulse** against the conductance before: points are data, the line is what the law expects of these very
 #   pulses. A bend that the line does not follow is another law.
 # * **Single devices**: the bounds of each with its standard error; their spread is device-to-device, and free of the noise
