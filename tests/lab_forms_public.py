@@ -115,3 +115,13 @@ form(
     file="NonSaturationCurrent.csv",
     refused=("X_value", "--column"),
 )
+form(
+    "After public pulse data: no header, columns by number, the order of pulses told",
+    "".join(f"0.3\t{k}\t{g * 3e-7:.5E}\t{g * 3e-7:.5E}\n" for k, g in enumerate(conductance(0))),
+    file="Sp1V_RSm2V_R300mV_processed.txt",
+    devices=None,
+    options={
+        "columns": {"read_voltage_V": "1", "pulse": "2", "current_A": "3", "polarity": "12 SET, 12 RESET"}
+    },
+    close=1e-4,
+)

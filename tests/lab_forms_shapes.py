@@ -186,3 +186,25 @@ form(
     "Cell,G_target [µS],G_read [µS]\n" + "".join(f"c{k},{t},{g}\n" for k, (t, g) in enumerate(programmed())),
     kind="programming",
 )
+form(
+    "Keithley 4200A: a letter of status, C in compliance, T another channel, V overflow",
+    "Device\tPulse\tPolarity\tReadI\tReadV\tReadStatus\n"
+    + lines(
+        lambda d, k, s, g: (
+            f"{DEVICES[d]}\t{k}\t{word(s)}\t{9.9e37 if (d, k) == (0, 3) else g * 1e-7:.8E}\t0.1\t"
+            f"{'V' if (d, k) == (0, 3) else 'T' if k == 5 else 'N'}"
+        )
+    ),
+    lost=(3,),
+    runs=(4,),
+)
+form(
+    "Codes of status that no column explains: read, and said not to be used",
+    "device,pulse,polarity,conductance_uS,Status\n"
+    + lines(lambda d, k, s, g: f"{DEVICES[d]},{k},{word(s)},{g:.4f},{0x10000 if k == 4 else 4}"),
+)
+form(
+    "A setting of compliance in ampere beside the data, no flag",
+    "device,pulse,polarity,conductance_uS,Compliance (A)\n"
+    + lines(lambda d, k, s, g: f"{DEVICES[d]},{k},{word(s)},{g:.4f},1.00E-03"),
+)

@@ -13,6 +13,7 @@ from helpers import check_mean, check_std
 from test_cli import neurosim, refused
 
 from benchmarks.coverage import pulses_of, studies
+from benchmarks.fit_laws import drawn_pcm
 from neurosim import devices
 from neurosim.core import registry
 from neurosim.core.errors import ConfigError, DataError
@@ -214,15 +215,57 @@ def test_glitches_change_no_number_of_a_bipolar_law(clean):
     assert fitted("soft-bounds", bad)["write_noise"].value > 2 * numbers["write_noise"].high
 
 
-def test_glitches_change_no_number_of_phase_change_memory():
-    pulses = studies()["pcm-accumulative"].pulses(3)
-    numbers, rng = fitted("pcm-accumulative", pulses), np.random.default_rng(0)
+def drawn_memory(train: tuple[int, int, int], seed: int) -> Pulses:
+    """Phase-change memory drawn with numpy alone."""
+    reads, sign = drawn_pcm(train, np.random.default_rng(seed))
+    signs = np.array([0, *sign], np.int8)
+    return Pulses(tuple(Trace(str(k), signs, reads[:, k].copy()) for k in range(reads.shape[1])), "drawn")
 
-    def spikes(g):
-        return np.where(rng.random(g.size) < 0.002, 12 * rng.uniform(1.2, 6, g.size), g)
 
-    bad = spoilt(pulses, spikes)
-    like(fitted("pcm-accumulative", without_doubtful_reads(bad)), numbers, PCM)
+def glitch_of_memory(kind: str, seed: int):
+    """What replaces 0.2 % of reads: by up to six times their value, by an open contact, or far above the window."""
+    rng = np.random.default_rng(seed + 1000)
+
+    def spoil(g):
+        at, size = rng.random(g.size) < 0.002, rng.random(g.size)
+        return np.where(
+            at, {"times": 6 * g * size, "open": 1e-3 * size, "above": 12 * (1.2 + 4.8 * size)}[kind], g
+        )
+
+    return spoil
+
+
+@pytest.mark.parametrize("kind", ["times", "open", "above"])
+@pytest.mark.parametrize(
+    ("train", "seed"), [((100, 20, 2), 1), ((30, 20, 6), 2), ((10, 20, 12), 1), ((5, 40, 10), 11)]
+)
+def test_glitches_change_no_number_of_phase_change_memory(train, seed, kind):
+    """Also where the noise of a pulse is as large as the glitch, and in the reads after RESET, which lie close together."""
+    pulses = drawn_memory(train, seed)
+    numbers = fitted("pcm-accumulative", without_doubtful_reads(pulses))
+    bad = without_doubtful_reads(spoilt(pulses, glitch_of_memory(kind, seed)))
+    like(fitted("pcm-accumulative", bad), numbers, PCM)
+
+
+def test_honest_phase_change_memory_loses_no_read():
+    """Neither to its own law nor to a value at which SET pulses stop, and half of all RESETs do not."""
+    pulses = drawn_memory((5, 40, 10), 11)
+    treated = without_doubtful_reads(pulses)
+    assert treated.count == pulses.count
+    found = registry.find("law fitter", "pcm-accumulative")(treated)
+    assert found.notes == ()
+    assert found.steps.change_uS.size == 5 * 40 * 10
+
+
+def test_glitches_within_the_noise_of_phase_change_memory_are_counted_and_named():
+    pulses = drawn_memory((30, 20, 6), 2)
+    g = pulses.traces[3].conductance_uS
+    after, far = 21, 27
+    g[after], g[far] = 0.4, 0.0
+    found = registry.find("law fitter", "pcm-accumulative")(pulses)
+    (note,) = found.notes
+    assert "2 read(s) left out as glitches" in note
+    assert f"of device 3 that of pulse {after}" in note
 
 
 @pytest.mark.parametrize("name", ["soft-bounds", "constant-step", "linear-step", "pcm-accumulative"])

@@ -217,10 +217,10 @@ def test_a_lost_read_does_not_look_like_a_fresh_reset(tmp_path):
     table = read(tmp_path, text)
     (trace,) = table.traces
     assert trace.missed == ((4, 3), (10, -1), (13, 2))
-    before, _, number, _, _, resets = _steps(table)
-    assert number.tolist() == [1, 2, 3, 7, 8, 9, 10, 11, 2, 3, 6, 7, 8, 9, 10, 11]
-    assert before[3] == 7.1
-    assert resets.tolist() == [1]
+    seen = _steps(table)
+    assert seen.number.tolist() == [1, 2, 3, 7, 8, 9, 10, 11, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert seen.before[3] == 7.1
+    assert seen.resets.tolist() == [1]
 
 
 def test_the_command_says_what_it_understood_before_it_fits(tmp_path):
@@ -281,7 +281,7 @@ def test_the_names_of_the_glossary_are_understood():
     page = (Path(__file__).parents[1] / "docs" / "fit.md").read_text(encoding="utf-8")
     glossary = page.split("### What a column may be called")[1]
     rows = [line.split("|")[1:-1] for line in glossary.splitlines() if line.startswith("| `")]
-    assert len(rows) == 11
+    assert len(rows) == 13
     for quantities, names, units in rows:
         known = re.findall(r"`(\w+)`", quantities)
         spelt = re.split(r"[,;]", names.split("; words")[0].split("; or `")[0].split(", or a")[0])
@@ -317,3 +317,21 @@ def test_units_and_spellings_of_a_read(tmp_path, header, cell):
     for device, trace in enumerate(read(tmp_path, text).traces):
         assert trace.sign.tolist() == [0, *SEQUENCE]
         np.testing.assert_allclose(trace.conductance_uS, conductance(device), rtol=1e-9)
+
+
+def test_the_order_of_pulses_tells_the_polarity_of_each_by_its_number(tmp_path):
+    """After public pulse data: pulse number, resistance, current; the file's name says ten pulses each way."""
+    text = "pulse number\tResistance\tAbsolute current \n" + "".join(
+        f"{k % 20 + 1}\t{1e6 / g:.6E}\t{g * 1e-6:.6E}\n"
+        for k, g in enumerate(conductance(0, ([1] * 10 + [-1] * 10) * 2)[1:])
+    )
+    columns = {"resistance_ohm": "Resistance", "polarity": "10 SET, 10 RESET"}
+    table = read(tmp_path, text, "hold.txt", columns=columns)
+    (trace,) = table.traces
+    once = [0, *[1] * 9, *[-1] * 10]
+    assert trace.sign.tolist() == once * 2
+    assert "polarity by the number of the pulse" in table.said[1]
+    with pytest.raises(DataError, match=r'--column polarity="50 SET, 50 RESET"'):
+        read(tmp_path, text, "hold.txt", columns={"resistance_ohm": "Resistance"})
+    with pytest.raises(DataError, match="no column '10 FORWARD'"):
+        read(tmp_path, text, "hold.txt", columns={**columns, "polarity": "10 FORWARD"})

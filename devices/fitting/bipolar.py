@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from neurosim.core.errors import CapabilityError
 from neurosim.devices.fitting.likelihood import Devices, fit_devices
+from neurosim.devices.fitting.most_likely import largest_likelihood
 from neurosim.devices.fitting.population import Values
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.stepped_card import (
@@ -30,6 +31,8 @@ from neurosim.kernels.jit import jit
 
 _SEEN = 0.5
 """What has a larger standard error of its logarithm than this is not seen."""
+UNSETTLED = "the fit does not settle"
+"""How the reason begins why a law was refused whose numbers the search did not find."""
 _WEAK = 0.1
 """Share of the step that is lost from the origin to a bound, as a first guess."""
 
@@ -109,7 +112,8 @@ def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
     if not found:
         raise reasons[0]
     best = max(found, key=lambda one: one.devices.log_likelihood)
-    return card_numbers(best, pulses.count)
+    largest = max(one.devices.largest for one in found)
+    return replace(card_numbers(best, pulses.count), log_likelihood=largest)
 
 
 def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values) -> Stepping:
@@ -132,8 +136,9 @@ def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slope
         elif abs(origin - before) < 1e-3 * float(np.exp(own[:, UP]).mean()):
             break
     if not fitted.converged:
-        raise CapabilityError("the fit does not settle: too few pulses, or of another kind")
-    return _stepping(law, before, fitted, free, traces)
+        raise CapabilityError(f"{UNSETTLED}: too few pulses, or of another kind")
+    largest = largest_likelihood(traces, law.move, before, fitted.own, fitted.shared, free)
+    return _stepping(law, before, replace(fitted, largest=largest), free, traces)
 
 
 def _nearly_constant(traces: list[Trace]) -> tuple[float, Values, Values]:

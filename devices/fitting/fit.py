@@ -14,6 +14,7 @@ from neurosim.core.errors import CapabilityError, DataError, InputError, Neurosi
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
 from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.devices.fitting.bipolar import UNSETTLED
 from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
@@ -30,6 +31,8 @@ CLEAR = 10.0
 """Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
 _CONTAINS = {"linear-step": "constant-step"}
 """Laws that another is a case of."""
+_BELOW_ZERO = 0.05
+"""Share of the upper bound by which a fitted lower bound may lie below zero."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 """Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
@@ -354,7 +357,10 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
 
 
 def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
-    """Say which laws describe the data about as well as the best, or could not be asked."""
+    """Say which laws describe the data about as well as the best, or could not be asked.
+
+    A law that contains the best and does not show what it has beyond it was asked, unless its fit did not settle.
+    """
     if not ranking:
         return []
     best = ranking[0]
@@ -366,7 +372,7 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
     return said + [
         f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
         for law, reason in refused.items()
-        if {law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS
+        if {law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason)
     ]
 
 
@@ -416,7 +422,20 @@ def _fitted(name: str, pulses: Pulses) -> LawFit:
         numbers = [end for estimate in found.numbers.values() for end in (estimate.low, estimate.high)]
         if not np.isfinite([found.bic, *numbers]).all():
             raise CapabilityError("the data do not tell its numbers apart")
-    return found
+    return _above_zero(found)
+
+
+def _above_zero(found: LawFit) -> LawFit:
+    """Refuse a law whose lower bound lies clearly below zero; where it does by less, take zero and say so."""
+    low = found.numbers.get("g_min_uS")
+    if low is None or low.value >= 0:
+        return found
+    top = found.numbers["g_max_uS"].value if "g_max_uS" in found.numbers else found.conventions["g_max_uS"][0]
+    if low.value < -_BELOW_ZERO * top:
+        raise CapabilityError(f"its lower bound would lie at {low.value:.3g} uS")
+    note = f"The lower bound was fitted at {low.value:.2g} uS: zero on the card."
+    numbers = {**found.numbers, "g_min_uS": low.at_least(0.0)}
+    return replace(found, numbers=numbers, notes=(*found.notes, note))
 
 
 def to_toml(card: Card) -> str:

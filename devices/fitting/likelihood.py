@@ -41,6 +41,8 @@ class Devices:
     parameters: int
     steps: Steps
     converged: bool
+    largest: float = float("nan")
+    """The largest logarithm of the likelihood near these numbers, by which laws are ranked."""
 
     def shared_estimate(self, k: int) -> Estimate:
         """Return the exponential of a shared number with its interval."""

@@ -26,7 +26,7 @@ _BACK = 0.75
 _OUTSIDE = 2.0
 """Where the pulse back is a RESET after SETs, or none: it lies so many of these outside the device's range, at the start
 of a run as many as it jumps."""
-_MOST_GLITCHES = 0.02
+MOST_GLITCHES = 0.02
 """Share of reads; more are no glitches but noise."""
 _FEWEST_CHANGES = 20
 """With fewer changes of a polarity a device's spread of changes is that of all devices."""
@@ -77,7 +77,11 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
         If so many reads jump away and back that they are no glitches, or too few are left.
     """
     traces, source = pulses.traces, pulses.source
-    found, total = limits(traces), sum(trace.sign.size for trace in traces)
+    told = _told(pulses)
+    found, total = (
+        [*told, *(one for one in limits(traces) if one not in told)],
+        sum(trace.sign.size for trace in traces),
+    )
     at = [
         np.logical_or.reduce([one.reached(t.conductance_uS) for one in found] or [_none(t)]) for t in traces
     ]
@@ -86,10 +90,10 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     for one in found:
         glitches = [bad | one.passed(t.conductance_uS) for t, bad in zip(traces, glitches, strict=True)]
     count = sum(int(flags.sum()) for flags in glitches)
-    if count > _MOST_GLITCHES * total:
+    if count > MOST_GLITCHES * total:
         raise DataError(
             f"{source}: {count:,} of {total:,} reads ({100 * count / total:.2g} %) jump away and back within one pulse; "
-            f"above {100 * _MOST_GLITCHES:g} % they are no glitches but noise that no law here has: mend the contact or "
+            f"above {100 * MOST_GLITCHES:g} % they are no glitches but noise that no law here has: mend the contact or "
             "the range of the instrument, or average several reads of each pulse"
         )
     notes = [_glitch_note(traces, glitches, count, total, source)] if count else []
@@ -100,7 +104,7 @@ def without_doubtful_reads(pulses: Pulses) -> Pulses:
     kept = [~flags for flags in glitches]
     for one in found:
         reached = sum(int(one.reached(t.conductance_uS).sum()) for t in traces)
-        if not _hides(one, traces):
+        if one not in told and not _hides(one, traces):
             notes.append(
                 f"{source}: {reached:,} of {total:,} reads are exactly {one.value_uS:g} uS, and the first pulse back leads "
                 "away from it: taken for the devices' own bound. If it is a limit of the instrument, measure with another "
@@ -190,9 +194,25 @@ def limits(traces: Sequence[Trace]) -> list[_Limit]:
     found = []
     for side, place in ends.items():
         several = sum(np.count_nonzero(own == values[place]) > 1 for own in moving) >= min(2, len(moving))
-        if ends[1] != ends[-1] and counts[place] >= max(_REPEATED, _OFTEN * usual + 1) and several:
-            found.append(_Limit(float(values[place]), side))
+        limit = _Limit(float(values[place]), side)
+        often = counts[place] >= max(_REPEATED, _OFTEN * usual + 1)
+        if ends[1] != ends[-1] and often and several and _stops_all(limit, traces):
+            found.append(limit)
     return found
+
+
+def _told(pulses: Pulses) -> list[_Limit]:
+    """Limits that the instrument named itself: above or below most reads."""
+    middle = float(np.median(np.concatenate([trace.conductance_uS for trace in pulses.traces])))
+    return [_Limit(value, 1 if value > middle else -1) for value in pulses.limits_uS]
+
+
+def _stops_all(limit: _Limit, traces: Sequence[Trace]) -> bool:
+    """Whether reads of either polarity, and first ones, stop there but for few: a RESET may lead where no SET does."""
+    sign = np.concatenate([trace.sign for trace in traces])
+    beyond = np.concatenate([limit.passed(trace.conductance_uS) for trace in traces])
+    kinds = [beyond[sign == kind] for kind in (1, -1, 0)]
+    return all(np.count_nonzero(kind) <= max(1.0, _BEYOND * kind.size) for kind in kinds)
 
 
 def _hides(limit: _Limit, traces: Sequence[Trace]) -> bool:

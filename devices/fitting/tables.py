@@ -62,6 +62,8 @@ class Pulses:
     """Missing values and repeated rows, in words."""
     notes: tuple[str, ...] = ()
     """What was left out of the reads and of the devices, and why, for the card."""
+    limits_uS: tuple[float, ...] = ()
+    """Where the file says that the instrument was in compliance."""
     stuck_uS: tuple[float, ...] = ()
     """Median conductances of devices that do not answer to pulses, which are not among the traces."""
     given: tuple[float | None, float | None] = (None, None)
@@ -145,7 +147,7 @@ def read_tables(
         Makes conductances of currents that have no read voltage beside them, and of ramps; of either sign.
     columns : mapping, optional
         Header (or number, from 1) of the column of a quantity where the name does not tell it: `{"conductance": "Leitwert
-        (µS)"}`, `{"conductance_uS": "Leitwert"}`.
+        (µS)"}`, `{"conductance_uS": "Leitwert"}`; or the order of pulses, `{"polarity": "50 SET, 50 RESET"}`.
 
     Raises
     ------
@@ -184,7 +186,7 @@ def read_tables(
 
 def _table(found: Measured) -> Table:
     if found.kind == "pulses":
-        table: Table = _checked_pulses(_traces(found), found.source.name)
+        table: Table = replace(_checked_pulses(_traces(found), found.source.name), limits_uS=found.limits_uS)
     else:
         table = _drift(found) if found.kind == "drift" else _programming(found)
     return replace(table, said=found.said, left_out=found.left_out)

@@ -41,6 +41,8 @@ _NAMES = {
     "resistance": r"r|r ?(read|meas)|((read|measured|device|dut) )?resistance|res",
     "target": r"((g|conductance|state) )?(target|goal|desired)( (g|conductance|state))?",
     "achieved": r"((g|conductance|state) )?(achieved|reached|programmed|actual|obtained)( (g|conductance|state))?",
+    "compliance": r"((in|current|voltage|source|read|smu|meas|measure|measurement|i|v) ?)?(compliance|limit|status|stat)"
+    r"( ?(flag|reached|status|code|hit))?",
     "time": r"t|time|elapsed|((relative|elapsed|delay|retention|wait) )time|time (since|after) .*",
 }
 """What each quantity may be called, without unit, in lower case and with blanks between words."""

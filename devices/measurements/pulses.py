@@ -34,6 +34,26 @@ def direction(name: str) -> int | None:
     return 1 if re.search(rf"(?<![a-z])({UP_WORDS})(?![a-z])", lower) else None
 
 
+def pattern(text: str) -> list[int]:
+    """Return the polarities that words such as `10 RESET, 10 SET` mean, one a pulse; none if they mean no pattern."""
+    found: list[int] = []
+    for part in re.split(r"[,;+]", text):
+        match = re.fullmatch(r"\s*(\d{1,6})\s*[x×*]?\s*([a-z]+)\s*", part.lower())
+        if match is None or match[2] not in UP | DOWN or not int(match[1]):
+            return []
+        found += [1 if match[2] in UP else -1] * int(match[1])
+    return found
+
+
+def by_pattern(pattern: Sequence[int], number: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return the polarity of pulses by their number: 1 is the first of the pattern, which goes on again; below is none."""
+    counted = number.astype(np.intp)
+    found: NDArray[np.int8] = np.where(
+        counted > 0, np.array(pattern)[(counted - 1) % len(pattern)], 0
+    ).astype(np.int8)
+    return found
+
+
 def signs(sheet: Sheet, of: Mapping[str, Sequence[Column]], used: dict[int, str]) -> NDArray[np.int8]:
     """Return the polarity of each row: of a column of words, or of a pulse voltage's sign.
 

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements.columns import Column
+from neurosim.devices.measurements.columns import Column, split_header
 from neurosim.devices.measurements.reading import Sheet, Values
+from neurosim.devices.measurements.status import Status, at_limit, status_of
 
 SMALLEST_S, LARGEST_S = 1e-10, 1e-1
 """Conductances outside are taken for a wrong unit."""
 _LARGEST_READ_V = 20.0
 """A read voltage beyond is taken for a wrong unit."""
+_CODES = 6
+"""So many codes of status that are not understood are named."""
 
 
 class Reads:
@@ -30,6 +33,10 @@ class Reads:
     ):
         self.sheet, self.of, self.read_voltage_V, self.used = sheet, of, read_voltage_V, used
         self.names: dict[str, list[str]] = {}
+        self.limits_uS: tuple[float, ...] = ()
+        """Where reads in compliance stand."""
+        self.of_status = ""
+        """What the instrument's status says of reads, in words."""
 
     def headers(self, key: str) -> str:
         """Return the headers from which a column of the tidy table comes."""
@@ -69,6 +76,38 @@ class Reads:
             return found
         self.used[column.place] = words
         return numbers * factor
+
+    def status(self, reads: int) -> Status | None:
+        """Return what a column of status says of the reads, where there is one such column for one of reads."""
+        found = [one for one in self.of.get("compliance", []) if split_header(one.header)[2] is None]
+        if len(found) != 1 or reads > 1:
+            return None
+        said = status_of(self.sheet, found[0])
+        codes = ", ".join(said.unknown[:_CODES]) + (", ..." if len(said.unknown) > _CODES else "")
+        words = f"status codes {codes}, not understood and not used," if said.unknown else "status"
+        self.used[found[0].place] = f'{words} "{found[0].header}"'
+        return said
+
+    def seen(self, column: Column, status: Status | None, kept: bool = True) -> Values:
+        """Return conductances, missing where the instrument's status says that there is none.
+
+        Reads in compliance stay, at one limit, where `kept`: then the fit knows that they are at least that.
+        """
+        values = self.uS(column)
+        if status is None or not (status.limited | status.lost).any():
+            return values
+        values[status.lost] = np.nan
+        here = status.limited & ~np.isnan(values)
+        values, self.limits_uS = at_limit(values, here) if kept else (np.where(here, np.nan, values), ())
+        count = f"{int(here.sum())} read{'s' if here.sum() > 1 else ''} in compliance"
+        at = f", at {self.limits_uS[0]:.4g} uS" if self.limits_uS else ", left out"
+        self.of_status = ", ".join(
+            filter(
+                None,
+                [f"{count}{at}" if here.any() else "", f"of them {status.words}" if status.words else ""],
+            )
+        )
+        return values
 
     def _expect_ampere(self, column: Column, numbers: Values) -> None:
         """Currents as instruments write them, with exponents, are in ampere; all else must have a unit."""

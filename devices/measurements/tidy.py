@@ -15,8 +15,10 @@ from neurosim.devices.measurements import columns as col
 from neurosim.devices.measurements.columns import VALUES, Column
 from neurosim.devices.measurements.pulses import (
     FEWEST_ROWS,
+    by_pattern,
     direction,
     number_runs,
+    pattern,
     shapes,
     signs,
     without_repeats,
@@ -51,6 +53,8 @@ class Measured:
     """Missing values and repeated rows, in words."""
     headers: tuple[str, ...] = ()
     """Of those that the user gave, the ones that the file has."""
+    limits_uS: tuple[float, ...] = ()
+    """Where reads in compliance stand: the conductance is beyond."""
 
 
 def measured(
@@ -69,7 +73,8 @@ def measured(
         Makes conductances of currents that have no read voltage beside them; of either sign.
     columns : mapping, optional
         Header (or number, from 1) of the column that holds a quantity, or several headers; `conductance_uS` gives the
-        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`.
+        unit as well, a minus before the header turns its sign. Quantities are `QUANTITIES`; polarity may be the order of
+        the pulses, `50 SET, 50 RESET`.
     elsewhere : bool
         These may be headers of another file.
 
@@ -95,13 +100,17 @@ class _Maker:
         self, sheet: Sheet, read_voltage_V: float | None, told: Mapping[str, Sequence[str]], elsewhere: bool
     ):
         self.sheet, self.file = sheet, sheet.file
+        self.pattern = [sign for text in told.get("polarity", ()) for sign in pattern(text)]
+        patterns = told["polarity"] if self.pattern else ()
+        told = {key: headers for key, headers in told.items() if headers is not patterns}
         named, self.unnamed = col.understand(sheet, told, elsewhere)
         self.of: dict[str, list[Column]] = {}
         for column in named:
             self.of.setdefault(column.quantity, []).append(column)
         self.used: dict[int, str] = {}
         self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
-        self.headers = tuple(h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
+        there = (h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
+        self.headers = (*there, *patterns)
         self.file_sign = direction(self.file.stem)
         self.unit_assumed = False
 
@@ -117,7 +126,7 @@ class _Maker:
                 )
             return self.programming()
         ramps = [column for column in values if direction(column.header)]
-        if not {"polarity", "pulse_voltage"} & set(self.of):
+        if not self.pattern and not {"polarity", "pulse_voltage"} & set(self.of):
             if ramps and "cycle" in self.of and "pulse" not in self.of:
                 raise DataError(
                     f"{self.file}: one row a cycle: states after SET and after RESET tell nothing of single pulses"
@@ -154,8 +163,8 @@ class _Maker:
         if values or {"pulse", "device", "cycle"} & set(self.of):
             return DataError(
                 f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
-                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER"; '
-                'for drift, --column time_s="HEADER"'
+                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER", or which pulses were '
+                'given in which order: --column polarity="50 SET, 50 RESET"; for drift, --column time_s="HEADER"'
             )
         return DataError(
             f"{self.file}: columns {found} are of no known form; say which is which with --column "
@@ -189,8 +198,6 @@ class _Maker:
     def pulses(self, values: Sequence[Column]) -> Measured:
         values = self.devices_beside(self.need_values(values))
         lines = np.array([int(str(line)) for line in self.sheet.cells.index])
-        sign = signs(self.sheet, self.of, self.used)
-        shape_of = shapes(self.sheet, self.of, self.used)
         numbers = [self.one("pulse"), self.one("cycle")]
         pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
         cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
@@ -198,10 +205,23 @@ class _Maker:
             inner = np.zeros_like(lines) if cycle is None else cycle
             cycle = np.array([f"{b} {c}" for b, c in zip(self.sheet.block, inner, strict=True)])
         names = self.device_names()
+        if self.pattern:
+            rows = pd.Series(lines).groupby(names if isinstance(names, list) else [0] * len(lines)).cumcount()
+            sign = by_pattern(self.pattern, rows.to_numpy() if pulse is None else pulse)
+            self.used[-2] = "polarity by the number of the pulse"
+        else:
+            sign = signs(self.sheet, self.of, self.used)
+        shape_of = shapes(self.sheet, self.of, self.used)
+        status = self.reads.status(len(values))
         parts = []
         for column in values:
             part = pd.DataFrame(
-                {"line": lines, "polarity": sign, **shape_of, "conductance_uS": self.reads.uS(column)}
+                {
+                    "line": lines,
+                    "polarity": sign,
+                    **shape_of,
+                    "conductance_uS": self.reads.seen(column, status),
+                }
             )
             part["device"] = names if len(values) == 1 else _device(column.header)
             part["pulse"] = np.nan if pulse is None else pulse
@@ -269,10 +289,11 @@ class _Maker:
         self.used[column.place] = f'time "{column.header}"'
         lines = [int(str(line)) for line in self.sheet.cells.index]
         names = self.device_names()
+        status = self.reads.status(len(values))
         parts = [
             pd.DataFrame({
                 "line": lines, "device": names if len(values) == 1 else _device(one.header), "time_s": times,
-                "conductance_uS": self.reads.uS(one),
+                "conductance_uS": self.reads.seen(one, status, kept=False),
             })
             for one in values
         ]  # fmt: skip
@@ -368,7 +389,7 @@ class _Maker:
         for key in values:
             plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
         assumed = self.unit_assumed and self.reads.read_voltage_V is None
-        without = left_out(table, values, repeated)
+        without = "; ".join(filter(None, [left_out(table, values, repeated), self.reads.of_status]))
         said = (
             f"{name}: {self.sheet.said}",
             f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
@@ -377,7 +398,7 @@ class _Maker:
         order = ["line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
-            assumed, without, self.headers,
+            assumed, without, self.headers, self.reads.limits_uS,
         )  # fmt: skip
 
 

@@ -254,7 +254,10 @@ def draw_coverage(name: str, values: dict[str, Any]) -> None:
             f"# {name}\n\nShare of synthetic data sets in which the 95 % interval holds the number that made the data. "
             f"Each hundred is also counted for itself: {len(hundreds) - below} of {len(hundreds)} (parameter, hundred) "
             f"reach 90, the lowest is {min(hundreds)}; of intervals that hold in exactly 95 %, one hundred in 90 does "
-            "not. Fitted: mean over the data sets; ±: mean half width of the interval. Made by "
+            "not. **Of fits as they are without their repetition on simulated data** (`--resamples 0`): of the laws of small "
+            "steps the command `neurosim fit` corrects the best by that repetition, which these figures do not have and "
+            "need not at designs as easy as these; at others uncorrected numbers are off (docs/fit.md). "
+            "Phase-change memory, drift and programming are not repeated. Fitted: mean over the data sets; ±: mean half width of the interval. Made by "
             "`python -m benchmarks.coverage --out docs/results/fit-coverage.json`.\n"
         )
     ]
