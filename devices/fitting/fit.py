@@ -28,12 +28,16 @@ WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
 CLEAR = 10.0
 """Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
-_CONTAINS = {"linear-step": "constant-step"}
+_CONTAINS = dict.fromkeys(("linear-step", "power-step", "exp-step"), "constant-step")
 """Laws that another is a case of."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 """Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
-"""Laws whose fit is repeated on data simulated with its card."""
+_CURVED = ("power-step", "exp-step")
+_REPEATED = (*_OF_SMALL_STEPS, "power-step")
+"""Laws whose fit is repeated on data simulated with its card; the numbers of `exp-step` hang on each other."""
+_BIPOLAR = (*_REPEATED, "exp-step", "nonlinearity-label")
+"""Laws of identical pulses up and down."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
 _OF_JOULES = ("_voltage_V", "_time_s", "_current_A", "_energy_J")
 """Ends of the names of numbers that joules of pulses follow from."""
@@ -360,7 +364,7 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
     return said + [
         f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
         for law, reason in refused.items()
-        if {law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS
+        if ({law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS) or {law, best.law} == set(_CURVED)
     ]
 
 
@@ -380,9 +384,11 @@ def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
         maker.put_pulses(of, pulses)
         return maker.card("fitted", pulses.source).device().with_parameters(**_ALL_ANSWER)
 
-    if found.law not in _OF_SMALL_STEPS:
+    if found.law not in _BIPOLAR:
         return found
-    fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
+    fitted = found
+    if found.law in _REPEATED:
+        fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
     gap = gap_of_curves(device(fitted), pulses)
     return fitted if gap is None else replace(fitted, notes=(*fitted.notes, gap))
 
