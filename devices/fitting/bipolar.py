@@ -112,7 +112,7 @@ def linear_step(pulses: Pulses) -> LawFit:
 def power_step(pulses: Pulses) -> LawFit:
     """Fit `power-step`; raises `CapabilityError` if the data cannot tell its parameters."""
     law = StepLaw("power-step", power_move, soft=True, curve=POWER)
-    traces = _traces(pulses)
+    traces = traces_of(pulses)
     origin, own, _ = _start(traces, StepLaw("soft-bounds", soft_move, soft=True))
     starts = [(origin, own, np.log([power, power])) for power in _POWERS]
     return _curved(pulses, [(law, start) for start in starts], (law, np.log([_WEAK, _WEAK])))
@@ -122,7 +122,7 @@ def exp_step(pulses: Pulses) -> LawFit:
     """Fit `exp-step`, which falls to a floor or breaks down; raises `CapabilityError` if the data cannot tell."""
     falling = StepLaw("exp-step", falling_move, curve=FALLING)
     breaking = StepLaw("exp-step", breaking_move, curve=BREAKING)
-    origin, own, _ = _start(_traces(pulses), falling)
+    origin, own, _ = _start(traces_of(pulses), falling)
     tried: list[tuple[StepLaw, Start]] = [
         (falling, (origin, own, np.log([_RISE, _RISE, _BEND, _BEND]))),
         (breaking, (origin, own, np.log([1 / _RISE, 1 / _RISE, _BEND / 2, _BEND / 2]))),
@@ -135,14 +135,14 @@ Start = tuple[float, Values, Values]
 
 
 def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
-    traces = _traces(pulses)
+    traces = traces_of(pulses)
     starts = [_start(traces, law)]
     if law.slopes:
         starts.append(_nearly_constant(traces))
     return _best(pulses, [(law, start) for start in starts])
 
 
-def _traces(pulses: Pulses) -> list[Trace]:
+def traces_of(pulses: Pulses) -> list[Trace]:
     if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
         raise CapabilityError(f"needs {FEWEST_PULSES} pulses of each polarity of every device")
     return list(pulses.traces)
@@ -191,7 +191,7 @@ def _most_likely(traces: list[Trace], tried: list[tuple[StepLaw, Start]]) -> Ste
 
 def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values) -> Stepping:
     """Fit all numbers from one start; those that the data do not show are held where they matter least."""
-    shared = np.array([*_first_noise(traces), *slopes])
+    shared = np.array([*first_noise(traces), *slopes])
     free = list(range(len(shared)))
     for turn in range(8):
         before = origin
@@ -269,7 +269,7 @@ def _start(traces: list[Trace], law: StepLaw) -> tuple[float, Values, Values]:
         steps = np.array([[_middle_step(trace, sign) for sign in (1, -1)] for trace in traces])
         reach = np.stack([np.maximum(high - origin, 1e-6), np.maximum(origin - low, 1e-6)], axis=1)
         return origin, np.log(np.concatenate([steps, reach], axis=1)), np.zeros(0)
-    lines = np.array([[*_line(trace, 1, law.slopes), *_line(trace, -1, law.slopes)] for trace in traces])
+    lines = np.array([[*line(trace, 1, law.slopes), *line(trace, -1, law.slopes)] for trace in traces])
     up, soft_high, down, soft_low = lines.T
     origin = float((up @ soft_high + down @ soft_low) / (up.sum() + down.sum()))
     width = soft_high.mean() - soft_low.mean()
@@ -300,7 +300,7 @@ def _changes(trace: Trace, sign: int) -> tuple[Values, Values, Values]:
     return g[at - 1], g[at] - g[at - 1], g[at - 2]
 
 
-def _line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
+def line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
     """Rate and bound of one direction: change = rate (bound - g).
 
     The conductance one pulse earlier serves as instrument: its write noise is not that of the change. `inner`
@@ -323,7 +323,7 @@ def _line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
     return rate, float(np.clip(bound, *ends))
 
 
-def _first_noise(traces: list[Trace]) -> tuple[float, float]:
+def first_noise(traces: list[Trace]) -> tuple[float, float]:
     """Cycle-to-cycle and write noise from the variance and the lag-1 covariance of changes."""
     total, together, step = [], [], []
     for trace in traces:

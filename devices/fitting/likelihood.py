@@ -17,7 +17,7 @@ from neurosim.kernels.jit import share
 
 MANY_DEVICES = 10
 """From here on the scatter of scores between devices is used beside the information matrix."""
-_LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
+LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
 """Standard deviations of the weak hold on each device's logarithms."""
 NOISES = 2
 """Of the shared numbers, the first are of noise."""
@@ -59,10 +59,11 @@ class _Problem:
     """All devices as a function of the shared numbers."""
 
     def __init__(
-        self, traces: Sequence[Trace], move: Callable[..., Any], origin: float, centre: Values, of_noise: bool
-    ):
+        self, traces: Sequence[Trace], move: Callable[..., Any], origin: float, centre: Values, stiffness: Values,
+        of_noise: bool,
+    ):  # fmt: skip
         self.traces, self.move, self.origin, self.centre = traces, move, origin, centre.copy()
-        self.of_noise = of_noise
+        self.stiffness, self.of_noise = stiffness, of_noise
         """Only the likelihood of noise is restricted: that of a curve's numbers, which bounds hang on, would not settle."""
 
     def fit(self, shared: Values, start: Values) -> tuple[Values, Values, Values]:
@@ -70,7 +71,7 @@ class _Problem:
 
         def one(k: int) -> Any:
             seen, sign = self.traces[k].conductance_uS, self.traces[k].sign
-            return fit_own(start[k], shared, self.origin, seen, sign, self.move, self.centre[k], _LOOSE**-2.0)
+            return fit_own(start[k], shared, self.origin, seen, sign, self.move, self.centre[k], self.stiffness)
 
         own, value, information = zip(*share(one, range(len(self.traces))), strict=True)
         return np.array(own), np.array(value), np.array(information)
@@ -87,7 +88,7 @@ class _Problem:
 
         gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
         columns = [OWN + k for k in at]
-        inner = matrix[:, :OWN, :OWN] + np.diag(_LOOSE**-2.0)
+        inner = matrix[:, :OWN, :OWN] + np.diag(self.stiffness)
         cross = matrix[:, :OWN, columns]
         taken = np.linalg.solve(inner, cross)
         left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ taken
@@ -120,13 +121,16 @@ def fit_devices(
     shared: Values,
     free: Sequence[int],
     limits: tuple[Values, Values] | None = None,
+    loose: Values = LOOSE,
 ) -> Devices:
     """Fit each device's own numbers and the `free` ones of the shared, within limits where there are any.
+
+    `loose` are the standard deviations of a hold on own numbers where they start.
 
     Errors of the shared numbers are the larger of two: from the information matrix, and from the scatter of the
     devices' scores, which also holds where devices differ in their noise.
     """
-    problem, at = _Problem(traces, move, origin, own, limits is not None), list(free)
+    problem, at = _Problem(traces, move, origin, own, loose**-2.0, limits is not None), list(free)
     shared = shared.copy()
     spent, spent_at = np.zeros((len(own), len(at))), np.full(len(shared), np.inf)
     pace, before, converged = 1.0, np.zeros(len(at)), False
