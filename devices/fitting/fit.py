@@ -18,9 +18,12 @@ from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
 from neurosim.devices.fitting.resampled import RESAMPLES, corrected
+from neurosim.devices.fitting.reads import ReadsFit, fit_reads
+from neurosim.devices.fitting.reads_notes import reading
 from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.shared import apart, same_devices
 from neurosim.devices.fitting.stuck import without_stuck
-from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
+from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Reads, Table, read_tables, repeated
 from neurosim.devices.law import Law
 from neurosim.devices.parameters import not_given
 
@@ -57,6 +60,8 @@ class Fit:
     drift: DriftFit | None
     programming: ProgrammingFit | None
     tables: tuple[Table, ...]
+    reads: ReadsFit | None = None
+    """Noise of repeated reads."""
 
     @property
     def law(self) -> LawFit | None:
@@ -136,18 +141,25 @@ def fit(
     maker.notes += _undecided(ranking, refused)
     maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
-    written = aged = None
+    written = aged = noise = None
     for table in tables:
+        again = table if isinstance(table, Reads) else repeated(table) if isinstance(table, Drift) else None
+        if again is not None:
+            noise = fit_reads(again, window[1])
+            maker.put_reads(noise, again)
         if isinstance(table, Programming):
             written = fit_programming(table, *window)
             maker.put_programming(written, table)
         elif isinstance(table, Drift):
             aged = fit_drift(table)
             maker.put_drift(aged, table, window[1])
+    if pulses is not None and noise is not None:
+        maker.put_apart(noise, pulses)
+    maker.notes += same_devices(pulses, tables)
     maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
     maker.put_given(_TIME, write_time_s, "given with --write-time")
     card = maker.card(name, ", ".join(table.source for table in tables))
-    return Fit(card, maker.intervals, ranking, refused, aged, written, tables)
+    return Fit(card, maker.intervals, ranking, refused, aged, written, tables, noise)
 
 
 def _trusted(pulses: Pulses) -> Pulses:
@@ -229,6 +241,7 @@ class _CardMaker:
             return ends["g_min_uS"], ends["g_max_uS"]
         seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
         seen += [float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices]
+        seen += [float(g.max()) for table in tables if isinstance(table, Reads) for _, _, g in table.states]
         low = self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
         high = self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
         self.put("error_reference_uS", high, "definition: g_max_uS of this card")
@@ -273,6 +286,41 @@ class _CardMaker:
             self.put("drift_table_exponent", found.exponent, where, 2)
         if spread is not None:
             self.put("drift_table_sigma", spread, where, max(2, len(found.at)))
+
+    def put_reads(self, found: ReadsFit, data: Reads) -> None:
+        where = f"fitted to {data.source} ({len(data.states)} states, {sum(t.size for _, t, _ in data.states)} reads)"
+        for name, estimate in (
+            ("read_noise_relative", found.relative),
+            ("read_noise_floor_uS", found.floor_uS),
+            ("flicker", found.flicker),
+            ("flicker_power", found.power),
+        ):
+            if estimate is not None:
+                self.put(name, estimate, where)
+        if found.flicker is not None:
+            if found.power is None:
+                self.put("flicker_power", 0.0, f"{data.source}: no dependence on the conductance beyond chance")
+            self.put("flicker_most", found.most, f"{data.source}: largest of the states that were read")
+            self.put("flicker_read_s", found.interval_s, f"{data.source}: interval of reads; what is faster is in read noise")
+        self.notes += reading(found, data.source)
+
+    def put_apart(self, noise: ReadsFit, pulses: Pulses) -> None:
+        """Take read noise off the write noise, which was fitted to the same kind of reads and contains it."""
+        written = self.intervals.get("write_noise")
+        if written is None:
+            return
+        device = self.card("fitted", pulses.source).device()
+        unit = float(getattr(device, "step")) * float(getattr(device, "span_uS"))  # noqa: B009
+        middle = float(np.mean([trace.conductance_uS.mean() for trace in pulses.traces]))
+        left = apart(written, noise.sigma_uS(middle) / unit)
+        said = f"Write noise fitted to {pulses.source} contains read noise, {noise.sigma_uS(middle):.3g} uS at {middle:.3g} uS"
+        if left is None:
+            del self.given["write_noise"], self.intervals["write_noise"]
+            self.notes.append(f"{said}, which explains all of it: the card has read noise alone.")
+        else:
+            source = self.given["write_noise"].source.split(", 95 %")[0]
+            self.put("write_noise", left, f"{source}, read noise taken off")
+            self.notes.append(f"{said}: taken off, from {written.value:.3g} to {left.value:.3g} steps.")
 
     def put_assumed(self) -> None:
         """Take what the law must have and data do not tell from the first published card of that law.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements import ONE_DEVICE, Measured, measured
+from neurosim.devices.measurements import FEWEST_READS, ONE_DEVICE, Measured, measured
 
 Values = NDArray[np.float64]
 FEWEST_PULSES = 10
@@ -95,7 +95,28 @@ class Drift:
     """Missing values and repeated rows, in words."""
 
 
-Table = Pulses | Programming | Drift
+@dataclass(frozen=True)
+class Reads:
+    """Repeated reads of states that nothing was done to."""
+
+    states: tuple[tuple[str, Values, Values], ...]
+    """(device, growing times in s, conductances in uS) of each; a device may have several states."""
+    source: str
+    aged: bool = False
+    """Times count from the write, so that drift is a power of them; else a trend is a line."""
+    said: tuple[str, ...] = ()
+    """What was understood of the file, in three lines."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
+
+
+Table = Pulses | Programming | Drift | Reads
+
+
+def repeated(table: Drift) -> Reads | None:
+    """Return the same as repeated reads, where they are enough for their noise."""
+    enough = min(times.size for _, times, _ in table.devices) >= FEWEST_READS
+    return Reads(table.devices, table.source, True) if enough else None
 
 
 def read_tables(
@@ -154,6 +175,8 @@ def read_tables(
 def _table(found: Measured) -> Table:
     if found.kind == "pulses":
         table: Table = _checked_pulses(_traces(found), found.source.name)
+    elif found.kind == "reads":
+        table = _reads(found)
     else:
         table = _drift(found) if found.kind == "drift" else _programming(found)
     return replace(table, said=found.said, left_out=found.left_out)
@@ -295,6 +318,27 @@ def _programming(found: Measured) -> Programming:
         table["achieved_uS"].to_numpy(np.float64),
         found.source.name,
     )
+
+
+def _reads(found: Measured) -> Reads:
+    states = []
+    for name, own in found.table.groupby("device", sort=False):
+        gone = np.diff(own["time_s"].to_numpy(np.float64), prepend=-np.inf)
+        for _, state in own.groupby(np.cumsum(gone < 0), sort=False):
+            kept = state.dropna()
+            times, g = kept["time_s"].to_numpy(np.float64), kept["conductance_uS"].to_numpy(np.float64)
+            if len(kept) < FEWEST_READS:
+                raise DataError(
+                    f"{found.source}: a state of device {name} has {len(kept)} reads that are not missing; at least "
+                    f"{FEWEST_READS} are needed"
+                )
+            if (np.diff(times) == 0).any():
+                line = kept["line"].to_numpy()[1:][np.diff(times) == 0][0]
+                raise DataError(f"{found.source} line {line}: device {name} is read twice at one time")
+            if (g <= 0).any():
+                raise DataError(f"{found.source}: device {name} reaches zero conductance")
+            states.append((str(name), times, g))
+    return Reads(tuple(states), found.source.name)
 
 
 def _drift(found: Measured) -> Drift:

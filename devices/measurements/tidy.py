@@ -15,7 +15,7 @@ from neurosim.devices.measurements import columns as col
 from neurosim.devices.measurements.columns import VALUES, Column
 from neurosim.devices.measurements.pulses import FEWEST_ROWS, direction, number_runs, signs, without_repeats
 from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
-from neurosim.devices.measurements.reads import Reads, plausible
+from neurosim.devices.measurements.reads import Reads, are_repeated, plausible
 from neurosim.devices.measurements.said import held, left_out, meaning
 
 ONE_DEVICE = "device"
@@ -28,10 +28,10 @@ class Measured:
     """What one file holds, as a tidy table."""
 
     kind: str
-    """`pulses`, `drift` or `programming`."""
+    """`pulses`, `drift`, `reads` or `programming`."""
     table: pd.DataFrame
     """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    `conductance_uS`. Drift and repeated reads: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
     NaN is a read that is missing."""
     source: Path
     said: tuple[str, str, str]
@@ -266,7 +266,8 @@ class _Maker:
             })
             for one in values
         ]  # fmt: skip
-        return self.finish("drift", pd.concat(parts, ignore_index=True), [], 0)
+        table = pd.concat(parts, ignore_index=True)
+        return self.finish("reads" if are_repeated(table) else "drift", table, [], 0)
 
     def programming(self) -> Measured:
         target = self.one("target")
@@ -369,21 +370,6 @@ class _Maker:
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             assumed, without, self.headers,
         )  # fmt: skip
-
-
-def _count(table: pd.DataFrame, kind: str) -> str:
-    if kind == "programming":
-        return f"{len(table)} programmed devices"
-    devices = _many(table["device"].nunique(), "device")
-    if kind == "drift":
-        return f"{devices}, {_many(len(table), 'read')}"
-    runs = table.groupby(["device", "ramp"], sort=False).ngroups
-    up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))
-    return f"{devices}, {_many(runs, 'run')}, {_many(up, 'row')} of SET and {down} of RESET"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _device(header: str) -> str:
