@@ -13,7 +13,7 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
 from neurosim.devices.card import Card, Quantity, cards, read
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
-from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.devices.fitting.aging_notes import ageing, heated, systematic
 from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
@@ -21,6 +21,15 @@ from neurosim.devices.fitting.resampled import RESAMPLES, corrected
 from neurosim.devices.fitting.reads import ReadsFit, fit_reads
 from neurosim.devices.fitting.reads_notes import reading
 from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.retention import (
+    CLEAR,
+    REFERENCE_K,
+    RelaxationFit,
+    RetentionFit,
+    by_temperature,
+    fit_relaxation,
+    fit_retention,
+)
 from neurosim.devices.fitting.shared import apart, same_devices
 from neurosim.devices.fitting.stuck import without_stuck
 from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Reads, Table, read_tables, repeated
@@ -29,8 +38,6 @@ from neurosim.devices.parameters import not_given
 
 WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
-CLEAR = 10.0
-"""Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
 _CONTAINS = dict.fromkeys(("linear-step", "power-step", "exp-step"), "constant-step")
 """Laws that another is a case of."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
@@ -62,6 +69,8 @@ class Fit:
     tables: tuple[Table, ...]
     reads: ReadsFit | None = None
     """Noise of repeated reads."""
+    ageing: RetentionFit | RelaxationFit | None = None
+    """What states age by where that is clearly no power of time."""
 
     @property
     def law(self) -> LawFit | None:
@@ -141,7 +150,7 @@ def fit(
     maker.notes += _undecided(ranking, refused)
     maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
-    written = aged = noise = None
+    written = aged = noise = other = None
     for table in tables:
         again = table if isinstance(table, Reads) else repeated(table) if isinstance(table, Drift) else None
         if again is not None:
@@ -151,15 +160,14 @@ def fit(
             written = fit_programming(table, *window)
             maker.put_programming(written, table)
         elif isinstance(table, Drift):
-            aged = fit_drift(table)
-            maker.put_drift(aged, table, window[1])
+            aged, other = maker.put_ageing(table, window[1])
     if pulses is not None and noise is not None:
         maker.put_apart(noise, pulses)
     maker.notes += same_devices(pulses, tables)
     maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
     maker.put_given(_TIME, write_time_s, "given with --write-time")
     card = maker.card(name, ", ".join(table.source for table in tables))
-    return Fit(card, maker.intervals, ranking, refused, aged, written, tables, noise)
+    return Fit(card, maker.intervals, ranking, refused, aged, written, tables, noise, other)
 
 
 def _trusted(pulses: Pulses) -> Pulses:
@@ -262,6 +270,32 @@ class _CardMaker:
         else:
             self.put("program_tolerance", found.tolerance, where)
         self.notes += systematic(found, data.source, self.law, "bias_uS" in self.given)
+
+    def put_ageing(self, data: Drift, g_max_uS: float) -> tuple[DriftFit, RetentionFit | RelaxationFit | None]:
+        """Set drift or, where they are clearly better, loss towards rest or relaxation; return both."""
+        rest = None if self.law == WRITTEN else self.card("fitted", data.source).device().g_rest_uS
+        pooled, by_K = by_temperature(data)
+        drift, lost = fit_drift(pooled), fit_retention(data, rest)
+        relaxed = fit_relaxation(pooled, drift)
+        better = [one for one in (lost, relaxed) if one is not None and one.better_by > CLEAR]
+        best = max(better, key=lambda one: one.better_by, default=None)
+        where = f"fitted to {data.source} ({len(data.devices)} records)"
+        if isinstance(best, RetentionFit):
+            self.put("retention_s", best.seconds, where)
+            if best.activation_eV is not None:
+                self.put("retention_activation_eV", best.activation_eV, where)
+                self.put("reference_K", REFERENCE_K, "definition: temperature that retention_s refers to")
+            if best.rest_uS is not None:
+                self.put("g_min_uS", best.rest_uS, f"{where}: where states lead to")
+        elif isinstance(best, RelaxationFit):
+            self.put("relaxation_mean_uS", best.mean_uS, where)
+            self.put("relaxation_start_s", best.start_s, f"{data.source}: first time")
+            if best.spread_uS is not None and best.spread_uS.value > 0:
+                self.put("relaxation_sigma_slope_uS", best.spread_uS, where)
+        else:
+            self.put_drift(drift, pooled, g_max_uS)
+        self.notes += heated(data, best, by_K)
+        return drift, best
 
     def put_drift(self, found: DriftFit, data: Drift, g_max_uS: float) -> None:
         """Set one exponent, or the table of several; the law's own where it has one, which cannot be negative."""

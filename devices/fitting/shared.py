@@ -41,8 +41,8 @@ def same_devices(pulses: Pulses | None, tables: Sequence[Table]) -> Iterator[str
         outside = [name for name, _, g in states if name in both and _beside(g, pulsed[name])]
         if outside:
             yield (
-                f"{table.source}: {', '.join(dict.fromkeys(outside[:_NAMED]))} stand where pulses never brought them in "
-                f"{pulses.source}: check units, read voltages and names."
+                f"{table.source}: devices that stand where pulses never brought them in {pulses.source}: "
+                f"{', '.join(list(dict.fromkeys(outside))[:_NAMED])}; check units, read voltages and names."
             )
 
 

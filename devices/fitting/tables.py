@@ -18,6 +18,8 @@ from neurosim.devices.measurements import FEWEST_READS, ONE_DEVICE, Measured, me
 Values = NDArray[np.float64]
 FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
+STEADY_K = 5.0
+"""Temperatures of a device that differ by less are one."""
 _SURE = 2.0
 """Standard errors by which SET must move devices up."""
 _CHANCE, _PART = 1e-4, 0.1
@@ -87,12 +89,14 @@ class Drift:
     """Conductance of each device at growing times since it was written."""
 
     devices: tuple[tuple[str, Values, Values], ...]
-    """(name, times in s, conductances in uS) of each."""
+    """(name, times in s, conductances in uS) of each; a device has a record for each temperature."""
     source: str
     said: tuple[str, ...] = ()
     """What was understood of the file, in three lines."""
     left_out: str = ""
     """Missing values and repeated rows, in words."""
+    temperature_K: tuple[float, ...] = ()
+    """Of each record; empty where it is not told."""
 
 
 @dataclass(frozen=True)
@@ -342,9 +346,10 @@ def _reads(found: Measured) -> Reads:
 
 
 def _drift(found: Measured) -> Drift:
-    file, devices = found.source, []
+    file, devices, kelvin = found.source, [], []
     named = '; if there are several devices, name their column: --column device="HEADER"'
-    for name, own in found.table.dropna().groupby("device", sort=False):
+    table = found.table.dropna()
+    for (name, level), own in table.groupby(["device", _levels(table)], sort=False):
         t, g = own["time_s"].to_numpy(np.float64), own["conductance_uS"].to_numpy(np.float64)
         if (np.diff(t) <= 0).any() or t[0] <= 0:
             line = own["line"].to_numpy()[np.argmax(np.diff(t, prepend=0.0) <= 0)]
@@ -359,4 +364,15 @@ def _drift(found: Measured) -> Drift:
         if (g <= 0).any():
             raise DataError(f"{file}: device {name} reaches zero conductance, which has no logarithm")
         devices.append((str(name), t, g))
-    return Drift(tuple(devices), file.name)
+        kelvin.append(level)
+    return Drift(tuple(devices), file.name, temperature_K=tuple(kelvin) if "temperature_K" in table else ())
+
+
+def _levels(table: pd.DataFrame) -> pd.Series[float]:
+    """Temperature of the record that each read belongs to: its device's mean, where that hardly changes."""
+    if "temperature_K" not in table:
+        return pd.Series(0.0, table.index)
+    kelvin = table["temperature_K"]
+    by_device = kelvin.groupby(table["device"])
+    wide = by_device.transform("max") - by_device.transform("min") > STEADY_K
+    return by_device.transform("mean").where(~wide, kelvin.round())

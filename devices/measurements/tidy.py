@@ -31,7 +31,7 @@ class Measured:
     """`pulses`, `drift`, `reads` or `programming`."""
     table: pd.DataFrame
     """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`. Drift and repeated reads: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    `conductance_uS`. Drift and repeated reads: `device`, `time_s`, `conductance_uS`, and `temperature_K` where it is told. Programming: `target_uS`, `achieved_uS`.
     NaN is a read that is missing."""
     source: Path
     said: tuple[str, str, str]
@@ -266,8 +266,27 @@ class _Maker:
             })
             for one in values
         ]  # fmt: skip
+        kelvin = self.temperature()
+        if kelvin is not None:
+            parts = [part.assign(temperature_K=kelvin) for part in parts]
         table = pd.concat(parts, ignore_index=True)
         return self.finish("reads" if are_repeated(table) else "drift", table, [], 0)
+
+    def temperature(self) -> Values | None:
+        """Return the temperature of each row in K, where a column with a unit tells it."""
+        column = self.one("temperature")
+        if column is None:
+            return None
+        if column.unit is None:
+            self.used[column.place] = (
+                f'"{column.header}" not used, it has no unit (--column temperature_K="{column.header}" or temperature_C)'
+            )
+            return None
+        kelvin = self.numbers(column, "temperature") + (col.ZERO_K if column.unit == "degC" else 0.0)
+        if (kelvin <= 0).any():
+            line = self.sheet.cells.index[int(np.argmax(kelvin <= 0))]
+            raise DataError(f"{self.file} line {line}: {column.header} is not above absolute zero; is the unit right?")
+        return kelvin
 
     def programming(self) -> Measured:
         target = self.one("target")
@@ -365,7 +384,7 @@ class _Maker:
             f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", *values]
+        order = ["line", "device", "ramp", "pulse", "polarity", "time_s", "temperature_K", *values]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             assumed, without, self.headers,
