@@ -167,7 +167,12 @@ POWER = Curve(
 _UNCURVED = "the steps do not show a curve; linear-step and constant-step have none"
 _PAIRS = ((2, 4), (3, 5))
 FALLING = Curve(
-    (_FLAT, _FLAT, 0.0, 0.0), (_MOST,) * 4, ((4,), (5,)), _UNCURVED, _falling_raised, _exponential_numbers(True)
+    (_FLAT, _FLAT, 0.0, 0.0),
+    (_MOST,) * 4,
+    ((4,), (5,)),
+    _UNCURVED,
+    _falling_raised,
+    _exponential_numbers(True),
 )
 BREAKING = Curve(
     (_FLAT, _FLAT, _STRAIGHT, _STRAIGHT), (_MOST,) * 4, _PAIRS, _UNCURVED,

@@ -9,7 +9,8 @@ import numpy as np
 from neurosim.core.errors import NeurosimError
 from neurosim.core.seeds import generator
 from neurosim.devices.card import Card, Quantity
-from neurosim.devices.fitting.fit import Fit, rounded
+from neurosim.devices.fitting.card_maker import rounded
+from neurosim.devices.fitting.fit import Fit
 
 _TRIES = 100
 """Draws for each card that makes a device."""

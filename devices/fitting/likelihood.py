@@ -71,7 +71,9 @@ class _Problem:
 
         def one(k: int) -> Any:
             seen, sign = self.traces[k].conductance_uS, self.traces[k].sign
-            return fit_own(start[k], shared, self.origin, seen, sign, self.move, self.centre[k], self.stiffness)
+            return fit_own(
+                start[k], shared, self.origin, seen, sign, self.move, self.centre[k], self.stiffness
+            )
 
         own, value, information = zip(*share(one, range(len(self.traces))), strict=True)
         return np.array(own), np.array(value), np.array(information)

@@ -60,6 +60,13 @@ class ReadsFit:
     conductances_uS: tuple[float, float]
     """Smallest and largest that was read."""
 
+    def size(self, conductance_uS: float, g_max_uS: float) -> float:
+        """Q of a conductance."""
+        if self.flicker is None:
+            return 0.0
+        power = 0.0 if self.power is None else self.power.value
+        return self.flicker.value * (conductance_uS / g_max_uS) ** -power
+
     def sigma_uS(self, conductance_uS: float) -> float:
         """Standard deviation of a read, 1/f noise apart."""
         parts = (self.relative, conductance_uS), (self.floor_uS, 1.0)
@@ -120,7 +127,9 @@ def fit_reads(data: Reads, g_max_uS: float) -> ReadsFit:
         most = float(sizes.max())
         exponent = _exponent(data, interval, fitted, white, slow, g_max_uS)
         middle = float(np.median(levels))
-        share = (0.0 if relative is None else relative.value) + (0.0 if floor is None else floor.value / middle)
+        share = (0.0 if relative is None else relative.value) + (
+            0.0 if floor is None else floor.value / middle
+        )
         corner = float(np.median(sizes)) ** 2 / (2 * share**2 * interval) if share > 0 else None
     return ReadsFit(
         relative, floor, flicker, power, most, interval, exponent, corner,
@@ -238,7 +247,12 @@ def _covariance(exponent: float) -> Covariance:
 
 
 def _exponent(
-    data: Reads, interval_s: float, fitted: Maximum, white: Sequence[str], slow: Sequence[str], g_max_uS: float
+    data: Reads,
+    interval_s: float,
+    fitted: Maximum,
+    white: Sequence[str],
+    slow: Sequence[str],
+    g_max_uS: float,
 ) -> Estimate | None:
     """Exponent of the spectrum by its likelihood, the other numbers fitted anew at each of a few; None beyond these."""
     names, heights = (*white, *slow), []

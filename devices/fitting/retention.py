@@ -25,6 +25,8 @@ _BY_CHANCE = 1e-3
 _MANY = 10
 """Records from which on their scatter is used beside the errors of single reads."""
 _FEWEST = 3
+_WIDEST = 80.0
+"""Largest magnitude of a logarithm, within single precision."""
 _TIMES = (0.1, 1.0, 10.0)
 """First guesses of the time constant, in longest times."""
 
@@ -82,7 +84,9 @@ def fit_retention(data: Drift, rest_uS: float | None = None) -> RetentionFit | N
     times, g = (np.concatenate([one[k] for one in data.devices]) for k in (1, 2))
 
     def errors(numbers: Values) -> Values:
-        tau = np.exp(np.clip(numbers[0] + (numbers[1] * inverse[records] if len(hot) > 1 else 0.0), -200, 200))
+        tau = np.exp(
+            np.clip(numbers[0] + (numbers[1] * inverse[records] if len(hot) > 1 else 0.0), -200, 200)
+        )
         rest = float(rest_uS) if rest_uS is not None else float(np.exp(numbers[-1]))
         shape, aim = np.exp(-times / tau) / g, 1 - rest / g
         top, bottom = (np.bincount(records, weights=w) for w in (shape * aim, shape**2))
@@ -107,17 +111,19 @@ def fit_retention(data: Drift, rest_uS: float | None = None) -> RetentionFit | N
     freedom = n - count - size
     if freedom < 1 or np.linalg.matrix_rank(best.jac) < size:
         return None
-    inner = np.linalg.inv(best.jac.T @ best.jac)
+    inner = np.linalg.pinv(best.jac.T @ best.jac)
     variance = np.diag(inner) * 2 * best.cost / freedom
     if count >= _MANY:
         scores = np.zeros((count, size))
         np.add.at(scores, records, best.jac * best.fun[:, None])
         variance = np.maximum(variance, np.diag(inner @ scores.T @ scores @ inner) * count / (count - 1))
-    half = stats.t.ppf((1 + COVERAGE) / 2, min(freedom, count - 1) if count >= _MANY else freedom) * np.sqrt(variance)
-    ends = [best.x + sign * half for sign in (0, -1, 1)]
+    half = stats.t.ppf((1 + COVERAGE) / 2, min(freedom, count - 1) if count >= _MANY else freedom) * np.sqrt(
+        variance
+    )
+    ends = [np.clip(best.x + sign * half, -_WIDEST, _WIDEST) for sign in (0, -1, 1)]
     own = n * np.log(max(2 * best.cost / n, 1e-300)) + (count + size) * np.log(n)
     return RetentionFit(
-        Estimate(*(float(np.exp(min(end[0], 700.0))) for end in ends)),
+        Estimate(*(float(np.exp(end[0])) for end in ends)),
         Estimate(*(float(end[1]) for end in ends)) if len(hot) > 1 else None,
         Estimate(*(float(np.exp(end[-1])) for end in ends)) if rest_uS is None else None,
         hot, _power_criterion(data) - own,
@@ -157,16 +163,27 @@ def fit_relaxation(data: Drift, drift: DriftFit) -> RelaxationFit:
     size = np.sqrt(squares / max(n - 2 * len(slopes), 1))
     b, e = np.array(slopes), size * np.array(errors)
     over = population(b, e)
-    conductance = np.array([float(np.exp(np.interp(0.0, np.log(t / start), np.log(g)))) for _, t, g in data.devices])
-    own = n * np.log(max(squares / n, 1e-300)) + 2 * len(b) * np.log(n) - 2 * _likely(b, e, over, over.mean.value)
+    conductance = np.array(
+        [float(np.exp(np.interp(0.0, np.log(t / start), np.log(g)))) for _, t, g in data.devices]
+    )
+    own = (
+        n * np.log(max(squares / n, 1e-300))
+        + 2 * len(b) * np.log(n)
+        - 2 * _likely(b, e, over, over.mean.value)
+    )
     own -= 2 * float(np.log(conductance).sum())  # exponents are slopes over conductances
     centre: Values | float = drift.exponent.value
     more = 0.0
     if drift.at:
         centre = np.interp(conductance, [g for g, _ in drift.at], [x.value for _, x in drift.at])
         more = (len(drift.at) - 1) * np.log(n)
-    power = _power_criterion(data) + more - 2 * _likely(
-        drift.exponents, drift.errors, Population(drift.exponent, drift.spread, drift.exponents), centre
+    power = (
+        _power_criterion(data)
+        + more
+        - 2
+        * _likely(
+            drift.exponents, drift.errors, Population(drift.exponent, drift.spread, drift.exponents), centre
+        )
     )
     return RelaxationFit(over.mean, over.spread, start, float(power - own))
 
@@ -198,13 +215,16 @@ def by_temperature(data: Drift) -> tuple[Drift, tuple[tuple[float, Estimate], ..
     if not chance < _BY_CHANCE:
         return data, ()
     means = tuple(
-        (t, population(found.exponents[nearest == k], found.errors[nearest == k]).mean) for k, t in enumerate(hot)
+        (t, population(found.exponents[nearest == k], found.errors[nearest == k]).mean)
+        for k, t in enumerate(hot)
     )
     return _kept(data, nearest == int(np.argmin(np.abs(np.array(hot) - REFERENCE_K)))), means
 
 
-def _kept(data: Drift, which: Sequence[bool] | np.ndarray) -> Drift:  # type: ignore[type-arg]
+def _kept(data: Drift, which: Sequence[bool] | np.ndarray) -> Drift:
     keep = [k for k, flag in enumerate(which) if flag]
     return replace(
-        data, devices=tuple(data.devices[k] for k in keep), temperature_K=tuple(data.temperature_K[k] for k in keep)
+        data,
+        devices=tuple(data.devices[k] for k in keep),
+        temperature_K=tuple(data.temperature_K[k] for k in keep),
     )

@@ -285,7 +285,9 @@ class _Maker:
         kelvin = self.numbers(column, "temperature") + (col.ZERO_K if column.unit == "degC" else 0.0)
         if (kelvin <= 0).any():
             line = self.sheet.cells.index[int(np.argmax(kelvin <= 0))]
-            raise DataError(f"{self.file} line {line}: {column.header} is not above absolute zero; is the unit right?")
+            raise DataError(
+                f"{self.file} line {line}: {column.header} is not above absolute zero; is the unit right?"
+            )
         return kelvin
 
     def programming(self) -> Measured:
