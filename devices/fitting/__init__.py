@@ -1,4 +1,4 @@
-"""Fitting device laws to measured data: pulses, programming errors, drift."""
+"""Fitting device laws to measured data: pulses, programming errors, drift, repeated reads."""
 
 from neurosim.devices.fitting.drawn import drawn_cards
 from neurosim.devices.fitting.fit import Fit, fit, to_toml

@@ -159,7 +159,7 @@ def _exponential_numbers(falling: bool) -> Callable[..., tuple[dict[str, Estimat
     return numbers
 
 
-_FLAT, _STRAIGHT, _MOST = float(np.log(1e-3)), float(np.log(0.05)), float(np.log(50.0))
+_FLAT, _STRAIGHT, _MOST = float(np.log(0.03)), float(np.log(0.05)), float(np.log(50.0))
 POWER = Curve(
     (_FLAT, _FLAT), (_MOST, _MOST), ((2,), (3,)),
     "the steps do not depend on the conductance: they are constant-step", _power_raised, _power_numbers,

@@ -214,7 +214,7 @@ def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str
     found = {one.law: one for one in fitted}
     if whole in found and part in found and found[whole].log_likelihood < found[part].log_likelihood:
         fitted.remove(found[whole])
-        refused[whole] = f"no slopes describe the data better than {part}, which it contains"
+        refused[whole] = f"nothing that it has more describes the data better than {part}, which it contains"
 
 
 def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:

@@ -33,7 +33,7 @@ _APART = 1.5
 _FEWEST_STATES = 3
 _EXPONENTS = np.linspace(0.6, 1.6, 6)
 _FINE, _LONG = 0.05, 2000.0
-_LEAST = 1e-9
+_LEAST, _NONE = 1e-9, 1e-20
 Covariance = Callable[[Values], Values]
 
 
@@ -56,7 +56,7 @@ class ReadsFit:
     exponent: Estimate | None
     """Of the spectrum where it is left free; the law has 1."""
     corner_Hz: float | None
-    """Frequency at which 1/f noise of the mean state is as strong as white noise."""
+    """Frequency at which 1/f noise of the median state is as strong as white noise; None beyond half the rate of reads."""
     conductances_uS: tuple[float, float]
     """Smallest and largest that was read."""
 
@@ -102,7 +102,7 @@ def fit_reads(data: Reads, g_max_uS: float) -> ReadsFit:
     """
     interval = float(np.median(np.concatenate([np.diff(times) for _, times, _ in data.states])))
     turned = _turned(data, interval, 1.0)
-    if not (turned.deviation**2).sum() > 0:
+    if not (turned.deviation**2).sum() > _NONE:
         raise CapabilityError("repeated reads do not differ: there is no noise to fit")
     levels = np.array([g.mean() for _, _, g in data.states])
     varied = levels.size >= _FEWEST_STATES and levels.max() > _APART * levels.min()
@@ -130,7 +130,8 @@ def fit_reads(data: Reads, g_max_uS: float) -> ReadsFit:
         share = (0.0 if relative is None else relative.value) + (
             0.0 if floor is None else floor.value / middle
         )
-        corner = float(np.median(sizes)) ** 2 / (2 * share**2 * interval) if share > 0 else None
+        corner = float(np.median(sizes)) ** 2 / (2 * interval * max(share, _LEAST) ** 2)
+        corner = corner if corner < 1 / (2 * interval) else None
     return ReadsFit(
         relative, floor, flicker, power, most, interval, exponent, corner,
         (float(levels.min()), float(levels.max())),
@@ -165,7 +166,7 @@ def _ladder(turned: _Turned, g_max_uS: float, varied: bool) -> _Model:
         there = [one for one in more if one is not None]
         if not there:
             return best
-        one = max(there, key=lambda model: model.fitted.log_likelihood)
+        one = max(there, key=_height)
         if best is None:
             return one
         gain = 2 * (one.fitted.log_likelihood - best.fitted.log_likelihood)
@@ -173,8 +174,12 @@ def _ladder(turned: _Turned, g_max_uS: float, varied: bool) -> _Model:
         return one if chance < _BY_CHANCE else best
 
     kinds: Sequence[tuple[str, ...]] = (("relative",), ("floor",)) if varied else (("relative",),)
-    best = better(None, *(tried(white, ()) for white in kinds), tried((), ("flicker",)))
-    best = better(best, *(tried(white, ("flicker",)) for white in kinds))
+    best = better(None, *(tried(white, ()) for white in kinds))
+    mixed = [tried(white, ("flicker",)) for white in kinds]
+    if any(mixed):
+        best = better(best, *mixed)
+    else:  # the likelihood has no maximum with white noise above zero
+        best = max((one for one in (best, tried((), ("flicker",))) if one), key=_height, default=None)
     if best is None:
         raise CapabilityError("the data do not tell its numbers apart")
     if varied and best.slow:
@@ -182,6 +187,10 @@ def _ladder(turned: _Turned, g_max_uS: float, varied: bool) -> _Model:
     if varied and best.white:
         best = better(best, tried(("relative", "floor"), best.slow)) or best
     return best
+
+
+def _height(model: _Model) -> float:
+    return model.fitted.log_likelihood
 
 
 def _terms(turned: _Turned, numbers: dict[str, float], g_max_uS: float) -> Values:

@@ -1,4 +1,4 @@
-"""Measured data as the fitters take them: pulses, programming errors, drift, checked at the door."""
+"""Measured data as the fitters take them: pulses, programming errors, drift, repeated reads, checked at the door."""
 
 from __future__ import annotations
 
