@@ -118,6 +118,18 @@ def test_devices_of_several_files_are_matched_by_name(tmp_path):
     assert any("none of its devices is among those of p.csv by name" in note for note in notes)
 
 
+def test_many_reads_of_drift_tell_their_noise_too(tmp_path):
+    draws, rows = np.random.default_rng(3), ["device,time_s,conductance_uS"]
+    times = np.geomspace(20, 1e4, 60)
+    for k in range(4):
+        g = (20 + 15 * k) * (times / 20) ** -0.05 * (1 + 0.02 * draws.standard_normal(times.size))
+        rows += [f"{k},{t:.8g},{value:.8g}" for t, value in zip(times, g, strict=True)]
+    found = uncorrected([write(tmp_path / "drift.csv", rows)])
+    within(found.intervals["drift_table_exponent"], 0.05)
+    within(found.intervals["read_noise_relative"], 0.02)
+    assert found.reads.flicker is None
+
+
 def test_states_of_one_device_are_told_by_times_that_begin_anew(tmp_path):
     draws, rows = np.random.default_rng(0), ["time_s,conductance_uS"]
     for level in (20.0, 50.0):

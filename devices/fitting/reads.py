@@ -65,7 +65,7 @@ class ReadsFit:
         if self.flicker is None:
             return 0.0
         power = 0.0 if self.power is None else self.power.value
-        return self.flicker.value * (conductance_uS / g_max_uS) ** -power
+        return float(self.flicker.value * (conductance_uS / g_max_uS) ** -power)
 
     def sigma_uS(self, conductance_uS: float) -> float:
         """Standard deviation of a read, 1/f noise apart."""
