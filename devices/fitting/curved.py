@@ -178,3 +178,5 @@ BREAKING = Curve(
     (_FLAT, _FLAT, _STRAIGHT, _STRAIGHT), (_MOST,) * 4, _PAIRS, _UNCURVED,
     _breaking_raised, _exponential_numbers(False),
 )  # fmt: skip
+STRAIGHT = (POWER.refusal, _UNCURVED)
+"""What is said of a curve where steps have none: another law is no doubt then."""

@@ -14,6 +14,7 @@ from neurosim.core.errors import CapabilityError, DataError, InputError, Unknown
 from neurosim.devices.card import Card
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_programming
 from neurosim.devices.fitting.card_maker import WRITTEN, CardMaker
+from neurosim.devices.fitting.curved import STRAIGHT
 from neurosim.devices.fitting.curves import gap_of_curves
 from neurosim.devices.fitting.population import Estimate
 from neurosim.devices.fitting.reads import ReadsFit, fit_reads
@@ -38,6 +39,7 @@ _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
 _CURVED = ("power-step", "exp-step")
 _REPEATED = (*_OF_SMALL_STEPS, "power-step")
 """Laws whose fit is repeated on data simulated with its card; the numbers of `exp-step` hang on each other."""
+_CLEARLY = (*_CURVED, "nonlinearity-label")
 _BIPOLAR = (*_REPEATED, "exp-step", "nonlinearity-label")
 """Laws of identical pulses up and down."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
@@ -51,7 +53,8 @@ class Fit:
     intervals: dict[str, Estimate]
     """95 % intervals of those parameters of the card that were fitted."""
     ranking: tuple[LawFit, ...]
-    """Laws fitted to the pulses, the best (smallest BIC) first."""
+    """Laws fitted to the pulses, that of the card first, then the smallest BIC: a curve or a label is on the card where its
+    BIC is clearly the smallest."""
     refused: dict[str, str]
     """Laws that could not be fitted, and why."""
     drift: DriftFit | None
@@ -188,7 +191,17 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
     if not fitted:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
-    return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+    return _ranked(fitted), refused
+
+
+def _ranked(fitted: Sequence[LawFit]) -> tuple[LawFit, ...]:
+    """Order laws by their BIC, behind that of the card: a curve or a label must be clearly better than small steps are."""
+    order = sorted(fitted, key=lambda one: one.bic)
+    plain = next((one for one in order if one.law in _OF_SMALL_STEPS), None)
+    if plain is not None and order[0].law in _CLEARLY and plain.bic - order[0].bic < CLEAR:
+        order.remove(plain)
+        order.insert(0, plain)
+    return tuple(order)
 
 
 def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
@@ -197,7 +210,8 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
         return []
     best = ranking[0]
     said = [
-        f"The data do not tell {best.law} from {one.law}, whose BIC is {one.bic - best.bic:.1f} above; {CLEAR:g} would be clear."
+        f"The data do not tell {best.law} from {one.law}, whose BIC is {abs(one.bic - best.bic):.1f} "
+        f"{'above' if one.bic >= best.bic else 'below'}; {CLEAR:g} would be clear."
         for one in ranking[1:]
         if one.bic - best.bic < CLEAR
     ]
@@ -205,7 +219,7 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
         f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
         for law, reason in refused.items()
         if ({law, best.law} <= set(_OF_SMALL_STEPS) and law not in _CONTAINS)
-        or {law, best.law} == set(_CURVED)
+        or ({law, best.law} == set(_CURVED) and reason not in STRAIGHT)
     ]
 
 

@@ -50,7 +50,7 @@ def fit_tables(fit: Fit) -> list[Table]:
         for law in fit.ranking:
             good = law.goodness()
             ranking.add_row(
-                law.law, number(law.bic - fit.ranking[0].bic), str(law.parameters),
+                law.law, number(law.bic - min(one.bic for one in fit.ranking)), str(law.parameters),
                 number(good["residual_spread"], 3), number(good["residual_correlation"], 3),
             )  # fmt: skip
         for name, reason in fit.refused.items():
