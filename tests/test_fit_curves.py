@@ -42,7 +42,7 @@ def test_power_steps_are_recovered(tmp_path, design):
     steps_near(found, share, step, (-0.15, 0.0, 0.15))
 
 
-@pytest.mark.parametrize("design", [(0.02, 0.3, 60, 2, 8, 1), (0.02, 1.0, 60, 3, 4, 2)])
+@pytest.mark.parametrize("design", [(0.02, 0.3, 60, 2, 8, 1), (0.02, 0.3, 60, 2, 10, 4)])
 def test_steps_that_fall_exponentially_are_recovered(tmp_path, design):
     found = uncorrected([write_traces(tmp_path / "falling.csv", curved(FALLING, *design))], "exp-step")
     for name, known in (
