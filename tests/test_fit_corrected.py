@@ -120,7 +120,7 @@ def test_laws_that_cannot_be_fitted_are_named_on_the_card(tmp_path):
 
 
 def test_a_mean_curve_that_the_card_misses_is_told(tmp_path):
-    """Potentiation in two stages: fast first pulses, then slow ones, which no law of small steps makes."""
+    """Potentiation in two stages: fast first pulses, then slow ones: exponential steps, but no constant ones."""
     draws = np.random.default_rng(1)
     up, down = np.arange(91.0), np.arange(78.0)
     rising = 3 + 10 * (1 - np.exp(-up / 2.5)) + 28 * up / 90 + draws.normal(0, 1.3, up.size)
@@ -129,7 +129,8 @@ def test_a_mean_curve_that_the_card_misses_is_told(tmp_path):
         write(tmp_path / f"{name}.csv", [f"{abs(g) * 1e-9:.4g}" for g in curve])
         for name, curve in (("set", rising), ("reset", falling))
     ]
-    found = uncorrected(files)
+    assert not any("mean curve" in note for note in uncorrected(files, "exp-step").card.notes)
+    found = uncorrected(files, "constant-step")
     missed = [note for note in found.card.notes if "mean curve" in note]
     assert len(missed) == 1
     assert "SET pulse" in missed[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit
 from neurosim.devices.fitting.population import Estimate
+from neurosim.devices.fitting.retention import REFERENCE_K, RelaxationFit, RetentionFit, levels_K
+from neurosim.devices.fitting.tables import STEADY_K, Drift
 
 _FOLDED = 2.0
 """Spreads: exponents whose mean is nearer to zero than this would change sign."""
@@ -54,6 +56,45 @@ def ageing(found: DriftFit, source: str) -> Iterator[str]:
             f"{source}: the exponent of some devices is below zero (mean {smallest:.3g}, spread {sigma:.3g}), which the "
             "law turns: its devices drift more in the mean than those measured."
         )
+
+
+def heated(
+    data: Drift, found: RetentionFit | RelaxationFit | None, by_K: Sequence[tuple[float, Estimate]]
+) -> Iterator[str]:
+    """Say what states age by where that is no power of time, and what of the temperature is on the card."""
+    source, hot = data.source, levels_K(data)
+    listed = ", ".join(f"{t:.0f}" for t in hot)
+    if isinstance(found, RetentionFit):
+        yield (
+            f"{source}: states fall back exponentially, not as a power of time (BIC {found.better_by:.0f} above): retention "
+            "on the card, the same for all devices."
+        )
+        if found.activation_eV is not None:
+            yield (
+                f"{source}: an activation energy of {_signed(found.activation_eV, 'eV')}, from {listed} K; the time constant "
+                f"at {REFERENCE_K:g} K is {'extrapolated' if min(hot) > REFERENCE_K + STEADY_K else 'within what was measured'}."
+                " An array is hot where its device has temperature_K."
+            )
+        elif hot:
+            yield f"{source}: measured at {listed} K alone: retention_s holds there, and tells nothing of other temperatures."
+        return
+    what = "relaxation" if isinstance(found, RelaxationFit) else "drift"
+    if isinstance(found, RelaxationFit):
+        yield (
+            f"{source}: states move along the logarithm of time by as much at every conductance, not in proportion to it "
+            f"(BIC {found.better_by:.0f} above): relaxation on the card, not drift."
+        )
+    if by_K:
+        means = ", ".join(f"{_signed(exponent)} at {t:.0f} K" for t, exponent in by_K)
+        nearest = min(hot, key=lambda t: abs(t - REFERENCE_K))
+        yield (
+            f"{source}: the exponent of drift depends on the temperature: {means}. No law here has that; the card has {what} "
+            f"at {nearest:.0f} K alone."
+        )
+    elif len(hot) > 1:
+        yield f"{source}: {what} does not depend on the temperature ({listed} K) beyond chance; the card has it at all."
+    elif hot:
+        yield f"{source}: {what} was measured at {listed} K; no law here has it depend on the temperature."
 
 
 def _signed(found: Estimate, unit: str = "") -> str:

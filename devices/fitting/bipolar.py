@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 
 from neurosim.core.errors import CapabilityError
+from neurosim.devices.fitting.curved import (
+    BREAKING,
+    FALLING,
+    POWER,
+    UP_FIRST,
+    Curve,
+    breaking_move,
+    falling_move,
+    power_move,
+)
 from neurosim.devices.fitting.likelihood import Devices, fit_devices
 from neurosim.devices.fitting.most_likely import largest_likelihood
 from neurosim.devices.fitting.population import Values
@@ -35,6 +45,10 @@ UNSETTLED = "the fit does not settle"
 """How the reason begins why a law was refused whose numbers the search did not find."""
 _WEAK = 0.1
 """Share of the step that is lost from the origin to a bound, as a first guess."""
+_POWERS = (1.0, 2.0)
+"""First guesses of the exponents of `power-step`."""
+_BEND, _RISE = 4.0, 3.0
+"""First guesses of exponential steps: rate along the window, and how far the largest lie above the floor."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +61,13 @@ class StepLaw:
     """Whether all devices share slopes of the step, `SLOPE_UP` and `SLOPE_DOWN`."""
     soft: bool = False
     """Whether steps vanish at the device's own bounds."""
+    curve: Curve | None = None
+    """How steps depend on the conductance, where that is no line."""
 
     @property
     def balanced(self) -> bool:
         """Whether the origin is where the mean steps up and down are equal."""
-        return self.soft or self.slopes
+        return self.curve is None and (self.soft or self.slopes)
 
 
 @jit
@@ -96,43 +112,115 @@ def linear_step(pulses: Pulses) -> LawFit:
     return _fit(pulses, StepLaw("linear-step", linear_move, slopes=True))
 
 
+def power_step(pulses: Pulses) -> LawFit:
+    """Fit `power-step`; raises `CapabilityError` if the data cannot tell its parameters."""
+    law = StepLaw("power-step", power_move, soft=True, curve=POWER)
+    traces = traces_of(pulses)
+    origin, own, _ = _start(traces, StepLaw("soft-bounds", soft_move, soft=True))
+    starts = [(origin, own, np.log([power, power])) for power in _POWERS]
+    return _curved(pulses, [(law, start) for start in starts], (law, np.log([_WEAK, _WEAK])))
+
+
+def exp_step(pulses: Pulses) -> LawFit:
+    """Fit `exp-step`, which falls to a floor or breaks down; raises `CapabilityError` if the data cannot tell."""
+    falling = StepLaw("exp-step", falling_move, curve=FALLING)
+    breaking = StepLaw("exp-step", breaking_move, curve=BREAKING)
+    origin, own, _ = _start(traces_of(pulses), falling)
+    tried: list[tuple[StepLaw, Start]] = [
+        (falling, (origin, own, np.log([_RISE, _RISE, _BEND, _BEND]))),
+        (breaking, (origin, own, np.log([1 / _RISE, 1 / _RISE, _BEND / 2, _BEND / 2]))),
+    ]
+    return _curved(pulses, tried, (falling, np.log([_WEAK, _WEAK, _BEND / 2, _BEND / 2])))
+
+
+Start = tuple[float, Values, Values]
+"""First guesses: origin, own numbers, shared ones behind those of noise."""
+
+
 def _fit(pulses: Pulses, law: StepLaw) -> LawFit:
-    if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
-        raise CapabilityError(f"needs {FEWEST_PULSES} pulses of each polarity of every device")
-    traces = list(pulses.traces)
+    traces = traces_of(pulses)
     starts = [_start(traces, law)]
     if law.slopes:
         starts.append(_nearly_constant(traces))
+    return _best(pulses, [(law, start) for start in starts])
+
+
+def traces_of(pulses: Pulses) -> list[Trace]:
+    if min(pulses.fewest(1), pulses.fewest(-1)) < FEWEST_PULSES:
+        raise CapabilityError(f"needs {FEWEST_PULSES} pulses of each polarity of every device")
+    return list(pulses.traces)
+
+
+def _best(pulses: Pulses, tried: list[tuple[StepLaw, Start]]) -> LawFit:
+    """Return the most likely of the solutions that are reached from some starts."""
+    return _told(_most_likely(list(pulses.traces), tried), pulses)
+
+
+def _told(found: Stepping, pulses: Pulses) -> LawFit:
+    """Return the numbers of a card, and the largest likelihood of the law, by which laws are ranked."""
+    return replace(card_numbers(found, pulses.count), log_likelihood=found.devices.largest)
+
+
+def _curved(pulses: Pulses, tried: list[tuple[StepLaw, Start]], flat: tuple[StepLaw, Values]) -> LawFit:
+    """The same of a curve; from constant steps, nearly flat, if it would end behind these, which it contains."""
+    traces, refused = list(pulses.traces), None
+    try:
+        found = _most_likely(traces, tried)
+    except CapabilityError as error:
+        found, refused = None, error
+    try:
+        constant = _constant(traces)
+        if found is None or found.devices.log_likelihood < constant.devices.log_likelihood:
+            law, shared = flat
+            again = _search(traces, law, constant.origin, constant.devices.own, shared)
+            found = again if found is None else max(found, again, key=_likelihood)
+    except CapabilityError:
+        pass
+    if found is None:
+        raise refused or CapabilityError("no start leads to a fit")
+    return _told(found, pulses)
+
+
+def _likelihood(found: Stepping) -> float:
+    return found.devices.log_likelihood
+
+
+def _most_likely(traces: list[Trace], tried: list[tuple[StepLaw, Start]]) -> Stepping:
     found, reasons = [], []
-    for start in starts:
+    for law, start in tried:
         try:
             found.append(_search(traces, law, *start))
         except (CapabilityError, np.linalg.LinAlgError, ArithmeticError) as error:
             reasons.append(error)
     if not found:
         raise reasons[0]
-    best = max(found, key=lambda one: one.devices.log_likelihood)
+    best = max(found, key=_likelihood)
     largest = max(one.devices.largest for one in found)
-    return replace(card_numbers(best, pulses.count), log_likelihood=largest)
+    return replace(best, devices=replace(best.devices, largest=largest))
 
 
 def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slopes: Values) -> Stepping:
     """Fit all numbers from one start; those that the data do not show are held where they matter least."""
-    shared = np.array([*_first_noise(traces), *slopes])
+    shared = np.array([*first_noise(traces), *slopes])
     free = list(range(len(shared)))
     for turn in range(8):
         before = origin
-        fitted = fit_devices(traces, law.move, origin, own, shared, free)
+        limits = None if law.curve is None else law.curve.limits
+        fitted = fit_devices(traces, law.move, origin, own, shared, free, limits)
         if turn and not fitted.converged:
             break
         origin, own, shared = _recentred(_stepping(law, before, fitted, free, traces))
         unseen = [k for k in free if fitted.shared_error[k] > _SEEN]
-        if unseen:
-            worst = max(unseen, key=lambda k: fitted.shared_error[k])
+        ends = [] if limits is None else [k for k in free if shared[k] in (limits[0][k], limits[1][k])]
+        if ends or unseen:
+            worst = max(ends or unseen, key=lambda k: fitted.shared_error[k])
             free.remove(worst)
             if law.slopes and not {SLOPE_UP, SLOPE_DOWN} & set(free):
                 raise CapabilityError("the steps do not depend on the conductance: they are constant-step")
-            shared[worst] = _nothing(worst, traces)
+            if law.curve is not None and not law.curve.tells(free):
+                raise CapabilityError(law.curve.refusal)
+            if not ends:
+                shared[worst] = _nothing(worst, traces, law.curve)
         elif abs(origin - before) < 1e-3 * float(np.exp(own[:, UP]).mean()):
             break
     if not fitted.converged:
@@ -141,10 +229,15 @@ def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slope
     return _stepping(law, before, replace(fitted, largest=largest), free, traces)
 
 
-def _nearly_constant(traces: list[Trace]) -> tuple[float, Values, Values]:
-    """First guesses where constant steps would be right: what `linear-step` finds is no worse than the law that it contains."""
+def _constant(traces: list[Trace]) -> Stepping:
+    """Constant steps: what a law finds from there is no worse than the law that it contains."""
     law = StepLaw("constant-step", constant_move)
-    found = _search(traces, law, *_start(traces, law))
+    return _search(traces, law, *_start(traces, law))
+
+
+def _nearly_constant(traces: list[Trace]) -> Start:
+    """First guesses of `linear-step` where constant steps would be right."""
+    found = _constant(traces)
     own = found.devices.own
     return found.origin, own, np.log(_WEAK / np.exp(own[:, [REACH_UP, REACH_DOWN]]).mean(axis=0))
 
@@ -158,6 +251,7 @@ def _stepping(law: StepLaw, origin: float, fitted: Devices, free: list[int], tra
         law.soft,
         law.slopes,
         tuple(trace.conductance_uS for trace in traces),
+        law.curve,
     )
 
 
@@ -186,7 +280,7 @@ def _start(traces: list[Trace], law: StepLaw) -> tuple[float, Values, Values]:
         steps = np.array([[_middle_step(trace, sign) for sign in (1, -1)] for trace in traces])
         reach = np.stack([np.maximum(high - origin, 1e-6), np.maximum(origin - low, 1e-6)], axis=1)
         return origin, np.log(np.concatenate([steps, reach], axis=1)), np.zeros(0)
-    lines = np.array([[*_line(trace, 1, law.slopes), *_line(trace, -1, law.slopes)] for trace in traces])
+    lines = np.array([[*line(trace, 1, law.slopes), *line(trace, -1, law.slopes)] for trace in traces])
     up, soft_high, down, soft_low = lines.T
     origin = float((up @ soft_high + down @ soft_low) / (up.sum() + down.sum()))
     width = soft_high.mean() - soft_low.mean()
@@ -217,7 +311,7 @@ def _changes(trace: Trace, sign: int) -> tuple[Values, Values, Values]:
     return g[at - 1], g[at] - g[at - 1], g[at - 2]
 
 
-def _line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
+def line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
     """Rate and bound of one direction: change = rate (bound - g).
 
     The conductance one pulse earlier serves as instrument: its write noise is not that of the change. `inner`
@@ -240,7 +334,7 @@ def _line(trace: Trace, sign: int, inner: bool) -> tuple[float, float]:
     return rate, float(np.clip(bound, *ends))
 
 
-def _first_noise(traces: list[Trace]) -> tuple[float, float]:
+def first_noise(traces: list[Trace]) -> tuple[float, float]:
     """Cycle-to-cycle and write noise from the variance and the lag-1 covariance of changes."""
     total, together, step = [], [], []
     for trace in traces:
@@ -256,7 +350,9 @@ def _first_noise(traces: list[Trace]) -> tuple[float, float]:
     return float(0.5 * np.log(cycle) - np.log(np.mean(step))), float(0.5 * np.log(write))
 
 
-def _nothing(kind: int, traces: list[Trace]) -> float:
+def _nothing(kind: int, traces: list[Trace], curve: Curve | None) -> float:
     """Logarithm of a noise, or a slope, too small to matter, but not zero."""
+    if curve is not None and kind >= UP_FIRST:
+        return curve.nothing[kind - UP_FIRST]
     swing = float(np.mean([np.ptp(t.conductance_uS) for t in traces]))
     return math.log({CYCLE: 1e-3, WRITE: 1e-4 * swing}.get(kind, 1e-4 / swing))

@@ -9,7 +9,8 @@ import numpy as np
 from neurosim.core.errors import CapabilityError, NeurosimError
 from neurosim.core.seeds import generator
 from neurosim.devices.card import Card, Quantity
-from neurosim.devices.fitting.fit import Fit, rounded
+from neurosim.devices.fitting.card_maker import rounded
+from neurosim.devices.fitting.fit import Fit
 
 _TOGETHER = ("vteam",)
 """Laws whose numbers the data tell together alone: threshold, exponent and switching time."""

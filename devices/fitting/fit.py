@@ -10,38 +10,44 @@ from pathlib import Path
 import numpy as np
 
 from neurosim.core import registry
-from neurosim.core.errors import CapabilityError, DataError, InputError, NeurosimError, UnknownNameError
-from neurosim.devices.card import Card, Quantity, cards, read
-from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_drift, fit_programming
-from neurosim.devices.fitting.aging_notes import ageing, systematic
+from neurosim.core.errors import CapabilityError, DataError, InputError, UnknownNameError
+from neurosim.devices.card import Card
+from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_programming
 from neurosim.devices.fitting.bipolar import UNSETTLED
+from neurosim.devices.fitting.card_maker import WRITTEN, CardMaker
+from neurosim.devices.fitting.curved import STRAIGHT
 from neurosim.devices.fitting.curves import gap_of_curves
-from neurosim.devices.fitting.population import FEWEST_DEVICES, Estimate, proportion
+from neurosim.devices.fitting.population import Estimate
+from neurosim.devices.fitting.reads import ReadsFit, fit_reads
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
 from neurosim.devices.fitting.resampled import RESAMPLES, corrected
 from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.retention import (
+    CLEAR,
+    RelaxationFit,
+    RetentionFit,
+)
+from neurosim.devices.fitting.shared import same_devices
 from neurosim.devices.fitting.stuck import without_stuck
-from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Table, read_tables
+from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Reads, Table, read_tables, repeated
 from neurosim.devices.law import Law
-from neurosim.devices.parameters import not_given
 
-WRITTEN = "programmed"
-"""Law of a card from programming and drift alone."""
-CLEAR = 10.0
-"""Difference in BIC above which the data tell two laws apart (R. E. Kass and A. E. Raftery, JASA 90 (1995) 773)."""
-_CONTAINS = {"linear-step": "constant-step"}
+_CONTAINS = dict.fromkeys(("linear-step", "power-step", "exp-step"), "constant-step")
 """Laws that another is a case of."""
 _BELOW_ZERO = 0.05
 """Share of the upper bound by which a fitted lower bound may lie below zero."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
 """Numbers without which no device is stuck."""
 _OF_SMALL_STEPS = ("soft-bounds", "constant-step", "linear-step")
-"""Laws whose fit is repeated on data simulated with its card."""
 _OF_AMPLITUDE = "vteam"
 """Law whose step follows amplitude and width of the pulse."""
+_CURVED = ("power-step", "exp-step")
+_REPEATED = (*_OF_SMALL_STEPS, "power-step")
+"""Laws whose fit is repeated on data simulated with its card; the numbers of `exp-step` hang on each other."""
+_CLEARLY = (*_CURVED, "nonlinearity-label")
+_BIPOLAR = (*_REPEATED, "exp-step", "nonlinearity-label")
+"""Laws of identical pulses up and down."""
 _VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
-_OF_JOULES = ("_voltage_V", "_time_s", "_current_A", "_energy_J")
-"""Ends of the names of numbers that joules of pulses follow from."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,17 @@ class Fit:
     intervals: dict[str, Estimate]
     """95 % intervals of those parameters of the card that were fitted."""
     ranking: tuple[LawFit, ...]
-    """Laws fitted to the pulses, the best (smallest BIC) first."""
+    """Laws fitted to the pulses, that of the card first, then the smallest BIC: a curve or a label is on the card where its
+    BIC is clearly the smallest."""
     refused: dict[str, str]
     """Laws that could not be fitted, and why."""
     drift: DriftFit | None
     programming: ProgrammingFit | None
     tables: tuple[Table, ...]
+    reads: ReadsFit | None = None
+    """Noise of repeated reads."""
+    ageing: RetentionFit | RelaxationFit | None = None
+    """What states age by where that is clearly no power of time."""
 
     @property
     def law(self) -> LawFit | None:
@@ -132,7 +143,7 @@ def fit(
     ranking, refused = _laws(pulses, model)
     if pulses is not None:
         ranking = (_corrected(ranking[0], pulses, resamples), *ranking[1:])
-    maker = _CardMaker(ranking[0].law if ranking else WRITTEN)
+    maker = CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
         maker.notes += _alike(ranking[0].law, pulses, refused)
@@ -141,193 +152,29 @@ def fit(
     maker.notes += _undecided(ranking, refused)
     maker.notes += [f"{table.source}: {table.left_out}." for table in tables if table.left_out]
     window = maker.put_window(ranking[0] if ranking else None, tables)
-    written = aged = None
+    written = aged = noise = other = None
     for table in tables:
+        again = table if isinstance(table, Reads) else repeated(table) if isinstance(table, Drift) else None
+        if again is not None:
+            noise = fit_reads(again, window[1])
+            maker.put_reads(noise, again)
         if isinstance(table, Programming):
             written = fit_programming(table, *window)
             maker.put_programming(written, table)
         elif isinstance(table, Drift):
-            aged = fit_drift(table)
-            maker.put_drift(aged, table, window[1])
+            aged, other = maker.put_ageing(table, window[1])
+    if pulses is not None and noise is not None:
+        maker.put_apart(noise, pulses)
+    maker.notes += same_devices(pulses, tables)
     maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
     maker.put_given(_TIME, write_time_s, "given with --write-time")
     card = maker.card(name, ", ".join(table.source for table in tables))
-    return Fit(card, maker.intervals, ranking, refused, aged, written, tables)
+    return Fit(card, maker.intervals, ranking, refused, aged, written, tables, noise, other)
 
 
 def _trusted(pulses: Pulses) -> Pulses:
     """What of the pulses is fitted: devices that answer, and reads that say something of them."""
     return without_stuck(without_doubtful_reads(pulses))
-
-
-class _CardMaker:
-    """Gathers the parameters of a card with their sources."""
-
-    def __init__(self, law: str):
-        self.law = law
-        kind: type[Law] = registry.find("device law", law)
-        self.units = kind.units()
-        self.required = {name for name, field in kind.model_fields.items() if field.is_required()} - {"name"}
-        self.given: dict[str, Quantity] = {}
-        self.intervals: dict[str, Estimate] = {}
-        self.notes: list[str] = []
-
-    def put(self, name: str, value: float | Estimate, source: str, nodes: int = 0) -> float:
-        """Set a number, or a table that has it at so many nodes; returns it as the card has it."""
-        if isinstance(value, Estimate):
-            self.intervals[name] = value
-            source += f", 95 % interval {value.low:.4g} to {value.high:.4g}"
-            value = value.value
-        kept = rounded(value)
-        self.given[name] = Quantity(
-            value=(kept,) * nodes if nodes else kept, unit=self.units[name], source=source
-        )
-        return kept
-
-    def put_table(
-        self, name: str, values: Sequence[float] | Sequence[Estimate], source: str, rows: bool = False
-    ) -> None:
-        """Set a table, or the one row of a table of rows; intervals are named after their places."""
-        fitted = {f"{name}[{k}]": value for k, value in enumerate(values) if isinstance(value, Estimate)}
-        self.intervals |= fitted
-        if fitted:
-            ends = ", ".join(f"{value.low:.4g} to {value.high:.4g}" for value in fitted.values())
-            source += f", 95 % interval {ends}"
-        row = tuple(rounded(v.value if isinstance(v, Estimate) else v) for v in values)
-        self.given[name] = Quantity(value=(row,) if rows else row, unit=self.units[name], source=source)
-
-    def put_given(self, names: Sequence[str], value: float | None, source: str) -> None:
-        """Set what the user gave under the name that this law has for it."""
-        if value is not None:
-            self.put(next(name for name in names if name in self.units), value, source)
-
-    def put_pulses(self, found: LawFit, pulses: Pulses) -> None:
-        for name, estimate in found.numbers.items():
-            self.put(
-                name,
-                estimate,
-                f"fitted to {pulses.source} ({len(pulses.traces)} devices, {pulses.count} pulses)",
-            )
-        for name, (value, why) in found.conventions.items():
-            self.put(name, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
-        if pulses.stuck_uS:
-            found_stuck = proportion(len(pulses.stuck_uS), len(pulses.stuck_uS) + len(pulses.traces))
-            where = f"devices of {pulses.source} that do not answer to pulses"
-            self.put("p_stuck_measured", found_stuck, where)
-            self.put_table("stuck_measured_uS", pulses.stuck_uS, f"{where}: the median of each")
-        self.notes += [*pulses.notes, *found.notes, *found.doubts()]
-        if len(pulses.traces) < FEWEST_DEVICES:
-            self.notes.append(
-                f"No device-to-device spreads: {len(pulses.traces)} device(s), at least {FEWEST_DEVICES} are needed"
-                + (
-                    "; name ramps by their device in a first row, if they are of several."
-                    if pulses.ramps
-                    else "."
-                )
-            )
-
-    def put_window(self, law: LawFit | None, tables: Sequence[Table]) -> tuple[float, float]:
-        """Return the conductance window: of the fitted law, or as far as targets and states reach."""
-        if law is not None:
-            ends = {name: number for name, (number, _) in law.conventions.items()}
-            ends |= {name: estimate.value for name, estimate in law.numbers.items()}
-            return ends["g_min_uS"], ends["g_max_uS"]
-        seen = [float(table.target_uS.max()) for table in tables if isinstance(table, Programming)]
-        seen += [float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices]
-        low = self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
-        high = self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
-        self.put("error_reference_uS", high, "definition: g_max_uS of this card")
-        if not any(isinstance(table, Programming) for table in tables):
-            self.notes.append("Programming error was not measured: states are written exactly.")
-        return low, high
-
-    def put_programming(self, found: ProgrammingFit, data: Programming) -> None:
-        where = f"fitted to {data.source} ({data.target_uS.size} devices)"
-        if self.law == WRITTEN:
-            self.put_table("error_uS", found.polynomial, where, rows=True)
-            if found.bias:
-                self.put_table("bias_uS", found.bias, where)
-        elif self.law == "pcm-accumulative":
-            for k, estimate in enumerate(found.polynomial):
-                self.put(f"program_c{k}", estimate, where)
-            self.put("program_reference_uS", found.g_max_uS, "definition: g_max_uS of this card")
-        else:
-            self.put("program_tolerance", found.tolerance, where)
-        self.notes += systematic(found, data.source, self.law, "bias_uS" in self.given)
-
-    def put_drift(self, found: DriftFit, data: Drift, g_max_uS: float) -> None:
-        """Set one exponent, or the table of several; the law's own where it has one, which cannot be negative."""
-        where = f"fitted to {data.source} ({len(data.devices)} devices)"
-        spread = None if found.spread is None or found.spread.value == 0 else found.spread
-        start = found.reference_s, f"{data.source}: first time"
-        self.notes += ageing(found, data.source)
-        if "drift_reference_s" in self.units:
-            self.put("drift_reference_s", *start)
-            if not found.at and found.exponent.value >= 0:
-                self.put("drift_exponent", found.exponent, where)
-                if spread is not None:
-                    self.put("drift_exponent_sigma", spread, where)
-                return
-        self.put("drift_table_start_s", *start)
-        if found.at:
-            shares = [g / g_max_uS for g, _ in found.at]
-            self.put_table("drift_table_share", shares, f"{data.source}: where devices were first read")
-            self.put_table("drift_table_exponent", [exponent for _, exponent in found.at], where)
-        else:
-            self.put_table("drift_table_share", (0.0, 1.0), "definition: the same at every conductance")
-            self.put("drift_table_exponent", found.exponent, where, 2)
-        if spread is not None:
-            self.put("drift_table_sigma", spread, where, max(2, len(found.at)))
-
-    def put_assumed(self) -> None:
-        """Take what the law must have and data do not tell from the first published card of that law.
-
-        But nothing that joules follow from: those are of the device that was measured, or there are none.
-        """
-        needed = self.required - set(self.given)
-        electrical = sorted(name for name in needed if name.endswith(_OF_JOULES))
-        if electrical:
-            raise DataError(
-                f"{self.law}: the data do not tell {', '.join(electrical)}, and no other device's hold here"
-            )
-        published = (read(file) for file in cards().values()) if needed else iter(())
-        card = next(
-            (card for card in published if card.law == self.law and needed <= set(card.parameters)), None
-        )
-        if needed and card is None:
-            raise DataError(
-                f"{self.law}: the data do not tell {', '.join(sorted(needed))}, nor does a published card"
-            )
-        for name in needed:
-            assert card is not None
-            number = card.parameters[name]
-            source = f"assumed as on card {card.name}: {number.source}"
-            self.given[name] = Quantity(value=number.value, unit=number.unit, source=source)
-
-    def card(self, name: str, sources: str) -> Card:
-        """Return the card; raises `DataError` if its numbers make no device."""
-        self.put_assumed()
-        card = Card(
-            name=name,
-            technology="measured",
-            law=self.law,
-            summary=f"Fitted to {sources}",
-            citation=f"own measurement: {sources}",
-            notes=tuple(self.notes),
-            parameters={name: self.given[name] for name in self.units if name in self.given},
-        )
-        try:
-            unmeasured = dict.fromkeys(card.silent_on, "was not measured")
-            if unknown := card.device().pulse_unknown:
-                unmeasured["pulse energy"] = not_given(unknown)
-        except NeurosimError as error:
-            raise DataError(f"{sources}: the fit is no valid device: {error}") from None
-        return card.changed(omits=unmeasured)
-
-
-def rounded(value: float) -> float:
-    """Return a number as a card has it."""
-    return float(f"{value:.7g}")
 
 
 def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...], dict[str, str]]:
@@ -353,7 +200,17 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
     if not fitted:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise DataError(f"{pulses.source}: no law can be fitted ({reasons})")
-    return tuple(sorted(fitted, key=lambda one: one.bic)), refused
+    return _ranked(fitted), refused
+
+
+def _ranked(fitted: Sequence[LawFit]) -> tuple[LawFit, ...]:
+    """Order laws by their BIC, behind that of the card: a curve or a label must be clearly better than small steps are."""
+    order = sorted(fitted, key=lambda one: one.bic)
+    plain = next((one for one in order if one.law in _OF_SMALL_STEPS), None)
+    if plain is not None and order[0].law in _CLEARLY and plain.bic - order[0].bic < CLEAR:
+        order.remove(plain)
+        order.insert(0, plain)
+    return tuple(order)
 
 
 def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
@@ -365,14 +222,16 @@ def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[st
         return []
     best = ranking[0]
     said = [
-        f"The data do not tell {best.law} from {one.law}, whose BIC is {one.bic - best.bic:.1f} above; {CLEAR:g} would be clear."
+        f"The data do not tell {best.law} from {one.law}, whose BIC is {abs(one.bic - best.bic):.1f} "
+        f"{'above' if one.bic >= best.bic else 'below'}; {CLEAR:g} would be clear."
         for one in ranking[1:]
         if one.bic - best.bic < CLEAR
     ]
     return said + [
         f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
         for law, reason in refused.items()
-        if {law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason)
+        if ({law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason))
+        or ({law, best.law} == set(_CURVED) and reason not in STRAIGHT)
     ]
 
 
@@ -394,26 +253,33 @@ def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str
     found = {one.law: one for one in fitted}
     if whole in found and part in found and found[whole].log_likelihood < found[part].log_likelihood:
         fitted.remove(found[whole])
-        refused[whole] = f"no slopes describe the data better than {part}, which it contains"
+        refused[whole] = f"nothing that it has more describes the data better than {part}, which it contains"
 
 
 def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
     """Correct the fit of a law of small steps by fits to data simulated with its card."""
 
     def device(of: LawFit) -> Law:
-        maker = _CardMaker(of.law)
-        maker.put_pulses(of, pulses)
-        return maker.card("fitted", pulses.source).device().with_parameters(**_ALL_ANSWER)
+        return _device(of, pulses).with_parameters(**_ALL_ANSWER)
 
-    if found.law not in _OF_SMALL_STEPS:
+    if found.law not in _BIPOLAR:
         return found
-    fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
+    fitted = found
+    if found.law in _REPEATED:
+        fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
     gap = gap_of_curves(device(fitted), pulses)
     return fitted if gap is None else replace(fitted, notes=(*fitted.notes, gap))
 
 
+def _device(found: LawFit, pulses: Pulses) -> Law:
+    """Return the device of a fit; raises `DataError` if its numbers make none."""
+    maker = CardMaker(found.law)
+    maker.put_pulses(found, pulses)
+    return maker.card("fitted", pulses.source).device()
+
+
 def _fitted(name: str, pulses: Pulses) -> LawFit:
-    """Fit one law; numbers that are none, or no solution, are a law that cannot be fitted."""
+    """Fit one law; numbers that are none or make no device, or no solution, are a law that cannot be fitted."""
     with np.errstate(all="ignore"):
         try:
             found: LawFit = registry.find("law fitter", name)(pulses)
@@ -422,7 +288,13 @@ def _fitted(name: str, pulses: Pulses) -> LawFit:
         numbers = [end for estimate in found.numbers.values() for end in (estimate.low, estimate.high)]
         if not np.isfinite([found.bic, *numbers]).all():
             raise CapabilityError("the data do not tell its numbers apart")
-    return _above_zero(found)
+    found = _above_zero(found)
+    if name in _CURVED:
+        try:
+            _device(found, pulses)
+        except DataError as error:
+            raise CapabilityError(str(error)) from None
+    return found
 
 
 def _above_zero(found: LawFit) -> LawFit:

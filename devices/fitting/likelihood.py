@@ -17,8 +17,10 @@ from neurosim.kernels.jit import share
 
 MANY_DEVICES = 10
 """From here on the scatter of scores between devices is used beside the information matrix."""
-_LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
+LOOSE = np.array([4.0, 4.0, 1.5, 1.5])
 """Standard deviations of the weak hold on each device's logarithms."""
+NOISES = 2
+"""Of the shared numbers, the first are of noise."""
 _NUDGE, _MOVED = 0.02, 0.05
 _BEYOND = np.log(1e3)
 """Of the logarithm of a bound's distance: where no device comes."""
@@ -37,6 +39,8 @@ class Devices:
     shared: Values
     shared_error: Values
     """Standard errors; zero for what was held."""
+    lean: Values
+    """(devices, 4, shared) by how much the own numbers follow each shared one; zero for what was held."""
     log_likelihood: float
     parameters: int
     steps: Steps
@@ -56,21 +60,28 @@ class Devices:
 class _Problem:
     """All devices as a function of the shared numbers."""
 
-    def __init__(self, traces: Sequence[Trace], move: Callable[..., Any], origin: float, centre: Values):
+    def __init__(
+        self, traces: Sequence[Trace], move: Callable[..., Any], origin: float, centre: Values, stiffness: Values,
+        of_noise: bool,
+    ):  # fmt: skip
         self.traces, self.move, self.origin, self.centre = traces, move, origin, centre.copy()
+        self.stiffness, self.of_noise = stiffness, of_noise
+        """Only the likelihood of noise is restricted: that of a curve's numbers, which bounds hang on, would not settle."""
 
     def fit(self, shared: Values, start: Values) -> tuple[Values, Values, Values]:
         """Return each device's own numbers, log-likelihood and information."""
 
         def one(k: int) -> Any:
             seen, sign = self.traces[k].conductance_uS, self.traces[k].sign
-            return fit_own(start[k], shared, self.origin, seen, sign, self.move, self.centre[k], _LOOSE**-2.0)
+            return fit_own(
+                start[k], shared, self.origin, seen, sign, self.move, self.centre[k], self.stiffness
+            )
 
         own, value, information = zip(*share(one, range(len(self.traces))), strict=True)
         return np.array(own), np.array(value), np.array(information)
 
-    def scores(self, shared: Values, own: Values, at: list[int]) -> tuple[Values, Values]:
-        """Return each device's score (devices, free) of the shared numbers, and the information of all.
+    def scores(self, shared: Values, own: Values, at: list[int]) -> tuple[Values, Values, Values]:
+        """Return each device's score (devices, free) of the shared numbers, the information of all, and `Devices.lean`.
 
         The devices' own numbers being fitted, what they take of the information is left out.
         """
@@ -81,10 +92,13 @@ class _Problem:
 
         gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
         columns = [OWN + k for k in at]
-        inner = matrix[:, :OWN, :OWN] + np.diag(_LOOSE**-2.0)
+        inner = matrix[:, :OWN, :OWN] + np.diag(self.stiffness)
         cross = matrix[:, :OWN, columns]
-        left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ np.linalg.solve(inner, cross)
-        return gradient[:, at], left.sum(axis=0)
+        taken = np.linalg.solve(inner, cross)
+        left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ taken
+        lean = np.zeros((len(own), OWN, len(shared)))
+        lean[:, :, at] = -taken
+        return gradient[:, at], left.sum(axis=0), lean
 
     def spent(self, shared: Values, own: Values, at: list[int]) -> Values:
         """Return what fitting the devices' own numbers takes from each score (devices, free).
@@ -94,6 +108,8 @@ class _Problem:
         """
         found = np.zeros((len(own), len(at)))
         for column, k in enumerate(at):
+            if self.of_noise and k >= NOISES:
+                continue
             nudge = np.zeros(len(shared))
             nudge[k] = _NUDGE
             ends = [np.linalg.slogdet(self.fit(shared + side * nudge, own)[2])[1] for side in (1, -1)]
@@ -108,13 +124,17 @@ def fit_devices(
     own: Values,
     shared: Values,
     free: Sequence[int],
+    limits: tuple[Values, Values] | None = None,
+    loose: Values = LOOSE,
 ) -> Devices:
-    """Fit each device's own numbers and the `free` ones of the shared.
+    """Fit each device's own numbers and the `free` ones of the shared, within limits where there are any.
+
+    `loose` are the standard deviations of a hold on own numbers where they start.
 
     Errors of the shared numbers are the larger of two: from the information matrix, and from the scatter of the
     devices' scores, which also holds where devices differ in their noise.
     """
-    problem, at = _Problem(traces, move, origin, own), list(free)
+    problem, at = _Problem(traces, move, origin, own, loose**-2.0, limits is not None), list(free)
     shared = shared.copy()
     spent, spent_at = np.zeros((len(own), len(at))), np.full(len(shared), np.inf)
     pace, before, converged = 1.0, np.zeros(len(at)), False
@@ -122,26 +142,45 @@ def fit_devices(
         own, value, information = problem.fit(shared, own)
         if at and np.abs(shared - spent_at).max() > _MOVED:
             spent, spent_at = problem.spent(shared, own, at), shared.copy()
-        score, matrix = problem.scores(shared, own, at)
+        score, matrix, lean = problem.scores(shared, own, at)
         score = score + spent
         step = np.linalg.lstsq(matrix, score.sum(axis=0), rcond=1e-10)[0] if at else np.zeros(0)
+        if limits is not None:
+            step = _inward(step, score.sum(axis=0), matrix, shared[at], limits[0][at], limits[1][at])
         if float(np.abs(score.sum(axis=0) @ step)) < 1e-3:
             converged = True
             break
         pace = 0.5 * pace if step @ before < 0 else min(1.0, 1.3 * pace)
         before = step
         shared[at] += pace * step * min(1.0, 0.7 / float(np.abs(step).max()))
+        if limits is not None:
+            shared = np.clip(shared, *limits)
     return Devices(
         own,
         np.linalg.inv(information).astype(np.float64),
         _evidence(traces, own, value, shared, origin, move),
         shared,
         _shared_error(score, matrix, at, len(shared)),
+        lean,
         float(value.sum()),
         own.size + len(at),
         _predicted(traces, own, shared, origin, move),
         converged,
     )
+
+
+def _inward(step: Values, score: Values, matrix: Values, here: Values, low: Values, high: Values) -> Values:
+    """Step of those numbers that it does not lead out of their limits."""
+    found = step
+    for _ in range(step.size):
+        inside = ~((here <= low) & (found < 0) | (here >= high) & (found > 0))
+        if inside.all():
+            break
+        inside &= found != 0
+        found = np.zeros_like(step)
+        if inside.any():
+            found[inside] = np.linalg.lstsq(matrix[np.ix_(inside, inside)], score[inside], rcond=1e-10)[0]
+    return found
 
 
 def _shared_error(score: Values, information: Values, at: list[int], size: int) -> Values:

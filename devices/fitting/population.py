@@ -39,11 +39,14 @@ class Estimate:
         return Estimate(*(max(end, least) for end in (self.value, self.low, self.high)))
 
     def drawn(self, normal: float) -> float:
-        """Return the value at a standard normal number: of a lognormal where the interval is above zero."""
+        """Return the value at a standard normal number: of a lognormal where the interval is above zero, or below it."""
+        if self.high < 0:
+            return -Estimate(-self.value, -self.high, -self.low).drawn(normal)
         sure = float(stats.norm.ppf((1 + COVERAGE) / 2))
         if self.low > 0:
             return self.value * float(np.exp(normal * np.log(self.high / self.low) / (2 * sure)))
-        return max(self.value + normal * (self.high - self.low) / (2 * sure), 0.0)
+        found = self.value + normal * (self.high - self.low) / (2 * sure)
+        return found if self.value < 0 else max(found, 0.0)
 
     def widened(self, half_width: float) -> Estimate:
         """Return the estimate once divided by a number with an interval of its own, of that relative half width."""

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from neurosim.core.errors import CapabilityError
+from neurosim.devices.fitting.curved import Curve
 from neurosim.devices.fitting.likelihood import Devices
 from neurosim.devices.fitting.population import (
     COVERAGE,
@@ -48,11 +49,35 @@ class Stepping:
     """Steps shrink by slopes that all devices share."""
     seen: tuple[Values, ...]
     """Conductances of each device, uS."""
+    curve: Curve | None = None
+    """Steps depend on the conductance along a curve."""
 
     @property
     def balanced(self) -> bool:
         """The origin is the symmetry point."""
-        return self.soft or self.slopes
+        return self.curve is None and (self.soft or self.slopes)
+
+    def of_law(self, own: Values, shared: Values) -> Values:
+        """Own numbers with the steps that the law is written in."""
+        if self.curve is None:
+            return own
+        raised = own.copy()
+        raised[:, [UP, DOWN]] += self.curve.raised(own, shared)
+        return raised
+
+    @property
+    def covariance(self) -> Values:
+        """Of the errors of these."""
+        own, shared, covariance = self.devices.own, self.devices.shared, self.devices.covariance
+        if self.curve is None:
+            return covariance
+        turn = np.empty_like(covariance)
+        for k in range(own.shape[1]):
+            moved = own.copy()
+            moved[:, k] += _NUDGE
+            turn[:, :, k] = (self.of_law(moved, shared) - self.of_law(own, shared)) / _NUDGE
+        found: Values = turn @ covariance @ np.swapaxes(turn, 1, 2)
+        return found
 
     def rates(self, own: Values) -> tuple[Values, Values]:
         """Share of each device's steps up and down that is lost for each uS from the origin."""
@@ -72,7 +97,7 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
     """Return the parameters of the card with their intervals; raises `CapabilityError` without bounds."""
     devices = _Devices(found)
     values, errors = devices.numbers_with_errors()
-    _low, _high, state_max, _share, above, below, step = values
+    low, high, state_max, _share, above, below, step = values
     if not 0 < state_max < 2:
         raise CapabilityError("steps up and down are equal nowhere within the window")
     width = student(devices.n) if devices.n >= FEWEST_DEVICES else stats.norm.ppf((1 + COVERAGE) / 2)
@@ -118,6 +143,11 @@ def card_numbers(found: Stepping, observations: int) -> LawFit:
                     0.0,
                     f"steps {name.removeprefix('slope_')} do not show that they depend on the conductance",
                 )
+    if found.curve is not None:
+        shift = ((low + high) / 2 - found.origin) / (high - low)
+        curve, held = found.curve.numbers(found.shared, found.devices.shared, float(shift))
+        over |= curve
+        fixed |= held
     return LawFit(
         found.law, over, fixed, found.devices.log_likelihood, found.devices.parameters, observations,
         found.devices.steps, devices.shown(), devices.notes(),
@@ -128,8 +158,9 @@ class _Devices:
     """Steps and bounds over devices."""
 
     def __init__(self, found: Stepping):
-        self.found, self.own, self.n = found, found.devices.own, len(found.devices.own)
-        covariance = found.devices.covariance
+        self.found, self.n = found, len(found.devices.own)
+        self.own = found.of_law(found.devices.own, found.devices.shared)
+        self.covariance = covariance = found.covariance
         up, down, above, below = np.exp(self.own).T
         error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))[:, REACH_UP:]
         self.known = error < _VAGUE
@@ -211,9 +242,13 @@ class _Devices:
         return np.array([low, high, (high - rest) / half, step / half, high - rest, rest - low, step])
 
     def numbers_with_errors(self) -> tuple[Values, Values]:
-        """The same with standard errors: by the jackknife over devices, or of each device's own errors."""
+        """The same with standard errors: by the jackknife over devices, or of each device's own errors.
+
+        Where steps follow a curve, the errors of its numbers are among them.
+        """
         if self.n >= FEWEST_DEVICES:
-            return jackknife(lambda weight: self.numbers(self.own, weight), self.n)
+            values, errors = jackknife(lambda weight: self.numbers(self.own, weight), self.n)
+            return values, np.sqrt(errors**2 + self._of_curve(values))
         everyone = np.ones(self.n)
         values, variance = self.numbers(self.own, everyone), 0.0
         for k in range(self.n):
@@ -222,8 +257,19 @@ class _Devices:
                 moved = self.own.copy()
                 moved[k, j] += _NUDGE
                 slope[:, j] = (self.numbers(moved, everyone) - values) / _NUDGE
-            variance = variance + np.einsum("ij,jk,ik->i", slope, self.found.devices.covariance[k], slope)
-        return values, np.sqrt(variance)
+            variance = variance + np.einsum("ij,jk,ik->i", slope, self.covariance[k], slope)
+        return values, np.sqrt(variance + self._of_curve(values))
+
+    def _of_curve(self, values: Values) -> Values:
+        """Variance that the curve's numbers bring, which the devices' own numbers follow."""
+        found, fitted = np.zeros(len(values)), self.found.devices
+        for k in range(SLOPE_UP, len(fitted.shared)) if self.found.curve is not None else ():
+            shared = fitted.shared.copy()
+            shared[k] += _NUDGE
+            own = self.found.of_law(fitted.own + _NUDGE * fitted.lean[:, :, k], shared)
+            change = (self.numbers(own, np.ones(self.n)) - values) / _NUDGE
+            found += (change * fitted.shared_error[k]) ** 2
+        return found
 
     def notes(self) -> tuple[str, ...]:
         """Say where bounds of some devices are not known."""

@@ -1,4 +1,4 @@
-"""Measured data as the fitters take them: pulses, programming errors, drift, checked at the door."""
+"""Measured data as the fitters take them: pulses, programming errors, drift, repeated reads, checked at the door."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements import ONE_DEVICE, Measured, measured
+from neurosim.devices.measurements import FEWEST_READS, ONE_DEVICE, Measured, measured
 
 Values = NDArray[np.float64]
 FEWEST_PULSES = 10
 """For each device, of one polarity at least; of each polarity that a law needs."""
 ALIKE = 0.01
 """Amplitudes and widths of pulses that differ by a smaller share are one."""
+STEADY_K = 5.0
+"""Temperatures of a device that differ by less are one."""
 _SURE = 2.0
 """Standard errors by which SET must move devices up."""
 _CHANCE, _PART = 1e-4, 0.1
@@ -111,15 +113,38 @@ class Drift:
     """Conductance of each device at growing times since it was written."""
 
     devices: tuple[tuple[str, Values, Values], ...]
-    """(name, times in s, conductances in uS) of each."""
+    """(name, times in s, conductances in uS) of each; a device has a record for each temperature."""
     source: str
+    said: tuple[str, ...] = ()
+    """What was understood of the file, in three lines."""
+    left_out: str = ""
+    """Missing values and repeated rows, in words."""
+    temperature_K: tuple[float, ...] = ()
+    """Of each record; empty where it is not told."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Repeated reads of states that nothing was done to."""
+
+    states: tuple[tuple[str, Values, Values], ...]
+    """(device, growing times in s, conductances in uS) of each; a device may have several states."""
+    source: str
+    aged: bool = False
+    """Times count from the write, so that drift is a power of them; else a trend is a line."""
     said: tuple[str, ...] = ()
     """What was understood of the file, in three lines."""
     left_out: str = ""
     """Missing values and repeated rows, in words."""
 
 
-Table = Pulses | Programming | Drift
+Table = Pulses | Programming | Drift | Reads
+
+
+def repeated(table: Drift) -> Reads | None:
+    """Return the same as repeated reads, where they are enough for their noise."""
+    enough = min(times.size for _, times, _ in table.devices) >= FEWEST_READS
+    return Reads(table.devices, table.source, True) if enough else None
 
 
 def levels(values: Values) -> Values:
@@ -187,6 +212,8 @@ def read_tables(
 def _table(found: Measured) -> Table:
     if found.kind == "pulses":
         table: Table = replace(_checked_pulses(_traces(found), found.source.name), limits_uS=found.limits_uS)
+    elif found.kind == "reads":
+        table = _reads(found)
     else:
         table = _drift(found) if found.kind == "drift" else _programming(found)
     return replace(table, said=found.said, left_out=found.left_out)
@@ -331,10 +358,32 @@ def _programming(found: Measured) -> Programming:
     )
 
 
+def _reads(found: Measured) -> Reads:
+    states = []
+    for name, own in found.table.groupby("device", sort=False):
+        gone = np.diff(own["time_s"].to_numpy(np.float64), prepend=-np.inf)
+        for _, state in own.groupby(np.cumsum(gone < 0), sort=False):
+            kept = state.dropna()
+            times, g = kept["time_s"].to_numpy(np.float64), kept["conductance_uS"].to_numpy(np.float64)
+            if len(kept) < FEWEST_READS:
+                raise DataError(
+                    f"{found.source}: a state of device {name} has {len(kept)} reads that are not missing; at least "
+                    f"{FEWEST_READS} are needed"
+                )
+            if (np.diff(times) == 0).any():
+                line = kept["line"].to_numpy()[1:][np.diff(times) == 0][0]
+                raise DataError(f"{found.source} line {line}: device {name} is read twice at one time")
+            if (g <= 0).any():
+                raise DataError(f"{found.source}: device {name} reaches zero conductance")
+            states.append((str(name), times, g))
+    return Reads(tuple(states), found.source.name)
+
+
 def _drift(found: Measured) -> Drift:
-    file, devices = found.source, []
+    file, devices, kelvin = found.source, [], []
     named = '; if there are several devices, name their column: --column device="HEADER"'
-    for name, own in found.table.dropna().groupby("device", sort=False):
+    table = found.table.dropna()
+    for (name, level), own in table.groupby(["device", _levels(table)], sort=False):
         t, g = own["time_s"].to_numpy(np.float64), own["conductance_uS"].to_numpy(np.float64)
         if (np.diff(t) <= 0).any() or t[0] <= 0:
             line = own["line"].to_numpy()[np.argmax(np.diff(t, prepend=0.0) <= 0)]
@@ -349,4 +398,15 @@ def _drift(found: Measured) -> Drift:
         if (g <= 0).any():
             raise DataError(f"{file}: device {name} reaches zero conductance, which has no logarithm")
         devices.append((str(name), t, g))
-    return Drift(tuple(devices), file.name)
+        kelvin.append(level)
+    return Drift(tuple(devices), file.name, temperature_K=tuple(kelvin) if "temperature_K" in table else ())
+
+
+def _levels(table: pd.DataFrame) -> pd.Series[float]:
+    """Temperature of the record that each read belongs to: its device's mean, where that hardly changes."""
+    if "temperature_K" not in table:
+        return pd.Series(0.0, table.index)
+    kelvin = table["temperature_K"]
+    by_device = kelvin.groupby(table["device"])
+    wide = by_device.transform("max") - by_device.transform("min") > STEADY_K
+    return by_device.transform("mean").where(~wide, kelvin.round())

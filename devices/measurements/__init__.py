@@ -1,6 +1,7 @@
 """What instruments write, as tidy tables: any text file of columns, and what was understood of it."""
 
 from neurosim.devices.measurements.columns import QUANTITIES
+from neurosim.devices.measurements.reads import FEWEST_READS
 from neurosim.devices.measurements.tidy import ONE_DEVICE, Measured, measured
 
-__all__ = ["ONE_DEVICE", "QUANTITIES", "Measured", "measured"]
+__all__ = ["FEWEST_READS", "ONE_DEVICE", "QUANTITIES", "Measured", "measured"]

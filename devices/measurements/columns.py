@@ -15,13 +15,15 @@ UNITS: dict[str, dict[str, float]] = {
     "current": {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9, "pA": 1e-12},
     "voltage": {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "kV": 1e3},
     "time": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0},
+    "temperature": {"K": 1.0, "degC": 1.0},
 }
-"""Units of each dimension, and what makes of them uS, ohm, A, V and s."""
+"""Units of each dimension, and what makes of them uS, ohm, A, V and s; to degrees Celsius `ZERO_K` is added."""
+ZERO_K = 273.15
 _SPELT = {
     "siemens": "S", "mho": "S", "1/ohm": "S", "1/kohm": "mS", "ohms": "ohm", "kohms": "kohm", "amp": "A", "amps": "A", "ampere": "A",
     "amperes": "A", "amp dc": "A", "volt": "V", "volts": "V", "volt dc": "V", "sec": "s", "second": "s",
     "seconds": "s", "secs": "s", "minute": "min", "minutes": "min", "mins": "min", "hour": "h", "hours": "h", "hr": "h",
-    "hrs": "h", "day": "d", "days": "d",
+    "hrs": "h", "day": "d", "days": "d", "kelvin": "K", "°c": "degC", "c": "degC", "celsius": "degC", "deg c": "degC",
 }  # fmt: skip
 _COUNT = r"( (id|name|no|nr|num|number|index|idx|count))?"
 _NAMES = {
@@ -43,12 +45,14 @@ _NAMES = {
     "achieved": r"((g|conductance|state) )?(achieved|reached|programmed|actual|obtained)( (g|conductance|state))?",
     "compliance": r"((in|current|voltage|source|read|smu|meas|measure|measurement|i|v) ?)?(compliance|limit|status|stat)"
     r"( ?(flag|reached|status|code|hit))?",
+    "temperature": r"((chip|stage|chuck|sample|device|bake|baking|ambient|set) ?)?temp(erature)?",
     "time": r"t|time|elapsed|((relative|elapsed|delay|retention|wait) )time|time (since|after) .*",
 }
 """What each quantity may be called, without unit, in lower case and with blanks between words."""
 _DIMENSION = {
     "pulse_voltage": "voltage", "pulse_width": "time", "read_voltage": "voltage", "target": "conductance", "achieved": "conductance",
     "current": "current", "conductance": "conductance", "resistance": "resistance", "time": "time",
+    "temperature": "temperature",
 }  # fmt: skip
 QUANTITIES = tuple(_NAMES)
 VALUES = ("conductance", "resistance", "current")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
@@ -15,6 +16,10 @@ from neurosim.devices.measurements.status import Status, at_limit, status_of
 
 SMALLEST_S, LARGEST_S = 1e-10, 1e-1
 """Conductances outside are taken for a wrong unit."""
+FEWEST_READS = 30
+"""Of one state, from which their noise is known."""
+_DRIFTING = 3.0
+"""Times that grow by this factor or more from the first may be those of drift."""
 _LARGEST_READ_V = 20.0
 """A read voltage beyond is taken for a wrong unit."""
 _CODES = 6
@@ -194,3 +199,14 @@ def plausible(file: Path, name: str, lines: NDArray[np.intp], values_uS: Values)
                 f"{file} line {line}: {name} means {value * 1e-6:.3g} S, outside {SMALLEST_S:g} to {LARGEST_S:g} S; is the "
                 f'unit right? If not, give it: --column QUANTITY_UNIT="{name}", as in conductance_nS'
             )
+
+
+def are_repeated(table: pd.DataFrame) -> bool:
+    """Whether reads over time are no drift: many of each state, over times that begin at zero, begin anew, or hardly grow."""
+    drifting, counts = True, []
+    for _, own in table.groupby("device", sort=False):
+        times = own["time_s"].to_numpy(np.float64)
+        new = np.flatnonzero(np.diff(times) < 0) + 1
+        counts += [part.size for part in np.split(times, new)]
+        drifting &= not new.size and times[0] > 0 and times[-1] >= _DRIFTING * times[0]
+    return not drifting and min(counts) >= FEWEST_READS

@@ -43,7 +43,7 @@ def left_out(table: pd.DataFrame, values: Sequence[str], repeated: int) -> str:
 def held(kind: str, table: pd.DataFrame, values: Sequence[str], without: str) -> str:
     """Return the third line: devices, runs and pulses or reads, the range of conductance, and what was left out."""
     seen = table[values[-1]]
-    words = f"{kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS"
+    words = f"{'repeated reads' if kind == 'reads' else kind}: {_count(table, kind)}, {seen.min():.4g} to {seen.max():.4g} uS"
     return "; ".join(filter(None, [words, without]))
 
 
@@ -51,7 +51,7 @@ def _count(table: pd.DataFrame, kind: str) -> str:
     if kind == "programming":
         return many(len(table), "programmed device")
     devices = many(table["device"].nunique(), "device")
-    if kind == "drift":
+    if kind in ("drift", "reads"):
         return f"{devices}, {many(len(table), 'read')}"
     runs = table.groupby(["device", "ramp"], sort=False).ngroups
     up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))

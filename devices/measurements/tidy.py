@@ -24,7 +24,7 @@ from neurosim.devices.measurements.pulses import (
     without_repeats,
 )
 from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
-from neurosim.devices.measurements.reads import Reads, plausible
+from neurosim.devices.measurements.reads import Reads, are_repeated, plausible
 from neurosim.devices.measurements.said import held, left_out, meaning
 
 ONE_DEVICE = "device"
@@ -37,10 +37,11 @@ class Measured:
     """What one file holds, as a tidy table."""
 
     kind: str
-    """`pulses`, `drift` or `programming`."""
+    """`pulses`, `drift`, `reads` or `programming`."""
     table: pd.DataFrame
     """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`, and `pulse_V`, `pulse_s` where columns tell amplitude and width. Drift: `device`, `time_s`, `conductance_uS`. Programming: `target_uS`, `achieved_uS`.
+    `conductance_uS`, and `pulse_V`, `pulse_s` where columns tell amplitude and width. Drift and repeated reads: `device`, `time_s`,
+    `conductance_uS`, and `temperature_K` where it is told. Programming: `target_uS`, `achieved_uS`.
     NaN is a read that is missing."""
     source: Path
     said: tuple[str, str, str]
@@ -297,7 +298,29 @@ class _Maker:
             })
             for one in values
         ]  # fmt: skip
-        return self.finish("drift", pd.concat(parts, ignore_index=True), [], 0)
+        kelvin = self.temperature()
+        if kelvin is not None:
+            parts = [part.assign(temperature_K=kelvin) for part in parts]
+        table = pd.concat(parts, ignore_index=True)
+        return self.finish("reads" if are_repeated(table) else "drift", table, [], 0)
+
+    def temperature(self) -> Values | None:
+        """Return the temperature of each row in K, where a column with a unit tells it."""
+        column = self.one("temperature")
+        if column is None:
+            return None
+        if column.unit is None:
+            self.used[column.place] = (
+                f'"{column.header}" not used, it has no unit (--column temperature_K="{column.header}" or temperature_C)'
+            )
+            return None
+        kelvin = self.numbers(column, "temperature") + (col.ZERO_K if column.unit == "degC" else 0.0)
+        if (kelvin <= 0).any():
+            line = self.sheet.cells.index[int(np.argmax(kelvin <= 0))]
+            raise DataError(
+                f"{self.file} line {line}: {column.header} is not above absolute zero; is the unit right?"
+            )
+        return kelvin
 
     def programming(self) -> Measured:
         target = self.one("target")
@@ -395,26 +418,22 @@ class _Maker:
             f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = ["line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", *values]
+        order = [
+            "line",
+            "device",
+            "ramp",
+            "pulse",
+            "polarity",
+            "pulse_V",
+            "pulse_s",
+            "time_s",
+            "temperature_K",
+            *values,
+        ]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
             assumed, without, self.headers, self.reads.limits_uS,
         )  # fmt: skip
-
-
-def _count(table: pd.DataFrame, kind: str) -> str:
-    if kind == "programming":
-        return f"{len(table)} programmed devices"
-    devices = _many(table["device"].nunique(), "device")
-    if kind == "drift":
-        return f"{devices}, {_many(len(table), 'read')}"
-    runs = table.groupby(["device", "ramp"], sort=False).ngroups
-    up, down = (int((table["polarity"] == sign).sum()) for sign in (1, -1))
-    return f"{devices}, {_many(runs, 'run')}, {_many(up, 'row')} of SET and {down} of RESET"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _device(header: str) -> str:

@@ -42,7 +42,7 @@ def fit_command(
     ] = 0,
     json_file: Json = None,
 ) -> None:
-    """Fit a device law to measured pulses, programming errors or drift, and write a card and a figure."""
+    """Fit a device law to measured pulses, programming errors, drift or repeated reads; write a card and a figure."""
     from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
     from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
     from neurosim.study.store import expect_file, write_json, write_text

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from scipy import stats
+from scipy import signal, stats
 
 from neurosim.core.seeds import key
 from neurosim.devices import Law, pulse_response
-from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses
+from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses, Reads, RetentionFit
 from neurosim.devices.response import as_read
 from neurosim.kernels.cells import construct_cells, program_cells, pulse_cells
 from neurosim.report.style import PALETTE, SAVERS, label, new_figure, styled, tint
@@ -50,7 +50,7 @@ def fit_tables(fit: Fit) -> list[Table]:
         for law in fit.ranking:
             good = law.goodness()
             ranking.add_row(
-                law.law, number(law.bic - fit.ranking[0].bic), str(law.parameters),
+                law.law, number(law.bic - min(one.bic for one in fit.ranking)), str(law.parameters),
                 number(good["residual_spread"], 3), number(good["residual_correlation"], 3),
             )  # fmt: skip
         for name, reason in fit.refused.items():
@@ -101,6 +101,8 @@ def fit_sheet(fit: Fit) -> Figure:
             panels += _pulse_panels(fit, table, fit.law)
         elif isinstance(table, Drift) and fit.drift is not None:
             panels.append(lambda axes, table=table: _drift(axes, fit, table))  # type: ignore[misc]
+        elif isinstance(table, Reads) and fit.reads is not None:
+            panels.append(lambda axes, table=table: _reads(axes, fit, table))  # type: ignore[misc]
         elif isinstance(table, Programming) and fit.programming is not None:
             panels.append(lambda axes, table=table: _programming(axes, fit, table))  # type: ignore[misc]
     rows = -(-len(panels) // 2)
@@ -290,6 +292,13 @@ def _drift(axes: Axes, fit: Fit, table: Drift) -> None:
     first = min(times[0] for _, times, _ in table.devices)
     last = max(times[-1] for _, times, _ in table.devices)
     t = np.geomspace(first, last, 50)
+    if isinstance(fit.ageing, RetentionFit):
+        axes.set(
+            title=f"Retention: {significant(fit.ageing.seconds.value, 3)} s",
+            xlabel="Time (s)", ylabel="Conductance / first read", xscale="log",
+        )  # fmt: skip
+        axes.legend(loc="lower left")
+        return
     axes.plot(t, (t / first) ** -found.exponent.value, color=FITTED, lw=1.6, label="mean exponent")
     words = "no spread beyond read noise"
     if found.spread is not None and found.spread.value > 0:
@@ -303,6 +312,35 @@ def _drift(axes: Axes, fit: Fit, table: Drift) -> None:
         title=f"Drift: exponent {significant(found.exponent.value, 3)}, {words}",
         xlabel="Time (s)", ylabel="Conductance / first read", xscale="log",
     )  # fmt: skip
+    axes.legend(loc="lower left")
+
+
+def _reads(axes: Axes, fit: Fit, table: Reads) -> None:
+    """Mean spectrum of relative deviations, and the fit of white and 1/f noise at the median state."""
+    found = fit.reads
+    assert found is not None
+    size = min(times.size for _, times, _ in table.states)
+    spectra = [
+        signal.periodogram(g[:size] / g.mean(), 1 / found.interval_s, detrend="linear")[1]
+        for _, _, g in table.states
+    ]
+    f = np.fft.rfftfreq(size, found.interval_s)[1:]
+    axes.plot(
+        f, np.mean(spectra, axis=0)[1:], ".", color=tint(UP, 0.5), ms=3, label=f"data: {len(spectra)} states"
+    )
+    g = float(np.median([g.mean() for _, _, g in table.states]))
+    fitted = (
+        2 * (found.sigma_uS(g) / g) ** 2 * found.interval_s
+        + found.size(g, fit.card.device().g_max_uS) ** 2 / f
+    )
+    axes.plot(f, fitted, color=FITTED, lw=1.4, label="fit: white and 1/f")
+    axes.set(
+        title="Repeated reads",
+        xlabel="Frequency (Hz)",
+        ylabel="Spectrum of ΔG/G (1/Hz)",
+        xscale="log",
+        yscale="log",
+    )
     axes.legend(loc="lower left")
 
 
