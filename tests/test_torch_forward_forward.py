@@ -14,6 +14,7 @@ from neurosim import Dense, IdealArray, TorchDense, rules, sweep
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
 from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.network.negatives import wrong_labels
+from neurosim.network.online import learn_each
 from neurosim.reference.agreement import DIFFERING_SHARE, difference
 from neurosim.reference.twin.arithmetic import TorchIdeal
 from neurosim.study.run import study
@@ -95,6 +96,20 @@ def test_so_do_devices_in_single_precision(kind: str) -> None:
 @pytest.mark.parametrize("arm", [{**IDEAL, "momentum": 0.0}, JUMP, {**JUMP, **IDEAL}])
 def test_so_do_updates_of_single_samples(arm: dict[str, Any]) -> None:
     agree(*both(FF, {**arm, "precision": "float64"}, online=True, train_images=40))
+
+
+def test_samples_one_by_one_may_be_handed_as_numpy() -> None:
+    tensors: Any = TorchIdeal((9, 5), "float64")
+    layers: list[Any] = [
+        Dense(IdealArray((9, 5), "float64"), rules.SoftHebb()),
+        TorchDense(tensors, rules.SoftHebb()),
+    ]
+    x, start = np.random.default_rng(1).random((4, 9)), np.random.default_rng(0).random((9, 5))
+    for layer in layers:
+        layer.array.program(start)
+    found = [np.asarray(learn_each(layer, x)) for layer in layers]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12)
+    assert np.abs(found[0] - x @ start).max() > 1e-4
 
 
 def test_a_jump_lands_as_with_numba() -> None:

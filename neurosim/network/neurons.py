@@ -8,7 +8,6 @@ from pydantic import Field
 from neurosim.core.config import Frozen
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
-from neurosim.network.arrays import alike, library
 
 
 class Neurons(Frozen):
@@ -44,7 +43,7 @@ class Transfer:
 
     Parameters
     ----------
-    powers, gains : (cols,) array or tensor
+    powers, gains : (cols,) array
         p_j and a_j of `Neurons`.
     saturation : float, optional
         S of `Neurons`.
@@ -54,14 +53,14 @@ class Transfer:
         self.powers, self.gains, self.saturation = powers, gains, saturation
 
     def __call__(self, u: Floats) -> Floats:
-        """Return what the neurons pass on of currents (..., batch, cols), in the precision of these; tensors of tensors."""
-        do = library(u)
-        passed = do.abs(u)
-        passed **= alike(u, self.powers)
-        passed *= alike(u, self.gains)
+        """Return what the neurons pass on of currents (batch, cols), in the precision of these."""
+        powers, gains = (values.astype(u.dtype) for values in (self.powers, self.gains))
+        passed: Floats = np.abs(u)
+        np.power(passed, powers, out=passed)
+        passed *= gains
         if self.saturation is not None:
-            passed /= self.saturation
-            do.tanh(passed, out=passed)
-            passed *= self.saturation
-        found: Floats = do.copysign(passed, u, out=passed)
-        return found
+            most = u.dtype.type(self.saturation)
+            passed /= most
+            np.tanh(passed, out=passed)
+            passed *= most
+        return np.copysign(passed, u, out=passed)

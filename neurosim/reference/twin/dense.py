@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
-from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.neurons import Transfer
 from neurosim.reference.twin.arithmetic import TorchIdeal
@@ -55,9 +55,16 @@ class TorchDense(Dense):
         super().__init__(tensors, rule_twin(rule, array), mode, norm_every, neurons)
         self.stated = rule
         self.on, self.dtype = array.on, getattr(torch, array.precision)
-        if neurons is not None:
-            powers, gains = self._inputs(neurons.powers), self._inputs(neurons.gains)
-            self.neurons = Transfer(powers, gains, neurons.saturation)
+        drawn = () if neurons is None else (neurons.powers, neurons.gains)
+        self._drawn = [torch.from_numpy(values).to(self.on, self.dtype) for values in drawn]
+
+    def passed(self, u: Any) -> Any:
+        """Return what the neurons pass on of currents (..., batch, cols): `Transfer`, in torch's operations."""
+        if self.neurons is None:
+            return u
+        powers, gains = self._drawn
+        size, most = gains * u.abs() ** powers, self.neurons.saturation
+        return torch.copysign(size if most is None else most * torch.tanh(size / most), u)
 
     def placed(self, values: Any) -> Tensor:
         """Return an array (of images, labels ...) as a tensor where the layer computes, of its own type."""
@@ -67,7 +74,7 @@ class TorchDense(Dense):
         return real_tensor("x", x).to(self.on, self.dtype, non_blocking=True)
 
     def _kept(self, values: Tensor) -> NDArray[Any]:
-        return to_numpy(values).copy()
+        return np.array(values.cpu().numpy())
 
     def _put(self, name: str, values: NDArray[Any]) -> None:
         state: dict[str, Any] = self.state
