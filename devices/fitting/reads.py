@@ -32,6 +32,8 @@ _APART = 1.5
 """Largest over smallest conductance from which on a dependence on it is looked for, of three devices or more."""
 _FEWEST_STATES = 3
 _EXPONENTS = np.linspace(0.6, 1.6, 6)
+_LEAST_START = 0.1
+"""White noise from which a search starts, in those of 1/f noise."""
 _FINE, _LONG = 0.05, 2000.0
 _LEAST, _NONE = 1e-9, 1e-20
 Covariance = Callable[[Values], Values]
@@ -265,18 +267,26 @@ def _exponent(
 ) -> Estimate | None:
     """Exponent of the spectrum by its likelihood, the other numbers fitted anew at each of a few; None beyond these."""
     names, heights = (*white, *slow), []
+    start = fitted.numbers.copy()
+    for name, unit in (("relative", 1.0), ("floor", g_max_uS)):
+        if (
+            name in white
+        ):  # what is nothing for one exponent need not be for another, and nothing leads away from zero
+            least = _LEAST_START * unit * float(np.exp(start[names.index("flicker")]))
+            start[names.index(name)] = max(abs(start[names.index(name)]), least)
     for exponent in _EXPONENTS:
         turned = _turned(data, interval_s, float(exponent))
         try:
             found = maximise(
                 lambda numbers, turned=turned: _terms(turned, dict(zip(names, numbers, strict=True)), g_max_uS),  # type: ignore[misc]
-                fitted.numbers, turned.state,
+                start, turned.state,
             )  # fmt: skip
-        except CapabilityError:
-            return None
+        except CapabilityError:  # far from the right exponent the other numbers may lead nowhere
+            heights.append(-np.inf)
+            continue
         heights.append(found.log_likelihood)
     best = int(np.argmax(heights))
-    if best in (0, len(heights) - 1):
+    if not np.isfinite(heights[max(best - 1, 0) : best + 2]).all() or best in (0, len(heights) - 1):
         return None
     bent, tilt, _ = np.polyfit(_EXPONENTS[best - 1 : best + 2], heights[best - 1 : best + 2], 2)
     if bent >= 0:

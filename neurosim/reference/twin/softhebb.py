@@ -11,6 +11,10 @@ from neurosim.rules.norms import LARGEST_NORM_SQUARED
 from neurosim.rules.softhebb import PEAK, SMALLEST_PRIOR
 
 
+FAINT = -64.0
+"""Exponent below which an answer is nothing in single precision: what is nothing is not counted as arithmetic."""
+
+
 class SoftHebbTwin(LocalTwin):
     """SoftHebb on tensors (batch, cols) or (instances, batch, cols); state (cols,) or (instances, cols)."""
 
@@ -25,7 +29,10 @@ class SoftHebbTwin(LocalTwin):
         """Softmax of the currents, and the same with the anti-Hebbian sign if the rule has it."""
         if self.options.bias:
             u = u + torch.log(state["prior"]).unsqueeze(-2) / self.options.inverse_temperature
-        z = torch.exp((u - u.amax(dim=-1, keepdim=True)) * self.options.inverse_temperature)
+        below = (u - u.amax(dim=-1, keepdim=True)) * self.options.inverse_temperature
+        z = torch.exp(below)
+        if z.dtype == torch.float32:
+            z = torch.where(below <= FAINT, 0.0, z)
         y = z / z.sum(dim=-1, keepdim=True)
         if self.options.least_answer:
             y = torch.where(y < self.options.least_answer, 0.0, y)
