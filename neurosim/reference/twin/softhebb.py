@@ -10,7 +10,6 @@ from neurosim.reference.twin.local import LocalTwin, TensorState, squared_sums, 
 from neurosim.rules.norms import LARGEST_NORM_SQUARED
 from neurosim.rules.softhebb import PEAK, SMALLEST_PRIOR
 
-
 FAINT = -64.0
 """Exponent below which an answer is nothing in single precision: what is nothing is not counted as arithmetic."""
 
