@@ -12,8 +12,8 @@ from pydantic import Field, PrivateAttr
 
 from neurosim.core import registry
 from neurosim.core.cautions import Caution
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.devices.law import Law
 
 CARDS = Path(__file__).with_name("cards")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import model_validator
 
-from neurosim.core.config import Frozen
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Precision
 from neurosim.devices.around import AroundState
 from neurosim.devices.parameters import Table, quantity

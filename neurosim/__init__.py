@@ -25,7 +25,7 @@ _HOMES = {
     "ForwardForwardArm": "neurosim.study.forward_forward_spec",
     "ForwardForwardExperiment": "neurosim.study.forward_forward_spec",
     "ForwardForwardStack": "neurosim.network.forward_forward",
-    "Frozen": "neurosim.core.config",
+    "Frozen": "neurosim.core.frozen",
     "IdealArray": "neurosim.reference.ideal",
     "Layer": "neurosim.study.layers",
     "Learner": "neurosim.study.learner",

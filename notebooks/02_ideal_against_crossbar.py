@@ -426,7 +426,7 @@ plt.show()
 #
 # **Many chips that learn at once.** `together=` lets seeds of an experiment learn as one batch, each with its own chip, images
 # and order, and asks all of them for their vote. On a GPU this is how a thousand chips learn
-# ([which backend when](../docs/gpu.md)); this cell takes one where there is one, and smaller batches elsewhere.
+# (the page on the torch backend says which backend when); this cell takes one where there is one, and smaller batches elsewhere.
 
 # %%
 ON = "cuda" if torch.cuda.is_available() else "cpu"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from neurosim.core import registry
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import PhasedRule, Rule
 
 MEMBERS = ("name", "ideal_only", "state", "__call__", "observe_norms")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from neurosim.core.config import Frozen
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Floats, State, Work
 
 SMALLEST = 1e-10

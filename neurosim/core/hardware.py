@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from neurosim.core.config import Frozen
 from neurosim.core.errors import InputError
+from neurosim.core.frozen import Frozen
 
 NODES: dict[int, tuple[float, float, float]] = {
     130: (200.0, 2.42e-8, 2.10),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from neurosim.core.checks import numbers
-from neurosim.core.config import Frozen
 from neurosim.core.errors import DataError, InputError
+from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset, Labelled, Labels, Shape, split_by_class
 from neurosim.data.on_disk import OnDisk
 from neurosim.data.resize import resized

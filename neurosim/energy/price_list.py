@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from neurosim.core import registry
-from neurosim.core.config import Frozen, Periphery
+from neurosim.core.config import Periphery
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.energy.marks import Mark, worst
 
 FOLDER = Path(__file__).with_name("prices")

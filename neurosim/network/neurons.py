@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from neurosim.core.config import Frozen
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
 

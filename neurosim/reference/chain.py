@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.reference.weights_file import Tensors
 
 Pair = int | tuple[int, int]

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
+from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, InputError, UnknownNameError
+from neurosim.core.frozen import Frozen, merged
 from neurosim.reference.batchnorm import Folded
 from neurosim.reference.computed_weights import kind_of
 from neurosim.reference.layer import CrossbarLayer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurosim.core.config import merged
+from neurosim.core.frozen import merged
 from neurosim.report.text import NOTHING
 
 WHEN_NONE = {

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
+from neurosim.core.config import Periphery, ReadPath, WritePath
+from neurosim.core.frozen import Frozen, merged
 from neurosim.core.hardware import Draws, Faults, Tiles, Wires
 from neurosim.core.protocols import Precision, UpdateMode
 from neurosim.devices.card import load

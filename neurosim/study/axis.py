@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError
+from neurosim.core.frozen import Frozen
 from neurosim.study.fields import AGE
 
 When = Literal["both", "learning", "reading"]

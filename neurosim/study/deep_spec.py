@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from neurosim import rules
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
 from neurosim.network.images import Activation, Statistics

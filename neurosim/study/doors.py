@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from neurosim.core.config import Frozen
+from neurosim.core.frozen import Frozen
 from neurosim.core.registry import Given
 from neurosim.data.dataset import Dataset
 from neurosim.data.source import Source

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from neurosim.core.config import ReadPath, WritePath, merged
+from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import merged
 from neurosim.core.hardware import Faults, Wires
 from neurosim.devices.law import Law
 from neurosim.study.arm import Arm

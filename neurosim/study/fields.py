@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from neurosim.core.config import Frozen, Periphery, ReadPath, WritePath, merged
+from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import Frozen, merged
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.network.neurons import Neurons
 from neurosim.study.effects import WAYS, with_effects

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neurosim.core.config import Frozen, WritePath
+from neurosim.core.config import WritePath
+from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from neurosim import rules
-from neurosim.core.config import merged
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.core.frozen import merged
 from neurosim.study.arm import OF_DEVICES, Arm, Arrays, Changes
 from neurosim.study.code import own_code
 

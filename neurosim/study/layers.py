@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neurosim.core import registry
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Floats
 from neurosim.core.registry import Given
 from neurosim.network.images import Activation, Pool, activate, passed_shape

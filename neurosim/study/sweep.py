@@ -17,8 +17,8 @@ from pydantic import Field
 
 from neurosim import rules
 from neurosim.core.bits import BITS
-from neurosim.core.config import Frozen
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
+from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset
 from neurosim.study.arm import device_name
 from neurosim.study.axis import Axis
