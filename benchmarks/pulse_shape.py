@@ -78,7 +78,13 @@ def measured() -> Result:
         })  # fmt: skip
         print(run["arm"], run["seed"], f"{run['accuracy']:.4f}", flush=True)
     about = {key: found["data"][key] for key in ("note", "train_images", "test_images", "reported_on")}
-    return {"runs": runs, "data": about, "devices": found["devices"], "versions": versions()}
+    return {
+        "kind": "pulse-shape",
+        "runs": runs,
+        "data": about,
+        "devices": found["devices"],
+        "versions": versions(),
+    }
 
 
 def pulses_J(look: dict[str, Any]) -> float:

@@ -43,11 +43,12 @@ CAUSES: dict[str, dict[str, Any]] = {
     ) | {"write.programming.mode": "statistics"},
     "device spread of steps": _device(
         "step_spread", "step_spread_lognormal", "added_step_spread",
-        "slope_up_spread", "slope_down_spread", "nonlinearity_spread",
+        "slope_up_spread", "slope_down_spread", "nonlinearity_spread", "switching_spread", "threshold_spread",
     ),
     "device spread of asymmetry": _device("asymmetry_spread"),
     "device spread of window": _device(
-        "state_max_spread", "state_min_spread", "added_conductance_spread", "resistance_spread"
+        "state_max_spread", "state_min_spread", "added_conductance_spread", "resistance_spread", "g_max_spread",
+        "g_min_spread",
     ),
     "stuck cells": _device(
         "p_stuck_gmin", "p_stuck_gmax", "p_stuck_between", "p_stuck_measured", "corrupt_share", "corrupt_range"
