@@ -74,6 +74,7 @@ def test_soft_bounds_are_recovered_with_device_and_cycle_parts_apart(rram):
     assert abs(good["residual_correlation"]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["constant-step", "linear-step"])
 def test_other_laws_of_steps_rank_first_on_their_own_data(law, tmp_path):
     device = studies()[law].device

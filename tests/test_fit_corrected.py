@@ -17,6 +17,7 @@ from neurosim.devices.fitting.fit import _corrected, _laws, _undecided
 from neurosim.devices.fitting.resampled import corrected, simulated
 
 
+@pytest.mark.slow
 def test_what_short_traces_bend_is_straightened(tmp_path):
     """Thirty pulses take a device a share of 1/e back, ramps have fifty: bounds come out too near, steps too large."""
     before, after = [], []
@@ -74,6 +75,7 @@ def test_devices_short_of_a_hard_bound_say_that_it_lies_beyond():
     assert abs(np.mean([low.value for low in lows]) - 20) < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["constant-step", "linear-step"])
 def test_a_law_is_never_behind_one_that_it_contains(law):
     pulses = drawn_in_numpy(law, 0.03, 1.0, 50, 2, 6, 5)

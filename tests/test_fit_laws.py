@@ -29,6 +29,7 @@ def test_the_likelihood_that_ranks_is_that_of_the_truth_or_more(law):
     assert registry.find("law fitter", "constant-step")(data.pulses).log_likelihood < from_truth
 
 
+@pytest.mark.slow
 def test_a_law_whose_bound_lies_below_zero_gives_way_to_the_next():
     """Ten linear trains of three devices: soft bounds describe them as well, with a lower bound at -36 uS."""
     found = chosen("linear-step", 2, 0)

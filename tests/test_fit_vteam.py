@@ -69,6 +69,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return fitting.fit([file], name="mine", model="vteam", resamples=0)
 
 
+@pytest.mark.slow
 def test_it_is_chosen_from_the_laws_that_can_be_fitted(tmp_path):
     ranked = fitting.fit([write(tmp_path / "a.csv", drawn(count=2, train=12))], resamples=0)
     assert ranked.card.law == "vteam"

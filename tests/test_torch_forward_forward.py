@@ -164,6 +164,7 @@ def test_either_machine_goes_on_from_a_checkpoint_of_the_other(kind: str, arm: d
         agree(here, there)
 
 
+@pytest.mark.slow
 def test_a_study_a_sweep_and_its_workers_take_it(tmp_path: Path) -> None:
     spec = experiment(FF, ON_TORCH, ({"name": "ideal"},), backend="torch")
     results = study(spec, tmp_path / "study")

@@ -65,6 +65,7 @@ def test_the_residual_error_of_a_search_is_felt_in_learning(unequal):
     assert unequal[100] < 0.75 * unequal[2] < 0.75 * 0.85 * unequal[None]
 
 
+@pytest.mark.slow
 def test_references_that_drift_are_followed():
     """The mean over all weights: noise averages out of it, what the references have lost does not."""
     found = {
