@@ -69,6 +69,7 @@ def test_steps_that_break_down_are_recovered(tmp_path):
     steps_near(found, BREAKING, 0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "pulses"),
     [

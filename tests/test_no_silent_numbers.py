@@ -239,6 +239,7 @@ print(float(array._cells.grid.variance.mean()))
 """
 
 
+@pytest.mark.slow
 def test_compiled_kernels_of_one_arm_never_serve_the_read_noise_of_another(tmp_path):
     """Read noise told from outside is another kernel within the effects around a law: it has a name of its own."""
     found = {}

@@ -285,6 +285,7 @@ class TestWhoeverCarriesThemOut:
         with ThreadPoolExecutor(1) as threads:
             assert table(sweep(DENSE, tmp_path / "t", AXES, executor=threads)) == undisturbed
 
+    @pytest.mark.slow
     def test_two_workers_of_dask(self, undisturbed: list[dict[str, Any]], tmp_path: Path) -> None:
         distributed = pytest.importorskip("distributed")
         with (

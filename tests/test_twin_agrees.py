@@ -155,6 +155,7 @@ TINY = DenseExperiment(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_training_on_both_backends_agrees_and_a_killed_validation_goes_on(tmp_path):
     both = [TINY, validation.short_network()]
     results = validate(PRECISIONS, ("ideal",), both, out=tmp_path)
