@@ -62,6 +62,7 @@ def test_the_torch_twin_has_each_effect(effect):
         assert line.holds, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [PCM, HFO2])
 def test_the_torch_twin_has_all_effects_together(name):
     for line in compare_operations(around(name, "all"), "float32", True):

@@ -301,6 +301,7 @@ def test_a_second_start_compiles_nothing_and_nothing_lies_beside_the_sources(tmp
     assert beside == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["*.nbi", "*.nbc"])
 @pytest.mark.parametrize("damage", ["cut", "zeros", "one bit"])
 def test_damaged_files_are_compiled_anew_and_mended(tmp_path, what, damage):

@@ -50,6 +50,7 @@ def test_it_is_listed_checked_and_learns(folder):
     assert (folder / "o" / "results.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [True, False])
 def test_both_backends_agree_on_it(folder, noise):
     law = devices.load(folder / "my-device.toml")

@@ -277,6 +277,7 @@ class TestWhoeverCarriesThemOut:
             assert (found["blocks"]["missing"] == 0) == (number == 2)
         assert table(found) == undisturbed
 
+    @pytest.mark.slow
     def test_loky_and_any_executor(self, undisturbed: list[dict[str, Any]], tmp_path: Path) -> None:
         loky = pytest.importorskip("loky")
         executor = loky.get_reusable_executor(max_workers=2, timeout=60)
