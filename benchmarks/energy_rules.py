@@ -7,18 +7,17 @@ With --again kept events (FILE) are priced and written anew, and nothing is run.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any, ClassVar
 
 import neurosim as ns
 from benchmarks.energy_rules_page import PLACE, SHAPES, SHARE, page
+from benchmarks.kept_page import main
 from benchmarks.small_nets import Backpropagation, arrays
 from neurosim import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.core.protocols import Floats
 from neurosim.network.negatives import Labels
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.store import read_json, versions, write_json, write_text
+from neurosim.study.store import versions
 
 Result = dict[str, Any]
 IMAGES, SEEDS, CHOSEN_WITH = 20000, 3, 100
@@ -214,20 +213,5 @@ def measured() -> Result:
     return found
 
 
-def main() -> None:
-    """Run, or price again; keep the figures and write the tables into the page."""
-    folder = Path(__file__).parents[1] / "docs" / "results"
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.energy_rules", description=__doc__)
-    parser.add_argument("--json", type=Path, default=folder / "energy-rules.json")
-    parser.add_argument("--page", type=Path, default=folder / "energy-rules.md")
-    parser.add_argument("--again", action="store_true", help="price kept events, run nothing")
-    given = parser.parse_args()
-    result = read_json(given.json) if given.again else measured()
-    if not given.again:
-        write_json(given.json, result)
-    before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
-    write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")
-
-
 if __name__ == "__main__":
-    main()
+    main("energy-rules", __doc__, PLACE, measured, page)

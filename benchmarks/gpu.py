@@ -171,8 +171,8 @@ def _raced(
     fast, plain = (_arrays(card, shape, instances, on, compiled) for compiled in (True, False))
     for work, reference in ideal.items():
 
-        def do(array: TorchCrossbar, work: str = work) -> Any:
-            return array.forward(pre) if work == "forward" else array.update(pre, post, mode=work)  # type: ignore[arg-type]
+        def do(array: TorchCrossbar, work: Any = work) -> Any:
+            return array.forward(pre) if work == "forward" else array.update(pre, post, mode=work)
 
         if on.type == "cuda":
             torch.cuda.reset_peak_memory_stats()

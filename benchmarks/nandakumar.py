@@ -7,11 +7,10 @@ With --again kept events (FILE) are priced and written anew, and nothing is run.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any, Literal
 
 import neurosim as ns
+from benchmarks.kept_page import main
 from benchmarks.renaudineau import told
 from benchmarks.small_nets import Backpropagation, arrays
 from neurosim.energy import Bill, price
@@ -19,7 +18,7 @@ from neurosim.energy.bill import joules_text
 from neurosim.energy.digital import digital, weight_transport
 from neurosim.energy.published import Ratio, digital_over_array
 from neurosim.report.text import markdown_table
-from neurosim.study.store import read_json, versions, write_json, write_text
+from neurosim.study.store import versions
 
 SHAPES = [(784, 250), (250, 10)]
 DEVICE, PRICES = "pcm-nandakumar-2018", "hermes-14nm"
@@ -100,20 +99,5 @@ def page(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, ""])
 
 
-def main() -> None:
-    """Run, or price again; keep the figures and write the tables into the page."""
-    folder = Path(__file__).parents[1] / "docs" / "results"
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.nandakumar", description=__doc__)
-    parser.add_argument("--json", type=Path, default=folder / "nandakumar.json")
-    parser.add_argument("--page", type=Path, default=folder / "nandakumar.md")
-    parser.add_argument("--again", action="store_true", help="price kept events, run nothing")
-    given = parser.parse_args()
-    result = read_json(given.json) if given.again else measured()
-    if not given.again:
-        write_json(given.json, result)
-    before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
-    write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")
-
-
 if __name__ == "__main__":
-    main()
+    main("nandakumar", __doc__, PLACE, measured, page)

@@ -7,15 +7,14 @@ With --again kept runs (FILE) are written anew, and nothing is run.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import neurosim as ns
+from benchmarks.kept_page import main
 from neurosim.study.priced import to_reach
-from neurosim.study.store import read_json, versions, write_json, write_text
+from neurosim.study.store import versions
 
 Result = dict[str, Any]
 CARD, PRICES = "rram-vteam-kvatinsky-2015", "generic-28nm"
@@ -146,20 +145,5 @@ def page(result: Result) -> str:
     return "\n".join([about, "", *rows(result), ""])
 
 
-def main() -> None:
-    """Run, or write again."""
-    folder = Path(__file__).parents[1] / "docs" / "results"
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pulse_shape", description=__doc__)
-    parser.add_argument("--json", type=Path, default=folder / "pulse-shape.json")
-    parser.add_argument("--page", type=Path, default=folder / "pulse-shape.md")
-    parser.add_argument("--again", action="store_true", help="write kept runs again, run nothing")
-    given = parser.parse_args()
-    result = read_json(given.json) if given.again else measured()
-    if not given.again:
-        write_json(given.json, result)
-    before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
-    write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")
-
-
 if __name__ == "__main__":
-    main()
+    main("pulse-shape", __doc__, PLACE, measured, page)

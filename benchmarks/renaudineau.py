@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import neurosim as ns
+from benchmarks.kept_page import written_behind
 from benchmarks.small_nets import Backpropagation, Competitive, Net, OneUpdate, TwoPasses, arrays
 from neurosim.energy import Bill, PriceList, Pulse, price, price_list
 from neurosim.energy.digital import VERIFY_J
@@ -21,7 +22,7 @@ from neurosim.energy.published import Ratio, learning_over_inference, verify_ove
 from neurosim.report.text import markdown_table
 from neurosim.study.events import layer_events
 from neurosim.study.priced import mean_events
-from neurosim.study.store import read_json, versions, write_json, write_text
+from neurosim.study.store import read_json, versions, write_json
 
 DIGITS = (3, 5, 8, 9)
 SHAPES = [(49, 44), (44, 40)]
@@ -376,8 +377,7 @@ def main() -> None:
     if not given.again:
         result["controls"] = controlled(result, four_digits())
         write_json(given.json, result)
-    before = given.page.read_text(encoding="utf-8").partition(PLACE)[0].rstrip()
-    write_text(given.page, f"{before}\n\n{PLACE}\n\n{page(result)}")
+    written_behind(given.page, PLACE, page(result))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import OPERATIONS, compare_operations
 from neurosim.reference.twin import compiled
-from neurosim.reference.twin.crossbar import FOLLOWED_AT
+from neurosim.reference.twin.followed import FOLLOWED_AT
 from neurosim.reference.twin.pcm import PcmTwin
 
 ROWS, COLS = 20, 10

@@ -73,6 +73,8 @@ def test_a_law_from_a_file_runs_on_torch_without_a_twin(tmp_path, body):
             r"line \d+ has 'if'.*a if b else c",
         ),
         ("return folder[0] * xi", "folder"),
+        ("return np.float32(1) if 0 < sign < 2 else np.float32(0.5)", "ambiguous"),
+        ("return np.float32(round(g)) + xi", "share cannot serve"),
     ],
 )
 def test_a_text_that_asks_one_cell_at_a_time_is_refused_with_what_to_do(tmp_path, body, said):

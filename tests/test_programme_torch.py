@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import HFO2, PCM
 from pandas.testing import assert_frame_equal
+from test_programme import learn
 
 import neurosim as ns
 from neurosim.core.errors import InputError
@@ -26,13 +27,6 @@ def made(kind: Any, device: str, seed: Any = 4, **write: Any) -> Any:
     array = kind((ROWS, COLS), device, seed=seed, write={"w_max": 1.0, **write})
     array.program(np.random.default_rng(1).uniform(-0.5, 0.5, (ROWS, COLS)), w_max=1.0)
     return array
-
-
-def learn(array: Any, mode: Any) -> None:
-    rng = np.random.default_rng(2)
-    for _ in range(6):
-        array.update(rng.random((3, ROWS)), 0.3 * rng.standard_normal((3, COLS)), np.full(COLS, 0.03), mode)
-        array.advance(60.0)
 
 
 @pytest.mark.parametrize("mode", ["accumulate", "mixed", "online"])

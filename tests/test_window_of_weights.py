@@ -12,7 +12,7 @@ import neurosim as ns
 from neurosim import TorchCrossbar
 from neurosim.core.cautions import WindowWarning
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.reference.twin.crossbar import FOLLOWED, FOLLOWED_AT
+from neurosim.reference.twin.followed import FOLLOWED, FOLLOWED_AT
 
 RNG = np.random.default_rng(0)
 WIDE, NARROW = RNG.normal(0, 3, (784, 10)), RNG.normal(0, 0.02, (784, 10))

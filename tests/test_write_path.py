@@ -207,8 +207,8 @@ def test_disturbs_are_the_same_on_one_thread():
     "option", [{"pulse_sensitivity_V": 0.2}, {"pulse_sensitivity_V": 0.2, "half_select": True}]
 )
 def test_the_torch_backend_refuses(option):
-    torch_backend = pytest.importorskip("neurosim.reference.twin.crossbar")
-    refuse = torch_backend._refuse_what_is_not_followed
+    torch_backend = pytest.importorskip("neurosim.reference.twin.followed")
+    refuse = torch_backend.refuse_what_is_not_followed
     with pytest.raises(CapabilityError, match="torch"):
         refuse(ReadPath(), WritePath(**option), {})
     with pytest.raises(CapabilityError, match="faults"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -218,8 +219,8 @@ class CardMaker:
         written = self.intervals.get("write_noise")
         if written is None:
             return
-        device = self.card("fitted", pulses.source).device()
-        unit = float(getattr(device, "step")) * float(getattr(device, "span_uS"))  # noqa: B009
+        device: Any = self.card("fitted", pulses.source).device()
+        unit = float(device.step * device.span_uS)
         middle = float(np.mean([trace.conductance_uS.mean() for trace in pulses.traces]))
         left = apart(written, noise.sigma_uS(middle) / unit)
         said = f"Write noise fitted to {pulses.source} contains read noise, {noise.sigma_uS(middle):.3g} uS at {middle:.3g} uS"

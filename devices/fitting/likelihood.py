@@ -91,11 +91,7 @@ class _Problem:
             return shared_score(own[k], shared, self.origin, seen, sign, self.move)
 
         gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
-        columns = [OWN + k for k in at]
-        inner = matrix[:, :OWN, :OWN] + np.diag(self.stiffness)
-        cross = matrix[:, :OWN, columns]
-        taken = np.linalg.solve(inner, cross)
-        left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ taken
+        left, taken = without_own(matrix, at, self.stiffness)
         lean = np.zeros((len(own), OWN, len(shared)))
         lean[:, :, at] = -taken
         return gradient[:, at], left.sum(axis=0), lean
@@ -115,6 +111,14 @@ class _Problem:
             ends = [np.linalg.slogdet(self.fit(shared + side * nudge, own)[2])[1] for side in (1, -1)]
             found[:, column] = -(ends[0] - ends[1]) / (4 * _NUDGE)
         return found
+
+
+def without_own(matrix: Values, at: list[int], stiffness: Values) -> tuple[Values, Values]:
+    """Return the information of some shared numbers (devices, free, free), less what the devices' own take, and what they follow by."""
+    columns = [OWN + k for k in at]
+    cross = matrix[:, :OWN, columns]
+    taken = np.asarray(np.linalg.solve(matrix[:, :OWN, :OWN] + np.diag(stiffness), cross), np.float64)
+    return matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ taken, taken
 
 
 def fit_devices(

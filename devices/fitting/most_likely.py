@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.devices.fitting.filtering import OWN, innovations, log_likelihood, slopes
+from neurosim.devices.fitting.likelihood import without_own
 from neurosim.devices.fitting.population import Values
 from neurosim.devices.fitting.tables import Trace
 from neurosim.kernels.jit import jit, share
@@ -143,9 +144,8 @@ def _common_step(
         return _scored(own[k], shared, origin, t.conductance_uS, t.sign, move, OWN + shared.size)
 
     gradient, matrix = (np.array(part) for part in zip(*share(one, range(len(own))), strict=True))
-    columns = [OWN + k for k in at]
-    inner = matrix[:, :OWN, :OWN] + _LOOSE * np.eye(OWN)
-    cross = matrix[:, :OWN, columns]
-    left = matrix[:, columns][:, :, columns] - np.swapaxes(cross, 1, 2) @ np.linalg.solve(inner, cross)
-    step: Values = np.linalg.lstsq(left.sum(axis=0), gradient[:, columns].sum(axis=0), rcond=1e-10)[0]
+    left, _ = without_own(matrix, at, np.full(OWN, _LOOSE))
+    step: Values = np.linalg.lstsq(
+        left.sum(axis=0), gradient[:, [OWN + k for k in at]].sum(axis=0), rcond=1e-10
+    )[0]
     return step * min(1.0, 0.7 / max(float(np.abs(step).max()), 1e-12))

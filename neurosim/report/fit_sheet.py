@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,11 @@ def fit_sheet(fit: Fit) -> Figure:
         if isinstance(table, Pulses) and fit.law is not None:
             panels += _pulse_panels(fit, table, fit.law)
         elif isinstance(table, Drift) and fit.drift is not None:
-            panels.append(lambda axes, table=table: _drift(axes, fit, table))  # type: ignore[misc]
+            panels.append(partial(_drift, fit=fit, table=table))
         elif isinstance(table, Reads) and fit.reads is not None:
-            panels.append(lambda axes, table=table: _reads(axes, fit, table))  # type: ignore[misc]
+            panels.append(partial(_reads, fit=fit, table=table))
         elif isinstance(table, Programming) and fit.programming is not None:
-            panels.append(lambda axes, table=table: _programming(axes, fit, table))  # type: ignore[misc]
+            panels.append(partial(_programming, fit=fit, table=table))
     rows = -(-len(panels) // 2)
     figure = new_figure(0.5 + 2.9 * rows)
     sources = label(", ".join(table.source for table in fit.tables), 60)

@@ -24,6 +24,7 @@ from neurosim.crossbar.window import warn_of_growth
 from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.compiled import Passes
+from neurosim.reference.twin.followed import refuse_what_is_not_followed
 from neurosim.reference.twin.reader import TwinReader
 from neurosim.reference.twin.tally import Tally
 from neurosim.reference.twin.tensors import real_tensor
@@ -46,39 +47,6 @@ MOST_UNROLLED = 16
 """Largest `WritePath.pulse_limit`, or number of slots of pulse trains, with which updates are compiled."""
 MOST_SAMPLES = 256
 """Samples of a read up to which it is compiled: beyond, the product itself takes the time."""
-FOLLOWED: dict[str, set[str]] = {
-    "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
-             "adc_percentile", "adc_margin", "read_noise", "drift", "reading_delay_s"},
-    "write": {"w_max", "scale", "scale_percentile", "scale_by", "decay_mode", "decay_threshold", "flush_pulses",
-              "pulse_limit", "refresh", "pulse_train_slots", "verify_reads", "prompt", "momentum", "pulses"},
-}  # fmt: skip
-"""Settings that the torch backend computes, whatever their value."""
-FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {
-    "read": {"encoding": ("amplitude",), "adc_range": ("calibrated",), "adc_gain_spread": (None,),
-             "adc_offset_lsb": (None,), "amplifier_offset_V": (None,), "thermal_noise_K": (None,),
-             "shot_noise": (False,), "saturation_uS": (None,), "settling_time_s": (None,), "calibration": (None,)},
-    "write": {"mapping": ("pair", "reference"), "sides": ("card",), "pair": ("interleaved",),
-              "potentiate_every": (1,), "depress_every": (1,), "pulse_sensitivity_V": (None,),
-              "half_select": (False,), "tracking": (None,)},
-}  # fmt: skip
-"""Settings that it computes at these values only. `programming` is looked at by its mode."""
-
-
-def _refuse_what_is_not_followed(read: ReadPath, write: WritePath, hardware: dict[str, Any]) -> None:
-    for path, settings in (("read", read), ("write", write)):
-        for name in type(settings).model_fields:
-            value = getattr(settings, name)
-            if name in FOLLOWED[path] or value in FOLLOWED_AT[path].get(name, ()) or name == "programming":
-                continue
-            raise CapabilityError(f"{path}.{name} = {value!r}: not in the torch backend; use numba")
-    if write.programming.mode != "statistics":
-        raise CapabilityError(
-            f"programming.mode = '{write.programming.mode}': the torch backend programs by "
-            "'statistics' only; use the numba backend"
-        )
-    for name, value in hardware.items():
-        if value is not None:
-            raise CapabilityError(f"{name}: not in the torch backend; use numba")
 
 
 class TorchCrossbar:
@@ -151,9 +119,7 @@ class TorchCrossbar:
         self.periphery = Periphery.of(periphery, "periphery") or Periphery()
         self.gains_hold_norms = self.write.decay_mode == "gain"
         self.wires = None
-        _refuse_what_is_not_followed(
-            self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults}
-        )
+        refuse_what_is_not_followed(self.read, self.write, {"wires": wires, "tiles": tiles, "faults": faults})
         self.name, self.on = name, on_device(torch_device)
         self.device = as_read(device_of(device), self.read)
         self.compiled = self.on.type == "cuda" if compiled is None else compiled

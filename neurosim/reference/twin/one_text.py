@@ -18,7 +18,7 @@ from torch import Tensor
 
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import Device
-from neurosim.devices.bipolar import SHARES, construct
+from neurosim.devices.bipolar import SHARES, BipolarState, construct
 from neurosim.reference.twin.bipolar import SteppedTwin
 from neurosim.reference.twin.law import State
 
@@ -110,6 +110,8 @@ def _array_function(function: Any, arrays: Arrays) -> Any:
             raise CannotServe(
                 f"line {line} has '{word}', which asks one cell at a time (write 'a if b else c')"
             )
+    if python.__code__.co_freevars:
+        raise CannotServe(f"it uses {', '.join(python.__code__.co_freevars)} of a function around it")
     definition.decorator_list = []
     definition.returns = None
     for argument in definition.args.args:
@@ -167,6 +169,25 @@ def twin_of(device: Device) -> type[SteppedTwin]:
         def __init__(self, *given: Any):
             super().__init__(*given)
             self._share = _array_function(share, Arrays(self.dtype))
+            two = torch.ones(2, dtype=self.dtype, device=self.params.step.device)
+            state = dict(zip(BipolarState._fields, (two, two, 3 * two, 0 * two, two, two), strict=True))
+            try:
+                tried = self.share(two, two > 0, two, two, state)
+                reason = "" if tried.shape == two.shape else f"it gives {tuple(tried.shape)} for two cells"
+            except (
+                RuntimeError,
+                TypeError,
+                ValueError,
+                LookupError,
+                AttributeError,
+                NameError,
+                ArithmeticError,
+            ) as error:
+                reason = str(error).splitlines()[0]
+            if reason:
+                raise CapabilityError(
+                    f"law '{device.law}' of {device.name} has no torch twin, and its share cannot serve as one: {reason}; {remedy}"
+                )
 
         def share(self, g: Tensor, up: Tensor, sign: Tensor, xi: Any, state: State) -> Tensor:
             """By the law's own text, for all cells."""

@@ -38,7 +38,8 @@ class VteamTwin(BipolarTwin):
 
     def moved(self, g: Tensor, up: Tensor, sign: Tensor, step: Tensor, xi: Any, state: State) -> Tensor:
         """The equation of motion over one pulse, in the distance to the bound ahead."""
-        p, m = self.params, self.device.conduction  # type: ignore[attr-defined]
+        device: Any = self.device
+        p, m = self.params, device.conduction
 
         def stretched(conductance: Tensor) -> Tensor:
             return conductance if m > 0 else torch.log(conductance) if m == 0 else 1 / conductance
@@ -47,15 +48,17 @@ class VteamTwin(BipolarTwin):
         near, far = torch.where(up, high, low), torch.where(up, low, high)
         ahead = torch.clamp((near - stretched(g)) / (near - far), 0.0, 1.0)
         drive = step * (1 + p.cycle_to_cycle * xi)
-        left = torch.where(up, _after(ahead, drive, p.window_up), _after(ahead, drive, p.window_down))
+        left = torch.where(
+            up, _after(ahead, drive, device.window_up), _after(ahead, drive, device.window_down)
+        )
         z = near - (near - far) * left
         return torch.where(step == 0, g, z if m > 0 else torch.exp(z) if m == 0 else 1 / z)
 
 
-def _after(ahead: Tensor, drive: Tensor, window: Tensor) -> Tensor:
+def _after(ahead: Tensor, drive: Tensor, window: float) -> Tensor:
     """Distance to the bound after a pulse."""
-    if float(window) == 1:
+    if window == 1:
         return torch.clamp(ahead * torch.exp(-drive), max=1)
     power = 1 - window
-    left = torch.clamp(ahead**power - power * drive, min=0.0 if float(power) > 0 else 1.0)
+    left = torch.clamp(ahead**power - power * drive, min=0.0 if power > 0 else 1.0)
     return torch.clamp(left ** (1 / power), max=1)
