@@ -20,6 +20,7 @@ from neurosim.core.own_modules import own_module
 KINDS = {
     "device law": "neurosim.laws",
     "rule": "neurosim.rules",
+    "spike rule": "neurosim.spike_rules",
     "data set": "neurosim.datasets",
     "layer": "neurosim.layers",
     "kind of experiment": "neurosim.kinds",

@@ -29,6 +29,7 @@ from neurosim.crossbar.programme import PulseProgramme, recorded, replayed
 from neurosim.crossbar.programmer import Programmer
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
+from neurosim.crossbar.spiked import count_spikes, lines_of, refuse_converters
 from neurosim.crossbar.symmetry import SymmetricPoints, find, follow, refuse
 from neurosim.crossbar.tiles import tile_grid
 from neurosim.crossbar.view import View
@@ -36,6 +37,7 @@ from neurosim.crossbar.window import warn_of_growth
 from neurosim.crossbar.wired import Wired, physical_arrays
 from neurosim.crossbar.writer import Writer
 from neurosim.kernels.cells import flat
+from neurosim.kernels.spikes import Lines
 
 _MODES = ("accumulate", "mixed", "online")
 _Given = dict[str, Any]
@@ -291,6 +293,23 @@ class Crossbar:
             If the shape is wrong or an element is not finite.
         """
         return self._gather(self._reader.forward(self._samples("x", x, self.shape[0])))
+
+    def spike_lines(self) -> Lines:
+        """Return what a spike on each word line gives each column, for neurons that integrate currents (`neurosim.spiking`).
+
+        Of conductances as they are now; updates may change it in place.
+
+        Raises
+        ------
+        CapabilityError
+            If the read path has converters or integrators.
+        """
+        refuse_converters(self.read)
+        return lines_of(self)
+
+    def count_spikes(self, spikes: NDArray[np.int64], steps: int) -> None:
+        """Enter spikes (rows,) of so many time steps into the ledger: read pulses of full height, without conversions."""
+        count_spikes(self, spikes, steps)
 
     def calibrate(self, x: ArrayLike, percentile: float | None = None, margin: float | None = None) -> float:
         """Set the ADC's range to `margin` times a percentile of the currents of typical inputs.

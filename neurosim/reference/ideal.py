@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.checks import extents, matrix, precision_of, vector
 from neurosim.core.errors import CheckpointError, InputError
@@ -18,6 +18,7 @@ from neurosim.kernels.products import (
     updated_columns,
 )
 from neurosim.kernels.rows import squared_lengths
+from neurosim.kernels.spikes import Lines
 
 FAR_GAIN = 256.0
 """Gains that differ from one by this factor are brought back to one."""
@@ -74,6 +75,13 @@ class IdealArray:
         product = matmul(x, self._columns.T, self._reads, gains)
         self._reads += x.shape[0]
         return product
+
+    def spike_lines(self) -> Lines:
+        """Return what a spike on each row gives each column, for spiking neurons; updates may change it in place."""
+        return Lines(self._columns.T, self._columns[:0, :0], 1 / self._gains)
+
+    def count_spikes(self, spikes: NDArray[np.int64], steps: int) -> None:
+        """Ideal arithmetic has no ledger."""
 
     def update(
         self,

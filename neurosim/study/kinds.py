@@ -19,6 +19,7 @@ KINDS = {
     "forward-forward": ("neurosim.study.forward_forward_spec", "ForwardForwardExperiment"),
     "mortal": ("neurosim.study.mortal_spec", "MortalExperiment"),
     "weights": ("neurosim.study.weights_spec", "WeightsExperiment"),
+    "spikes": ("neurosim.study.spikes_spec", "SpikesExperiment"),
 }
 
 
