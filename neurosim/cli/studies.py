@@ -22,6 +22,7 @@ NETWORKS = {
     "deep": "Train deep networks layer by layer, resumable at any time, and show the accuracy at each depth.",
     "ff": "Train networks by Forward-Forward, resumable at any time, and show the accuracy of each readout.",
     "mortal": "Learn on one chip, copy to others, learn on there; resumable at any time.",
+    "spikes": "Train spiking layers on devices, resumable at any time, and show the accuracy of their assigned neurons.",
     "study": "Carry out an experiment of the kind that its file says (kind = "
     '"deep", "my.py:Kind"), resumable at any time.',
 }

@@ -208,6 +208,42 @@ class SpikingLayer:
             return Shown(counts)
         return Shown(counts, raster[1 : raster[0, 0]], potentials)
 
+    def drawn(self, x: ArrayLike, draws: int = 1, learn: bool = True) -> NDArray[np.int64]:
+        """Hold neurons at the potentials that steady input x (rows,) from 0 to 1 brings them to, draw winners, learn from each.
+
+        What a spiking soft winner-take-all computes, without the noise of spikes. Returns how often each neuron won (cols,).
+
+        Raises
+        ------
+        CapabilityError
+            If inhibition is not soft: nobody is drawn.
+        """
+        if self.constants.inhibition != SOFT:
+            raise CapabilityError("winners are drawn where inhibition is soft; give Soft(...)")
+        rates = vector("x", x, self.array.shape[0])
+        rows, cols = self.array.shape
+        found = np.zeros(cols, np.int64)
+        still = self.constants._replace(chance=1.0, leak=1.0)
+        nothing = Trains(np.zeros(draws + 1, np.int64), np.empty(0, np.int32))
+        seen = Seen(np.zeros(rows), np.zeros(cols), np.zeros(cols, bool), np.zeros(rows, bool), np.zeros(cols))
+        seen.trace[:] = rates * self.full_trace
+        m = self.resting()
+        none = np.zeros((0, 3), np.int32), np.zeros((0, cols), np.float32)
+        keys = self.keys["spike noise"], self.keys["winners"]
+        step = 0
+        while step < draws:
+            u = self.array.forward(rates[None])[0].astype(np.float64)
+            m.v[:] = self.constants.rest + self.constants.gain * self.full_trace * u
+            step = run_steps(
+                step, draws, nothing, self.array.spike_lines(), m, still, seen, 1.0, self.keep[1], False, False, learn,
+                self.presented + 1, keys, found, *none,
+            )  # fmt: skip
+            change = self.rule(self._seen(seen), self.state) if learn else None
+            if change is not None:
+                self._update([change], 1.0)
+        self.presented += 1
+        return found
+
     def _seen(self, seen: Seen) -> Spikes:
         quantum = 0.0 if self.array.ideal else self.array.weight_per_pulse
         answer = seen.u / (self.constants.gain * self.full_trace)

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-
 from neurosim.core.frozen import Frozen
 from neurosim.kernels import spikes
 from neurosim.kernels.spikes import Constants

@@ -36,6 +36,8 @@ class Experiment(Arrays):
     """Whether anything learns on the devices; or what was learnt elsewhere is programmed onto them."""
     learns_together: ClassVar[bool] = False
     """Whether seeds can learn as one batch of instances (`Arm.together`)."""
+    spikes: ClassVar[bool] = False
+    """Whether neurons spike: they integrate currents without converters, and time runs as samples are shown."""
     aside: ClassVar[frozenset[str]] = frozenset()
     """Settings of the evaluation: another value trains nothing anew."""
 

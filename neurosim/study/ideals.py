@@ -41,11 +41,11 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
         yield f"Pulses of {law.name} have no joules: {not_given(law.pulse_unknown)}."
     yield from _of_time(experiment, arm, law, read, silent)
     if experiment.learns:
-        yield from _of_learning(arm, write)
+        yield from _of_learning(experiment, arm, write)
     if write.programming.mode == "statistics":
         what = "Start weights" if experiment.learns else "Weights"
         yield f"{what} are written with the published statistics of program-and-verify, not pulse by pulse."
-    yield from _of_reading(arm, law, read, silent)
+    yield from _of_reading(experiment, arm, law, read, silent)
     every = getattr(experiment, "calibrate_every", None)
     images = getattr(experiment, "calibration_images", None)
     free = read.adc_range == "calibrated" and read.adc_range_uS is None and read.calibration is None
@@ -58,11 +58,16 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
         yield f"Converters are calibrated for nothing: {when} (read.calibration)."
     if getattr(arm, "statistics", None) == "batch":
         yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
-    yield "Neurons, activations and readouts are digital and exact; the array's own prices hold no joules for them."
+    if experiment.spikes:
+        yield "Neurons, their thresholds and the readout cost nothing in the array's own prices."
+    else:
+        yield "Neurons, activations and readouts are digital and exact; the array's own prices hold no joules for them."
 
 
-def _of_learning(arm: Any, write: Any) -> Iterator[str]:
-    if arm.mode == "accumulate":
+def _of_learning(experiment: Experiment, arm: Any, write: Any) -> Iterator[str]:
+    if experiment.spikes:
+        yield "Traces of spikes are exact, digital or analog, and cost nothing; what a spike asks for is rounded to whole pulses."
+    elif arm.mode == "accumulate":
         yield "Changes are summed over the mini-batch by digital arithmetic (an exact outer product) before they become pulses."
     elif arm.mode == "mixed":
         yield "Changes are summed in a digital accumulator of full precision, one number a synapse."
@@ -77,11 +82,13 @@ def _of_time(experiment: Experiment, arm: Any, law: Any, read: Any, silent: dict
         yield f"No retention data on the card {arm.device}: its conductances stand still, whatever the time."
     elif not read.drift:
         yield "Time does not pass for the devices (read.drift = false)."
-    elif experiment.learns and not arm.seconds_per_update and law.drifts:
+    elif experiment.learns and not (arm.seconds_per_update or experiment.spikes) and law.drifts:
         yield "The clock stands still while it learns: no device drifts or relaxes between updates (seconds_per_update)."
 
 
-def _of_reading(arm: Any, law: Any, read: Any, silent: dict[str, str]) -> Iterator[str]:
+def _of_reading(
+    experiment: Experiment, arm: Any, law: Any, read: Any, silent: dict[str, str]
+) -> Iterator[str]:
     if read.read_noise is None:
         yield "Reads have no noise (read.read_noise)."
     elif read.read_noise == "card" and "read noise" in silent:
@@ -89,11 +96,14 @@ def _of_reading(arm: Any, law: Any, read: Any, silent: dict[str, str]) -> Iterat
     perfect = [
         name for name, bits in (("inputs", read.dac_bits), ("currents", read.adc_bits)) if bits is None
     ]
+    if experiment.spikes:
+        yield "Neurons integrate their columns' currents without offset, gain error or noise of their own."
+        perfect = []
     if perfect:
         yield f"Converters of {' and '.join(perfect)} are perfect."
-    if not (read.adc_gain_spread or read.adc_offset_lsb or read.amplifier_offset_V):
+    if not (experiment.spikes or read.adc_gain_spread or read.adc_offset_lsb or read.amplifier_offset_V):
         yield "Converters and amplifiers have neither offset nor gain error."
-    if not (read.thermal_noise_K or read.shot_noise):
+    if not (experiment.spikes or read.thermal_noise_K or read.shot_noise):
         yield "Amplifiers have no thermal and no shot noise."
     if not arm.wires:
         yield "Wires are perfect, in reading and in writing."

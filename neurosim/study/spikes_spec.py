@@ -65,6 +65,7 @@ class SpikesExperiment(Experiment):
 
     kind: ClassVar[str] = "spikes"
     arm_kind: ClassVar[type[Arm]] = SpikesArm
+    spikes: ClassVar[bool] = True
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs", "label_images"})
 
     rule: str = "window-stdp"
