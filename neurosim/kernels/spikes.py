@@ -166,8 +166,8 @@ def poisson_trains(rates: Any, steps: int, event: int, key: Any, first: Any, lin
 
 
 @inlined
-def _move(j: Any, m: Any, c: Any) -> Any:
-    """Let one neuron's potential move on by a step."""
+def _move(j: Any, m: Any, c: Any, adapts: Any) -> Any:
+    """Let one neuron's potential move on by a step, and its threshold if it adapts."""
     held = m.wait[j] > 0
     if c.form == IZHIKEVICH:
         v, u = m.v[j], m.recovery[j]
@@ -186,7 +186,8 @@ def _move(j: Any, m: Any, c: Any) -> Any:
         else:
             m.v[j] = rest + (m.v[j] - rest) * c.leak + m.drive[j] * c.arrive
     m.drive[j] *= c.fade
-    m.raised[j] = max(m.raised[j] * c.keep - c.lower_by, 0.0)
+    if adapts:
+        m.raised[j] = max(m.raised[j] * c.keep - c.lower_by, 0.0)
     if held:
         m.wait[j] -= 1
     return held
@@ -301,7 +302,7 @@ def run_steps(
     while step < last:
         for j in range(cols):
             seen.post_trace[j] = (seen.post_trace[j] + np.float64(seen.spiked[j])) * keep_post
-            held[j] = _move(j, m, c)
+            held[j] = _move(j, m, c, adapts)
         fired = _inhibit(m, c, others) if c.inhibition == CIRCUIT else 0
         count = _decide(m, c, seen.spiked, held, event, step, keys[1])
         for j in range(cols):
@@ -333,7 +334,7 @@ def run_steps(
             for j in range(cols):
                 arriving = c.gain * currents[j] / lines.scale[j]
                 if c.form == AT_ONCE:
-                    if not (held[j] or seen.spiked[j]):
+                    if not held[j] and (c.inhibition == SOFT or not seen.spiked[j]):
                         m.v[j] += arriving
                 else:
                     m.drive[j] += arriving

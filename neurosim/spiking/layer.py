@@ -12,7 +12,16 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import State, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.kernels.jit import share
-from neurosim.kernels.spikes import SOFT, Constants, Membranes, Seen, Trains, poisson_trains, run_steps
+from neurosim.kernels.spikes import (
+    AT_ONCE,
+    SOFT,
+    Constants,
+    Membranes,
+    Seen,
+    Trains,
+    poisson_trains,
+    run_steps,
+)
 from neurosim.rules.spikes import SpikeRule, Spikes
 from neurosim.spiking.neurons import Inhibition, Neuron, constants
 
@@ -225,7 +234,9 @@ class SpikingLayer:
         found = np.zeros(cols, np.int64)
         still = self.constants._replace(chance=1.0, leak=1.0)
         nothing = Trains(np.zeros(draws + 1, np.int64), np.empty(0, np.int32))
-        seen = Seen(np.zeros(rows), np.zeros(cols), np.zeros(cols, bool), np.zeros(rows, bool), np.zeros(cols))
+        seen = Seen(
+            np.zeros(rows), np.zeros(cols), np.zeros(cols, bool), np.zeros(rows, bool), np.zeros(cols)
+        )
         seen.trace[:] = rates * self.full_trace
         m = self.resting()
         none = np.zeros((0, 3), np.int32), np.zeros((0, cols), np.float32)
@@ -242,6 +253,26 @@ class SpikingLayer:
             if change is not None:
                 self._update([change], 1.0)
         self.presented += 1
+        return found
+
+    def expected_wins(self, potentials: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how often the softmax lets each neuron win (cols,) in the mean, at recorded potentials (steps, cols).
+
+        Raises
+        ------
+        CapabilityError
+            If inhibition is not soft.
+        """
+        c = self.constants
+        if c.inhibition != SOFT:
+            raise CapabilityError("winners are drawn where inhibition is soft; give Soft(...)")
+        v = potentials.astype(np.float64)
+        if c.form == AT_ONCE:  # what arrived at the end of a step leaks before the next winner is drawn
+            v = c.rest + (np.vstack([np.full((1, v.shape[1]), c.rest), v[:-1]]) - c.rest) * c.leak
+        z = c.sharpness * (v - self.raised_mV)
+        z -= z.max(axis=1, keepdims=True)
+        shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        found: NDArray[np.float64] = c.chance * shares.sum(axis=0)
         return found
 
     def _seen(self, seen: Seen) -> Spikes:
