@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.checks import vector
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.core.protocols import State, UpdateMode
+from neurosim.core.protocols import LocalUpdate, State, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.kernels.jit import share
 from neurosim.kernels.spikes import (
@@ -36,8 +37,65 @@ class Shown(NamedTuple):
     """(cols,) spikes of each neuron."""
     raster: NDArray[np.int32] | None = None
     """(n, 3) of each spike its step, its kind (0 input, 1 neuron, 2 inhibitory neuron) and its number; None: not recorded."""
-    potentials: NDArray[np.float32] | None = None
+    potentials: NDArray[np.float64] | None = None
     """(steps, cols) at the end of each step, mV."""
+
+
+Gate = float | Callable[[NDArray[np.bool_]], float]
+
+
+class Learning:
+    """What comes of one presentation beside spikes: what the rule asks for, given to the array when due, and the devices' clock.
+
+    Parameters
+    ----------
+    layer : SpikingLayer
+    trains : Trains, optional
+        Of the presentation, for the ledger; None: it has no end, and somebody else counts.
+    gate : float or callable
+        As `SpikingLayer.present` takes it.
+    """
+
+    def __init__(self, layer: SpikingLayer, trains: Trains | None, gate: Gate = 1.0):
+        self.layer, self.trains, self.gate = layer, trains, gate
+        self.steps = None if trains is None else len(trains.first) - 1
+        self.changes: list[tuple[LocalUpdate, float]] = []
+        self.begun = 0
+        """Step from which spikes are not in the ledger yet, and time has not passed for the devices if it follows the steps;"""
+        self.given = 0
+        """that after which changes were given last."""
+
+    def until(self, last: int) -> int:
+        """Return the step at which it must be asked next, `last` at the latest."""
+        clock = self.layer.clock_every
+        return last if clock is None else min(last, self.begun + clock)
+
+    def take(self, seen: Seen, step: int, plastic: bool = True) -> bool:
+        """Ask the rule about the time step that has ended before `step`; return whether the array may have changed."""
+        layer = self.layer
+        if plastic and (seen.spiked.any() or (layer.rule.at_inputs and seen.arrived.any())):
+            change = layer.rule(layer._seen(seen), layer.state)
+            if change is not None:
+                gate = self.gate(seen.spiked) if callable(self.gate) else self.gate
+                self.changes.append((change, float(gate)))
+        every = layer.update_every
+        due = bool(self.changes) and (every is None or step - self.given >= every or step == self.steps)
+        ticks = layer.clock_every is not None and step - self.begun >= layer.clock_every
+        if not (due or ticks):
+            return False
+        self.pass_on(step)
+        if due:
+            layer._update(self.changes)
+            self.changes, self.given = [], step
+        return True
+
+    def pass_on(self, step: int) -> None:
+        """Enter the spikes before `step` into the ledger, and let the devices' clock go on if it follows the steps."""
+        if self.trains is not None:
+            self.layer._count(self.trains, self.begun, step)
+        if self.layer.clock_every is not None:
+            self.layer.array.advance((step - self.begun) * self.layer.dt_s)
+        self.begun = step
 
 
 class SpikingLayer:
@@ -63,6 +121,8 @@ class SpikingLayer:
     update_every_s : float, optional
         Changes are gathered for so long and given together; None: each after the time step that caused it. What is
         gathered at the end of a presentation is given then.
+    device_clock_s : float, optional
+        The devices' clock goes on so often while a sample is shown, and before each update; None: at its end.
     norm_every : int
         Updates between measurements of the column norms, for rules that need them.
     """
@@ -80,6 +140,7 @@ class SpikingLayer:
         name: str = "spikes",
         mode: UpdateMode = "accumulate",
         update_every_s: float | None = None,
+        device_clock_s: float | None = None,
         norm_every: int = 100,
     ):
         if highest_Hz * dt_s > 1:
@@ -89,6 +150,7 @@ class SpikingLayer:
         self.array, self.rule, self.neuron, self.inhibition = array, rule, neuron, inhibition
         self.dt_s, self.highest_Hz, self.mode, self.norm_every = dt_s, highest_Hz, mode, norm_every
         self.update_every = None if update_every_s is None else max(1, round(update_every_s / dt_s))
+        self.clock_every = None if device_clock_s is None else max(1, round(device_clock_s / dt_s))
         rows, cols = array.shape
         self.constants: Constants = constants(neuron, inhibition, dt_s)
         if rule.needs_norms and self.constants.inhibition != SOFT:
@@ -106,6 +168,11 @@ class SpikingLayer:
         """Presentations and updates so far."""
         self.spikes = np.zeros(2, np.int64)
         """Of inputs and of neurons, while it learnt."""
+
+    @property
+    def lit(self) -> bool:
+        """Whether light on the devices is the third factor."""
+        return not self.array.ideal and getattr(self.array.device, "optical_gate", None) is not None
 
     @property
     def stated(self) -> SpikeRule:
@@ -152,7 +219,7 @@ class SpikingLayer:
         record: bool = False,
         pause_s: float = 0.0,
         number: int | None = None,
-        gate: float = 1.0,
+        gate: Gate = 1.0,
         plastic: bool = True,
     ) -> Shown:
         """Let spikes of inputs arrive at neurons at rest, and learn from what comes of it.
@@ -169,8 +236,9 @@ class SpikingLayer:
             Silence afterwards, in which potentials go back to rest.
         number : int, optional
             Of the presentation, for the draws of a look; None: the next.
-        gate : float
-            Third factor: what changes are multiplied by.
+        gate : float or callable
+            Third factor, from 0 to 1; a function is given who spiked, (cols,) of bool, and returns it. Devices with an
+            optical gate are lit by it: it is the chance that a pulse takes effect. Elsewhere changes are multiplied by it.
         plastic : bool
             False: the array stays as it is, thresholds and clock go on.
         """
@@ -184,35 +252,20 @@ class SpikingLayer:
             (min(MOST_RECORDED, len(trains.line) + 2 * steps * cols) + 1 if record else 0, 3), np.int32
         )
         raster[:1] = 1, 0, 0
-        potentials = np.zeros((steps if record else 0, cols), np.float32)
+        potentials = np.zeros((steps if record else 0, cols))
         event = self.presented + 1 if number is None else number
         keys = self.keys["spike noise"], self.keys["winners"]
-        step, begun, gathered = 0, 0, []
-        plastic = plastic and learn
+        step, plastic, learning = 0, plastic and learn, Learning(self, trains, gate)
         lines = self.array.spike_lines()
         while step < steps:
             step = run_steps(
-                step, steps, trains, lines, m, self.constants, seen, *self.keep, learn,
+                step, learning.until(steps) if learn else steps, trains, lines, m, self.constants, seen, *self.keep, learn,
                 plastic and self.rule.at_inputs, plastic, event, keys, counts, raster, potentials,
             )  # fmt: skip
-            if not plastic:
-                continue
-            if seen.spiked.any() or self.rule.at_inputs:
-                change = self.rule(self._seen(seen), self.state)
-                if change is not None and gate:
-                    gathered.append(change)
-            due = self.update_every is None or step - begun >= self.update_every or step == steps
-            if gathered and due:
-                self._count(trains, begun, step)
-                self._update(gathered, gate)
-                gathered, begun = [], step
+            if learn and learning.take(seen, step, plastic):
                 lines = self.array.spike_lines()
         if learn:
-            self._count(trains, begun, steps)
-            self.raised_mV[:] = m.raised
-            self._pass(steps * self.dt_s, pause_s)
-            self.presented += 1
-            self.spikes += len(trains.line), int(counts.sum())
+            self._end(learning, m.raised, counts, pause_s)
         if not record:
             return Shown(counts)
         return Shown(counts, raster[1 : raster[0, 0]], potentials)
@@ -239,7 +292,7 @@ class SpikingLayer:
         )
         seen.trace[:] = rates * self.full_trace
         m = self.resting()
-        none = np.zeros((0, 3), np.int32), np.zeros((0, cols), np.float32)
+        none = np.zeros((0, 3), np.int32), np.zeros((0, cols))
         keys = self.keys["spike noise"], self.keys["winners"]
         step = 0
         while step < draws:
@@ -251,11 +304,11 @@ class SpikingLayer:
             )  # fmt: skip
             change = self.rule(self._seen(seen), self.state) if learn else None
             if change is not None:
-                self._update([change], 1.0)
+                self._update([(change, 1.0)])
         self.presented += 1
         return found
 
-    def expected_wins(self, potentials: NDArray[np.float32]) -> NDArray[np.float64]:
+    def expected_wins(self, potentials: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how often the softmax lets each neuron win (cols,) in the mean, at recorded potentials (steps, cols).
 
         Raises
@@ -266,7 +319,7 @@ class SpikingLayer:
         c = self.constants
         if c.inhibition != SOFT:
             raise CapabilityError("winners are drawn where inhibition is soft; give Soft(...)")
-        v = potentials.astype(np.float64)
+        v = potentials
         if c.form == AT_ONCE:  # what arrived at the end of a step leaks before the next winner is drawn
             v = c.rest + (np.vstack([np.full((1, v.shape[1]), c.rest), v[:-1]]) - c.rest) * c.leak
         z = c.sharpness * (v - self.raised_mV)
@@ -282,20 +335,25 @@ class SpikingLayer:
             seen.trace, seen.arrived, seen.post_trace, seen.spiked, answer, self.full_trace, quantum
         )
 
-    def _update(self, changes: list[Any], gate: float) -> None:
+    def _update(self, changes: list[tuple[LocalUpdate, float]]) -> None:
+        """Give changes, each with its third factor, in one update; one by one where light decides."""
+        if not self.lit:
+            self._give([_scaled(change, gate) for change, gate in changes if gate])
+            return
+        for change, gate in changes:
+            if gate != self.array.device.optical_gate:
+                self.array.expose(optical_gate=gate)
+            self._give([change])
+
+    def _give(self, changes: list[LocalUpdate]) -> None:
+        if not changes:
+            return
         if self.rule.needs_norms and self.steps % self.norm_every == 0:
             self.rule.observe_norms(self.array.column_norms(), self.state)
-        pre = np.concatenate([change.pre for change in changes])
-        post = np.concatenate([change.post for change in changes]) * gate
+        real = self.array.precision
+        pre, post = (np.concatenate([one[k] for one in changes]).astype(real) for k in range(2))
         decays = [change.decay for change in changes if change.decay is not None]
-        decay = np.sum(decays, axis=0) * gate if decays else None
-        precision = self.array.precision
-        self.array.update(
-            pre.astype(precision),
-            post.astype(precision),
-            None if decay is None else decay.astype(precision),
-            self.mode,
-        )
+        self.array.update(pre, post, np.sum(decays, axis=0).astype(real) if decays else None, self.mode)
         self.steps += 1
 
     def _count(self, trains: Trains, first: int, last: int) -> None:
@@ -303,6 +361,18 @@ class SpikingLayer:
         start, end = trains.first[first], trains.first[last]
         spikes = np.bincount(trains.line[start:end], minlength=self.array.shape[0])
         self.array.count_spikes(spikes, int(np.count_nonzero(np.diff(trains.first[first : last + 1]))))
+
+    def _end(
+        self, learning: Learning, raised_mV: NDArray[np.float64], counts: NDArray[np.int64], pause_s: float
+    ) -> None:
+        """Stand as after a presentation."""
+        assert learning.trains is not None
+        steps = len(learning.trains.first) - 1
+        learning.pass_on(steps)
+        self.raised_mV[:] = raised_mV
+        self._pass(0.0 if self.clock_every else steps * self.dt_s, pause_s)
+        self.presented += 1
+        self.spikes += len(learning.trains.line), int(counts.sum())
 
     def _pass(self, shown_s: float, pause_s: float) -> None:
         """Let the devices' clock go on, and thresholds move in the pause."""
@@ -355,6 +425,13 @@ class SpikingLayer:
         for name, own in wanted.items():
             own[...] = saved[name]
         self.presented, self.steps = map(int, saved["steps"])
+
+
+def _scaled(change: LocalUpdate, gate: float) -> LocalUpdate:
+    """The change times its third factor."""
+    if gate == 1.0:
+        return change
+    return LocalUpdate(change.pre, change.post * gate, None if change.decay is None else change.decay * gate)
 
 
 def given_trains(spikes: ArrayLike) -> Trains:

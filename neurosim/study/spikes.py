@@ -196,7 +196,7 @@ class SpikesTraining(Training):
         return {
             "raster": raster,
             "busiest": busiest,
-            "potentials": potentials[:, busiest],
+            "potentials": potentials[:, busiest].astype(np.float32),
             "threshold_mV": self.layer.constants.threshold + self.layer.raised_mV[busiest],
             "answered": np.array([self.test.labels[0], self.neurons.predict(counts[None])[0]]),
         }
