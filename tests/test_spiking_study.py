@@ -17,6 +17,7 @@ from neurosim import LIF, AssignedNeurons, IdealArray, Soft, SpikesArm, SpikesEx
 from neurosim.cli import app
 from neurosim.report.page import figures_of, write_page
 from neurosim.rules import SpikingSoftHebb, WindowStdp
+from neurosim.study.fields import with_setting
 from neurosim.study.run import study
 from neurosim.study.store import read_arrays
 
@@ -179,7 +180,7 @@ class TestReport:
 
 
 class TestExpectedWins:
-    @pytest.mark.parametrize("neuron", [LIF(gain_mV=0.4), LIF(gain_mV=0.02, synapse_s=5e-3)])
+    @pytest.mark.parametrize("neuron", [LIF(gain_mV=0.4), LIF(gain_mV=1.0, synapse_s=5e-3)])
     def test_are_what_the_softmax_gives_in_the_mean(self, neuron: LIF) -> None:
         rng = np.random.default_rng(2)
         array = IdealArray((20, 5), "float64")
@@ -224,8 +225,8 @@ class TestAssignedNeurons:
         ({"seconds_per_update": 1.0}, "seconds_per_update has no meaning here: .* give shown_s and pause_s"),
         ({"neuron": {"kind": "lifs"}}, "kind = 'lifs': must be one of lif, izhikevich"),
         ({"inhibition": {"kind": "mild"}}, "kind = 'mild': must be one of hard, soft, circuit"),
-        ({"rule": "window-stpd"}, "unknown spike rule 'window-stpd', did you mean 'window-stdp'"),
-        ({"rule_options": {"rate": 1}}, "rule_options: rate"),
+        ({"rule": "window-stpd"}, "unknown spike rule 'window-stpd'; did you mean 'window-stdp'"),
+        ({"rule_options": {"rate": 1}}, "rule_options: unknown key 'rate'; did you mean"),
         ({"rule": "spiking-softhebb"}, "learns from winners that a softmax draws: give inhibition 'soft'"),
         ({"arm": [{"name": "a", "neurons": {"gain_spread": 0.1}}]}, "give the arm a neuron of its own"),
         ({"arm": [{"name": "a", "backend": "torch"}]}, "spikes are followed by numba alone; leave it out"),
@@ -272,6 +273,20 @@ def test_a_rule_of_ones_own_learns_and_is_swept(tmp_path: Path) -> None:
     assert json.loads(learnt.identity)["code"], "its own text decides the bits"
     found = ns.sweep(spec, tmp_path / "o", ["experiment.shown_s=0.03,0.06"])
     assert found["blocks"]["done"] == 2
+
+
+def test_settings_of_neurons_keep_their_kind_and_can_be_swept() -> None:
+    """Where all of a kind's settings are as by default as well."""
+    for kind in (ns.Soft, ns.Circuit, ns.Hard):
+        (arm,) = experiment(SpikesArm(name="ideal", inhibition=kind())).changed(epochs=2).arms()
+        assert type(arm.inhibition) is kind
+    spec = experiment(EXACT, CHIP, epochs=1)
+    with pytest.raises(ns.NeurosimError, match="arm soft has its own inhibition; leave it out there"):
+        with_setting(experiment(SOFT), "inhibition.silence_s", 0.1)
+    with pytest.raises(ns.NeurosimError, match="arm ideal has no neuron of its own"):
+        with_setting(spec, "arm.neuron.gain_mV", 0.1)
+    changed = with_setting(spec, "neuron.gain_mV", 0.3)
+    assert changed.neuron == spec.neuron.changed(gain_mV=0.3)
 
 
 def test_left_alone_and_learnt_on() -> None:
