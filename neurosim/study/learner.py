@@ -240,7 +240,10 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
                     )
         readout = self.__dict__.get("readout_")
         if readout is not None:
-            found |= {"readout.weight": np.array(readout.weight), "readout.bias": np.array(readout.bias)}
+            found |= {
+                "readout.weight": to_numpy(readout.weight).copy(),
+                "readout.bias": to_numpy(readout.bias).copy(),
+            }
             told |= {"readout.weight": "(classes, features), of transform", "readout.bias": "(classes,)"}
         about = {
             "arrays": told,

@@ -12,6 +12,7 @@ from neurosim.core.errors import CheckpointError, NeurosimError
 from neurosim.core.protocols import State
 from neurosim.data.dataset import Dataset
 from neurosim.data.taken import Scale, Taken
+from neurosim.network.arrays import to_numpy
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import kind_of
 from neurosim.study.run import pick_arm
@@ -66,8 +67,8 @@ def in_state(learner: Learner) -> State:
     found = {f"{LEARNT}{name}": values for name, values in training.snapshot().items()}
     if readout is not None:
         found |= {
-            f"{READOUT}weight": np.array(readout.weight),
-            f"{READOUT}bias": np.array(readout.bias),
+            f"{READOUT}weight": to_numpy(readout.weight).copy(),
+            f"{READOUT}bias": to_numpy(readout.bias).copy(),
         }
     if "classes_" in learner.__dict__:
         found["classes"] = learner.classes_
