@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 import neurosim as ns
 from benchmarks.kept_page import main
-from neurosim.rules.spikes import SpikingSoftHebb
-from neurosim.spiking.layer import SpikingLayer
-from neurosim.spiking.neurons import LIF, Soft
+from neurosim import LIF, Soft, SpikingLayer
+from neurosim.rules import SpikingSoftHebb
 from neurosim.study.store import versions
 
 Result = dict[str, Any]

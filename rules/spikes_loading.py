@@ -25,6 +25,11 @@ def _named(name: str) -> Any:
     return SPIKE_RULES[name]
 
 
+def load(rule: str) -> Any:
+    """Return the class of a spike rule, or the rule itself where a file has one; raises as `build`."""
+    return registry.resolve("spike rule", rule, fault, _named)
+
+
 def build(rule: str, settings: dict[str, Any], where: str) -> SpikeRule:
     """Return a spike rule with settings.
 
@@ -43,7 +48,7 @@ def build(rule: str, settings: dict[str, Any], where: str) -> SpikeRule:
     ConfigError
         If it has no such setting, a value is out of range, or what a file has is no spike rule.
     """
-    found = registry.resolve("spike rule", rule, fault, _named)
+    found = load(rule)
     kind: Any = found if isinstance(found, type) else type(found)
     made: SpikeRule = kind.parse(settings, where)
     return made

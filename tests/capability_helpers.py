@@ -11,6 +11,7 @@ from helpers import PCM, ROOT
 
 import neurosim as ns
 from neurosim import (
+    LIF,
     Convolution,
     DeepExperiment,
     Dense,
@@ -18,9 +19,12 @@ from neurosim import (
     Draws,
     ForwardForwardExperiment,
     ForwardForwardStack,
+    Hard,
     MortalExperiment,
     Neurons,
     Pool,
+    SpikesExperiment,
+    SpikingLayer,
     Stack,
 )
 from neurosim.core.seeds import generator, key
@@ -29,7 +33,7 @@ from neurosim.devices import load as card
 from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.network.local_fields import LocalFields, locations, receptive_fields
 from neurosim.network.negatives import with_labels, with_neutral_label, wrong_labels
-from neurosim.rules import ForwardForward, SoftHebb
+from neurosim.rules import ForwardForward, SoftHebb, WindowStdp
 from neurosim.study.mortal import ChipTraining
 from neurosim.study.store import digest
 
@@ -45,6 +49,7 @@ KINDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "Forward-Forward": (ForwardForwardExperiment, {**SMALL, "widths": (10, 6), "epochs": 1}),
     "local fields": (ForwardForwardExperiment, {**SMALL, "widths": (4, 3), "fields": FIELDS, "epochs": 1}),
     "mortal": (MortalExperiment, {**SMALL, "widths": (10, 6), "epochs": 1, "kinds": ("devices",), "chips": 1}),
+    "spikes": (SpikesExperiment, {**SMALL, "neurons": 8, "curve_points": 1, "readout_epochs": 1, "shown_s": 0.05}),
 }  # fmt: skip
 """Of each kind that learns: its experiment and settings."""
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -61,10 +66,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "write": {"write": {"mapping": "reference"}},
 }
 """Of each option: what an arm says of it."""
-TOGETHER: dict[str, Any] = {name: value for option in OPTIONS.values() for name, value in option.items()}
-"""All of them at once."""
-
-
 PAGE = (ROOT / "docs" / "capabilities.md").read_text(encoding="utf-8")
 OWN = "own weights"
 LINES = [
@@ -89,13 +90,19 @@ def cells(*said: str) -> list[tuple[str, str]]:
     return [cell for cell, words in CELLS.items() if words in said]
 
 
+def together(kind: str) -> dict[str, Any]:
+    """Return all options at once that a kind takes."""
+    taken = [OPTIONS[option] for option in OPTIONS if CELLS[option, kind] == "yes"]
+    return {name: value for option in taken for name, value in option.items()}
+
+
 def experiment(
     kind: str, arm: dict[str, Any] | None = None, beside: tuple[dict[str, Any], ...] = (), **others: Any
 ) -> Any:
     """Return the tiny experiment of a kind, of an arm with some settings and others beside it."""
     spec, settings = KINDS[kind]
     learns: dict[str, Any] = {"settings": {"learning_rate": RATE}}
-    if kind in ("dense", "deep"):
+    if kind in ("dense", "deep", "spikes"):
         learns = {"rule": "softhebb", "learning_rate": DEEP_RATES} if kind == "deep" else {}
     given = {"name": "a", "device": PCM, "mode": "mixed", **learns, **(arm or {})}
     return spec.parse({**settings, "arm": [given, *beside], **others}, "test")
@@ -146,13 +153,14 @@ class ByHand:
 
     Attributes
     ----------
-    layers : list of Dense
+    layers : list of Dense or SpikingLayer
         After the training.
     """
 
     def __init__(self, arm: dict[str, Any], seed: int = 0, draws: Draws | None = None):
         self.arm, self.seed, self.draws = arm, seed, draws or Draws()
-        self.layers: list[Dense] = []
+        self.layers: list[Any] = []
+        self.converters: dict[str, int] = EIGHT_BITS
         self.data = load("digits").subset(60, 20)
 
     def array(self, shape: tuple[int, int], name: str, w_max: float, momentum: float | None = None) -> Any:
@@ -160,9 +168,10 @@ class ByHand:
         models = {"wires": ns.Wires, "tiles": ns.Tiles, "faults": ns.Faults}
         built = {name: model(**self.arm[name]) for name, model in models.items() if name in self.arm}
         write = {"w_max": w_max, **({"momentum": momentum} if momentum else {}), **self.arm.get("write", {})}
+        read = {**self.converters, **self.arm.get("read", {})}
         return ns.Crossbar(
             shape, card(PCM).with_parameters(**self.arm.get("parameters", {})), seed=self.seed, name=name,
-            read=ns.ReadPath(**EIGHT_BITS, **self.arm.get("read", {})), write=ns.WritePath(**write),
+            read=ns.ReadPath(**read), write=ns.WritePath(**write),
             precision=self.arm.get("precision", "float32"), draws=self.draws, **built,
         )  # fmt: skip
 
@@ -200,6 +209,27 @@ class ByHand:
             if k == 0:
                 array.calibrate(images)
             layer.learn(images)
+
+    def spikes(self) -> None:
+        """STDP with a rectangular window in one layer of spiking neurons, whose columns have no converters."""
+        self.converters = {}
+        draws = generator(self.seed, "start weights").random((64, 8), np.float32)
+        array = self.programmed(0.1 + 0.4 * draws, "layer 0", 1.0)
+        neuron = LIF(membrane_s=50e-3, threshold_mV=-64.0, gain_mV=0.1, adaptation_mV=0.1, target_Hz=0.4)
+        layer = SpikingLayer(
+            array,
+            WindowStdp(),
+            neuron,
+            Hard(),
+            highest_Hz=100.0,
+            seed=self.seed,
+            name="layer 0",
+            mode="mixed",
+        )
+        self.layers = [layer]
+        for _, images, _ in self.batches(*self.data.training(hold_out=False)):
+            for x in images:
+                layer.present(layer.trains(x, 0.05))
 
     def deep(self) -> None:
         """SoftHebb in two convolutions of the preset "cifar"."""
@@ -295,7 +325,7 @@ def by_hand(kind: str, arm: dict[str, Any]) -> list[ByHand]:
     one = ByHand(arm)
     ways: dict[str, Callable[[], Any]] = {
         "dense": one.dense, "deep": one.deep, "Forward-Forward": one.forward_forward,
-        "local fields": one.local_fields, "mortal": one.chip,
+        "local fields": one.local_fields, "mortal": one.chip, "spikes": one.spikes,
     }  # fmt: skip
     learnt = ways[kind]()
     if kind != "mortal":

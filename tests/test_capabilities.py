@@ -19,12 +19,12 @@ from capability_helpers import (
     OPTIONS,
     OWN,
     REASONS,
-    TOGETHER,
     by_hand,
     cells,
     experiment,
     states,
     timeless,
+    together,
     trained,
     weights,
 )
@@ -101,16 +101,22 @@ def test_without_any_option_a_study_is_what_is_driven_by_hand(kind: str) -> None
 def test_an_option_does_what_the_array_does_by_hand(
     option: str, kind: str, plain: dict[str, list[Any]]
 ) -> None:
-    agree(kind, OPTIONS[option], plain)
+    if (option, kind) == ("tiles", "spikes"):  # nothing is converted: they are shorter lines alone
+        wires = OPTIONS["wires"]
+        agree(kind, {**wires, **OPTIONS[option]}, {kind: weights(trained(kind, wires))})
+    else:
+        agree(kind, OPTIONS[option], plain)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_options_at_once(kind: str, plain: dict[str, list[Any]]) -> None:
-    agree(kind, TOGETHER, plain)
+    agree(kind, together(kind), plain)
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "neurons"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [(o, k) for o, k in by_hand_too() if k in KINDS and o != "neurons"],
+)
 def test_an_experiment_says_it_for_all_its_arms(option: str, kind: str) -> None:
     for_all, for_one = experiment(kind, **OPTIONS[option]), experiment(kind, OPTIONS[option])
     assert for_all.arms()[-1].deciding() == for_one.arms()[-1].deciding()
@@ -197,6 +203,7 @@ def of_two_seeds(kind: str, file: str, arm: dict[str, Any], **others: Any) -> An
         "deep": ({"name": "ideal"}, {"name": "labels", "backpropagation": {"epochs": 1}}),
         "Forward-Forward": ({"name": "ideal"},),
         "local fields": ({"name": "ideal"},),
+        "spikes": ({"name": "ideal"},),
     }
     return experiment(kind, arm, beside.get(kind, ()), seeds=2, **others)
 
@@ -206,7 +213,7 @@ class TestWorkers:
     def test_change_no_number_with_a_folder_or_without(
         self, kind: str, workers: Executor, file: str, tmp_path: Path
     ) -> None:
-        spec = of_two_seeds(kind, file, TOGETHER)
+        spec = of_two_seeds(kind, file, together(kind))
         alone = timeless(study(spec))
         assert timeless(study(spec, executor=workers)) == alone
         assert timeless(study(spec, tmp_path, executor=workers)) == alone
@@ -342,7 +349,11 @@ class TestOwnWeights:
         ("option", "kind"), [cell for cell in cells("refused", "no meaning") if cell[0] != "torch"]
     )
     def test_the_others_are_refused_in_the_words_of_the_page(self, file: str, option: str, kind: str) -> None:
-        assert kind == OWN, "every kind that learns takes every option"
+        if kind != OWN:
+            (words,) = re.findall(r'"([^"]+)"', REASONS[option, kind][1])
+            with pytest.raises(NeurosimError, match=words):
+                experiment(kind, OPTIONS[option]).check()
+            return
         if option == "ablation":
             with pytest.raises(NeurosimError, match=re.findall(r'"([^"]+)"', REASONS[option, kind][1])[0]):
                 with_effects(own_weights(file), "without", "nothing")

@@ -28,11 +28,13 @@ DEEP = ns.DeepExperiment(depth=2, width=1, head_epochs=2, batch=20, arm=(ns.Deep
 FORWARD = ns.ForwardForwardExperiment(
     widths=(30, 30), epochs=2, batch=30, arm=(ns.ForwardForwardArm(name="forward"),)
 )
+SPIKES = ns.SpikesExperiment(neurons=20, batch=20, shown_s=0.1, arm=(ns.SpikesArm(name="ideal"),))
 KINDS = {
     "ideal": (DENSE, "ideal", LEARNT[0], ASKED[0]),
     "pcm": (DENSE, PCM, LEARNT[0], ASKED[0]),
     "deep": (DEEP, None, PICTURES[:300], PICTURES[300:420]),
     "forward-forward": (FORWARD, None, PICTURES[:300], PICTURES[300:420]),
+    "spikes": (SPIKES, None, PICTURES[:300], PICTURES[300:420]),
     "hybrids": (FORWARD.changed(supervised=False, readout_epochs=2), None, PICTURES[:300], PICTURES[300:420]),
 }
 COUNTERS = ("counters", "reads", "ledger")

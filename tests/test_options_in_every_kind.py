@@ -11,10 +11,11 @@ import pytest
 from capability_helpers import (
     KINDS,
     OPTIONS,
-    TOGETHER,
+    cells,
     experiment,
     states,
     timeless,
+    together,
     trained,
     weights,
 )
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution"
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_and_resumed_with_all_options_it_ends_in_the_same_bits(kind: str, tmp_path: Path) -> None:
-    whole = trained(kind, TOGETHER)[0]
+    whole = trained(kind, together(kind))[0]
     killed, resumed = (type(whole)(whole.experiment, whole.arm, 0, whole.data) for _ in range(2))
 
     def save() -> None:
@@ -67,7 +68,7 @@ def test_killed_and_resumed_with_all_options_it_ends_in_the_same_bits(kind: str,
 def test_what_a_mode_does_not_do_is_refused_before_any_work(
     kind: str, arm: dict[str, Any], words: str
 ) -> None:
-    given = arm if kind in ("dense", "deep") else {**arm, "momentum": 0.0}
+    given = arm if kind in ("dense", "deep", "spikes") else {**arm, "momentum": 0.0}
     with pytest.raises(CapabilityError, match=words):
         experiment(kind, given).check()
 
@@ -162,8 +163,11 @@ class TestWires:
         assert found["neurons_used"] < bare["neurons_used"]
 
 
+WITH_A_CLOCK = [kind for option, kind in cells("yes") if option == "clock"]
+
+
 class TestClock:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", WITH_A_CLOCK)
     def test_in_ideal_arithmetic_nothing_ages(self, kind: str) -> None:
         found = []
         settings: dict[str, Any] = {"kinds": ("none",)} if kind == "mortal" else {}
@@ -177,7 +181,7 @@ class TestClock:
             found.append(states([training]))
         assert found[0] == found[1]
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", WITH_A_CLOCK)
     def test_a_card_that_says_nothing_of_time_stays_and_warns_once(self, kind: str) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")

@@ -122,7 +122,7 @@ def test_public_names_are_there_and_unknown_ones_are_not():
     for name in neurosim.__all__:
         if name not in ("report", "study"):
             assert getattr(neurosim, name) is not None
-    assert dir(neurosim) == neurosim.__all__
+    assert dir(neurosim) == sorted(neurosim.__all__)
     assert set(neurosim.__all__) == {*neurosim._HOMES, *neurosim._MODULES, "__version__"}
     with pytest.raises(AttributeError, match="no attribute 'Crossbars'"):
         _ = neurosim.Crossbars

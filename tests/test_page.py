@@ -24,6 +24,9 @@ from neurosim import (
     ForwardForwardArm,
     ForwardForwardExperiment,
     MortalExperiment,
+    Soft,
+    SpikesArm,
+    SpikesExperiment,
     WeightsExperiment,
 )
 from neurosim.core.errors import DataError
@@ -48,6 +51,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         **SMALL, batch=20, widths=(12, 8), epochs=2, arm=(ForwardForwardArm(name="ideal"), CELL)
     ),
     "mortal": MortalExperiment(**SMALL, batch=20, widths=(12, 8), epochs=1, chips=1, arm=(CELL,)),
+    "spikes": SpikesExperiment(
+        **SMALL, batch=20, neurons=12, shown_s=0.1, curve_images=40, readout_epochs=1,
+        arm=(SpikesArm(name="ideal"), SpikesArm(name="cell <b>", device=PCM, inhibition=Soft())),
+    ),
 }  # fmt: skip
 
 

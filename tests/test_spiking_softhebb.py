@@ -7,10 +7,8 @@ import pytest
 from scipy.stats import chisquare
 
 import neurosim as ns
-from neurosim.reference.ideal import IdealArray
-from neurosim.rules.spikes import SpikingSoftHebb
-from neurosim.spiking.layer import SpikingLayer
-from neurosim.spiking.neurons import LIF, Soft
+from neurosim import LIF, IdealArray, Soft, SpikingLayer
+from neurosim.rules import SpikingSoftHebb
 
 ROWS, COLS, DRAWS, SHARPNESS = 20, 6, 100_000, 3.0
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import neurosim as ns
+from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer
 from neurosim.core.errors import CapabilityError
-from neurosim.reference.ideal import IdealArray
-from neurosim.rules.spikes import PairStdp, SpikingSoftHebb, WindowStdp
-from neurosim.spiking.layer import SpikingLayer, given_trains
-from neurosim.spiking.neurons import LIF, Circuit, Hard, Izhikevich, Soft
+from neurosim.rules import PairStdp, SpikingSoftHebb, WindowStdp
+from neurosim.spiking.layer import given_trains
 
 MS = 1e-3
 PUBLISHED = {

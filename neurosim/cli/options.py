@@ -18,7 +18,7 @@ FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same 
 Kind = Annotated[
     str | None,
     typer.Option(
-        help="dense, deep, forward-forward, mortal, weights or my.py:Kind; default as the file says."
+        help="dense, deep, forward-forward, mortal, spikes, weights or my.py:Kind; default as the file says."
     ),
 ]
 Workers = Annotated[

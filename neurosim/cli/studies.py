@@ -162,7 +162,7 @@ def show(results: dict[str, Any], out: Path) -> None:
     from neurosim.report.style import to_svg
     from neurosim.study.store import whole_file
 
-    for name, drawn in figures_of(results).items():
+    for name, drawn in figures_of(results, out).items():
         if drawn.figure is not None:
             with whole_file(out / f"{name}.svg") as stream:
                 stream.write(to_svg(drawn.figure))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,20 @@ from neurosim.kernels.halves import take_rows
 
 Labels = NDArray[np.int64]
 Features = Callable[[Floats], Floats]
+
+
+class Readout(Protocol):
+    """Gives a sample the class of the largest of ``features @ weight.T + bias``."""
+
+    weight: Any
+    """(classes, features)"""
+    bias: Any
+    """(classes,)"""
+
+    def predict(self, features: Floats) -> Labels:
+        """Return the class of each row of features."""
+        ...
+
 
 BETA = 5.0
 CHUNK = 2000

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from neurosim.energy.bill import joules_text
+from neurosim.energy.bill import Bill, joules_text
 from neurosim.energy.lifetime import WORN, Wear
 from neurosim.report.results import Results
 from neurosim.report.text import duration
@@ -62,23 +62,30 @@ def energy_table(found: Sequence[Priced]) -> Table:
     best = front(found) if len(compared) > 1 else []
     for each in found:
         bill, samples = (each.bill.learnt(), each.samples) if each.samples else (each.bill, 1)
-        total, low, high = (end / samples for end in bill.total())
-        least = "≥ " if bill.absent else ""
         timed = bool(each.samples) and not each.times.not_timed
         rate = each.times.per(samples, bill.joules) if timed else {}
         table.add_row(
             each.name + (" ★" if each in best else ""),
             "" if each.accuracy is None else f"{100 * each.accuracy:.1f}",
             bill.prices,
-            least + joules_text(total),
-            "no price" if bill.absent else f"{joules_text(low)} to {joules_text(high)}",
-            least + joules_text(bill.device_J / samples),
-            *(joules_text(joules / samples) for joules in (bill.periphery_J, bill.digital_J)),
-            f"{100 * bill.assumed_share:.0f}",
+            *joule_cells(bill, samples),
             f"{rate['sample_s']:.3g}" if rate else "",
             f"{rate['samples_per_s']:.3g}" if rate else "",
         )
     return table
+
+
+def joule_cells(bill: Bill, count: float) -> list[str]:
+    """Return cells of a bill shared out over so many: joules, range, of devices, periphery, digital sums, and % assumed."""
+    total, low, high = (end / count for end in bill.total())
+    least = "≥ " if bill.absent else ""
+    return [
+        least + joules_text(total),
+        "no price" if bill.absent else f"{joules_text(low)} to {joules_text(high)}",
+        least + joules_text(bill.device_J / count),
+        *(joules_text(joules / count) for joules in (bill.periphery_J, bill.digital_J)),
+        f"{100 * bill.assumed_share:.0f}",
+    ]
 
 
 def wear_table(found: Sequence[Priced]) -> Table:

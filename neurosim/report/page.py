@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from neurosim.core.errors import DataError
+from neurosim.core.protocols import State
 from neurosim.report import (
     aged,
     any_kind,
@@ -23,10 +24,13 @@ from neurosim.report import (
     mortal,
     requirements,
     rewired,
+    spikes,
+    spikes_figures,
     sweep,
     weights,
 )
 from neurosim.report.html import REPORT, Shown, address, pages
+from neurosim.report.results import read_pictures
 from neurosim.report.text import JOULES_OF_AN_UPDATE, around, duration, percent, which_intervals
 from neurosim.report.verdict import verdict, with_ends
 from neurosim.study.store import write_text
@@ -51,6 +55,8 @@ class Shows(NamedTuple):
     tables: Callable[[Results], list[Table | None]]
     findings: Callable[[Results], list[tuple[str, str]]]
     command: str
+    pictures: Callable[[Results, dict[str, State]], dict[str, Drawn]] = lambda results, held: {}
+    """Further figures, of what lies beside the results of each arm."""
 
 
 class Sheet(NamedTuple):
@@ -272,6 +278,39 @@ KINDS: dict[str, Shows] = {
         _mortal_findings,
         "neurosim mortal EXPERIMENT.toml --out {folder}",
     ),
+    "spikes": Shows(
+        spikes.title,
+        lambda results: {
+            "curves": Drawn("While it learns", spikes_figures.CURVES, spikes_figures.learning_curves(results))
+        },
+        lambda results: [
+            spikes.spikes_table(results),
+            spikes.costs_table(results),
+            holding.holding_table(results),
+        ],
+        lambda results: [
+            (arm, said + spikes.linear_sentence(results, arm)) for arm, said in findings(results)
+        ],
+        "neurosim spikes EXPERIMENT.toml --out {folder}",
+        lambda results, held: {
+            "fields": Drawn(
+                "Fields as they form", spikes_figures.FORMING, spikes_figures.forming_fields(results, held)
+            ),
+            "image": Drawn(
+                "One image, as it is answered",
+                spikes_figures.ANSWERED,
+                spikes_figures.one_image(results, held),
+            ),
+            "neurons": Drawn(
+                "Thresholds and spikes of all neurons",
+                spikes_figures.STEADY,
+                spikes_figures.steadiness(results, held),
+            ),
+            "winners": Drawn(
+                "Who wins, and who should", spikes_figures.WON, spikes_figures.wins(results, held)
+            ),
+        },
+    ),
     "weights": Shows(
         weights.title,
         lambda results: {
@@ -308,10 +347,20 @@ def shows_of(kind: str) -> Shows:
     )
 
 
-def figures_of(results: Results) -> dict[str, Drawn]:
-    """Return the figures of results of any of `KINDS` by the name of their file, those included that any kind may have."""
+def figures_of(results: Results, folder: Path | None = None) -> dict[str, Drawn]:
+    """Return the figures of results of any of `KINDS` by the name of their file, those included that any kind may have.
+
+    Parameters
+    ----------
+    results : dict
+    folder : Path, optional
+        Where they lie, with the pictures of their arms.
+    """
+    shows = shows_of(results["kind"])
+    arms = list(dict.fromkeys(entry["arm"] for entry in results.get("summary", ())))
+    held = {} if folder is None else read_pictures(folder, arms)
     left_alone = Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
-    return {**shows_of(results["kind"]).figures(results), "aged": left_alone}
+    return {**shows.figures(results), **shows.pictures(results, held), "aged": left_alone}
 
 
 def tables_of(results: Results) -> list[Table]:
@@ -334,7 +383,7 @@ def write_page(folder: Path, results: Results) -> Path:
     try:
         figures = [
             Shown(drawn.heading, drawn.caption, [(address(drawn.figure), drawn.heading)])
-            for drawn in figures_of(results).values()
+            for drawn in figures_of(results, folder).values()
             if drawn.figure is not None
         ]
         html = pages().get_template("page.html.j2").render(

@@ -48,17 +48,19 @@ def receptive_fields(
     figure = new_figure(3.05, 4.7, layout=None)
     for left, moment, fields in zip((0.02, 0.52), MOMENTS, shown, strict=True):
         axes = figure.add_axes((left, 0.18, 0.46, 0.71))
-        _show_mosaic(axes, fields, largest)
+        show_mosaic(axes, fields, largest)
         axes.set_title(f"{moment} learning", fontsize=9, fontweight="normal", loc="center", pad=3)
     figure.suptitle(label(arm, 50), fontsize=10, fontweight="bold", y=0.99)
-    _weight_bar(figure, largest, in_colour=shown[0].ndim == 4)
+    weight_bar(figure, (0.12, 0.135, 0.76, 0.03), largest, in_colour=shown[0].ndim == 4)
     return figure
 
 
-def _weight_bar(figure: Figure, largest: float, in_colour: bool) -> None:
+def weight_bar(
+    figure: Figure, place: tuple[float, float, float, float], largest: float, in_colour: bool
+) -> None:
+    """Draw the scale of weights at a place in the figure (left, bottom, width, height)."""
     scale = ScalarMappable(Normalize(-largest, largest), CHANNEL_MAP if in_colour else COLOUR_MAP)
-    place = figure.add_axes((0.12, 0.135, 0.76, 0.03))
-    bar = figure.colorbar(scale, cax=place, orientation="horizontal", extend="both")
+    bar = figure.colorbar(scale, cax=figure.add_axes(place), orientation="horizontal", extend="both")
     bar.set_label(
         f"Weight{' of each colour channel' if in_colour else ''} (weight units)", fontsize=8, labelpad=1
     )
@@ -87,7 +89,8 @@ def mosaic(fields: NDArray[Any], gap: float) -> NDArray[Any]:
     return grid
 
 
-def _show_mosaic(axes: Axes, fields: NDArray[Any], largest: float) -> None:
+def show_mosaic(axes: Axes, fields: NDArray[Any], largest: float) -> None:
+    """Show fields in a square grid, zero in the middle of the colours."""
     if fields.ndim == 4:
         bright = np.clip(0.5 + 0.5 * fields / largest, 0, 1)
         axes.imshow(mosaic(np.round(bright * SHADES) / SHADES, 1.0), interpolation="none")

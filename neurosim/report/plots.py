@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from neurosim.report.results import ArmSummary, Results, Run
+from neurosim.report.results import ArmSummary, Results
 from neurosim.report.style import (
     IDEAL_COLOUR,
     INK,
@@ -109,7 +110,7 @@ def gap_points(results: Results) -> Figure | None:
 @styled
 def learning_curves(results: Results) -> Figure | None:
     """Vote accuracy against images seen: mean over seeds, thin lines a seed; None without curves."""
-    arms = [arm.arm for arm in results.summary if any(run.curve for run in _runs(results, arm.arm))]
+    arms = [arm.arm for arm in results.summary if any(_curves(results, arm.arm))]
     if not arms:
         return None
     devices = [arm for arm in arms if arm != IDEAL]
@@ -123,7 +124,7 @@ def _all_curves(results: Results, arms: list[str]) -> Figure:
     axes = figure.subplots()
     colour = colours([arm.arm for arm in results.summary])
     for arm in arms:
-        _curves_of(axes, _runs(results, arm), colour[arm])
+        curves_of(axes, _curves(results, arm), colour[arm])
     axes.set(xlabel="Images seen (count, all epochs)", ylabel="Vote accuracy (%)")
     keys = [Line2D([], [], color=colour[arm], lw=2, label=label(arm)) for arm in arms]
     figure.legend(handles=keys, loc="outside right upper")
@@ -139,8 +140,8 @@ def _crowd_of_curves(results: Results, arms: list[str]) -> Figure:
     colour = colours([arm.arm for arm in results.summary])
     for axes, arm in zip(panels, devices, strict=False):
         if IDEAL in arms:
-            _curves_of(axes, _runs(results, IDEAL), IDEAL_COLOUR, seeds=False)
-        _curves_of(axes, _runs(results, arm), colour[arm])
+            curves_of(axes, _curves(results, IDEAL), IDEAL_COLOUR, seeds=False)
+        curves_of(axes, _curves(results, arm), colour[arm])
         axes.set_title(label(arm, 26), fontsize=8.5)
         axes.tick_params(labelsize=8)
     for axes in panels[max(0, len(devices) - columns) : len(devices)]:
@@ -152,8 +153,9 @@ def _crowd_of_curves(results: Results, arms: list[str]) -> Figure:
     return figure
 
 
-def _curves_of(axes: Axes, runs: list[Run], colour: str, seeds: bool = True) -> None:
-    lines = [np.array(run.curve) for run in runs if run.curve]
+def curves_of(axes: Axes, curves: Iterable[Any], colour: str, seeds: bool = True) -> None:
+    """Draw shares against images in percent, curves of (images, share) points: the mean thick, each seed thin."""
+    lines = [np.array(curve) for curve in curves if len(curve)]
     if seeds and len(lines) > 1:
         for line in lines:
             axes.plot(line[:, 0], 100 * line[:, 1], color=colour, lw=0.7, alpha=0.5)
@@ -162,8 +164,8 @@ def _curves_of(axes: Axes, runs: list[Run], colour: str, seeds: bool = True) -> 
     axes.plot(mean[:, 0], 100 * mean[:, 1], color=colour, lw=2)
 
 
-def _runs(results: Results, arm: str) -> list[Run]:
-    return [run for run in results.runs if run.arm == arm]
+def _curves(results: Results, arm: str) -> list[tuple[tuple[float, float], ...]]:
+    return [run.curve for run in results.runs if run.arm == arm]
 
 
 @styled

@@ -32,7 +32,11 @@ NAMES = {
     "without": "without effect",
 }
 """Axes whose own name says too little."""
-SCORES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
+SCORES = {
+    "accuracy": "Accuracy",
+    "vote": "Vote of the winning neuron",
+    "accuracy_linear": "Linear readout of spike counts",
+}
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
 JOULES = f"; joules with periphery, prices {ON_A_PAGE}: what is assumed says neurosim energy"

@@ -13,7 +13,16 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, State, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.kernels.jit import share
-from neurosim.kernels.spikes import SOFT, Constants, Membranes, Seen, Trains, poisson_trains, run_steps
+from neurosim.kernels.spikes import (
+    AT_ONCE,
+    SOFT,
+    Constants,
+    Membranes,
+    Seen,
+    Trains,
+    poisson_trains,
+    run_steps,
+)
 from neurosim.rules.spikes import SpikeRule, Spikes
 from neurosim.spiking.neurons import Inhibition, Neuron, constants
 
@@ -297,6 +306,26 @@ class SpikingLayer:
             if change is not None:
                 self._update([(change, 1.0)])
         self.presented += 1
+        return found
+
+    def expected_wins(self, potentials: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how often the softmax lets each neuron win (cols,) in the mean, at recorded potentials (steps, cols).
+
+        Raises
+        ------
+        CapabilityError
+            If inhibition is not soft.
+        """
+        c = self.constants
+        if c.inhibition != SOFT:
+            raise CapabilityError("winners are drawn where inhibition is soft; give Soft(...)")
+        v = potentials
+        if c.form == AT_ONCE:  # what arrived at the end of a step leaks before the next winner is drawn
+            v = c.rest + (np.vstack([np.full((1, v.shape[1]), c.rest), v[:-1]]) - c.rest) * c.leak
+        z = c.sharpness * (v - self.raised_mV)
+        z -= z.max(axis=1, keepdims=True)
+        shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        found: NDArray[np.float64] = c.chance * shares.sum(axis=0)
         return found
 
     def _seen(self, seen: Seen) -> Spikes:

@@ -13,7 +13,15 @@ from neurosim.kernels import spikes
 from neurosim.kernels.spikes import Constants
 
 
-class LIF(Frozen):
+class OfAKind(Frozen):
+    """Settings whose kind goes with them wherever they are written down: without it they would be taken for another's."""
+
+    def model_post_init(self, context: Any) -> None:
+        """Count the kind among what was set."""
+        self.model_fields_set.add("kind")
+
+
+class LIF(OfAKind):
     """Leaky integrate-and-fire, ``membrane dv/dt = rest - v + input``, stepped exactly, with a threshold that adapts.
 
     A spike through a weight of one adds `gain_mV` to the potential at once; with `synapse_s` to a drive that decays
@@ -73,7 +81,7 @@ class LIF(Frozen):
         )  # fmt: skip
 
 
-class Izhikevich(Frozen):
+class Izhikevich(OfAKind):
     """Izhikevich (2003): ``dv/dt = 0.04 v^2 + 5 v + 140 - u + I``, ``du/dt = a (b v - u)`` in mV and ms; at 30 mV v = c, u += d.
 
     Stepped as published, v in two halves of a time step: take steps of at most 1 ms. Input adds `gain` to I, which
@@ -107,14 +115,14 @@ class Izhikevich(Frozen):
         )  # fmt: skip
 
 
-class Hard(Frozen):
+class Hard(OfAKind):
     """Winner take all: of those who reach their thresholds in a step the farthest above spikes, all others are reset and held."""
 
     kind: Literal["hard"] = "hard"
     silence_s: float = Field(10e-3, ge=0)
 
 
-class Soft(Frozen):
+class Soft(OfAKind):
     """A winner is drawn by the softmax of the potentials, at a fixed rate; thresholds and refractory times play no part.
 
     Nessler et al. (2013). Nobody is reset: potentials are filtered input. What thresholds adapt by is taken from them.
@@ -126,7 +134,7 @@ class Soft(Frozen):
     temperature_mV: float = Field(1.0, gt=0)
 
 
-class Circuit(Frozen):
+class Circuit(OfAKind):
     """An inhibitory neuron for each: its neuron's spikes bring it to spike, its spikes take `inhibit_mV` from all others."""
 
     kind: Literal["circuit"] = "circuit"

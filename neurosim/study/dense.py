@@ -147,15 +147,10 @@ class DenseTraining(Training):
         if devices is not None:
             devices.calibrate(self.data.inputs(self.fit.images[:CALIBRATION_IMAGES]))
 
-    @cached_property
-    def _marks(self) -> set[int]:
-        points = self.experiment.curve_points
-        return {round(self.total * k / points) for k in range(points + 1)} if points else set()
-
     @property
     def looks(self) -> bool:
         """Whether the vote is followed where it stands."""
-        return self.steps in self._marks
+        return self.steps in self.marks
 
     def look(self) -> list[float]:
         """Images learnt, and the vote's accuracy on a part of the training images, classes assigned on another part."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 import neurosim.data
+from neurosim import rules
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.crossbar.writer import refuse_in_mode
 from neurosim.data.dataset import Dataset, Labelled
@@ -175,6 +176,10 @@ class Experiment(Arrays):
     def reported_on(self) -> str:
         """Which images the accuracies are of."""
         return "validation split" if self.hold_out else "test set"
+
+    def load_rule(self, rule: Any) -> Any:
+        """Return a rule that a setting names, as a class or an object; raises as `neurosim.rules.load`."""
+        return rules.load(rule)
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""

@@ -12,6 +12,7 @@ from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.frozen import Frozen, merged
 from neurosim.core.hardware import Faults, Tiles, Wires
 from neurosim.network.neurons import Neurons
+from neurosim.study.arm import Arm
 from neurosim.study.effects import WAYS, with_effects
 from neurosim.study.experiment import Experiment
 from neurosim.study.sizes import TIMES, sizes_of, slug, with_size
@@ -28,8 +29,8 @@ READING = ("read", "wires", "tiles")
 """Parts of an arm that may change between learning and reading: everything that is not the devices' own state."""
 AGE = "age_s"
 """Seconds between the end of learning and reading."""
-FREE = ("settings", "rule_options", "samples")
-"""Tables whose keys only the rule knows."""
+FREE = ("settings", "rule_options", "samples", "neuron", "inhibition")
+"""Tables whose keys only the rule knows, or what is of the kind that the table says."""
 NOT_SWEPT = {"arm", "device", "seeds", "first_seed", "layer"}
 UNITS = {
     "read.read_noise": "share of G_max", "read.dac_bits": "bits", "read.adc_bits": "bits", AGE: "s",
@@ -58,8 +59,6 @@ def known_fields(experiment: Experiment) -> dict[str, str]:
 
 def _own_fields(experiment: Experiment) -> set[str]:
     """Settings that only arms of this kind of experiment have."""
-    from neurosim.study.arm import Arm
-
     return {*experiment.arm_kind.model_fields} - {*Arm.model_fields} - NOT_SWEPT
 
 
@@ -131,8 +130,9 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
         return with_size(experiment, rest, value)
     if place == "experiment" or (place in FREE and place in type(experiment).model_fields):
         field, _, inner = (rest if place == "experiment" else name).partition(".")
-        whole = merged(getattr(experiment, field), {inner: value}) if inner else value
-        return experiment.changed(**{field: whole})
+        if inner:
+            _refuse_where_an_arm_has_its_own(experiment, field, inner)
+        return experiment.changed(**{field: _with(experiment, field, inner, value) if inner else value})
     if name in OF_AN_ARM and name in EVERY_ARM:
         experiment = experiment.changed(**{name: value})
     always = {arm.name for arm in experiment.with_arms(experiment.listed).implied}
@@ -161,8 +161,7 @@ def _changed(arm: Any, name: str, value: Any) -> Any:
         return arm.changed(parameters={**arm.parameters, rest: value}) if rest in known else arm
     if place == "arm" or place in FREE:
         field, _, inner = (rest if place == "arm" else name).partition(".")
-        whole = merged(getattr(arm, field), {inner: value}) if inner else value
-        return arm.changed(**{field: whole})
+        return arm.changed(**{field: _with(arm, field, inner, value) if inner else value})
     if not rest:
         return arm.changed(**{name: value})
     change: Any = value
@@ -171,6 +170,26 @@ def _changed(arm: Any, name: str, value: Any) -> Any:
     held = getattr(arm, place)
     held = held.model_dump(exclude_unset=True) if isinstance(held, Frozen) else held or {}
     return arm.changed(**{place: merged(held, change)})
+
+
+def _with(owner: Any, field: str, inner: str, value: Any) -> dict[str, Any]:
+    """A table of an experiment or an arm with one key changed; raises `ConfigError` where it has no such table."""
+    held = getattr(owner, field)
+    if held is None:
+        whose = f"arm {owner.name}" if isinstance(owner, Arm) else "the experiment"
+        raise ConfigError(
+            f"{field}.{inner}: {whose} has no {field} of its own that could be changed; give it one"
+        )
+    return merged(held.model_dump(exclude_unset=True) if isinstance(held, Frozen) else held, {inner: value})
+
+
+def _refuse_where_an_arm_has_its_own(experiment: Experiment, field: str, inner: str) -> None:
+    """Raise `ConfigError` for a model that an arm has instead of the experiment's, so that a level would not reach it."""
+    for arm in experiment.listed:
+        if isinstance(getattr(arm, field, None), Frozen):
+            raise ConfigError(
+                f"{field}.{inner}: arm {arm.name} has its own {field}; leave it out there, so that every level reaches it"
+            )
 
 
 def _refuse_size_of_layers(experiment: Experiment, name: str) -> None:

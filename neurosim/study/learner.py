@@ -19,7 +19,7 @@ from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
 from neurosim.network.arrays import to_numpy
 from neurosim.network.local_fields import locations
-from neurosim.network.readout import LinearReadout
+from neurosim.network.readout import Readout
 from neurosim.study.evaluate import looking, on_devices
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
@@ -240,7 +240,10 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
                     )
         readout = self.__dict__.get("readout_")
         if readout is not None:
-            found |= {"readout.weight": readout.weight.numpy(), "readout.bias": readout.bias.numpy()}
+            found |= {
+                "readout.weight": to_numpy(readout.weight).copy(),
+                "readout.bias": to_numpy(readout.bias).copy(),
+            }
             told |= {"readout.weight": "(classes, features), of transform", "readout.bias": "(classes,)"}
         about = {
             "arrays": told,
@@ -374,7 +377,7 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
     def _fit_readout(self, rows: Any, labels: NDArray[np.int64], classes: NDArray[Any]) -> Self:
         training = self._learnt()
         training.solve_wires()
-        self.readout_: LinearReadout | None = None
+        self.readout_: Readout | None = None
         if not training.taught:
             self.readout_ = training.readout(training.represented(rows), labels, len(classes))
         self.classes_ = classes

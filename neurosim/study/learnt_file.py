@@ -12,7 +12,7 @@ from neurosim.core.errors import CheckpointError, NeurosimError
 from neurosim.core.protocols import State
 from neurosim.data.dataset import Dataset
 from neurosim.data.taken import Scale, Taken
-from neurosim.network.readout import LinearReadout
+from neurosim.network.arrays import to_numpy
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import kind_of
 from neurosim.study.run import pick_arm
@@ -67,8 +67,8 @@ def in_state(learner: Learner) -> State:
     found = {f"{LEARNT}{name}": values for name, values in training.snapshot().items()}
     if readout is not None:
         found |= {
-            f"{READOUT}weight": readout.weight.numpy().copy(),
-            f"{READOUT}bias": readout.bias.numpy().copy(),
+            f"{READOUT}weight": to_numpy(readout.weight).copy(),
+            f"{READOUT}bias": to_numpy(readout.bias).copy(),
         }
     if "classes_" in learner.__dict__:
         found["classes"] = learner.classes_
@@ -108,7 +108,8 @@ def from_state(kind: type[L], saved: State, path: Path, experiment: Experiment |
     learner.n_features_in_ = training.data.rows
     if "classes" in saved:
         learner.classes_ = saved["classes"]
-        learner.readout_ = _readout(_below(saved, READOUT), about["seed"])
+        readout = _below(saved, READOUT)
+        learner.readout_ = training.readout_of(readout["weight"], readout["bias"]) if readout else None
     return learner
 
 
@@ -144,16 +145,6 @@ def _data(about: dict[str, Any], saved: State) -> Dataset:
         blank(0), np.zeros(0, np.int64),
         None if said["unlabelled"] is None else blank(said["unlabelled"]), taken=taken,
     )  # fmt: skip
-
-
-def _readout(saved: State, seed: int) -> LinearReadout | None:
-    if not saved:
-        return None
-    import torch
-
-    found = LinearReadout(saved["weight"].shape[1], len(saved["weight"]), seed)
-    found.weight, found.bias = torch.from_numpy(saved["weight"]), torch.from_numpy(saved["bias"])
-    return found
 
 
 def _below(saved: State, prefix: str) -> State:

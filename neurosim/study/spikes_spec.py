@@ -10,7 +10,7 @@ from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.data.dataset import Dataset
 from neurosim.rules.spikes import SpikeRule
-from neurosim.rules.spikes_loading import build
+from neurosim.rules.spikes_loading import build, load
 from neurosim.spiking.neurons import LIF, Circuit, Hard, Izhikevich, Soft
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.experiment import Experiment
@@ -138,6 +138,10 @@ class SpikesExperiment(Experiment):
             f"arm {arm.name}, settings" if settings else "rule_options",
         )
 
+    def load_rule(self, rule: Any) -> Any:
+        """Return a spike rule that a setting names."""
+        return load(rule)
+
     def of_arm(self, arm: Any, name: str) -> Any:
         """Return a setting of an arm, or the experiment's where the arm has none."""
         own = getattr(arm, name)
@@ -160,6 +164,22 @@ class SpikesExperiment(Experiment):
         from neurosim.study.spikes import SpikesTraining
 
         return SpikesTraining(self, arm, seed, data)
+
+    def holding(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of weights as large as those the layer starts with."""
+        from neurosim.study.spikes import holding
+
+        return {arm.name: [holding(self, arm, data.rows)] for arm in self.device_arms()}
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what each arm's devices make of the start weights; refuses what an arm cannot have."""
+        return {**super().beforehand(data), "holding": self.holding(data)}
+
+    def summarise(self, runs: list[Any]) -> dict[str, Any]:
+        """Return the runs, and the accuracy of each arm by each score."""
+        from neurosim.study.spikes import summarise
+
+        return {"runs": runs, "summary": summarise(self, runs)}
 
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run: of the assigned neurons, and of a linear readout of spike counts."""

@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from neurosim import rules
 from neurosim.core.bits import BITS
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
 from neurosim.core.frozen import Frozen
@@ -122,7 +121,7 @@ def deciding(experiment: Experiment, arm: Any) -> list[Any]:
         mode="json", include=set(experiment.aside) | {"hold_out", "dataset", "test_images"}
     )
     given = [rule for rule in (getattr(each, "rule", None) for each in (experiment, arm)) if rule]
-    return [experiment.deciding(), aside, arm.deciding(), own_code(*map(rules.load, given))]
+    return [experiment.deciding(), aside, arm.deciding(), own_code(*map(experiment.load_rule, given))]
 
 
 def arm_of(experiment: Experiment, name: str) -> Any:

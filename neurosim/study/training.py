@@ -19,7 +19,7 @@ from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
-from neurosim.network.readout import LinearReadout
+from neurosim.network.readout import LinearReadout, Readout
 from neurosim.study.code import own_code
 from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.events import layer_events
@@ -32,6 +32,8 @@ from neurosim.study.store import (
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
+DRAWN = "drawn."
+"""Before the names, in a checkpoint, of what is drawn."""
 
 
 class Training:
@@ -77,6 +79,8 @@ class Training:
         self.curve: list[Any] = []
         self.counted: list[list[dict[str, float]]] = []
         """What the arrays of each layer had counted at each look of the curve."""
+        self.drawn: State = {}
+        """What is drawn of the way in the report: kept in checkpoints, and no part of what learns."""
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
         self.answers: dict[str, Answers] | None = None
@@ -127,6 +131,12 @@ class Training:
         """Learn one mini-batch, given by its places among `images`."""
         raise NotImplementedError
 
+    @cached_property
+    def marks(self) -> set[int]:
+        """Mini-batches after which an experiment with `curve_points` is looked at, spread evenly from the first to the last."""
+        points = self.experiment.curve_points
+        return {round(self.total * k / points) for k in range(points + 1)} if points else set()
+
     @property
     def looks(self) -> bool:
         """Whether it is looked at where it stands."""
@@ -164,16 +174,24 @@ class Training:
         """Return what the readout of the first accuracy sees of images, as the data set has them: (n, features)."""
         raise NotImplementedError
 
-    def readout(self, features: Floats, labels: Answers, classes: int) -> LinearReadout | None:
+    def readout(self, features: Floats, labels: Answers, classes: int) -> Readout | None:
         """Return the readout of the first accuracy, trained on features (n, features); None where the layers have one."""
         raise NotImplementedError
+
+    def readout_of(self, weight: NDArray[Any], bias: NDArray[Any]) -> Readout:
+        """Return such a readout from what was kept of it."""
+        import torch
+
+        found = LinearReadout(weight.shape[1], len(weight), self.seed)
+        found.weight, found.bias = torch.from_numpy(weight), torch.from_numpy(bias)
+        return found
 
     @property
     def taught(self) -> bool:
         """Whether labels decide what is learnt."""
         return False
 
-    def classified(self, images: Any, readout: LinearReadout | None) -> Answers:
+    def classified(self, images: Any, readout: Readout | None) -> Answers:
         """Return the class of each image by the readout of the first accuracy."""
         if readout is None:
             raise NotImplementedError
@@ -283,7 +301,8 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         notes = {"identity": self.identity, **self.notes()}
-        write_arrays(path, {**self.snapshot(), "notes": text_array(json.dumps(notes))})
+        drawn = {f"{DRAWN}{name}": values for name, values in self.drawn.items()}
+        write_arrays(path, {**self.snapshot(), **drawn, "notes": text_array(json.dumps(notes))})
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; raises `CheckpointError` if it is damaged or belongs to another experiment."""
@@ -298,8 +317,10 @@ class Training:
                 f"{path} belongs to another experiment (settings, seed or data differ); "
                 "choose another --out or delete it"
             )
+        drawn = {name.removeprefix(DRAWN): saved.pop(name) for name in list(saved) if name.startswith(DRAWN)}
         self.restore(saved)
         self.take_notes(notes)
+        self.drawn = drawn
 
     def events(self) -> list[dict[str, Any]]:
         """Return what the arrays of each layer counted so far (`study.events.layer_events`)."""
