@@ -62,7 +62,7 @@ class SpikeRule(Frozen):
         raise NotImplementedError
 
 
-class WindowStdp(SpikeRule, Falling):
+class WindowStdp(Falling, SpikeRule):
     """Rectangular window (Querlioz et al. 2013): a spiking neuron's inputs that were active lately go up, all others down.
 
     Lately is a trace above `threshold`: for one spike within ``row_trace_s ln(1 / threshold)``. The change is
@@ -90,7 +90,7 @@ class WindowStdp(SpikeRule, Falling):
         return LocalUpdate(pre, post[None], post if self.forgets else None)
 
 
-class PairStdp(SpikeRule, Falling):
+class PairStdp(Falling, SpikeRule):
     """Exponential pair STDP: at a neuron's spike its inputs go up by their traces, at an input's spike down by the neurons' traces.
 
     ``dw = learning_rate exp(-t / row_trace_s)`` for an input t before a neuron, ``-depression learning_rate
@@ -120,7 +120,7 @@ class PairStdp(SpikeRule, Falling):
         return LocalUpdate(np.stack(pre), np.stack(post))
 
 
-class SpikingSoftHebb(SpikeRule, Rated):
+class SpikingSoftHebb(Rated, SpikeRule):
     """SoftHebb by spikes: a neuron that the softmax has drawn learns ``dw_ik = eta_k (x_i - u_k w_ik)``, all others nothing.
 
     x is the trace of the inputs as a share of that at their highest rate, u the neuron's answer. In the mean over draws from

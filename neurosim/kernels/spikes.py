@@ -166,16 +166,17 @@ def poisson_trains(rates: Any, steps: int, event: int, key: Any, first: Any, lin
 
 
 @inlined
-def _move(j: Any, m: Any, c: Any) -> Any:
-    """Let one neuron's potential move on by a step."""
+def _move(j: Any, m: Any, c: Any, adapts: Any) -> Any:
+    """Let one neuron's potential move on by a step, and its threshold if it adapts; return whether it was held."""
     held = m.wait[j] > 0
     if c.form == IZHIKEVICH:
         v, u = m.v[j], m.recovery[j]
         half, driven = 0.5 * c.dt_ms, m.drive[j] + m.bias[j]
-        v += half * (0.04 * v * v + 5.0 * v + 140.0 - u + driven)
-        v += half * (0.04 * v * v + 5.0 * v + 140.0 - u + driven)
+        if not held:
+            v += half * (0.04 * v * v + 5.0 * v + 140.0 - u + driven)
+            v += half * (0.04 * v * v + 5.0 * v + 140.0 - u + driven)
         m.recovery[j] = u + c.dt_ms * c.a * (c.b * v - u)
-        m.v[j] = m.v[j] if held else v
+        m.v[j] = v
     elif not held:
         rest = c.rest + m.bias[j]
         if c.form == CONDUCTANCE:
@@ -186,7 +187,8 @@ def _move(j: Any, m: Any, c: Any) -> Any:
         else:
             m.v[j] = rest + (m.v[j] - rest) * c.leak + m.drive[j] * c.arrive
     m.drive[j] *= c.fade
-    m.raised[j] = max(m.raised[j] * c.keep - c.lower_by, 0.0)
+    if adapts:
+        m.raised[j] = max(m.raised[j] * c.keep - c.lower_by, 0.0)
     if held:
         m.wait[j] -= 1
     return held
@@ -237,13 +239,14 @@ def _decide(m: Any, c: Any, spiked: Any, held: Any, event: Any, step: Any, key: 
 
 
 @inlined
-def _inhibit(m: Any, c: Any, others: Any) -> Any:
-    """Let the inhibitory neurons of a circuit move on, and those of them that spike (`others`) act on the potentials."""
+def _inhibit(m: Any, c: Any, others: Any, closed: Any) -> Any:
+    """Let the inhibitory neurons of a circuit move on; fill in who of them spikes (`others`) and who is refractory (`closed`)."""
     cols = m.v.size
     fired = 0
     for j in range(cols):
         others[j] = False
-        if m.other_wait[j] > 0:
+        closed[j] = m.other_wait[j] > 0
+        if closed[j]:
             m.other_wait[j] -= 1
             continue
         m.other_v[j] = c.other_rest + (m.other_v[j] - c.other_rest) * c.other_leak
@@ -291,18 +294,18 @@ def run_steps(
     raster : (n, 3) int32
         (step, kind, neuron) from row ``raster[0, 0]`` on, which counts them; kind 0 is an input, 1 a neuron, 2 an inhibitory
         one. (0, 3): not asked.
-    potentials : (steps, cols) float32
+    potentials : (steps, cols) float64
         At the end of each step; (0, cols): not asked.
     """
     cols = m.v.size
-    held, others = np.zeros(cols, np.bool_), np.zeros(cols, np.bool_)
+    held, others, closed = np.zeros(cols, np.bool_), np.zeros(cols, np.bool_), np.zeros(cols, np.bool_)
     currents, variances = np.zeros(cols), np.zeros(cols)
     noisy = lines.variance.size > 0
     while step < last:
         for j in range(cols):
             seen.post_trace[j] = (seen.post_trace[j] + np.float64(seen.spiked[j])) * keep_post
-            held[j] = _move(j, m, c)
-        fired = _inhibit(m, c, others) if c.inhibition == CIRCUIT else 0
+            held[j] = _move(j, m, c, adapts)
+        fired = _inhibit(m, c, others, closed) if c.inhibition == CIRCUIT else 0
         count = _decide(m, c, seen.spiked, held, event, step, keys[1])
         for j in range(cols):
             seen.u[j] = m.v[j] - c.rest
@@ -333,7 +336,7 @@ def run_steps(
             for j in range(cols):
                 arriving = c.gain * currents[j] / lines.scale[j]
                 if c.form == AT_ONCE:
-                    if not (held[j] or seen.spiked[j]):
+                    if not held[j]:
                         m.v[j] += arriving
                 else:
                     m.drive[j] += arriving
@@ -343,7 +346,7 @@ def run_steps(
                     m.other_v[j] = c.other_reset
                     m.other_wait[j] = c.other_refractory
                     for k in range(cols):
-                        if k != j:
+                        if k != j and not held[k]:
                             m.v[k] -= c.inhibit
         if count:
             for j in range(cols):
@@ -353,7 +356,7 @@ def run_steps(
                         m.wait[j] = max(m.wait[j], c.silence)
                     continue
                 counts[j] += 1
-                if c.inhibition == CIRCUIT and m.other_wait[j] == 0 and not others[j]:
+                if c.inhibition == CIRCUIT and not (closed[j] or others[j]):
                     m.other_v[j] += c.excite
                 if c.inhibition != SOFT:
                     m.v[j] = c.reset

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.checks import vector
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.core.protocols import State, UpdateMode
+from neurosim.core.protocols import LocalUpdate, State, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.kernels.jit import share
 from neurosim.kernels.spikes import SOFT, Constants, Membranes, Seen, Trains, poisson_trains, run_steps
@@ -27,8 +27,45 @@ class Shown(NamedTuple):
     """(cols,) spikes of each neuron."""
     raster: NDArray[np.int32] | None = None
     """(n, 3) of each spike its step, its kind (0 input, 1 neuron, 2 inhibitory neuron) and its number; None: not recorded."""
-    potentials: NDArray[np.float32] | None = None
+    potentials: NDArray[np.float64] | None = None
     """(steps, cols) at the end of each step, mV."""
+
+
+class Learning:
+    """What the rule of a layer asks for in one presentation, gathered and given to the array when it is due.
+
+    Parameters
+    ----------
+    layer : SpikingLayer
+    trains : Trains, optional
+        Of the presentation, for the ledger; None: it has no end, and somebody else counts.
+    gate : float
+        Third factor: what changes are multiplied by.
+    """
+
+    def __init__(self, layer: SpikingLayer, trains: Trains | None, gate: float = 1.0):
+        self.layer, self.trains, self.gate = layer, trains, gate
+        self.steps = None if trains is None else len(trains.first) - 1
+        self.changes: list[LocalUpdate] = []
+        self.begun = 0
+        """Step from which spikes are not in the ledger yet."""
+
+    def take(self, seen: Seen, step: int) -> bool:
+        """Ask the rule about the time step that has ended before `step`; return whether the array has changed."""
+        layer = self.layer
+        if seen.spiked.any() or layer.rule.at_inputs:
+            change = layer.rule(layer._seen(seen), layer.state)
+            if change is not None and self.gate:
+                self.changes.append(change)
+        every = layer.update_every
+        due = every is None or step - self.begun >= every or step == self.steps
+        if not (self.changes and due):
+            return False
+        if self.trains is not None:
+            layer._count(self.trains, self.begun, step)
+        layer._update(self.changes, self.gate)
+        self.changes, self.begun = [], step
+        return True
 
 
 class SpikingLayer:
@@ -175,35 +212,20 @@ class SpikingLayer:
             (min(MOST_RECORDED, len(trains.line) + 2 * steps * cols) + 1 if record else 0, 3), np.int32
         )
         raster[:1] = 1, 0, 0
-        potentials = np.zeros((steps if record else 0, cols), np.float32)
+        potentials = np.zeros((steps if record else 0, cols))
         event = self.presented + 1 if number is None else number
         keys = self.keys["spike noise"], self.keys["winners"]
-        step, begun, gathered = 0, 0, []
-        plastic = plastic and learn
+        step, plastic, learning = 0, plastic and learn, Learning(self, trains, gate)
         lines = self.array.spike_lines()
         while step < steps:
             step = run_steps(
                 step, steps, trains, lines, m, self.constants, seen, *self.keep, learn,
                 plastic and self.rule.at_inputs, plastic, event, keys, counts, raster, potentials,
             )  # fmt: skip
-            if not plastic:
-                continue
-            if seen.spiked.any() or self.rule.at_inputs:
-                change = self.rule(self._seen(seen), self.state)
-                if change is not None and gate:
-                    gathered.append(change)
-            due = self.update_every is None or step - begun >= self.update_every or step == steps
-            if gathered and due:
-                self._count(trains, begun, step)
-                self._update(gathered, gate)
-                gathered, begun = [], step
+            if plastic and learning.take(seen, step):
                 lines = self.array.spike_lines()
         if learn:
-            self._count(trains, begun, steps)
-            self.raised_mV[:] = m.raised
-            self._pass(steps * self.dt_s, pause_s)
-            self.presented += 1
-            self.spikes += len(trains.line), int(counts.sum())
+            self._end(trains, learning.begun, m.raised, counts, pause_s)
         if not record:
             return Shown(counts)
         return Shown(counts, raster[1 : raster[0, 0]], potentials)
@@ -236,6 +258,22 @@ class SpikingLayer:
         start, end = trains.first[first], trains.first[last]
         spikes = np.bincount(trains.line[start:end], minlength=self.array.shape[0])
         self.array.count_spikes(spikes, int(np.count_nonzero(np.diff(trains.first[first : last + 1]))))
+
+    def _end(
+        self,
+        trains: Trains,
+        begun: int,
+        raised_mV: NDArray[np.float64],
+        counts: NDArray[np.int64],
+        pause_s: float,
+    ) -> None:
+        """Stand as after a presentation, whose spikes from step `begun` on are not in the ledger yet."""
+        steps = len(trains.first) - 1
+        self._count(trains, begun, steps)
+        self.raised_mV[:] = raised_mV
+        self._pass(steps * self.dt_s, pause_s)
+        self.presented += 1
+        self.spikes += len(trains.line), int(counts.sum())
 
     def _pass(self, shown_s: float, pause_s: float) -> None:
         """Let the devices' clock go on, and thresholds move in the pause."""

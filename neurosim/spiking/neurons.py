@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-
+from neurosim.core.errors import CapabilityError
 from neurosim.core.frozen import Frozen
 from neurosim.kernels import spikes
 from neurosim.kernels.spikes import Constants
@@ -154,6 +154,11 @@ def constants(neuron: Neuron, inhibition: Inhibition | None, dt_s: float) -> Con
     if isinstance(inhibition, Hard):
         return found._replace(inhibition=spikes.HARD, silence=held_for(inhibition.silence_s, dt_s))
     if isinstance(inhibition, Soft):
+        if isinstance(neuron, Izhikevich):
+            raise CapabilityError(
+                "soft inhibition resets nobody, and without its reset an Izhikevich neuron's potential has no bound: "
+                "give neuron 'lif'"
+            )
         return found._replace(
             inhibition=spikes.SOFT, chance=inhibition.rate_Hz * dt_s, sharpness=1 / inhibition.temperature_mV
         )
