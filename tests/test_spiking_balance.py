@@ -47,7 +47,9 @@ def test_a_look_moves_no_threshold():
 
 
 def on_pcm(weights, **settings):
-    array = ns.Crossbar(np.shape(weights), PCM, seed=1, read={"read_voltage_V": 0.3, "integration_time_s": 2e-7}, **settings)
+    array = ns.Crossbar(
+        np.shape(weights), PCM, seed=1, read={"read_voltage_V": 0.3, "integration_time_s": 2e-7}, **settings
+    )
     array.program(weights, 1.0)
     return array
 

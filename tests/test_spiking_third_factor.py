@@ -48,7 +48,11 @@ def test_xor_is_learnt_with_a_third_factor_and_not_without(card):
     """What neurons stand for is given beforehand: without reward they come to whatever input they like."""
 
     def array(seed):
-        return IdealArray((4 * LINES, NEURONS)) if card is None else ns.Crossbar((4 * LINES, NEURONS), card, seed=seed)
+        return (
+            IdealArray((4 * LINES, NEURONS))
+            if card is None
+            else ns.Crossbar((4 * LINES, NEURONS), card, seed=seed)
+        )
 
     rewarded = [learnt_xor(array(seed), card is not None, True, seed) for seed in range(2)]
     always = [learnt_xor(array(seed), card is not None, False, seed) for seed in range(2)]
