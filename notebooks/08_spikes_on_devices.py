@@ -74,7 +74,7 @@ figure, panels = plt.subplots(2, 2, figsize=(10, 5), layout="constrained", share
 nothing = np.zeros((250, 1), bool)
 for axes, (name, (neuron, current)) in zip(panels.flat, KINDS.items(), strict=True):
     array = ns.IdealArray((1, 1))
-    alone = ns.SpikingLayer(array, ns.WindowStdp(), neuron, dt_s=0.5e-3)
+    alone = ns.SpikingLayer(array, ns.rules.WindowStdp(), neuron, dt_s=0.5e-3)
     quiet = alone.present(ns.given_trains(nothing[:100]), learn=False, record=True)
     alone.bias_mV[:] = current
     driven = alone.present(ns.given_trains(nothing), learn=False, record=True)
@@ -100,7 +100,7 @@ def changed(lag: int) -> np.ndarray:
     array = ns.Crossbar((2, 300), PCM, seed=3, write={"refresh": None})
     array.program(np.stack([np.zeros(300), np.ones(300)]), 1.0)  # the second row makes all neurons spike
     before = array.conductance_uS()[0]
-    rule = ns.PairStdp(learning_rate=0.9 * array.weight_per_pulse, depression=1.0)
+    rule = ns.rules.PairStdp(learning_rate=0.9 * array.weight_per_pulse, depression=1.0)
     layer = ns.SpikingLayer(array, rule, ns.LIF(gain_mV=100.0, adaptation_mV=0.0, refractory_s=0.0))
     spikes = np.zeros((130, 2), bool)
     spikes[60, 0] = spikes[60 + lag - 1, 1] = True
@@ -137,7 +137,7 @@ spec = ns.SpikesExperiment(dataset="digits", neurons=NEURONS, hold_out=True)
 array = ns.IdealArray((64, NEURONS))
 array.program(0.1 + 0.4 * np.random.default_rng(0).random((64, NEURONS)))
 layer = ns.SpikingLayer(
-    array, ns.WindowStdp(row_trace_s=40e-3, down=0.5, forgets=True, learning_rate=0.03), spec.neuron, ns.Hard(), highest_Hz=100.0
+    array, ns.rules.WindowStdp(row_trace_s=40e-3, down=0.5, forgets=True, learning_rate=0.03), spec.neuron, ns.Hard(), highest_Hz=100.0
 )
 images = data.inputs(data.x_train)
 fields = [array.weights()]
@@ -241,7 +241,7 @@ class Watched(ns.IdealArray):
 watched = Watched((20, 6), "float64")
 watched.program(weights)
 soft = ns.SpikingLayer(
-    watched, ns.SpikingSoftHebb(rate_power=0.0), ns.LIF(gain_mV=1.0), ns.Soft(temperature_mV=0.5), highest_Hz=100.0, norm_every=10**9
+    watched, ns.rules.SpikingSoftHebb(rate_power=0.0), ns.LIF(gain_mV=1.0), ns.Soft(temperature_mV=0.5), highest_Hz=100.0, norm_every=10**9
 )
 wins = soft.drawn(x, DRAWS)
 u = x.astype(float) @ weights
@@ -283,7 +283,7 @@ def learnt(rewarded: bool, seed: int) -> float:
     array = ns.Crossbar((32, 8), LIT, seed=seed)
     array.program(0.1 + 0.3 * np.random.default_rng(seed).random((32, 8)), 1.0)
     neuron = ns.LIF(membrane_s=50e-3, threshold_mV=-64.0, gain_mV=0.1, adaptation_mV=0.1, target_Hz=5.0)
-    layer = ns.SpikingLayer(array, ns.WindowStdp(down=0.5, one_pulse=True), neuron, ns.Hard(), highest_Hz=100.0, seed=seed)
+    layer = ns.SpikingLayer(array, ns.rules.WindowStdp(down=0.5, one_pulse=True), neuron, ns.Hard(), highest_Hz=100.0, seed=seed)
     draws = np.random.default_rng(seed + 100)
     for _ in range(200):
         k = int(draws.integers(4))
