@@ -18,6 +18,7 @@ _ONE, _HALF, _ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 _STEP, _SIGN, _SEEN = 8, 9, 10
 """Rows of a group's numbers beyond those of the states."""
 
+
 @inlined
 def within(g: Any, lower: Any, upper: Any) -> Any:
     """A conductance, held within the device's own bounds."""

@@ -36,11 +36,14 @@ def test_normals_of_many_words_are_those_of_each():
 
 def _counts(kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
     signs = rng.choice([-1, 1], size)
-    return signs * {
-        "one each": np.ones(size, int),
-        "few": rng.integers(1, 4, size),
-        "very different": np.where(rng.random(size) < 0.1, rng.integers(50, 90, size), 1),
-    }[kind]
+    return (
+        signs
+        * {
+            "one each": np.ones(size, int),
+            "few": rng.integers(1, 4, size),
+            "very different": np.where(rng.random(size) < 0.1, rng.integers(50, 90, size), 1),
+        }[kind]
+    )
 
 
 @pytest.mark.parametrize("kind", ["one each", "few", "very different"])

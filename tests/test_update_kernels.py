@@ -26,9 +26,9 @@ from neurosim import Crossbar, Refresh, WritePath, devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
+from neurosim.kernels.groups import new_group
 from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
-from neurosim.kernels.groups import new_group
 from neurosim.kernels.update import (
     NO_SUMS,
     Verifier,
@@ -162,7 +162,17 @@ def test_pulsing_a_row_equals_pulsing_each_device(name):
         peaks, worn = np.array([0, 9, 0, 0, 1], np.int32), np.ones((2, ROWS, COLS), np.uint32)
         grid = one.grid._replace(worn=worn)
         sums = pulse_row(
-            event % ROWS, counts, group, peaks, grid, one.state, one.params, 0.0, event, stream, *one.kernels()
+            event % ROWS,
+            counts,
+            group,
+            peaks,
+            grid,
+            one.state,
+            one.params,
+            0.0,
+            event,
+            stream,
+            *one.kernels(),
         )
         energy, pulses, cells = pulse_pairs(twin, event % ROWS, counts, event, stream)
         assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)

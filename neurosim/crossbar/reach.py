@@ -15,8 +15,8 @@ from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.lines import line_by_line
 from neurosim.crossbar.wired import Array
-from neurosim.kernels.jit import share
 from neurosim.kernels.groups import group_pulses
+from neurosim.kernels.jit import share
 from neurosim.kernels.update import give_rows
 
 FAINT = 1e-30

@@ -30,10 +30,10 @@ from neurosim.kernels.counts import (
     Factor,
     factor,
 )
+from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
-from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, give_rows, sweep_rows
 
 Columns = NDArray[np.int64]

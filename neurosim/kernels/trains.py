@@ -108,7 +108,19 @@ def train_rows(
             if struck == 0:
                 continue
             sums = pulse_row(
-                row, counts, group, peaks, grid, state, params, now_s, first_event + sample, key, pulses, read, sigma
+                row,
+                counts,
+                group,
+                peaks,
+                grid,
+                state,
+                params,
+                now_s,
+                first_event + sample,
+                key,
+                pulses,
+                read,
+                sigma,
             )
             total = added(total, sums)
             for k in range(lengths[sample]):

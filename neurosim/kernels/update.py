@@ -226,7 +226,9 @@ def keep_effective(
 
 
 @inlined
-def refresh_pairs(row: Any, cols: Any, grid: Any, state: Any, params: Any, now_s: Any, read: Any, sigma: Any) -> None:
+def refresh_pairs(
+    row: Any, cols: Any, grid: Any, state: Any, params: Any, now_s: Any, read: Any, sigma: Any
+) -> None:
     """Bring the grid up to date in some columns of a row."""
     for col in cols:
         cell = np.uint32(2 * (row * grid.difference.shape[1] + col))
@@ -428,7 +430,9 @@ def sweep_rows(
         if verify:
             read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
-        sums = pulse_row(row, counts, group, peaks, grid, state, params, now_s, event, keys[1], pulses, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, keys[1], pulses, read, sigma
+        )
         if verify:
             read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, 1)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
@@ -463,7 +467,9 @@ def depress_rows(
         counts[1, col] = -column_counts[col]
     total = NO_SUMS
     for row in range(first, last):
-        sums = pulse_row(row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
+        )
         total = added(total, sums)
     return total
 
@@ -492,7 +498,9 @@ def give_rows(
             continue
         for place in range(wanted.shape[1]):
             counts[place & 1, place >> 1] = wanted[row, place]
-        sums = pulse_row(row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
+        )
         total = added(total, sums)
     return total
 
