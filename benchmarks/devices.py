@@ -16,12 +16,27 @@ from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator, key
 from neurosim.devices import Law
 from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_counted
-from neurosim.kernels.jit import share
+from neurosim.kernels.groups import GROUP, group_pulses, new_group
+from neurosim.kernels.jit import jit, share
 
 DEVICES = 3_100_000
 BLOCK = 1 << 16
 AFTER_S = 1e5
 PCM, WRITTEN, SOFT = "pcm-nandakumar-2018", "rram-neurram-wan-2022", "rram-hfo2-om-2022"
+
+
+@jit
+def pulse_in_groups(counts: Any, state: Any, params: Any, event: int, key: Any, pulses: Any) -> float:
+    """Give each device its pulses as arrays do, a group at a time; returns the energy in joule."""
+    group, energy = new_group(state.conductance), 0.0
+    for first in range(0, counts.size, GROUP):
+        size = min(GROUP, counts.size - first)
+        for k in range(size):
+            group.cells[k], group.counts[k] = first + k, counts[first + k]
+        pulses(size, group, state, params, 0.0, event, key)
+        for k in range(size):
+            energy += group.joules[k]
+    return energy
 
 
 class Crowd:
@@ -35,6 +50,7 @@ class Crowd:
         self.targets = np.full(BLOCK, 0.5 * law.g_max_uS, np.float32)
         self.out = np.empty(BLOCK, np.float32)
         self.counts = np.ones(BLOCK, np.int32)
+        self.either = generator(0, "bench signs").choice(np.array([-1, 1], np.int32), BLOCK)
         self._each(
             lambda state, size: construct_cells(0, size, state, self.params, self.key, self.kernels.construct)
         )
@@ -52,10 +68,20 @@ class Crowd:
         self._each(lambda state, size: drift_cells(
             np.empty(size, np.float32), state, self.params, AFTER_S, self.kernels.drifted))  # fmt: skip
 
-    def pulse(self) -> None:
-        """One pulse up on every device."""
+    def pulse_alone(self) -> None:
+        """One pulse up on every device, device by device."""
         self._each(lambda state, size: pulse_counted(
             self.counts[:size], state, self.params, 0.0, 2, self.key, self.kernels.pulse))  # fmt: skip
+
+    def pulse(self) -> None:
+        """One pulse up on every device, in groups."""
+        self._each(lambda state, size: pulse_in_groups(
+            self.counts[:size], state, self.params, 2, self.key, group_pulses(self.kernels)))  # fmt: skip
+
+    def pulse_either_way(self) -> None:
+        """One pulse up or down on every device, in groups."""
+        self._each(lambda state, size: pulse_in_groups(
+            self.either[:size], state, self.params, 2, self.key, group_pulses(self.kernels)))  # fmt: skip
 
 
 def _normals(rng: np.random.Generator) -> Floats:
@@ -106,8 +132,11 @@ def figures() -> Iterator[Figure]:
             lambda: g * np.float32(AFTER_S / 38.6) ** -exponent,
             6.0,
         ),
-        ("pulse", soft, "pulse", lambda: _numpy_soft_pulse(soft, g, exponent, bounds, rng), 3.0),
+        ("pulse", soft, "pulse", lambda: _numpy_soft_pulse(soft, g, exponent, bounds, rng), 4.0),
+        ("pulse up or down", soft, "pulse_either_way", None, 4.0),
+        ("pulse, device by device", soft, "pulse_alone", None, None),
         ("pulse", pcm, "pulse", lambda: _numpy_pcm_pulse(pcm, g, exponent, rng), 5.0),
+        ("pulse, device by device", pcm, "pulse_alone", None, None),
     ]
     for name, law, action, reference, bar in work:
         crowd = Crowd(law)

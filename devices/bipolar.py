@@ -14,12 +14,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from pydantic import model_validator
 
-from neurosim.core.own_modules import version_of
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity, PulseShape
 from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
+from neurosim.devices.passes import in_passes, seen_after, spent_J, within
 from neurosim.kernels.cells import stored
-from neurosim.kernels.jit import inlined, inlined_as
+from neurosim.kernels.jit import inlined, inlined_as, origin
 from neurosim.kernels.random import normal, philox, uniform
 
 _ONE = np.float32(1.0)
@@ -62,6 +62,19 @@ class SlopedState(NamedTuple):
     step_down: Floats
     slope_up: Floats
     slope_down: Floats
+
+
+@inlined
+def gathered(size: int, group: Any, state: Any) -> Any:
+    """Return the state of a group's ranked devices alone, side by side."""
+    n = group.numbers
+    near = BipolarState(n[0], n[1], n[2], n[3], n[4], n[5])
+    for k in range(size):
+        cell = group.ranked[k]
+        near.conductance[k], near.persistent[k] = state.conductance[cell], state.persistent[cell]
+        near.upper[k], near.lower[k] = state.upper[cell], state.lower[cell]
+        near.step_up[k], near.step_down[k] = state.step_up[cell], state.step_down[cell]
+    return near
 
 
 @inlined
@@ -125,9 +138,10 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
     upper, lower = state.upper[cell], state.lower[cell]
     g = state.persistent[cell]
     before = state.conductance[cell]
+    sign = np.float32(2 * (count > 0) - 1)
     if upper > lower:
-        sign = _ONE if count > 0 else -_ONE
-        step = state.step_up[cell] if count > 0 else state.step_down[cell]
+        up, down = state.step_up[cell], state.step_down[cell]
+        step = up if sign > _ZERO else down  # compared as numbers: a branch would be taken at random
         words = philox(cell, event, 0, key)
         last_word = words[3]
         for k in range(abs(count)):
@@ -136,48 +150,47 @@ def step_by_step(cell: int, count: int, state: Any, params: Any, event: int, key
             xi = _ZERO
             if params.cycle_to_cycle > _ZERO:
                 xi = normal(words[k % 3])
-            g = min(max(moved(cell, g, sign, step, xi, state, params), lower), upper)
+            g = within(moved(cell, g, sign, step, xi, state, params), lower, upper)
         state.persistent[cell] = g
         if params.write_noise > _ZERO:
-            shift = params.write_noise * params.step * params.span_uS
-            g = max(g + shift * normal(last_word), _ZERO)
+            g = seen_after(g, normal(last_word), params)
         state.conductance[cell] = g
-    mean_uS = np.float32(0.5) * (before + state.conductance[cell])
-    energy_per_uS = params.write_energy_per_uS if count > 0 else params.reset_energy_per_uS
-    energy_J = np.float64(energy_per_uS) * np.float64(mean_uS)
-    if params.gate_energy_J > _ZERO:
-        energy_J = np.float64(params.gate_energy_J)
-    return energy_J * abs(count)
+    return spent_J(before, state.conductance[cell], sign, abs(count), params)
 
 
 SHARES: dict[Any, Callable[..., Any]] = {}
 """The share that each pulse kernel was made of."""
 
 
-def kernels(share: Callable[..., Any], construct: Callable[..., Any] = construct) -> DeviceKernels:
-    """Return the kernels of a law by share(cell, g, sign, xi, state, params) of the device's step; for a subclass of `Stepped`."""
+def kernels(
+    share: Callable[..., Any],
+    construct: Callable[..., Any] = construct,
+    gathered: Callable[..., Any] | None = None,
+) -> DeviceKernels:
+    """Return the kernels of a law by share(cell, g, sign, xi, state, params) of the device's step; for a subclass of `Stepped`.
+
+    With `gathered`, see `in_passes`, devices are pulsed several at a time: worth it for a share of plain arithmetic.
+    """
 
     def moved(cell: int, g: Any, sign: Any, step: Any, xi: Any, state: Any, params: Any) -> Any:
         return g + sign * (step * share(cell, g, sign, xi, state, params))
 
-    found = moving(inlined_as(moved, f"{_origin(share)}.moved"), construct)
+    found = moving(inlined_as(moved, f"{origin(share)}.moved"), construct, gathered)
     SHARES[found.pulse] = share
     return found
 
 
-def _origin(function: Callable[..., Any]) -> str:
-    """Name of a law's function among compiled kernels."""
-    return f"{function.__module__}{version_of(function.__module__)}.{function.__qualname__}"
-
-
-def moving(moved: Callable[..., Any], construct: Callable[..., Any]) -> DeviceKernels:
+def moving(
+    moved: Callable[..., Any], construct: Callable[..., Any], gathered: Callable[..., Any] | None = None
+) -> DeviceKernels:
     """Return the kernels of a law by where a pulse takes the conductance, see `step_by_step`; for a subclass of `Bipolar`."""
 
     def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
         return step_by_step(cell, count, state, params, event, key, moved)
 
-    steps = inlined_as(pulse, f"{_origin(moved)}.pulse")
-    return DeviceKernels(construct, program, steps, reset, stored, read_sigma, shift=shift)
+    one = inlined_as(pulse, f"{origin(moved)}.pulse")
+    several = inlined_as(in_passes(one, moved, gathered), f"{origin(moved)}.pulses") if gathered else None
+    return DeviceKernels(construct, program, one, reset, stored, read_sigma, shift=shift, pulses=several)
 
 
 class Bipolar(Law):

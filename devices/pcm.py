@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import DeviceKernels, Floats, Polarity, Precision, PulseShape
 from neurosim.devices.law import Law, read_sigma
 from neurosim.devices.parameters import quantity
+from neurosim.kernels.groups import FEW, draw, normals_of_word
 from neurosim.kernels.jit import inlined
 from neurosim.kernels.random import normal, philox
 
@@ -115,9 +116,20 @@ def program(cell: int, target_uS: Any, state: Any, params: Any, now_s: float, ev
 def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any) -> Any:
     if count < 0:
         return reset(cell, state, params, now_s, event, key)
+    first = normal(philox(cell, event, 1, key)[0])
+    return accumulate(cell, count, state, params, now_s, event, key, first)
+
+
+@inlined
+def accumulate(
+    cell: int, count: int, state: Any, params: Any, now_s: float, event: int, key: Any, xi: Any
+) -> Any:
+    """Give SET pulses, of which the first has the normal xi."""
     g = state.conductance[cell]
     given = np.int64(state.set_pulses[cell])
     for k in range(count):
+        if k > 0:
+            xi = normal(philox(cell, event, k + 1, key)[0])
         given = min(given + 1, _MOST_PULSES)
         first = np.exp(-np.float32(given) / params.memory_pulses)
         mean = params.mean_slope * g + params.mean_offset_uS + params.mean_first_uS * first
@@ -126,12 +138,26 @@ def pulse(cell: int, count: int, state: Any, params: Any, now_s: float, event: i
             low = np.exp(-g / params.low_scale_uS)
             mean += params.mean_low_uS * low
             sigma += params.sigma_low_uS * low
-        g = g + mean + sigma * normal(philox(cell, event, k + 1, key)[0])
+        g = g + mean + sigma * xi
         g = min(max(g, params.g_min_uS), params.g_max_uS)
     state.conductance[cell] = g
     state.set_pulses[cell] = given
     state.programmed_at_s[cell] = now_s
     return np.float64(params.set_energy_J) * count
+
+
+@inlined
+def pulses(size: int, group: Any, state: Any, params: Any, now_s: float, event: int, key: Any) -> None:
+    together = size >= FEW
+    if together:
+        draw(size, group.cells, group, event, 1, key)
+        normals_of_word(size, group, 0, 0)
+    for k in range(size):
+        cell, count = group.cells[k], group.counts[k]
+        if together and count > 0:
+            group.joules[k] = accumulate(cell, count, state, params, now_s, event, key, group.normals[0, k])
+        else:
+            group.joules[k] = pulse(cell, count, state, params, now_s, event, key)
 
 
 @inlined
@@ -155,7 +181,7 @@ class PcmAccumulative(Law):
     law: ClassVar[str] = "pcm-accumulative"
     polarity: ClassVar[Polarity] = "set_only"
     own_kernels: ClassVar[DeviceKernels] = DeviceKernels(
-        construct, program, pulse, reset, drifted, read_sigma
+        construct, program, pulse, reset, drifted, read_sigma, pulses=pulses
     )
     params_type: ClassVar[Any] = PcmParams
     state_type: ClassVar[Any] = PcmState

@@ -62,7 +62,7 @@ class SoftBounds(Stepped):
     """
 
     law: ClassVar[str] = "soft-bounds"
-    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(soft_share)
+    own_kernels: ClassVar[DeviceKernels] = bipolar.kernels(soft_share, gathered=bipolar.gathered)
     params_type: ClassVar[Any] = SoftBoundsParams
 
     @property

@@ -26,6 +26,7 @@ from neurosim import Crossbar, Refresh, WritePath, devices
 from neurosim.core.seeds import key
 from neurosim.kernels.cells import stored
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
+from neurosim.kernels.groups import new_group
 from neurosim.kernels.programming import NO_CURVE
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import (
@@ -155,12 +156,23 @@ def test_a_prompt_accumulator_answers_at_once_and_loses_nothing():
 def test_pulsing_a_row_equals_pulsing_each_device(name):
     one = bench(name)
     twin, rng, stream = one.twin(), np.random.default_rng(2), key(0, "pulse")
+    group = new_group(one.state.conductance)
     for event in range(1, 9):
         counts = rng.integers(-2, 3, (2, COLS)).astype(np.int32)
         peaks, worn = np.array([0, 9, 0, 0, 1], np.int32), np.ones((2, ROWS, COLS), np.uint32)
         grid = one.grid._replace(worn=worn)
         sums = pulse_row(
-            event % ROWS, counts, peaks, grid, one.state, one.params, 0.0, event, stream, *one.kernels()
+            event % ROWS,
+            counts,
+            group,
+            peaks,
+            grid,
+            one.state,
+            one.params,
+            0.0,
+            event,
+            stream,
+            *one.kernels(),
         )
         energy, pulses, cells = pulse_pairs(twin, event % ROWS, counts, event, stream)
         assert sums.up_J + sums.down_J == pytest.approx(energy, rel=1e-12)

@@ -18,6 +18,7 @@ from neurosim.kernels.counts import (
     RESET_AGAINST_REFERENCE,
     RESET_ONLY,
 )
+from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.update import Grid, refresh_grid
 
 ROWS, COLS = 6, 5
@@ -46,7 +47,7 @@ class Bench(NamedTuple):
     grid: Grid
 
     def kernels(self) -> tuple[Any, Any, Any]:
-        return self.law.kernels.pulse, stored, self.law.kernels.read_sigma
+        return group_pulses(self.law.kernels), stored, self.law.kernels.read_sigma
 
     def twin(self) -> Bench:
         return Bench(self.law, copy.deepcopy(self.state), self.params, copy.deepcopy(self.grid))

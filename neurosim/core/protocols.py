@@ -144,6 +144,9 @@ class DeviceKernels(NamedTuple):
     shift: Callable[..., Any] | None = None
     """(cell, by_uS, state, low_uS, high_uS) -> persistent conductance in uS, moved by that much within its
     bounds (by 0: left as it is); None: it is the state's `conductance`, within low_uS and high_uS."""
+    pulses: Callable[..., Any] | None = None
+    """(size, group, state, params, now_s, event, key): the pulses of the first devices of a `kernels.groups.Group`, to the
+    same bits as `pulse` gives them; None: `pulse`, device by device."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from neurosim.crossbar.cells import PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.lines import line_by_line
 from neurosim.crossbar.wired import Array
+from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import share
 from neurosim.kernels.update import give_rows
 
@@ -126,7 +127,7 @@ class Reach:
         def give(block: tuple[int, int]) -> None:
             give_rows(
                 *block, counts, grid, cells.state, cells.params, cells.now_s, update, cells.keys["disturb"],
-                cells.kernels.pulse, cells.read, cells.kernels.read_sigma,
+                group_pulses(cells.kernels), cells.read, cells.kernels.read_sigma,
             )  # fmt: skip
 
         share(give, cells.row_blocks())

@@ -30,6 +30,7 @@ from neurosim.kernels.counts import (
     Factor,
     factor,
 )
+from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
 from neurosim.kernels.trains import line_trains, train_rows
@@ -273,7 +274,7 @@ class Writer:
         return due
 
     def _kernels(self) -> tuple[Any, Any, Any]:
-        return self.cells.kernels.pulse, self.cells.read, self.cells.kernels.read_sigma
+        return group_pulses(self.cells.kernels), self.cells.read, self.cells.kernels.read_sigma
 
     def _sweep(
         self,

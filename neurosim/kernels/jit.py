@@ -153,6 +153,11 @@ def inlined_as(function: Function, name: str) -> Function:
     return inlined(function)
 
 
+def origin(function: Callable[..., Any]) -> str:
+    """Name of a function among compiled kernels, which tells versions of a user's source apart."""
+    return f"{function.__module__}{version_of(function.__module__)}.{function.__qualname__}"
+
+
 _local = threading.local()
 
 

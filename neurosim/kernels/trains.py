@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurosim.kernels.counts import minus_count, plus_count
+from neurosim.kernels.groups import new_group
 from neurosim.kernels.jit import inlined, jit
 from neurosim.kernels.random import philox, uniform
 from neurosim.kernels.update import NO_SUMS, Sums, added, pulse_row
@@ -69,7 +70,7 @@ def train_rows(
     now_s: float,
     first_event: int,
     key: Any,
-    pulse: Any,
+    pulses: Any,
     read: Any,
     sigma: Any,
 ) -> Sums:
@@ -79,7 +80,7 @@ def train_rows(
     coincidence.
     """
     samples, cols = col_trains.shape
-    counts = np.zeros((2, cols), np.int32)
+    counts, group = np.zeros((2, cols), np.int32), new_group(state.conductance)
     peaks = np.empty(0, np.int32)
     active = np.empty((samples, cols), np.int32)
     lengths = np.zeros(samples, np.int32)
@@ -107,7 +108,19 @@ def train_rows(
             if struck == 0:
                 continue
             sums = pulse_row(
-                row, counts, peaks, grid, state, params, now_s, first_event + sample, key, pulse, read, sigma
+                row,
+                counts,
+                group,
+                peaks,
+                grid,
+                state,
+                params,
+                now_s,
+                first_event + sample,
+                key,
+                pulses,
+                read,
+                sigma,
             )
             total = added(total, sums)
             for k in range(lengths[sample]):

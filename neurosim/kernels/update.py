@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
 from neurosim.kernels.counts import accumulator_counts, stochastic_counts
+from neurosim.kernels.groups import GROUP, new_group
 from neurosim.kernels.jit import Scalar, inlined, jit
 from neurosim.kernels.prefetch import prefetch
 from neurosim.kernels.random import normal, philox, uniform
@@ -172,10 +173,78 @@ def count_devices(row: Any, counts: Any, struck: Any, strikes: Any, peaks: Any, 
                 peaks[col] = max(peaks[col], max(plus, minus))
 
 
+@inlined
+def gather(row: Any, counts: Any, cols: Any, group: Any, state: Any) -> Any:
+    """List the devices of some columns of a row that are to be pulsed, with their counts; return how many there are."""
+    first, size = 2 * row * counts.shape[1], 0
+    for k in range(cols.size):
+        if k + AHEAD < cols.size:
+            prefetch(state, first + 2 * cols[k + AHEAD])
+        for arm in range(2):
+            count = counts[arm, cols[k]]
+            group.cells[size] = first + 2 * cols[k] + arm
+            group.counts[size] = count
+            size += count != 0
+    return size
+
+
+@inlined
+def keep_arriving(size: Any, first: Any, row: Any, group: Any, grid: Any) -> Any:
+    """Drop the devices of a group that no pulse reaches, count what arrives at the others; return how many there are."""
+    kept = 0
+    for k in range(size):
+        cell, count = group.cells[k], group.counts[k]
+        if grid.strength.size > 0 and grid.strength[row, cell - first] == _ZERO:
+            continue
+        if grid.given.size > 0:
+            grid.given[row, cell - first] += count
+        group.cells[kept], group.counts[kept] = cell, count
+        kept += 1
+    return kept
+
+
+@inlined
+def keep_effective(
+    size: Any, first: Any, row: Any, group: Any, lost: Any, lost_uS: Any, grid: Any, state: Any, params: Any, now_s: Any,
+    event: Any, key: Any, read: Any,
+) -> Any:  # fmt: skip
+    """Drop the pulses of a group that take no effect; return how many devices are left, and the sums that what was lost adds to."""
+    kept = 0
+    for k in range(size):
+        cell, asked = group.cells[k], group.counts[k]
+        strength = grid.strength[row, cell - first]
+        count = taken(asked, strength, cell, event, key)
+        missed = abs(asked) - abs(count)
+        if missed > 0:
+            left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
+            lost += missed
+            lost_uS += missed * left * left * np.float64(read(cell, state, params, now_s))
+        if count != 0:
+            group.cells[kept], group.counts[kept] = cell, count
+            kept += 1
+    return kept, lost, lost_uS
+
+
+@inlined
+def refresh_pairs(
+    row: Any, cols: Any, grid: Any, state: Any, params: Any, now_s: Any, read: Any, sigma: Any
+) -> None:
+    """Bring the grid up to date in some columns of a row."""
+    for col in cols:
+        cell = np.uint32(2 * (row * grid.difference.shape[1] + col))
+        plus = read(cell, state, params, now_s)
+        minus = read(np.uint32(cell + 1), state, params, now_s)
+        grid.difference[row, col] = plus - minus
+        if grid.variance.size > 0:
+            s_plus, s_minus = sigma(plus, params), sigma(minus, params)
+            grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+
+
 @jit
 def pulse_row(
     row: int,
     counts: Any,
+    group: Any,
     peaks: Any,
     grid: Any,
     state: Any,
@@ -183,73 +252,55 @@ def pulse_row(
     now_s: float,
     event: int,
     key: Any,
-    pulse: Any,
+    pulses: Any,
     read: Any,
     sigma: Any,
 ) -> Sums:
     """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device.
 
-    `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,), or where no device counts its
+    `group` is room for a `Group`. `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,), or where no device counts its
     pulses: not asked.
     """
-    difference, variance = grid.difference, grid.variance
-    cols = difference.shape[1]
-    noisy = variance.size > 0
+    cols = grid.difference.shape[1]
     struck = np.empty(cols, np.int32)
     strikes = 0
     for col in range(cols):
         struck[strikes] = col
         strikes += (counts[0, col] | counts[1, col]) != 0
-    up_J, down_J, pulses, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
-    weak, counted = grid.strength.size > 0, grid.given.size > 0
+    if strikes == 0:
+        return NO_SUMS
+    up_J, down_J, given, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
     cells, lost, lost_uS = 0, 0, 0.0
-    for k in range(strikes):
-        if k + AHEAD < strikes:
-            prefetch(state, 2 * (row * cols + struck[k + AHEAD]))
-        col = struck[k]
-        for arm in range(2):
-            count = counts[arm, col]
-            if count == 0:
-                continue
-            place = 2 * col + arm
-            cell = 2 * row * cols + place
-            given = abs(count)
-            if weak:
-                strength = grid.strength[row, place]
-                if strength == _ZERO:
-                    continue
-                count = taken(count, strength, cell, event, key)
-                if abs(count) < given:
-                    left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
-                    lost += given - abs(count)
-                    lost_uS += (
-                        (given - abs(count)) * left * left * np.float64(read(cell, state, params, now_s))
-                    )
-            if counted:
-                grid.given[row, place] += given if counts[arm, col] > 0 else -given
-            up = counts[arm, col] > 0
-            cells += 1
-            pulses += given
-            downs += 0 if up else given
-            slots = max(slots, given)
-            if count == 0:
-                continue
-            moved_uS -= np.float64(read(cell, state, params, now_s))
-            spent_J = pulse(cell, count, state, params, now_s, event, key)
-            up_J += spent_J if up else 0.0
-            down_J += 0.0 if up else spent_J
-            moved_uS += np.float64(read(cell, state, params, now_s))
+    weak, counted = grid.strength.size > 0, grid.given.size > 0
+    first = 2 * row * cols
+    for start in range(0, strikes, GROUP // 2):
+        some = struck[start : min(start + GROUP // 2, strikes)]
+        size = gather(row, counts, some, group, state)
+        if weak or counted:
+            size = keep_arriving(size, first, row, group, grid)
+        cells += size
+        for k in range(size):
+            count = group.counts[k]
+            given += abs(count)
+            downs -= min(count, 0)
+            slots = max(slots, abs(count))
+        if weak:
+            size, lost, lost_uS = keep_effective(
+                size, first, row, group, lost, lost_uS, grid, state, params, now_s, event, key, read
+            )
+        for k in range(size):
+            group.before_uS[k] = np.float64(read(group.cells[k], state, params, now_s))
+        pulses(size, group, state, params, now_s, event, key)
+        for k in range(size):
+            moved_uS -= group.before_uS[k]
+            spent_J, sign = group.joules[k], np.float64(group.counts[k])
+            up_J += spent_J if sign > 0.0 else 0.0
+            down_J += 0.0 if sign > 0.0 else spent_J
+            moved_uS += np.float64(read(group.cells[k], state, params, now_s))
+        refresh_pairs(row, some, grid, state, params, now_s, read, sigma)
     grid.row_sum[row] += moved_uS
-    for col in struck[:strikes]:
-        cell = 2 * (row * cols + col)
-        plus = read(cell, state, params, now_s)
-        minus = read(cell + 1, state, params, now_s)
-        difference[row, col] = plus - minus
-        if noisy:
-            s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-            variance[row, col] = s_plus * s_plus + s_minus * s_minus
     count_devices(row, counts, struck, strikes, peaks, grid)
-    return Sums(up_J, down_J, pulses, downs, cells, int(pulses > 0), slots, lost, lost_uS, 0.0)
+    return Sums(up_J, down_J, given, downs, cells, int(given > 0), slots, lost, lost_uS, 0.0)
 
 
 @inlined
@@ -339,7 +390,7 @@ def sweep_rows(
     now_s: float,
     event: int,
     keys: Any,
-    pulse: Any,
+    pulses: Any,
     read: Any,
     sigma: Any,
 ) -> tuple[Sums, Verified]:
@@ -354,7 +405,7 @@ def sweep_rows(
     (0, 0) stochastic rounding to multiples of `flush`. `peaks` (cols,) as `pulse_row` takes them.
     """
     cols = change.shape[1]
-    counts = np.empty((2, cols), np.int32)
+    counts, group = np.empty((2, cols), np.int32), new_group(state.conductance)
     verify = accumulator.size > 0 and verifier.reads > 0
     before, after = np.empty(cols, change.dtype), np.empty(cols, change.dtype)
     pairs, rows, verified_uS, cut = 0, 0, 0.0, 0.0
@@ -379,7 +430,9 @@ def sweep_rows(
         if verify:
             read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
-        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, keys[1], pulse, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, keys[1], pulses, read, sigma
+        )
         if verify:
             read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, 1)
             verified_uS += flushed_uS(row, counts, state, params, now_s, read)
@@ -403,18 +456,20 @@ def depress_rows(
     now_s: float,
     event: int,
     key: Any,
-    pulse: Any,
+    pulses: Any,
     read: Any,
     sigma: Any,
 ) -> Sums:
     """Give both devices of every pair in a column the column's depression pulses, rows [first, last)."""
-    counts = np.empty((2, column_counts.size), np.int32)
+    counts, group = np.empty((2, column_counts.size), np.int32), new_group(state.conductance)
     for col in range(column_counts.size):
         counts[0, col] = -column_counts[col]
         counts[1, col] = -column_counts[col]
     total = NO_SUMS
     for row in range(first, last):
-        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
+        )
         total = added(total, sums)
     return total
 
@@ -430,20 +485,22 @@ def give_rows(
     now_s: float,
     event: int,
     key: Any,
-    pulse: Any,
+    pulses: Any,
     read: Any,
     sigma: Any,
 ) -> Sums:
     """Give the devices of rows [first, last) their pulses `wanted` (rows, 2 cols), SET (+) or RESET (-)."""
     total = NO_SUMS
-    counts = np.empty((2, wanted.shape[1] // 2), np.int32)
+    counts, group = np.empty((2, wanted.shape[1] // 2), np.int32), new_group(state.conductance)
     peaks = np.empty(0, np.int32)
     for row in range(first, last):
         if not wanted[row].any():
             continue
         for place in range(wanted.shape[1]):
             counts[place & 1, place >> 1] = wanted[row, place]
-        sums = pulse_row(row, counts, peaks, grid, state, params, now_s, event, key, pulse, read, sigma)
+        sums = pulse_row(
+            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
+        )
         total = added(total, sums)
     return total
 
