@@ -9,7 +9,6 @@ import pytest
 
 import neurosim as ns
 from neurosim.core.errors import CapabilityError
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules.spikes import PairStdp, SpikingSoftHebb, WindowStdp
 from neurosim.spiking.layer import SpikingLayer, given_trains
 from neurosim.spiking.neurons import LIF, Circuit, Hard, Izhikevich, Soft
@@ -25,7 +24,7 @@ PUBLISHED = {
 
 
 def layer(weights, neuron, inhibition=None, rule=None, dt_s=MS):
-    array = IdealArray(np.shape(weights), "float64")
+    array = ns.IdealArray(np.shape(weights), "float64")
     array.program(weights)
     return SpikingLayer(array, rule or WindowStdp(), neuron, inhibition, dt_s=dt_s)
 
