@@ -11,7 +11,6 @@ from helpers import FINE, PCM
 
 import neurosim as ns
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.reference.ideal import IdealArray
 from neurosim.rules.spikes import PairStdp, SpikingSoftHebb, WindowStdp
 from neurosim.spiking import brian_bridge, brian_network
 from neurosim.spiking.brian_equations import equations_of
@@ -44,7 +43,7 @@ def inputs(seed=1, rate_Hz=60.0):
 
 
 def ideal():
-    array = IdealArray(SHAPE, "float64")
+    array = ns.IdealArray(SHAPE, "float64")
     array.program(WEIGHTS)
     return array
 
@@ -128,7 +127,7 @@ def test_refractory_times_and_silences_of_any_length(neuron, inhibition):
     """Shorter than a step, none, between two steps, and silences shorter than refractory times; with inhibiting weights."""
 
     def array():
-        made = IdealArray(SHAPE, "float64")
+        made = ns.IdealArray(SHAPE, "float64")
         made.program(np.random.default_rng(3).uniform(-0.3, 0.6, SHAPE))
         return made
 
@@ -196,7 +195,7 @@ def test_izhikevich_neurons_learn_the_same(inhibition):
 )
 def test_izhikevich_neurons_on_a_step_of_current_spike_as_in_brian2(a, c_mV, d, steps):
     """Fast spiking multiplies a rounding by about eight at each spike, whatever the step: after 30 nothing is left in common."""
-    made = layer(IdealArray((1, 1), "float64"), FORGETS, Izhikevich(a=a, c_mV=c_mV, d=d), None)
+    made = layer(ns.IdealArray((1, 1), "float64"), FORGETS, Izhikevich(a=a, c_mV=c_mV, d=d), None)
     made.bias_mV[:] = 10.0
     trains = given_trains(np.zeros((steps, 1), bool))
     seen, found = made.present(trains, False, True), brian_network.present(made, trains, False)
