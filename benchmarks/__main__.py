@@ -6,14 +6,14 @@ import argparse
 import platform
 from pathlib import Path
 
-from benchmarks import backends, deep, devices, fits, forward_forward, kernels, sweeps, wires
+from benchmarks import backends, deep, devices, fits, forward_forward, kernels, spikes, sweeps, wires
 from benchmarks.timing import line
 from neurosim.kernels.jit import threads
 from neurosim.study.store import versions, write_json
 
 MODULES = {
     module.__name__.rpartition(".")[2]: module
-    for module in (kernels, devices, backends, fits, wires, deep, forward_forward, sweeps)
+    for module in (kernels, devices, backends, fits, wires, deep, forward_forward, spikes, sweeps)
 }
 
 

@@ -7,7 +7,7 @@ equations. Runtime mode only: standalone code cannot call Python.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +48,52 @@ def without_compiler() -> Iterator[None]:
         b2.prefs.codegen.target = target
 
 
+def operation_with_state(
+    function: Callable[..., None],
+    snapshot: Callable[[], dict[str, Any]],
+    restore: Callable[[dict[str, Any]], None],
+    before_run: Callable[[], None] | None = None,
+    **where: Any,
+) -> Any:
+    """Return a network operation whose state brian2's `store` and `restore` keep with that of its network.
+
+    Parameters
+    ----------
+    function : callable
+        Called each time step, as of `brian2.NetworkOperation`.
+    snapshot, restore : callable
+        What is to be kept, by name, and how it is taken back.
+    before_run : callable, optional
+        Called before each run of the network.
+    **where
+        `when`, `clock` and so on, as of `brian2.NetworkOperation`.
+
+    Raises
+    ------
+    CapabilityError
+        If brian2 is missing or keeps the state of its objects in another way.
+    """
+    b2 = brian2()
+    if not (hasattr(b2.NeuronGroup, "_full_state") and hasattr(b2.NeuronGroup, "_restore_from_full_state")):
+        raise CapabilityError(
+            "this brian2 stores the state of its objects in a way that devices cannot follow"
+        )
+
+    class Operation(b2.NetworkOperation):  # type: ignore[misc, name-defined]
+        def _full_state(self) -> dict[str, Any]:
+            return snapshot()
+
+        def _restore_from_full_state(self, state: dict[str, Any]) -> None:
+            restore(state)
+
+        def before_run(self, run_namespace: Any) -> None:
+            super().before_run(run_namespace)
+            if before_run is not None:
+                before_run()
+
+    return Operation(function, **where)
+
+
 def connect(devices: DeviceSynapses, source: Any, target: Any, rule: TraceRule) -> tuple[Any, Any]:
     """Connect two brian2 groups, all to all, by these devices.
 
@@ -66,7 +112,8 @@ def connect(devices: DeviceSynapses, source: Any, target: Any, rule: TraceRule) 
         Its variables are `pre_trace`, `conductance_uS` and `wanted`, the pulses asked for in this time step.
         Do not call its `connect` again: brian2 would move its memory.
     operation : brian2.NetworkOperation
-        Gives those pulses after the synapses of each time step; put it into the network beside them.
+        Gives those pulses after the synapses of each time step; put it into the network beside them. By it brian2's
+        `store` and `restore` cover all of the devices' state.
 
     Raises
     ------
@@ -99,7 +146,9 @@ def connect(devices: DeviceSynapses, source: Any, target: Any, rule: TraceRule) 
             devices.pulse(wanted)
             wanted[:] = 0
 
-    return synapses, b2.NetworkOperation(pulse, when="after_synapses", clock=source.clock)
+    return synapses, operation_with_state(
+        pulse, devices.snapshot, devices.restore, when="after_synapses", clock=source.clock
+    )
 
 
 def _memory(synapses: Any, name: str, devices: DeviceSynapses) -> NDArray[Any]:

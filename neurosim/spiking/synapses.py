@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosim.core.checks import extents
-from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.protocols import Device, Floats
+from neurosim.core.errors import CapabilityError, CheckpointError, InputError
+from neurosim.core.protocols import Device, Floats, State
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import construct_cells, drift_cells, pulse_counted
+from neurosim.kernels.cells import construct_cells, drift_cells, flat, pulse_counted
 
 MOST_AT_ONCE = 1_000_000
 """Pulses that one call gives a synapse: each is followed by itself."""
@@ -113,6 +113,28 @@ class DeviceSynapses:
             raise InputError(f"memory: expected {own.shape} {own.dtype}, got {memory.shape} {memory.dtype}")
         memory[:] = own
         self.state = self.state._replace(conductance=memory)
+
+    def snapshot(self) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays."""
+        return {
+            **{f"state.{name}": values.copy() for name, values in flat(self.state).items()},
+            "set_pulses": self.set_pulses.copy(),
+            "reset_pulses": self.reset_pulses.copy(),
+            "events": np.array([self._events], np.int64),
+            "totals": np.array([self.energy_J, self.now_s]),
+        }
+
+    def restore(self, snapshot: State) -> None:
+        """Go back to a snapshot, conductances where they lie; raises `CheckpointError` if it does not fit."""
+        own = {f"state.{name}": values for name, values in flat(self.state).items()}
+        own |= {"set_pulses": self.set_pulses, "reset_pulses": self.reset_pulses}
+        for name in [*own, "events", "totals"]:
+            if name not in snapshot or (name in own and snapshot[name].shape != own[name].shape):
+                raise CheckpointError(f"checkpoint does not fit these devices: {name}")
+        for name, values in own.items():
+            values[...] = snapshot[name]
+        self._events = int(snapshot["events"][0])
+        self.energy_J, self.now_s = map(float, snapshot["totals"])
 
     def conductance_uS(self) -> NDArray[np.float32]:
         """Return the conductances (inputs, neurons) at their age, no younger than the reading delay."""

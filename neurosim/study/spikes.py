@@ -37,7 +37,7 @@ def build_layer(experiment: SpikesExperiment, arm: SpikesArm, rows: int, seed: i
     """Return a settled arm's layer: its array with the start weights, neurons, and the rule."""
     name, shape = "layer 0", (rows, experiment.neurons)
     array = arm.array(shape, name, seed, arm.of_layer("window", 0))
-    low, high = experiment.start
+    low, high = experiment.of_arm(arm, "start")
     draws = generator(seed, "start weights").random(shape, np.float32)
     array.program(low + (high - low) * draws, w_max=array.w_max)
     layer = SpikingLayer(

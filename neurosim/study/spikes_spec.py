@@ -49,6 +49,7 @@ class SpikesArm(Arm):
     neuron: AnyNeuron | None = None
     inhibition: AnyInhibition | None = None
     update_every_s: float | None = Field(None, gt=0)
+    start: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _spikes_are_its_transfer(self) -> Self:
@@ -117,10 +118,9 @@ class SpikesExperiment(Experiment):
                 f"highest_Hz = {self.highest_Hz:g} is more than one spike in each step of dt_s = {self.dt_s:g}; take shorter "
                 "steps"
             )
-        if self.start[0] > self.start[1]:
-            raise ValueError(
-                f"start: its ends are {self.start[0]:g} and {self.start[1]:g}; give the lower one first"
-            )
+        for low, high in [self.start, *(arm.start for arm in self.arm if arm.start)]:
+            if low > high:
+                raise ValueError(f"start: its ends are {low:g} and {high:g}; give the lower one first")
         if self.seconds_per_update or any(arm.seconds_per_update for arm in self.arm):
             raise ValueError(
                 "seconds_per_update has no meaning here: time runs as images are shown; give shown_s and pause_s"
