@@ -10,15 +10,14 @@ import pytest
 from helpers import FINE, PCM
 
 import neurosim as ns
+from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.reference.ideal import IdealArray
-from neurosim.rules.spikes import PairStdp, SpikingSoftHebb, WindowStdp
+from neurosim.rules import PairStdp, SpikingSoftHebb, WindowStdp
 from neurosim.spiking import brian_bridge, brian_network
 from neurosim.spiking.brian_equations import equations_of
 from neurosim.spiking.brian_script import export_script
-from neurosim.spiking.layer import SpikingLayer, given_trains
+from neurosim.spiking.layer import given_trains
 from neurosim.spiking.loop import TraceRule
-from neurosim.spiking.neurons import LIF, Circuit, Hard, Izhikevich, Soft
 from neurosim.spiking.synapses import DeviceSynapses
 
 pytest.importorskip("brian2", reason="brian2, of the extra 'spiking', is not installed")
