@@ -25,7 +25,7 @@ ALLOWED = {
     "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
                    "neurosim.core.protocols", "neurosim.reference.twin.bipolar"},
     "energy.md": {"neurosim.energy.digital", "neurosim.energy.published", "neurosim.energy.stacks"},
-    "spiking.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
+    "spiking_brian2.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
     "02_ideal_against_crossbar": {"neurosim.core.seeds", "neurosim.reference.agreement", "neurosim.study.store"},
     "03_your_own_device": {"neurosim.report.fit_sheet", "neurosim.report.style"},
     "04_wires_and_converters": {"neurosim.core.hardware"},

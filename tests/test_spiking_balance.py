@@ -7,11 +7,10 @@ import pytest
 from helpers import PCM
 
 import neurosim as ns
+from neurosim import LIF, IdealArray, SpikingLayer
 from neurosim.core.errors import CapabilityError, InputError
-from neurosim.reference.ideal import IdealArray
-from neurosim.rules.spikes import WindowStdp
-from neurosim.spiking.layer import SpikingLayer, given_trains
-from neurosim.spiking.neurons import LIF
+from neurosim.rules import WindowStdp
+from neurosim.spiking.layer import given_trains
 
 TARGET_HZ = 8.0
 STARTS_MV = (0.0, 6.0, 40.0)

@@ -10,14 +10,14 @@ import pytest
 from helpers import FINE, PCM
 
 import neurosim as ns
+from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.rules.spikes import PairStdp, SpikingSoftHebb, WindowStdp
+from neurosim.rules import PairStdp, SpikingSoftHebb, WindowStdp
 from neurosim.spiking import brian_bridge, brian_network
 from neurosim.spiking.brian_equations import equations_of
 from neurosim.spiking.brian_script import export_script
-from neurosim.spiking.layer import SpikingLayer, given_trains
+from neurosim.spiking.layer import given_trains
 from neurosim.spiking.loop import TraceRule
-from neurosim.spiking.neurons import LIF, Circuit, Hard, Izhikevich, Soft
 from neurosim.spiking.synapses import DeviceSynapses
 
 pytest.importorskip("brian2", reason="brian2, of the extra 'spiking', is not installed")
@@ -43,7 +43,7 @@ def inputs(seed=1, rate_Hz=60.0):
 
 
 def ideal():
-    array = ns.IdealArray(SHAPE, "float64")
+    array = IdealArray(SHAPE, "float64")
     array.program(WEIGHTS)
     return array
 
@@ -127,7 +127,7 @@ def test_refractory_times_and_silences_of_any_length(neuron, inhibition):
     """Shorter than a step, none, between two steps, and silences shorter than refractory times; with inhibiting weights."""
 
     def array():
-        made = ns.IdealArray(SHAPE, "float64")
+        made = IdealArray(SHAPE, "float64")
         made.program(np.random.default_rng(3).uniform(-0.3, 0.6, SHAPE))
         return made
 
@@ -195,7 +195,7 @@ def test_izhikevich_neurons_learn_the_same(inhibition):
 )
 def test_izhikevich_neurons_on_a_step_of_current_spike_as_in_brian2(a, c_mV, d, steps):
     """Fast spiking multiplies a rounding by about eight at each spike, whatever the step: after 30 nothing is left in common."""
-    made = layer(ns.IdealArray((1, 1), "float64"), FORGETS, Izhikevich(a=a, c_mV=c_mV, d=d), None)
+    made = layer(IdealArray((1, 1), "float64"), FORGETS, Izhikevich(a=a, c_mV=c_mV, d=d), None)
     made.bias_mV[:] = 10.0
     trains = given_trains(np.zeros((steps, 1), bool))
     seen, found = made.present(trains, False, True), brian_network.present(made, trains, False)

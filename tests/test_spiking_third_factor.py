@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim.reference.ideal import IdealArray
-from neurosim.rules.spikes import WindowStdp
-from neurosim.spiking.layer import SpikingLayer, given_trains
-from neurosim.spiking.neurons import LIF, Hard
+from neurosim import LIF, Hard, IdealArray, SpikingLayer
+from neurosim.rules import WindowStdp
+from neurosim.spiking.layer import given_trains
 
 LIT, FADING = "optomemristor-gese3-sarwat-2022", "pcm-memtransistor-sarwat-2022"
 PATTERNS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

@@ -131,7 +131,9 @@ def one_image(results: Results, held: Held) -> Figure | None:
     for column, arm in zip(grid.T, arms, strict=True):
         _answer(column, held[arm], dt_ms, _spikes_at(results, arm))
         right, given = held[arm]["answered"]
-        column[0].set_title(f"{label(arm, 30)}: a {right} is taken for a {given}", fontsize=9)
+        spiked = (held[arm]["raster"][:, 1] == 1).any()
+        said = f"class {right} is taken for {given}" if spiked else f"class {right}, and nobody spikes"
+        column[0].set_title(f"{label(arm, 26)}: {said}", fontsize=9)
     for axes, words in zip(grid[:, 0], ("Input", "Neuron", "Potential (mV)"), strict=True):
         axes.set_ylabel(words)
     return figure

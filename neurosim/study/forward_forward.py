@@ -25,7 +25,7 @@ from neurosim.network.negatives import (
     with_neutral_label,
     wrong_labels,
 )
-from neurosim.network.readout import LinearReadout
+from neurosim.network.readout import LinearReadout, Readout
 from neurosim.study.controls import decided
 from neurosim.study.evaluate import linear_readout, looking, on_devices
 from neurosim.study.forward_forward_build import build_stack
@@ -224,7 +224,7 @@ class ForwardForwardTraining(Training):
             else linear_readout(features, labels, classes, self.experiment.readout_epochs, self.seed)
         )
 
-    def classified(self, images: Any, readout: LinearReadout | None) -> Labels:
+    def classified(self, images: Any, readout: Readout | None) -> Labels:
         """Return the class of each image: that of the largest goodness, or by the linear readout."""
         return self._by_goodness(images) if readout is None else super().classified(images, readout)
 
