@@ -132,7 +132,7 @@ print({lag: f"{value:+.2f} uS" for lag, value in means.items()})
 
 # %%
 NEURONS = 20 if QUICK else 40
-IMAGES = 200 if QUICK else 1500
+IMAGES = 200 if QUICK else 1000
 spec = ns.SpikesExperiment(dataset="digits", neurons=NEURONS, hold_out=True)
 array = ns.IdealArray((64, NEURONS))
 array.program(0.1 + 0.4 * np.random.default_rng(0).random((64, NEURONS)))
@@ -198,7 +198,7 @@ experiment = ns.SpikesExperiment(
         ns.SpikesArm(name="PCM, untrained", device=PCM, settings=ONE_PULSE, learns=False),
     ),
 )
-results = ns.study(experiment)
+results = ns.compare(experiment)
 figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
 for run, colour in zip(results["runs"], (BLUE, RED, "grey"), strict=True):
     seen, right, _ = zip(*run["curve"], strict=True)

@@ -5,10 +5,12 @@ Known before any training: a sample of cells is asked for random changes, and wh
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
+from neurosim.core.cautions import WindowWarning
 from neurosim.core.protocols import UpdateMode
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -41,7 +43,11 @@ def held(array: Crossbar, rms: float, mode: UpdateMode, layer: int, rows: int, s
     """
     draws = generator(seed, "holding", f"layer {layer - 1}")
     start = (rms * draws.standard_normal(SAMPLE)).astype(np.float32)
-    array.program(start, w_max=array.w_max)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", WindowWarning
+        )  # of a sample of normal weights; the result has its window
+        array.program(start, w_max=array.w_max)
     written = array.weights()
     asked, ones = np.zeros(SAMPLE, np.float32), np.eye(SAMPLE[0], dtype=np.float32)
     for _ in range(UPDATES):
