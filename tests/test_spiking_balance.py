@@ -7,10 +7,9 @@ import pytest
 from helpers import PCM
 
 import neurosim as ns
-from neurosim import LIF, IdealArray, SpikingLayer
+from neurosim import LIF, IdealArray, SpikingLayer, given_trains
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.rules import WindowStdp
-from neurosim.spiking.layer import given_trains
 
 TARGET_HZ = 8.0
 STARTS_MV = (0.0, 6.0, 40.0)

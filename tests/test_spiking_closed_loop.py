@@ -10,13 +10,12 @@ import pytest
 from helpers import FINE, PCM
 
 import neurosim as ns
-from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer
+from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer, given_trains
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.rules import PairStdp, SpikingSoftHebb, WindowStdp
 from neurosim.spiking import brian_bridge, brian_network
 from neurosim.spiking.brian_equations import equations_of
 from neurosim.spiking.brian_script import export_script
-from neurosim.spiking.layer import given_trains
 from neurosim.spiking.loop import TraceRule
 from neurosim.spiking.synapses import DeviceSynapses
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer
+from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer, given_trains
 from neurosim.core.errors import CapabilityError
 from neurosim.rules import PairStdp, SpikingSoftHebb, WindowStdp
-from neurosim.spiking.layer import given_trains
 
 MS = 1e-3
 PUBLISHED = {

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import neurosim as ns
-from neurosim import LIF, Hard, IdealArray, SpikingLayer
+from neurosim import LIF, Hard, IdealArray, SpikingLayer, given_trains
 from neurosim.rules import WindowStdp
-from neurosim.spiking.layer import given_trains
 
 LIT, FADING = "optomemristor-gese3-sarwat-2022", "pcm-memtransistor-sarwat-2022"
 PATTERNS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

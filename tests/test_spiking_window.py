@@ -7,9 +7,8 @@ import pytest
 from helpers import PCM
 
 import neurosim as ns
-from neurosim import LIF, IdealArray, SpikingLayer
+from neurosim import LIF, IdealArray, SpikingLayer, given_trains
 from neurosim.rules import PairStdp
-from neurosim.spiking.layer import given_trains
 
 COLS, RATE, DEPRESSION, TAU_S, DT_S = 400, 0.02, 0.8, 20e-3, 1e-3
 TESTED, TEACHER = 0, 1

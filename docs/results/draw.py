@@ -299,6 +299,14 @@ def draw_mortal(name: str, values: dict[str, Any]) -> None:
     (FOLDER / f"{name}.md").write_text(mortal_markdown(name, values), encoding="utf-8")
 
 
+def draw_spikes(name: str, values: dict[str, Any]) -> None:
+    """Figure and tables of one study of spiking layers."""
+    figure = spikes_curves(values)
+    if figure is not None:
+        (FOLDER / f"{name}-curves.svg").write_bytes(to_svg(figure))
+    (FOLDER / f"{name}.md").write_text(spikes_markdown(name, values), encoding="utf-8")
+
+
 def draw_races(name: str, values: dict[str, Any]) -> None:
     """Table of races against references in one run."""
     lines = [
@@ -329,6 +337,7 @@ DRAWN_BY = {
     "calibration_images": draw_weights,
     "heads": draw_deep,
     "recovered_within": draw_mortal,
+    "highest_Hz": draw_spikes,
     "negatives": draw_forward_forward,
     "modules": draw_races,
     "summary": draw_results,
