@@ -23,7 +23,7 @@ ROWS, COLS, PATTERNS, SHARPNESS = 20, 6, 8, 3.0
 HIGHEST_HZ, DT_S, MEMBRANE_S = 100.0, 1e-3, 20e-3
 RATES, SAMPLES = (0.1, 0.05, 0.025), 100
 """Rates of the trajectories, and samples that the first of them learns; all learn the same rate times samples."""
-REPEATS, DRAWS = 2000, 100_000
+REPEATS, DRAWS = 800, 100_000
 PCM, PULSES = "pcm-nandakumar-2018", 4000
 MEMBRANES_S = (5e-3, 20e-3, 80e-3, 320e-3)
 PLACE = "<!-- from here on written by python -m benchmarks.spiking_oracle -->"

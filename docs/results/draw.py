@@ -21,6 +21,8 @@ from neurosim.report.page import KINDS, as_text
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
+from neurosim.report.spikes import spikes_markdown
+from neurosim.report.spikes_figures import learning_curves as spikes_curves
 from neurosim.report.style import to_svg
 from neurosim.report.sweep import sweep_curves
 from neurosim.report.text import JOULES_OF_AN_UPDATE, around, percent, si, significant, spread
