@@ -135,7 +135,7 @@ def test_refractory_times_and_silences_of_any_length(neuron, inhibition):
     assert one[1].counts.sum() > 20
 
 
-@pytest.mark.parametrize("card", [FINE, PCM])
+@pytest.mark.parametrize("card", [pytest.param(FINE, marks=pytest.mark.slow), PCM])
 @pytest.mark.parametrize(
     ("rule", "inhibition", "options"),
     [
@@ -356,7 +356,7 @@ def test_groups_that_do_not_fit_a_layer_are_refused():
         brian_network.connect(made, source, target, "x_post += arriving")
 
 
-@pytest.mark.parametrize("card", [PCM, FINE])
+@pytest.mark.parametrize("card", [PCM, pytest.param(FINE, marks=pytest.mark.slow)])
 def test_store_and_restore_cover_the_devices_of_a_bridge(card):
     """Conductances lie in brian2's memory before and after; all else of the state comes back with them."""
     import brian2 as b2
