@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import neurosim as ns
-from benchmarks.kept_page import main
+from benchmarks.kept_page import RESULTS, main
 from neurosim import LIF, Soft, SpikingLayer
+from neurosim.report.style import new_figure, to_svg
 from neurosim.rules import SpikingSoftHebb
 from neurosim.study.store import versions
 
@@ -26,6 +28,7 @@ RATES, SAMPLES = (0.1, 0.05, 0.025), 100
 REPEATS, DRAWS = 800, 100_000
 PCM, PULSES = "pcm-nandakumar-2018", 4000
 MEMBRANES_S = (5e-3, 20e-3, 80e-3, 320e-3)
+BLUE, RED = "#0072b2", "#d55e00"
 PLACE = "<!-- from here on written by python -m benchmarks.spiking_oracle -->"
 
 
@@ -210,10 +213,52 @@ def measured() -> Result:
     }  # fmt: skip
 
 
-def page(result: Result) -> str:
-    """Return the tables and their reading."""
+def drawn(result: Result) -> Figure:
+    """Return the figure: winners, what remains along trajectories against the rate, and against the membrane."""
+    figure = new_figure(3.2)
+    left, middle, right = figure.subplots(1, 3)
     wins = result["winners"]
+    left.plot(np.ravel(wins["softmax"]), np.ravel(wins["frequency"]), ".", color=BLUE)
+    left.axline((0, 0), slope=1, color="black", lw=0.8, ls="--")
+    left.set(xlabel="Softmax of held potentials", ylabel="Share of draws won", title="Winners")
+    rates = np.array([each["rate"] for each in result["trajectories"]])
+    away, error, one = (
+        np.array([each[name] for each in result["trajectories"]])
+        for name in ("mean_difference", "its_error", "spread_of_one")
+    )
+    middle.errorbar(
+        rates, away, 2 * error, fmt="o-", color=BLUE, capsize=3, label="mean of all runs, 2 errors"
+    )
+    middle.plot(rates, one, "s-", color=RED, label="one run")
+    middle.plot(
+        rates, away[0] * rates / rates[0], "--", color="black", lw=0.8, label="in proportion to the rate"
+    )
+    middle.set(
+        xscale="log",
+        yscale="log",
+        xlabel="Learning rate",
+        ylabel="Distance from rate SoftHebb",
+        title="Trajectories",
+    )
+    middle.legend(fontsize=7)
+    membranes = 1e3 * np.array([each["membrane_s"] for each in result["poisson"]])
+    right.plot(membranes, [100 * each["relative_difference"] for each in result["poisson"]], "o-", color=BLUE)
+    right.set(
+        xscale="log",
+        xlabel="Membrane time constant (ms)",
+        ylabel="Mean change is off by (%)",
+        title="Poisson input",
+        ylim=(0, None),
+    )
+    return figure
+
+
+def page(result: Result) -> str:
+    """Draw the figure, and return the tables and their reading."""
+    wins = result["winners"]
+    (RESULTS / "spiking-oracle.svg").write_bytes(to_svg(drawn(result)))
     lines = [
+        "![winners, trajectories, Poisson input](spiking-oracle.svg)", "",
         "## Winners", "",
         (f"{wins['draws']:,} draws from held potentials for each of {len(wins['softmax'])} inputs: chi-square "
          f"{min(wins['chi_square']):.1f} to {max(wins['chi_square']):.1f} with {wins['degrees']} degrees of freedom."), "",
