@@ -119,7 +119,11 @@ lags = np.linspace(0.5, 40, 80)
 top = means[1] * np.exp(1 / 20)
 axes.plot(lags, top * np.exp(-lags / 20), "--", color="black", lw=1, label="exp(-t / 20 ms)")
 axes.plot(-lags, -top * np.exp(-lags / 20), "--", color="black", lw=1)
-axes.set(xlabel="neuron's spike after its input's (ms)", ylabel="change of G+ - G- (uS)", title="Spike timing on PCM")
+axes.set(
+    xlabel="neuron's spike after its input's (ms)",
+    ylabel="change of G+ - G- (uS)",
+    title="Spike timing on PCM",
+)
 axes.legend()
 print({lag: f"{value:+.2f} uS" for lag, value in means.items()})
 
@@ -137,7 +141,11 @@ spec = ns.SpikesExperiment(dataset="digits", neurons=NEURONS, hold_out=True)
 array = ns.IdealArray((64, NEURONS))
 array.program(0.1 + 0.4 * np.random.default_rng(0).random((64, NEURONS)))
 layer = ns.SpikingLayer(
-    array, ns.rules.WindowStdp(row_trace_s=40e-3, down=0.5, forgets=True, learning_rate=0.03), spec.neuron, ns.Hard(), highest_Hz=100.0
+    array,
+    ns.rules.WindowStdp(row_trace_s=40e-3, down=0.5, forgets=True, learning_rate=0.03),
+    spec.neuron,
+    ns.Hard(),
+    highest_Hz=100.0,
 )
 images = data.inputs(data.x_train)
 fields = [array.weights()]
@@ -162,7 +170,9 @@ figure.suptitle("Fields of the first neurons: red drives, blue holds back")
 shown = layer.present(layer.trains(images[IMAGES], 0.15), learn=False, record=True)
 step, kind, number = shown.raster.T
 winners = np.argsort(shown.counts)[::-1][:2]
-figure, panels = plt.subplots(3, 1, figsize=(9, 6), layout="constrained", sharex=True, height_ratios=(3, 1.5, 3))
+figure, panels = plt.subplots(
+    3, 1, figsize=(9, 6), layout="constrained", sharex=True, height_ratios=(3, 1.5, 3)
+)
 panels[0].plot(step[kind == 0], number[kind == 0], "|", color="grey", ms=4)
 panels[0].set(ylabel="input", title="Spikes of the inputs and of the neurons")
 panels[1].plot(step[kind == 1], number[kind == 1], "|", color=RED, ms=8, mew=2)
@@ -206,9 +216,13 @@ for run, colour in zip(results["runs"], (BLUE, RED, "grey"), strict=True):
 axes.set(xlabel="images shown", ylabel="training images right (%)", title="Assigned neurons")
 axes.legend()
 for run in results["runs"]:
-    print(f"{run['arm']}: {100 * run['accuracy']:.1f} % of {run['test_size']} test images, {run['spikes_an_image']:.1f} spikes an image")
+    print(
+        f"{run['arm']}: {100 * run['accuracy']:.1f} % of {run['test_size']} test images, {run['spikes_an_image']:.1f} spikes an image"
+    )
 pcm = next(run for run in results["runs"] if run["arm"] == "PCM")
-presented = experiment.epochs * (len(data.training().labels) if experiment.train_images is None else experiment.train_images)
+presented = experiment.epochs * (
+    len(data.training().labels) if experiment.train_images is None else experiment.train_images
+)
 print(
     f"PCM, a training image: {1e9 * pcm['energy']['read_J'] / presented:.3g} nJ of reads and {1e9 * pcm['energy']['update_J'] / presented:.3g} nJ of "
     f"updates in the devices; periphery {1e9 * pcm['energy']['periphery_J'] / presented:.3g} nJ, a lower bound without neurons"
@@ -241,7 +255,12 @@ class Watched(ns.IdealArray):
 watched = Watched((20, 6), "float64")
 watched.program(weights)
 soft = ns.SpikingLayer(
-    watched, ns.rules.SpikingSoftHebb(rate_power=0.0), ns.LIF(gain_mV=1.0), ns.Soft(temperature_mV=0.5), highest_Hz=100.0, norm_every=10**9
+    watched,
+    ns.rules.SpikingSoftHebb(rate_power=0.0),
+    ns.LIF(gain_mV=1.0),
+    ns.Soft(temperature_mV=0.5),
+    highest_Hz=100.0,
+    norm_every=10**9,
 )
 wins = soft.drawn(x, DRAWS)
 u = x.astype(float) @ weights
@@ -255,7 +274,9 @@ figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 panels[0].errorbar(y, wins / DRAWS, 5 * np.sqrt(y * (1 - y) / DRAWS), fmt="o", color=BLUE, capsize=3)
 panels[0].set(xlabel="softmax", ylabel="share of wins, 5 standard errors", title="Winners")
 panels[1].plot(1e3 * expected.ravel(), 1e3 * watched.total.ravel() / DRAWS, ".", color=BLUE)
-panels[1].set(xlabel="one step of the rate rule (0.001)", ylabel="mean of draws (0.001)", title="Change of each weight")
+panels[1].set(
+    xlabel="one step of the rate rule (0.001)", ylabel="mean of draws (0.001)", title="Change of each weight"
+)
 for axes in panels:
     axes.axline((0, 0), slope=1, color="black", lw=1, ls="--")
 off = np.linalg.norm(watched.total / DRAWS - expected) / np.linalg.norm(expected)
@@ -283,7 +304,9 @@ def learnt(rewarded: bool, seed: int) -> float:
     array = ns.Crossbar((32, 8), LIT, seed=seed)
     array.program(0.1 + 0.3 * np.random.default_rng(seed).random((32, 8)), 1.0)
     neuron = ns.LIF(membrane_s=50e-3, threshold_mV=-64.0, gain_mV=0.1, adaptation_mV=0.1, target_Hz=5.0)
-    layer = ns.SpikingLayer(array, ns.rules.WindowStdp(down=0.5, one_pulse=True), neuron, ns.Hard(), highest_Hz=100.0, seed=seed)
+    layer = ns.SpikingLayer(
+        array, ns.rules.WindowStdp(down=0.5, one_pulse=True), neuron, ns.Hard(), highest_Hz=100.0, seed=seed
+    )
     draws = np.random.default_rng(seed + 100)
     for _ in range(200):
         k = int(draws.integers(4))

@@ -19,8 +19,7 @@ from neurosim.report.spikes import title
 from neurosim.report.style import INK, PALETTE, WIDTH_IN, colours, label, new_figure, styled, tint
 
 Results = dict[str, Any]
-Held = dict[str, State]
-"""Pictures of each arm, of its first seed."""
+Held = dict[str, State]  # pictures of each arm, of its first seed
 MOST_COLUMNS = 3
 """Arms beside each other whose answer to one image is shown."""
 MOST_ARMS = 6

@@ -18,7 +18,7 @@ from neurosim.core.errors import CapabilityError, InputError
 from neurosim.kernels.spikes import HARD, IZHIKEVICH, SOFT, Lines, Seen, Trains
 from neurosim.spiking.brian_bridge import brian2, operation_with_state, without_compiler
 from neurosim.spiking.brian_equations import Equations, Group, Synapses, equations_of, noisy
-from neurosim.spiking.layer import Learning, Shown, SpikingLayer
+from neurosim.spiking.layer import Lesson, Shown, SpikingLayer
 
 
 class Built(NamedTuple):
@@ -31,7 +31,7 @@ class Built(NamedTuple):
     """From inputs to neurons; `w` are the weights."""
     others: Any
     """Inhibitory neurons of a circuit, or None."""
-    learning: Learning | None
+    learning: Lesson | None
     """What the rule asked for; None: nothing learns, or equations do."""
 
 
@@ -105,7 +105,7 @@ def present(
     order = np.lexsort((raster[:, 1], raster[:, 2], raster[:, 1] > 0, raster[:, 0]))
     counts = np.asarray(spikes[1].count[:], np.int64)
     if learn:
-        learning = built.learning or Learning(layer, trains)
+        learning = built.learning or Lesson(layer, trains)
         layer._end(learning, built.neurons.raised_[:] * _in_mV(layer), counts, pause_s)
     return Shown(counts, raster[order], potential.v_.T * _in_mV(layer))
 
@@ -146,7 +146,7 @@ def build(
         objects.append(b2.NetworkOperation(decide, when="before_thresholds", clock=clock))
     elif c.inhibition == SOFT:
         objects.append(_given(np.asarray(winners), neurons, clock))
-    learning = Learning(layer, trains) if plastic and learn and not equations else None
+    learning = Lesson(layer, trains) if plastic and learn and not equations else None
     synapses, more = _connect(layer, inputs, neurons, text.synapses, numbers, learning)
     if others is not None:
         objects.append(others)
@@ -202,7 +202,7 @@ def connect(
     if "v" not in target.variables:
         raise InputError("the target has no potential v, by which rules ask what a neuron answers")
     text = Synapses(f"arriving = w\n{on_pre}", "w : 1")
-    return _connect(layer, source, target, text, namespace or {}, Learning(layer, None))
+    return _connect(layer, source, target, text, namespace or {}, Lesson(layer, None))
 
 
 def _connect(
@@ -211,7 +211,7 @@ def _connect(
     target: Any,
     text: Synapses,
     numbers: dict[str, Any],
-    learning: Learning | None,
+    learning: Lesson | None,
 ) -> tuple[Any, list[Any]]:
     """Return synapses that are read as the array is, and what makes them learn."""
     b2 = brian2()
@@ -237,7 +237,7 @@ def _connect(
 
 
 def _plasticity(
-    layer: SpikingLayer, source: Any, target: Any, learning: Learning, read: Callable[[Lines], None]
+    layer: SpikingLayer, source: Any, target: Any, learning: Lesson, read: Callable[[Lines], None]
 ) -> list[Any]:
     """Return traces that brian2 integrates, and the operations that ask the rule and update the array."""
     b2, clock, rule = brian2(), source.clock, layer.rule

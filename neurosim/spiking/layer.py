@@ -44,7 +44,7 @@ class Shown(NamedTuple):
 Gate = float | Callable[[NDArray[np.bool_]], float]
 
 
-class Learning:
+class Lesson:
     """What comes of one presentation beside spikes: what the rule asks for, given to the array when due, and the devices' clock.
 
     Parameters
@@ -255,7 +255,7 @@ class SpikingLayer:
         potentials = np.zeros((steps if record else 0, cols))
         event = self.presented + 1 if number is None else number
         keys = self.keys["spike noise"], self.keys["winners"]
-        step, plastic, learning = 0, plastic and learn, Learning(self, trains, gate)
+        step, plastic, learning = 0, plastic and learn, Lesson(self, trains, gate)
         lines = self.array.spike_lines()
         while step < steps:
             step = run_steps(
@@ -363,7 +363,7 @@ class SpikingLayer:
         self.array.count_spikes(spikes, int(np.count_nonzero(np.diff(trains.first[first : last + 1]))))
 
     def _end(
-        self, learning: Learning, raised_mV: NDArray[np.float64], counts: NDArray[np.int64], pause_s: float
+        self, learning: Lesson, raised_mV: NDArray[np.float64], counts: NDArray[np.int64], pause_s: float
     ) -> None:
         """Stand as after a presentation."""
         assert learning.trains is not None
