@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import textwrap
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -67,7 +68,7 @@ class Arrays:
         for name in ELEMENTWISE:
             setattr(self, name, self._of_tensors(getattr(torch, TORCH_NAMES.get(name, name))))
         self.abs = self.absolute = abs
-        self.pi, self.e = float(np.pi), float(np.e)
+        self.pi, self.e = math.pi, math.e
         self.power = self.pow = lambda base, exponent: base**exponent
         self.float32 = lambda value: value if isinstance(value, Tensor) else float(np.float32(value))
 
