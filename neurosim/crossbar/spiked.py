@@ -46,7 +46,10 @@ def lines_of(array: Crossbar) -> Lines:
         current = current - planes[1].current
         variance = variance + planes[1].variance if variance.size else variance
     variance = gather(variance) if variance.size else np.empty((0, 0), current.dtype)
-    return Lines(gather(current), variance, gather(scale)[0].astype(np.float64))
+    scaled = gather(scale)[0].astype(np.float64)
+    return Lines(
+        gather(current), variance, np.where(scaled != 0, scaled, 1.0)
+    )  # no line reaches a dead column
 
 
 def count_spikes(array: Crossbar, spikes: NDArray[np.int64], steps: int) -> None:

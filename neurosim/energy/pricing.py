@@ -106,9 +106,13 @@ class _Layer:
         self._refresh()
         self._programming()
         counts, events = self.counts, self.events
-        self._priced("neurons", "digital", "activations", "neuron", counts["reads"] * events["cols"])
+        integrated = counts["reads"] > 0 and counts["conversions"] == 0
+        if integrated:
+            self.not_priced.append("neurons that integrate currents (leak, threshold, traces)")
+        else:
+            self._priced("neurons", "digital", "activations", "neuron", counts["reads"] * events["cols"])
         self._control()
-        if events["adc_bits"] is None or events["dac_bits"] is None:
+        if not integrated and (events["adc_bits"] is None or events["dac_bits"] is None):
             self.notes.append(f"converters left perfect are priced at {self.prices.default_bits} bits")
         return Bill(
             tuple(line for line in self.lines if line.count or line.joules),

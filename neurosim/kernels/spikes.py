@@ -30,6 +30,8 @@ class Trains(NamedTuple):
     first: NDArray[np.int64]
     """(steps + 1,)"""
     line: NDArray[np.int32]
+    rows: int
+    """Inputs that could spike."""
 
 
 class Lines(NamedTuple):
@@ -130,11 +132,12 @@ class Seen(NamedTuple):
 def poisson_trains(rates: Any, steps: int, event: int, key: Any, first: Any, line: Any) -> int:
     """Draw independent spikes: `rates` (rows,) is the chance of a spike in a step. Fill `first` (steps + 1,) and `line`.
 
-    Returns the number of spikes; where `line` is too small for them, nothing is filled in.
+    Returns the number of spikes; where `line` is too small for them, it is left as it is.
     """
-    rows = rates.size
     counts = np.zeros(steps + 1, np.int64)
-    for row in range(rows):
+    drawn_row, drawn_step = np.empty(line.size, np.int32), np.empty(line.size, np.int32)
+    total = 0
+    for row in range(rates.size):
         chance = np.float32(rates[row])
         if chance <= np.float32(0.0):
             continue
@@ -143,25 +146,20 @@ def poisson_trains(rates: Any, steps: int, event: int, key: Any, first: Any, lin
             for k in range(4):
                 step = 4 * group + k
                 if step < steps and uniform(words[k]) < chance:
+                    if total < line.size:
+                        drawn_row[total], drawn_step[total] = row, step
                     counts[step + 1] += 1
-    total = 0
-    for step in range(steps + 1):
-        total += counts[step]
-        first[step] = total
+                    total += 1
+    first[0] = 0
+    for step in range(steps):
+        first[step + 1] = first[step] + counts[step + 1]
     if total > line.size:
         return total
     place = first[:steps].copy()
-    for row in range(rows):
-        chance = np.float32(rates[row])
-        if chance <= np.float32(0.0):
-            continue
-        for group in range((steps + 3) // 4):
-            words = philox(row, event, group, key)
-            for k in range(4):
-                step = 4 * group + k
-                if step < steps and uniform(words[k]) < chance:
-                    line[place[step]] = row
-                    place[step] += 1
+    for k in range(total):
+        step = drawn_step[k]
+        line[place[step]] = drawn_row[k]
+        place[step] += 1
     return total
 
 

@@ -18,7 +18,8 @@ from neurosim.core.errors import CapabilityError, InputError
 from neurosim.kernels.spikes import HARD, IZHIKEVICH, SOFT, Lines, Seen, Trains
 from neurosim.spiking.brian_bridge import brian2, operation_with_state, without_compiler
 from neurosim.spiking.brian_equations import Equations, Group, Synapses, equations_of, noisy
-from neurosim.spiking.layer import Lesson, Shown, SpikingLayer
+from neurosim.spiking.layer import Shown, SpikingLayer
+from neurosim.spiking.lesson import Lesson
 
 
 class Built(NamedTuple):

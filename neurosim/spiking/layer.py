@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from neurosim.kernels.spikes import (
     run_steps,
 )
 from neurosim.rules.spikes import SpikeRule, Spikes
+from neurosim.spiking.lesson import Gate, Lesson
 from neurosim.spiking.neurons import Inhibition, Neuron, constants
 
 MOST_RECORDED = 1 << 22
@@ -39,63 +39,6 @@ class Shown(NamedTuple):
     """(n, 3) of each spike its step, its kind (0 input, 1 neuron, 2 inhibitory neuron) and its number; None: not recorded."""
     potentials: NDArray[np.float64] | None = None
     """(steps, cols) at the end of each step, mV."""
-
-
-Gate = float | Callable[[NDArray[np.bool_]], float]
-
-
-class Lesson:
-    """What comes of one presentation beside spikes: what the rule asks for, given to the array when due, and the devices' clock.
-
-    Parameters
-    ----------
-    layer : SpikingLayer
-    trains : Trains, optional
-        Of the presentation, for the ledger; None: it has no end, and somebody else counts.
-    gate : float or callable
-        As `SpikingLayer.present` takes it.
-    """
-
-    def __init__(self, layer: SpikingLayer, trains: Trains | None, gate: Gate = 1.0):
-        self.layer, self.trains, self.gate = layer, trains, gate
-        self.steps = None if trains is None else len(trains.first) - 1
-        self.changes: list[tuple[LocalUpdate, float]] = []
-        self.begun = 0
-        """Step from which spikes are not in the ledger yet, and time has not passed for the devices if it follows the steps;"""
-        self.given = 0
-        """that after which changes were given last."""
-
-    def until(self, last: int) -> int:
-        """Return the step at which it must be asked next, `last` at the latest."""
-        clock = self.layer.clock_every
-        return last if clock is None else min(last, self.begun + clock)
-
-    def take(self, seen: Seen, step: int, plastic: bool = True) -> bool:
-        """Ask the rule about the time step that has ended before `step`; return whether the array may have changed."""
-        layer = self.layer
-        if plastic and (seen.spiked.any() or (layer.rule.at_inputs and seen.arrived.any())):
-            change = layer.rule(layer._seen(seen), layer.state)
-            if change is not None:
-                gate = self.gate(seen.spiked) if callable(self.gate) else self.gate
-                self.changes.append((change, float(gate)))
-        every = layer.update_every
-        due = bool(self.changes) and (every is None or step - self.given >= every or step == self.steps)
-        ticks = layer.clock_every is not None and step - self.begun >= layer.clock_every
-        if not (due or ticks):
-            return False
-        self.pass_on(step)
-        if due:
-            layer._update(self.changes)
-            self.changes, self.given = [], step
-        return True
-
-    def pass_on(self, step: int) -> None:
-        """Enter the spikes before `step` into the ledger, and let the devices' clock go on if it follows the steps."""
-        if self.trains is not None:
-            self.layer._count(self.trains, self.begun, step)
-        if self.layer.clock_every is not None:
-            self.layer.array.advance((step - self.begun) * self.layer.dt_s)
-        self.begun = step
 
 
 class SpikingLayer:
@@ -200,7 +143,7 @@ class SpikingLayer:
             line = np.empty(room, np.int32)
             total = int(poisson_trains(chances, steps, event, self.keys["inputs"], first, line))
             if total <= room:
-                return Trains(first, line[:total])
+                return Trains(first, line[:total], len(rates))
             room = total
 
     def resting(self) -> Membranes:
@@ -241,8 +184,16 @@ class SpikingLayer:
             optical gate are lit by it: it is the chance that a pulse takes effect. Elsewhere changes are multiplied by it.
         plastic : bool
             False: the array stays as it is, thresholds and clock go on.
+
+        Raises
+        ------
+        InputError
+            If the trains are of another number of inputs, the gate does not lie between 0 and 1, or there are too many spikes to
+            record.
         """
         rows, cols = self.array.shape
+        if trains.rows != rows:
+            raise InputError(f"trains: of {trains.rows} inputs, but the array has {rows} word lines")
         steps = len(trains.first) - 1
         m, counts = self.resting(), np.zeros(cols, np.int64)
         seen = Seen(
@@ -268,12 +219,15 @@ class SpikingLayer:
             self._end(learning, m.raised, counts, pause_s)
         if not record:
             return Shown(counts)
+        if raster[0, 0] == len(raster):
+            raise InputError(f"record: more than {MOST_RECORDED:,} spikes; record a shorter time")
         return Shown(counts, raster[1 : raster[0, 0]], potentials)
 
     def drawn(self, x: ArrayLike, draws: int = 1, learn: bool = True) -> NDArray[np.int64]:
         """Hold neurons at the potentials that steady input x (rows,) from 0 to 1 brings them to, draw winners, learn from each.
 
         What a spiking soft winner-take-all computes, without the noise of spikes. Returns how often each neuron won (cols,).
+        No time passes; it counts as a presentation, and its reads enter the ledger, whether it learns or not.
 
         Raises
         ------
@@ -286,7 +240,7 @@ class SpikingLayer:
         rows, cols = self.array.shape
         found = np.zeros(cols, np.int64)
         still = self.constants._replace(chance=1.0, leak=1.0)
-        nothing = Trains(np.zeros(draws + 1, np.int64), np.empty(0, np.int32))
+        nothing = Trains(np.zeros(draws + 1, np.int64), np.empty(0, np.int32), rows)
         seen = Seen(
             np.zeros(rows), np.zeros(cols), np.zeros(cols, bool), np.zeros(rows, bool), np.zeros(cols)
         )
@@ -385,7 +339,7 @@ class SpikingLayer:
     def counts(self, x: ArrayLike, seconds: float, first: int = 1 << 32) -> NDArray[np.int64]:
         """Look at samples x (n, rows) from 0 to 1 for so many seconds each: spikes (n, cols) of each neuron.
 
-        Leaves no trace but in the ledger of an array. Sample k has the draws of presentation ``first + k``.
+        Leaves no trace, in the ledger neither. Sample k has the draws of presentation ``first + k``.
         """
         x = np.asarray(x, np.float32)
         found = np.empty((len(x), self.array.shape[1]), np.int64)
@@ -442,4 +396,4 @@ def given_trains(spikes: ArrayLike) -> Trains:
     step, line = np.nonzero(given)
     first = np.zeros(len(given) + 1, np.int64)
     np.cumsum(np.bincount(step, minlength=len(given)), out=first[1:])
-    return Trains(first, line.astype(np.int32))
+    return Trains(first, line.astype(np.int32), given.shape[1])

@@ -34,7 +34,7 @@ class Beside(NamedTuple):
 def beside(experiment: Experiment, name: str) -> Beside:
     """Return what an arm is compared with; all None for one in ideal arithmetic, or one that does not learn.
 
-    Its partner in ideal arithmetic learns in the same way, or is called "ideal", or is the only one that learns.
+    Its partner in ideal arithmetic learns in the same way, or is called "ideal", or is the only one by its rule, or that learns.
     """
     arms = experiment.arms()
     arm = next(each for each in arms if each.name == name)
@@ -110,7 +110,8 @@ def _partner(arm: Any, ideals: Sequence[Any]) -> Any:
     learning = set(type(arm).model_fields) - set(Arm.model_fields)
     alike = [each for each in ideals if all(getattr(each, f) == getattr(arm, f) for f in learning)]
     named = [each for each in ideals if each.name == IDEAL]
-    for some in (alike, named, ideals):
+    ruled = [each for each in ideals if getattr(each, "rule", None) == getattr(arm, "rule", None)]
+    for some in (alike, named, ruled, ideals):
         if len(some) == 1:
             return some[0]
     return named[0] if named else None

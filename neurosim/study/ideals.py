@@ -59,14 +59,14 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
     if getattr(arm, "statistics", None) == "batch":
         yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
     if experiment.spikes:
-        yield "Neurons, their thresholds and the readout cost nothing in the array's own prices."
+        yield "Neurons, their thresholds and the readout cost nothing, in the array's own prices and in those of lists."
     else:
         yield "Neurons, activations and readouts are digital and exact; the array's own prices hold no joules for them."
 
 
 def _of_learning(experiment: Experiment, arm: Any, write: Any) -> Iterator[str]:
     if experiment.spikes:
-        yield "Traces of spikes are exact, digital or analog, and cost nothing; what a spike asks for is rounded to whole pulses."
+        yield "Traces of spikes and what the rule makes of them are exact, digital or analog, and cost nothing."
     elif arm.mode == "accumulate":
         yield "Changes are summed over the mini-batch by digital arithmetic (an exact outer product) before they become pulses."
     elif arm.mode == "mixed":
