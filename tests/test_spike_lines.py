@@ -130,6 +130,7 @@ def test_trains_of_other_inputs_and_gates_beyond_one_are_refused():
 
 
 def test_neurons_that_integrate_have_no_price_and_bills_say_so():
+    from neurosim.energy.seconds import seconds
     from neurosim.study.events import layer_events
 
     layer = SpikingLayer(made(PCM, "bare"), WindowStdp(), LIF(threshold_mV=-64.9, gain_mV=5.0))
@@ -139,3 +140,6 @@ def test_neurons_that_integrate_have_no_price_and_bills_say_so():
     assert "integrate currents" in said
     assert not [line for line in bill.lines if line.phase == "neurons"]
     assert bill.joules > 0
+    times = seconds(layer_events([layer.array]), "generic-28nm")
+    assert "as long as it is shown" in str(times.not_timed)
+    assert times.total("forward")[0] == 0

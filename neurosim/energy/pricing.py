@@ -84,6 +84,12 @@ def checked(events: Iterable[Events]) -> Iterator[Events]:
         yield {**layer, "counts": counts}
 
 
+def integrates(layer: Events) -> bool:
+    """Return whether a layer's neurons integrate currents, spike by spike: its reads were never converted."""
+    counts = layer["counts"]
+    return bool(counts["reads"] and not counts["conversions"])
+
+
 class _Layer:
     """The lines of one layer."""
 
@@ -106,7 +112,7 @@ class _Layer:
         self._refresh()
         self._programming()
         counts, events = self.counts, self.events
-        integrated = counts["reads"] > 0 and counts["conversions"] == 0
+        integrated = integrates(events)
         if integrated:
             self.not_priced.append("neurons that integrate currents (leak, threshold, traces)")
         else:

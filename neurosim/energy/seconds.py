@@ -12,7 +12,7 @@ from neurosim.core.errors import InputError
 from neurosim.energy.bill import Phase
 from neurosim.energy.marks import Mark, worst
 from neurosim.energy.price_list import COMPONENTS, PriceList, price_list
-from neurosim.energy.pricing import Events, checked, rows_read
+from neurosim.energy.pricing import Events, checked, integrates, rows_read
 
 _Timed = tuple[tuple[float, float, float], Mark, str]
 """Seconds with their low and high, mark and source."""
@@ -146,8 +146,11 @@ def _reads(layer: Events, prices: PriceList, spans: list[Span], not_timed: list[
     once = counts["calibration_reads"] * counts["phases"] / counts["reads"] if counts["reads"] else 0.0
     serial = layer["encoding"] == "bit-serial" and layer["dac_bits"]
     ranging = counts["ranging_reads"] * (layer["dac_bits"] - 1 if serial else 1)
+    shown = integrates(layer)
+    if shown:
+        not_timed.append("spikes: a sample takes as long as it is shown")
     reads: tuple[tuple[Phase, str, float], ...] = (
-        ("forward", "input vectors", counts["phases"]),
+        ("forward", "input vectors", 0 if shown else counts["phases"]),
         ("calibration", "input vectors", once),
         ("calibration", "counted input vectors", ranging),
         ("readback", "row by row", rows_read(layer)),
