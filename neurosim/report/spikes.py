@@ -33,7 +33,7 @@ CAPTION = (
 )
 COSTS_CAPTION = (
     "joules of learning, start programming left out, devices and periphery together, shared out over what was shown or "
-    "spiked meanwhile; assumed: share of the joules whose price or pulse is assumed, from memory or unstated; ≥: without "
+    "spiked meanwhile; neurons that integrate currents have no price, so these are lower bounds; assumed: share of the joules whose price or pulse is assumed, from memory or unstated; ≥: without "
     "pulses, as the card does not give the pulse"
 )
 
