@@ -23,9 +23,9 @@ from neurosim.study.store import versions
 Result = dict[str, Any]
 ROWS, COLS, PATTERNS, SHARPNESS = 20, 6, 8, 3.0
 HIGHEST_HZ, DT_S, MEMBRANE_S = 100.0, 1e-3, 20e-3
-RATES, SAMPLES = (0.1, 0.05, 0.025), 100
+RATES, SAMPLES = (0.1, 0.04, 0.02, 0.01), 20
 """Rates of the trajectories, and samples that the first of them learns; all learn the same rate times samples."""
-REPEATS, DRAWS = 800, 100_000
+REPEATS, DRAWS = 3000, 100_000
 PCM, PULSES = "pcm-nandakumar-2018", 4000
 MEMBRANES_S = (5e-3, 20e-3, 80e-3, 320e-3)
 BLUE, RED = "#0072b2", "#d55e00"
@@ -240,6 +240,8 @@ def drawn(result: Result) -> Figure:
         ylabel="Distance from rate SoftHebb",
         title="Trajectories",
     )
+    middle.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    middle.minorticks_off()
     middle.legend(fontsize=7)
     membranes = 1e3 * np.array([each["membrane_s"] for each in result["poisson"]])
     right.plot(membranes, [100 * each["relative_difference"] for each in result["poisson"]], "o-", color=BLUE)

@@ -56,14 +56,16 @@ def receptive_fields(
 
 
 def weight_bar(
-    figure: Figure, place: tuple[float, float, float, float], largest: float, in_colour: bool
+    figure: Figure,
+    place: tuple[float, float, float, float],
+    largest: float,
+    in_colour: bool,
+    unit: str = "weight units",
 ) -> None:
     """Draw the scale of weights at a place in the figure (left, bottom, width, height)."""
     scale = ScalarMappable(Normalize(-largest, largest), CHANNEL_MAP if in_colour else COLOUR_MAP)
     bar = figure.colorbar(scale, cax=figure.add_axes(place), orientation="horizontal", extend="both")
-    bar.set_label(
-        f"Weight{' of each colour channel' if in_colour else ''} (weight units)", fontsize=8, labelpad=1
-    )
+    bar.set_label(f"Weight{' of each colour channel' if in_colour else ''} ({unit})", fontsize=8, labelpad=1)
     bar.ax.tick_params(labelsize=8, pad=1.5, length=2)
 
 

@@ -32,7 +32,7 @@ CURVES = (
     "mean over seeds; thin: each seed."
 )
 FORMING = (
-    "Weights of the first neurons as images, from before learning to its end, first seed; one colour scale for all, zero in the "
+    "Weights of the first neurons as images, from before learning to its end, first seed; each arm on a colour scale of its own, zero in the "
     "middle. Fields that look like parts of the images have learned; fields that are still speckled have not."
 )
 ANSWERED = (
@@ -84,14 +84,13 @@ def _arms_beside(figure: Figure, colour: dict[str, str]) -> None:
 
 @styled
 def forming_fields(results: Results, held: Held) -> Figure | None:
-    """Weights of the first neurons as images, a row an arm and a column a moment, on one scale; None: they are no images."""
+    """Weights of the first neurons as images, a row an arm, on its own scale, and a column a moment; None: they are no images."""
     shape = tuple(results["data"]["image_shape"])
     rows = {arm: found for arm in held if (found := _moments(held[arm], shape))}
     rows = dict(list(rows.items())[:MOST_ARMS])
     if not rows:
         return None
     shown = [image for found in rows.values() for image in found.values()]
-    largest = float(np.quantile(np.abs(np.concatenate([image.ravel() for image in shown])), 0.998)) or 1.0
     columns = max(map(len, rows.values()))
     grid = mosaic(shown[0], 0).shape
     wide = 0.92 * WIDTH_IN / columns
@@ -101,13 +100,17 @@ def forming_fields(results: Results, held: Held) -> Figure | None:
     figure = new_figure(height, layout=None)
     for row, (arm, found) in enumerate(rows.items()):
         top = height - each * row
+        sizes = np.abs(np.concatenate([image.ravel() for image in found.values()]))
+        largest = float(np.quantile(sizes, 0.998)) or 1.0
         for column, (images, fields) in enumerate(found.items()):
             place = ((column + 0.04) / columns, (top - each) / height, 0.92 / columns, high / height)
             axes = figure.add_axes(place)
-            show_mosaic(axes, fields, largest)
+            show_mosaic(axes, fields / largest, 1.0)
             axes.set_title(f"{images:,} images", fontsize=8.5, fontweight="normal", loc="center", pad=3)
-        figure.text(0.01, (top - 0.17) / height, label(arm, 60), fontsize=9.5, fontweight="bold", va="center")
-    weight_bar(figure, (0.3, 0.42 / height, 0.4, 0.1 / height), largest, in_colour=shown[0].ndim == 4)
+        named = f"{label(arm, 60)}: weights up to {largest:.2g}"
+        figure.text(0.01, (top - 0.17) / height, named, fontsize=9.5, fontweight="bold", va="center")
+    place = (0.3, 0.42 / height, 0.4, 0.1 / height)
+    weight_bar(figure, place, 1.0, in_colour=shown[0].ndim == 4, unit="share of the arm's largest")
     return figure
 
 
@@ -132,7 +135,7 @@ def one_image(results: Results, held: Held) -> Figure | None:
         right, given = held[arm]["answered"]
         spiked = (held[arm]["raster"][:, 1] == 1).any()
         said = f"class {right} is taken for {given}" if spiked else f"class {right}, and nobody spikes"
-        column[0].set_title(f"{label(arm, 26)}: {said}", fontsize=9)
+        column[0].set_title(f"{label(arm, 34)}\n{said}", fontsize=8.5)
     for axes, words in zip(grid[:, 0], ("Input", "Neuron", "Potential (mV)"), strict=True):
         axes.set_ylabel(words)
     return figure
