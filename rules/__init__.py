@@ -7,7 +7,7 @@ from neurosim.rules.forward_forward import ForwardForward
 from neurosim.rules.hebb import Hebb, HebbDecay, Oja, Sanger
 from neurosim.rules.loading import build, load, settings_of
 from neurosim.rules.softhebb import SoftHebb, SoftHebbPaper
-from neurosim.rules.spikes import PairStdp, SpikeRule, SpikingSoftHebb, WindowStdp
+from neurosim.rules.spikes import PairStdp, SpikeRule, Spikes, SpikingSoftHebb, WindowStdp
 from neurosim.rules.winner import HardWta, KrotovHopfield, KrotovHopfieldPaper
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "SoftHebb",
     "SoftHebbPaper",
     "SpikeRule",
+    "Spikes",
     "SpikingSoftHebb",
     "WindowStdp",
     "build",

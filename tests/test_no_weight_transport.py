@@ -12,12 +12,13 @@ import helpers
 import numpy as np
 import pytest
 from helpers import HFO2, IDEAL, MODES, PCM, ROOT, small_weights
+from pydantic import Field
 
-from neurosim import Crossbar, Dense, IdealArray, LocalUpdate
+from neurosim import LIF, Crossbar, Dense, IdealArray, LocalUpdate, SpikingLayer, given_trains
 from neurosim.core import registry
 from neurosim.core.protocols import Array, PhasedRule, Rule, needs_phase
 from neurosim.kernels import jit
-from neurosim.rules import SoftHebb
+from neurosim.rules import SoftHebb, SpikeRule, Spikes
 
 ROWS, COLS, BATCH = 9, 6, 4
 F = np.float32
@@ -114,6 +115,36 @@ def test_what_a_rule_is_handed_shares_no_memory_with_the_array(mode, monkeypatch
             assert not any(np.shares_memory(given, hidden) for hidden in kept)
 
 
+class SpikeSpy(SpikeRule):
+    """A spike rule that keeps whatever it is handed."""
+
+    name = "spike-spy"
+    needs_norms = True
+    handed: list[Any] = Field(default_factory=list)
+
+    def observe_norms(self, norms: Any, state: Any) -> None:
+        self.handed.append(norms)
+
+    def __call__(self, seen: Spikes, state: Any) -> LocalUpdate:
+        self.handed += [*seen, state]
+        return LocalUpdate(seen.trace[None], 0.01 * seen.spiked[None], np.full(COLS, 0.1))
+
+
+def test_a_spike_rule_is_handed_nothing_of_the_array_either():
+    for array in arrays_under_test():
+        array.program(np.abs(small_weights(ROWS, COLS)), w_max=array.w_max)
+        spy = SpikeSpy(handed=[])
+        layer = SpikingLayer(array, spy, LIF(gain_mV=1000.0))
+        before = array.weights()
+        layer.present(given_trains(np.ones((30, ROWS), bool)))
+        kept, handed = arrays_within(array), arrays_within(spy.handed)
+        assert len(handed) >= 10
+        assert not np.array_equal(array.weights(), before)
+        for given in handed:
+            assert not any(np.shares_memory(given, hidden) for hidden in kept)
+            assert given.shape in {(ROWS,), (COLS,)}
+
+
 def test_a_rule_sees_plain_arrays_of_inputs_currents_and_norms_only():
     for array in arrays_under_test():
         spy = Spy()
@@ -189,7 +220,10 @@ def test_the_only_public_arrays_of_weights_are_those_for_inspection():
             continue
         if any(given.size >= ROWS * COLS for given in arrays_within(result)):
             shown.add(name)
-    assert shown == {"weights", "conductance_uS"}
+    forward = {
+        "spike_lines"
+    }  # what a spike on a word line gives each column: the event loop adds it, no rule is handed it
+    assert shown == {"weights", "conductance_uS"} | forward
     counted = {"worn"}  # pulses of each device, whichever way they went: no weight is in them
     attributes = {
         name: getattr(array, name) for name in dir(array) if not name.startswith("_") and name not in counted

@@ -18,6 +18,7 @@ from neurosim.network.online import learn_each
 from neurosim.reference.agreement import DIFFERING_SHARE, difference
 from neurosim.reference.twin.arithmetic import TorchIdeal
 from neurosim.study.run import study
+from neurosim.study.store import unpack_bits
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
@@ -223,7 +224,12 @@ def test_mortal_chips_are_refused_on_devices() -> None:
     found = study(spec)
     again = study(spec.changed(arm=tuple(arm.changed(backend="numba") for arm in spec.arm)))
     assert found["originals"][0]["correct"] == again["originals"][0]["correct"]
-    assert [run["correct"] for run in found["runs"]] == [run["correct"] for run in again["runs"]]
+    for one, other in zip(found["runs"], again["runs"], strict=True):
+        for readout, kept in one["correct"].items():
+            ours, theirs = (unpack_bits(each, 20) for each in (kept, other["correct"][readout]))
+            assert np.sum(ours != theirs) <= 1, (
+                "one answer on an edge may fall to either side, by the processor"
+            )
 
 
 def test_neurons_of_one_layer_are_those_of_numba() -> None:

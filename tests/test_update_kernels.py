@@ -28,17 +28,9 @@ from neurosim.kernels.cells import stored
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
 from neurosim.kernels.groups import new_group
 from neurosim.kernels.programming import NO_CURVE
+from neurosim.kernels.pulsed import NO_SUMS, depress_rows, pulse_row
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
-from neurosim.kernels.update import (
-    NO_SUMS,
-    Verifier,
-    depress_rows,
-    pulse_row,
-    read_pair,
-    refresh_grid,
-    squared_norms,
-    sweep_rows,
-)
+from neurosim.kernels.update import Verifier, read_pair, refresh_grid, squared_norms, sweep_rows
 
 NO_ACCUMULATOR = np.empty((0, 0), np.float32)
 NO_COLUMNS = np.empty(0, np.int64)

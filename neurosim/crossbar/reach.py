@@ -17,7 +17,7 @@ from neurosim.crossbar.lines import line_by_line
 from neurosim.crossbar.wired import Array
 from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import share
-from neurosim.kernels.update import give_rows
+from neurosim.kernels.pulsed import give_rows
 
 FAINT = 1e-30
 """Weakest of pulses that arrive at all; zero stands for a device that nothing reaches."""

@@ -56,6 +56,7 @@ def count_spikes(array: Crossbar, spikes: NDArray[np.int64], steps: int) -> None
     """Enter spikes into the ledger: how many came on each word line (rows,), and in how many time steps there were any."""
     ledger: Any = array.ledger
     total = int(spikes.sum())
+    ledger.spikes += total
     ledger.reads += steps
     ledger.phases += steps
     ledger.read_line_cells += total * 2 * array._cells.shape[1]

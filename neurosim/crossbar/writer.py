@@ -33,8 +33,9 @@ from neurosim.kernels.counts import (
 from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
+from neurosim.kernels.pulsed import Sums, depress_rows, give_rows
 from neurosim.kernels.trains import line_trains, train_rows
-from neurosim.kernels.update import Sums, Verified, Verifier, depress_rows, give_rows, sweep_rows
+from neurosim.kernels.update import Verified, Verifier, sweep_rows
 
 Columns = NDArray[np.int64]
 Peaks = NDArray[np.int32]

@@ -85,9 +85,8 @@ def checked(events: Iterable[Events]) -> Iterator[Events]:
 
 
 def integrates(layer: Events) -> bool:
-    """Return whether a layer's neurons integrate currents, spike by spike: its reads were never converted."""
-    counts = layer["counts"]
-    return bool(counts["reads"] and not counts["conversions"])
+    """Return whether a layer's neurons integrate currents, spike by spike, without converters between."""
+    return bool(layer["counts"]["spikes"])
 
 
 class _Layer:

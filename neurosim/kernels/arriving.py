@@ -6,12 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.kernels.jit import inlined
-from neurosim.kernels.prefetch import prefetch
+from neurosim.kernels.jit import apart, inlined
 from neurosim.kernels.random import philox, uniform
 
-AHEAD = 8
-"""Cells between asking for a cell's memory and pulsing it."""
 THINNING = (1 << 31) - 1
 """Number of the draw that thins pulses; laws number theirs from 0."""
 _ZERO = np.float32(0.0)
@@ -25,22 +22,22 @@ def taken(count: Any, strength: Any, cell: Any, event: Any, key: Any) -> Any:
     return size if count > 0 else -size
 
 
-@inlined
-def gather(row: Any, counts: Any, cols: Any, group: Any, state: Any) -> Any:
-    """List the devices of some columns of a row that are to be pulsed, with their counts; return how many there are."""
+@apart
+def gather(row: Any, counts: Any, cols: Any, group: Any) -> Any:
+    """List both devices of some columns of a row, and those of them that are to be pulsed, with their counts; return how many."""
     first, size = 2 * row * counts.shape[1], 0
     for k in range(cols.size):
-        if k + AHEAD < cols.size:
-            prefetch(state, first + 2 * cols[k + AHEAD])
         for arm in range(2):
-            count = counts[arm, cols[k]]
-            group.cells[size] = first + 2 * cols[k] + arm
+            cell, count = np.uint32(first + 2 * cols[k] + arm), counts[arm, cols[k]]
+            group.pairs[2 * k + arm] = cell
+            group.cells[size] = cell
             group.counts[size] = count
+            group.places[size] = 2 * k + arm
             size += count != 0
     return size
 
 
-@inlined
+@apart
 def keep_arriving(size: Any, first: Any, row: Any, group: Any, grid: Any) -> Any:
     """Drop the devices of a group that no pulse reaches, count what arrives at the others; return how many there are."""
     kept = 0
@@ -50,16 +47,15 @@ def keep_arriving(size: Any, first: Any, row: Any, group: Any, grid: Any) -> Any
             continue
         if grid.given.size > 0:
             grid.given[row, cell - first] += count
-        group.cells[kept], group.counts[kept] = cell, count
+        group.cells[kept], group.counts[kept], group.places[kept] = cell, count, group.places[k]
         kept += 1
     return kept
 
 
-@inlined
+@apart
 def keep_effective(
-    size: Any, first: Any, row: Any, group: Any, lost: Any, lost_uS: Any, grid: Any, state: Any, params: Any, now_s: Any,
-    event: Any, key: Any, read: Any,
-) -> Any:  # fmt: skip
+    size: Any, first: Any, row: Any, group: Any, lost: Any, lost_uS: Any, grid: Any, event: Any, key: Any
+) -> Any:
     """Drop the pulses of a group that take no effect; return how many devices are left, and the sums that what was lost adds to."""
     kept = 0
     for k in range(size):
@@ -70,8 +66,9 @@ def keep_effective(
         if missed > 0:
             left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
             lost += missed
-            lost_uS += missed * left * left * np.float64(read(cell, state, params, now_s))
+            lost_uS += missed * left * left * np.float64(group.before_uS[k])
         if count != 0:
-            group.cells[kept], group.counts[kept] = cell, count
+            group.cells[kept], group.counts[kept], group.places[kept] = cell, count, group.places[k]
+            group.before_uS[kept] = group.before_uS[k]
             kept += 1
     return kept, lost, lost_uS

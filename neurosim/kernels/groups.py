@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import DeviceKernels, Floats
-from neurosim.kernels.jit import inlined, inlined_as, jit, origin
+from neurosim.kernels.jit import apart, inlined, inlined_as, jit, origin
+from neurosim.kernels.prefetch import prefetch
 from neurosim.kernels.random import fill_normals, philox
 
 GROUP = 256
 """Most devices of a group: what is kept of them between two passes stays close to the processor."""
+AHEAD = 16
+"""Cells between asking for a cell's memory and reading it."""
 FEW = 16
 """Devices from which on passes over all of them are worth their preparations."""
 _TOGETHER = 32
@@ -31,8 +34,14 @@ class Group(NamedTuple):
     """(GROUP,) the cells; never negative, so that no kernel looks for an index from the end."""
     counts: NDArray[np.int32]
     """(GROUP,) pulses, SET (+) or RESET (-)."""
-    before_uS: NDArray[np.float64]
-    """(GROUP,) what was read of each before."""
+    places: NDArray[np.int32]
+    """(GROUP,) where each stands in `pairs`."""
+    pairs: NDArray[np.uint32]
+    """(GROUP,) cells of the pairs that they belong to, plus and minus in turn."""
+    before_uS: Floats
+    """(GROUP,) what was read of each device before its pulses,"""
+    after_uS: Floats
+    """(GROUP,) and of each of `pairs` after them."""
     joules: NDArray[np.float64]
     """(GROUP,) energy of the pulses of each."""
     order: NDArray[np.int32]
@@ -57,11 +66,21 @@ class Group(NamedTuple):
 def new_group(like: Any) -> Any:
     """Return room for a group; its numbers are of the type of the array `like`."""
     return Group(
-        np.zeros(GROUP, np.uint32), np.zeros(GROUP, np.int32), np.zeros(GROUP), np.zeros(GROUP),
+        np.zeros(GROUP, np.uint32), np.zeros(GROUP, np.int32), np.zeros(GROUP, np.int32), np.zeros(GROUP, np.uint32),
+        np.zeros(GROUP, like.dtype), np.zeros(GROUP, like.dtype), np.zeros(GROUP),
         np.zeros(GROUP, np.int32), np.zeros(GROUP, np.uint32), np.zeros(GROUP, np.int32), np.zeros(GROUP),
         np.zeros(_RANKS + 1, np.int32),
         np.zeros((4, GROUP), np.uint32), np.zeros((2, GROUP), np.float32), np.zeros((11, GROUP), like.dtype),
     )  # fmt: skip
+
+
+@apart
+def read_devices(size: Any, cells: Any, out: Any, state: Any, params: Any, now_s: Any, read: Any) -> None:
+    """Read the conductance of the first `size` of some cells into `out`, uS."""
+    for k in range(size):
+        if k + AHEAD < size:
+            prefetch(state, int(cells[k + AHEAD]))
+        out[k] = read(cells[k], state, params, now_s)
 
 
 @inlined

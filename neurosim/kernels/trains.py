@@ -14,8 +14,8 @@ import numpy as np
 from neurosim.kernels.counts import minus_count, plus_count
 from neurosim.kernels.groups import new_group
 from neurosim.kernels.jit import inlined, jit
+from neurosim.kernels.pulsed import NO_SUMS, Sums, added, pulse_row
 from neurosim.kernels.random import philox, uniform
-from neurosim.kernels.update import NO_SUMS, Sums, added, pulse_row
 
 _ZERO = np.float32(0.0)
 _RAREST = np.float32(2.0**-24)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
-from neurosim.kernels.arriving import gather, keep_arriving, keep_effective
 from neurosim.kernels.counts import accumulator_counts, stochastic_counts
-from neurosim.kernels.groups import GROUP, new_group
-from neurosim.kernels.jit import Scalar, inlined, jit
+from neurosim.kernels.groups import GROUP, new_group, read_devices
+from neurosim.kernels.jit import ONE, ZERO, Scalar, inlined, jit
+from neurosim.kernels.pulsed import NO_SUMS, Sums, added, pulse_row
 from neurosim.kernels.random import normal, philox
 
 _ZERO = np.float32(0.0)
@@ -68,42 +68,6 @@ class Verified(NamedTuple):
     """Summed conductance of their devices, before and after."""
 
 
-class Sums(NamedTuple):
-    """Totals of one kernel call."""
-
-    up_J: float
-    """Energy of the pulses up that took effect, at the card's voltage and width,"""
-    down_J: float
-    """and of those down."""
-    pulses: int
-    downs: int
-    """Of the pulses, those down."""
-    pulsed_cells: int
-    rows: int
-    """Word lines with at least one pulse,"""
-    slots: int
-    """and the pulses that follow one another on them: on each the most of any of its devices."""
-    lost: int
-    """Of the pulses, those that took no effect,"""
-    lost_uS: float
-    """and the summed conductance that they fell on, times the square of the share of voltage left."""
-    cut: float
-    """Pulses of change that no device was given because it was too many at once."""
-
-
-NO_SUMS = Sums(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
-
-
-@inlined
-def added(one: Any, other: Any) -> Any:
-    """Both totals together."""
-    return Sums(
-        one.up_J + other.up_J, one.down_J + other.down_J, one.pulses + other.pulses, one.downs + other.downs,
-        one.pulsed_cells + other.pulsed_cells, one.rows + other.rows, one.slots + other.slots,
-        one.lost + other.lost, one.lost_uS + other.lost_uS, one.cut + other.cut,
-    )  # fmt: skip
-
-
 @jit
 def refresh_grid(
     first: int, last: int, grid: Any, state: Any, params: Any, now_s: float, read: Any, sigma: Any
@@ -124,119 +88,6 @@ def refresh_grid(
                 s_plus, s_minus = sigma(plus, params), sigma(minus, params)
                 grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
         grid.row_sum[row] = total
-
-
-@inlined
-def count_devices(row: Any, counts: Any, struck: Any, strikes: Any, peaks: Any, grid: Any) -> None:
-    """Raise the counters of the devices of a row that were pulsed, and those of columns; apart from the pulses, which they slow.
-
-    A row of which much is struck is passed over whole: the processor does several columns at a time.
-    """
-    worn, cols = grid.worn, counts.shape[1]
-    if worn.size == 0:
-        return
-    if grid.strength.size > 0:
-        for k in range(strikes):
-            col = struck[k]
-            for arm in range(2):
-                if grid.strength[row, 2 * col + arm] != _ZERO:
-                    worn[arm, row, col] += np.uint32(abs(counts[arm, col]))
-                    if peaks.size > 0:
-                        peaks[col] = max(peaks[col], abs(counts[arm, col]))
-    elif 4 * strikes > cols:
-        for col in range(cols):
-            worn[0, row, col] += np.uint32(abs(counts[0, col]))
-        for col in range(cols):
-            worn[1, row, col] += np.uint32(abs(counts[1, col]))
-        if peaks.size > 0:
-            for col in range(cols):
-                peaks[col] = max(peaks[col], max(abs(counts[0, col]), abs(counts[1, col])))
-    else:
-        for k in range(strikes):
-            col = struck[k]
-            plus, minus = abs(counts[0, col]), abs(counts[1, col])
-            worn[0, row, col] += np.uint32(plus)
-            worn[1, row, col] += np.uint32(minus)
-            if peaks.size > 0:
-                peaks[col] = max(peaks[col], max(plus, minus))
-
-
-@inlined
-def refresh_pairs(
-    row: Any, cols: Any, grid: Any, state: Any, params: Any, now_s: Any, read: Any, sigma: Any
-) -> None:
-    """Bring the grid up to date in some columns of a row."""
-    for col in cols:
-        cell = np.uint32(2 * (row * grid.difference.shape[1] + col))
-        plus = read(cell, state, params, now_s)
-        minus = read(np.uint32(cell + 1), state, params, now_s)
-        grid.difference[row, col] = plus - minus
-        if grid.variance.size > 0:
-            s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-            grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
-
-
-@jit
-def pulse_row(
-    row: int,
-    counts: Any,
-    group: Any,
-    peaks: Any,
-    grid: Any,
-    state: Any,
-    params: Any,
-    now_s: float,
-    event: int,
-    key: Any,
-    pulses: Any,
-    read: Any,
-    sigma: Any,
-) -> Sums:
-    """Give the pairs of one row counts[0, col] and counts[1, col] pulses on their plus and minus device.
-
-    `group` is room for a `Group`. `peaks` (cols,) are raised to the most pulses that any device of a column is given; (0,), or where no device counts its
-    pulses: not asked.
-    """
-    cols = grid.difference.shape[1]
-    struck = np.empty(cols, np.int32)
-    strikes = 0
-    for col in range(cols):
-        struck[strikes] = col
-        strikes += (counts[0, col] | counts[1, col]) != 0
-    if strikes == 0:
-        return NO_SUMS
-    up_J, down_J, given, downs, slots, moved_uS = 0.0, 0.0, 0, 0, 0, 0.0
-    cells, lost, lost_uS = 0, 0, 0.0
-    weak, counted = grid.strength.size > 0, grid.given.size > 0
-    first = 2 * row * cols
-    for start in range(0, strikes, GROUP // 2):
-        some = struck[start : min(start + GROUP // 2, strikes)]
-        size = gather(row, counts, some, group, state)
-        if weak or counted:
-            size = keep_arriving(size, first, row, group, grid)
-        cells += size
-        for k in range(size):
-            count = group.counts[k]
-            given += abs(count)
-            downs -= min(count, 0)
-            slots = max(slots, abs(count))
-        if weak:
-            size, lost, lost_uS = keep_effective(
-                size, first, row, group, lost, lost_uS, grid, state, params, now_s, event, key, read
-            )
-        for k in range(size):
-            group.before_uS[k] = np.float64(read(group.cells[k], state, params, now_s))
-        pulses(size, group, state, params, now_s, event, key)
-        for k in range(size):
-            moved_uS -= group.before_uS[k]
-            spent_J, sign = group.joules[k], np.float64(group.counts[k])
-            up_J += spent_J if sign > 0.0 else 0.0
-            down_J += 0.0 if sign > 0.0 else spent_J
-            moved_uS += np.float64(read(group.cells[k], state, params, now_s))
-        refresh_pairs(row, some, grid, state, params, now_s, read, sigma)
-    grid.row_sum[row] += moved_uS
-    count_devices(row, counts, struck, strikes, peaks, grid)
-    return Sums(up_J, down_J, given, downs, cells, int(given > 0), slots, lost, lost_uS, 0.0)
 
 
 @inlined
@@ -277,14 +128,19 @@ def read_flushed(
 
 
 @jit
-def flushed_uS(row: int, counts: Any, state: Any, params: Any, now_s: float, read: Any) -> float:
+def flushed_uS(row: int, counts: Any, group: Any, state: Any, params: Any, now_s: float, read: Any) -> float:
     """Summed conductance of the pairs of a row that have pulses in `counts`, uS."""
-    total = 0.0
-    for col in range(counts.shape[1]):
-        if counts[0, col] != 0 or counts[1, col] != 0:
-            cell = 2 * (row * counts.shape[1] + col)
-            total += np.float64(read(cell, state, params, now_s))
-            total += np.float64(read(cell + 1, state, params, now_s))
+    total, cols = 0.0, counts.shape[1]
+    for start in range(0, cols, GROUP // 2):
+        size = ZERO
+        for col in range(start, min(start + GROUP // 2, cols)):
+            if counts[0, col] != 0 or counts[1, col] != 0:
+                group.pairs[size] = 2 * (row * cols + col)
+                group.pairs[size + 1] = group.pairs[size] + 1
+                size += 2
+        read_devices(size, group.pairs, group.after_uS, state, params, now_s, read)
+        for k in range(size):
+            total += np.float64(group.after_uS[k])
     return total
 
 
@@ -364,81 +220,20 @@ def sweep_rows(
         else:
             cut += stochastic_counts(row, wanted, counts, flush, most, drive, event, keys[0])
         if verify:
-            read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, 0)
-            verified_uS += flushed_uS(row, counts, state, params, now_s, read)
+            read_flushed(row, counts, before, grid, lsb_uS, range_uS, event, verifier, ZERO)
+            verified_uS += flushed_uS(row, counts, group, state, params, now_s, read)
         sums = pulse_row(
             row, counts, group, peaks, grid, state, params, now_s, event, keys[1], pulses, read, sigma
         )
         if verify:
-            read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, 1)
-            verified_uS += flushed_uS(row, counts, state, params, now_s, read)
+            read_flushed(row, counts, after, grid, lsb_uS, range_uS, event, verifier, ONE)
+            verified_uS += flushed_uS(row, counts, group, state, params, now_s, read)
             after -= before
             done = return_shortfall(row, counts, wanted, after, accumulator, pulses_per_uS, verifier.most)
             pairs += done
             rows += done > 0
         total = added(total, sums)
     return added(total, Sums(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0.0, cut)), Verified(pairs, rows, verified_uS)
-
-
-@jit
-def depress_rows(
-    first: int,
-    last: int,
-    column_counts: Any,
-    peaks: Any,
-    grid: Any,
-    state: Any,
-    params: Any,
-    now_s: float,
-    event: int,
-    key: Any,
-    pulses: Any,
-    read: Any,
-    sigma: Any,
-) -> Sums:
-    """Give both devices of every pair in a column the column's depression pulses, rows [first, last)."""
-    counts, group = np.empty((2, column_counts.size), np.int32), new_group(state.conductance)
-    for col in range(column_counts.size):
-        counts[0, col] = -column_counts[col]
-        counts[1, col] = -column_counts[col]
-    total = NO_SUMS
-    for row in range(first, last):
-        sums = pulse_row(
-            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
-        )
-        total = added(total, sums)
-    return total
-
-
-@jit
-def give_rows(
-    first: int,
-    last: int,
-    wanted: Any,
-    grid: Any,
-    state: Any,
-    params: Any,
-    now_s: float,
-    event: int,
-    key: Any,
-    pulses: Any,
-    read: Any,
-    sigma: Any,
-) -> Sums:
-    """Give the devices of rows [first, last) their pulses `wanted` (rows, 2 cols), SET (+) or RESET (-)."""
-    total = NO_SUMS
-    counts, group = np.empty((2, wanted.shape[1] // 2), np.int32), new_group(state.conductance)
-    peaks = np.empty(0, np.int32)
-    for row in range(first, last):
-        if not wanted[row].any():
-            continue
-        for place in range(wanted.shape[1]):
-            counts[place & 1, place >> 1] = wanted[row, place]
-        sums = pulse_row(
-            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
-        )
-        total = added(total, sums)
-    return total
 
 
 @jit
