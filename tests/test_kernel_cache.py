@@ -397,11 +397,48 @@ def test_a_function_without_a_file_is_compiled_and_not_kept(fresh):
     assert list(kept(fresh).rglob("*.nb?")) == []
 
 
+@pytest.mark.parametrize("compiled", [jit.jit, jit.inlined, jit.apart])
+def test_a_kernel_has_an_entry_for_python_once_python_calls_it(fresh, compiled):
+    """Without one a call from Python would end the process."""
+
+    def thrice(x):
+        return 3 * x
+
+    def one_more(x):
+        return inner(x) + 1
+
+    inner = compiled(thrice)
+    outer = jit.jit(one_more)
+    assert outer(2) == 7
+    assert [len(kernel._without_entry()) for kernel in (inner, outer)] == [1, 0]
+    assert (inner(2), outer(3), inner(2.0)) == (6, 10, 6.0)
+    assert (inner._without_entry(), len(inner.overloads)) == (set(), 2)
+    again = jit.jit(one_more)  # inner has an entry: it serves both
+    assert (again(4), len(inner.overloads)) == (13, 2)
+
+
+def test_both_forms_of_a_kernel_are_kept(tmp_path):
+    """What was kept for kernels is never given to Python, nor compiled again for either."""
+    program = (
+        "import numpy as np\nfrom neurosim.kernels import random\nfrom neurosim.kernels.jit import jit\n"
+        "def first(cell, event, number, key):\n    return random.philox(cell, event, number, key)[0]\n"
+        "found = FUNCTION(3, 1, 2, np.array([1, 2], np.uint64))\n"
+        "print(int(found), sum(random.philox.stats.cache_misses.values()))"
+    )
+    said = []
+    for function in ("jit(first)", "first", "jit(first)", "first"):
+        done = start(tmp_path, program.replace("FUNCTION", function))
+        said.append(done.stdout.split())
+        assert done.returncode == 0, done.stderr
+    assert len({word for word, _ in said}) == 1
+    assert [int(missed) for _, missed in said] == [1, 1, 0, 0]
+
+
 def test_nothing_is_compiled_outside_the_folders_that_name_the_cache() -> None:
     package = Path(neurosim.__file__).parent
     inside = {(package / name).resolve() for name in COMPILED}
     compiling = re.compile(
-        r"from neurosim\.kernels\.jit import [^\n]*\b(jit|inlined|inlined_as|Scalar)\b|^(import|from) numba\b",
+        r"from neurosim\.kernels\.jit import [^\n]*\b(jit|inlined|inlined_as|apart|Scalar)\b|^(import|from) numba\b",
         re.MULTILINE,
     )
     folders = [
