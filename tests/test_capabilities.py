@@ -138,19 +138,23 @@ class TestTorch:
     def test_learns_and_answers_as_numba_does(self, kind: str) -> None:
         """In double precision, in which no small answer is zero on one machine alone."""
         read = {"dac_bits": None} if kind == "deep" else {}  # means of its channels lie between two codes
-        (numba,), (found,) = (
+        ours, theirs = (
             trained(kind, {"backend": backend, "precision": "float64", "read": read})
             for backend in ("numba", "torch")
         )
-        for own, other in zip(weights([numba]), weights([found]), strict=True):
+        for own, other in zip(weights(ours), weights(theirs), strict=True):
             np.testing.assert_allclose(other, own, rtol=0, atol=1e-7)
-        counts, own = found.counts(), numba.counts()
-        faint = {name: (counts.pop(name), own.pop(name)) for name in FAINT} if kind == "deep" else {}
-        assert counts == pytest.approx(own, rel=1e-9)
-        for one, other in faint.values():  # answers below 1e-300, which one machine alone rounds to nothing
-            assert one == pytest.approx(other, rel=0.01)
-        asked = "heads" if kind == "deep" else "correct"
-        assert found.result()[asked] == numba.result()[asked]
+        for numba, found in zip(ours, theirs, strict=True):  # of mortal chips the first and its copy
+            counts, own = found.counts(), numba.counts()
+            faint = {name: (counts.pop(name), own.pop(name)) for name in FAINT} if kind == "deep" else {}
+            assert counts == pytest.approx(own, rel=1e-9)
+            for (
+                one,
+                other,
+            ) in faint.values():  # answers below 1e-300, which one machine alone rounds to nothing
+                assert one == pytest.approx(other, rel=0.01)
+            asked = "heads" if kind == "deep" else "correct"
+            assert found.result()[asked] == numba.result()[asked]
 
     @pytest.mark.parametrize("kind", [kind for option, kind in cells("refused") if option == "torch"])
     def test_is_refused_in_the_words_of_the_page(self, kind: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from capability_helpers import OPTIONS, experiment, states, timeless, weights
 
 from neurosim import Dense, IdealArray, TorchDense, rules, sweep
-from neurosim.core.errors import CheckpointError, ConfigError, InputError
+from neurosim.core.errors import CheckpointError, InputError
 from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.network.negatives import wrong_labels
 from neurosim.network.online import learn_each
@@ -217,19 +217,25 @@ def test_filters_of_ideal_arithmetic_are_kept_and_refused_alike() -> None:
         TorchIdeal((4, 3), momentum=0.5).restore(TorchIdeal((4, 3)).snapshot())
 
 
-def test_mortal_chips_are_refused_on_devices() -> None:
-    with pytest.raises(ConfigError, match="backend = torch: chips whose draws have seeds of their own"):
-        experiment("mortal", ON_TORCH).check()
-    spec = experiment("mortal", {**IDEAL, **ON_TORCH, **OPTIONS["neurons"]}, kinds=("neurons",))
+ALIKE = {"each": {"parameters": {"p_stuck_between": 0.1}}, "neurons": {**IDEAL, **OPTIONS["neurons"]}}
+"""Chips that differ in devices and stuck cells, and in neurons alone."""
+
+
+@pytest.mark.parametrize(
+    ("arm", "kinds"), [("each", ("devices", "faults", "all")), ("neurons", ("neurons",))]
+)
+def test_mortal_chips_are_those_of_numba(arm: str, kinds: tuple[str, ...]) -> None:
+    spec = experiment("mortal", {**ALIKE[arm], **ON_TORCH, "precision": "float64"}, kinds=kinds)
+    spec.check()
     found = study(spec)
     again = study(spec.changed(arm=tuple(arm.changed(backend="numba") for arm in spec.arm)))
-    assert found["originals"][0]["correct"] == again["originals"][0]["correct"]
-    for one, other in zip(found["runs"], again["runs"], strict=True):
+    assert [run["kind"] for run in found["runs"]] == [run["kind"] for run in again["runs"]]
+    for one, other in zip(
+        found["originals"] + found["runs"], again["originals"] + again["runs"], strict=True
+    ):
         for readout, kept in one["correct"].items():
             ours, theirs = (unpack_bits(each, 20) for each in (kept, other["correct"][readout]))
-            assert np.sum(ours != theirs) <= 1, (
-                "one answer on an edge may fall to either side, by the processor"
-            )
+            assert np.sum(ours != theirs) <= 1, "one answer on an edge, where processors round apart"
 
 
 def test_neurons_of_one_layer_are_those_of_numba() -> None:

@@ -59,6 +59,21 @@ def test_each_instance_is_the_crossbar_of_its_seed(device, limit):
     assert not torch.equal(together[0], together[1])
 
 
+@pytest.mark.parametrize(
+    "draws", [{"devices": 40}, {"faults": 41}, {"devices": 40, "faults": 41}, {"converters": 42}]
+)
+def test_a_chip_may_be_born_of_other_seeds(draws):
+    """Devices and stuck cells by seeds of their own, all noise by those of the instances."""
+    card = devices.load(HFO2).changed(p_stuck_between=0.1, p_stuck_gmin=0.05)
+    many = taught(TorchCrossbar((ROWS, COLS), card, seed=SEEDS, draws=draws, **settings()))
+    for k, seed in enumerate(SEEDS):
+        one = taught(Crossbar((ROWS, COLS), card, seed=seed, draws=draws, **settings()))
+        np.testing.assert_allclose(many.conductance_uS()[k], one.conductance_uS(), rtol=1e-5)
+    plain = taught(TorchCrossbar((ROWS, COLS), card, seed=SEEDS, **settings()))
+    same = torch.equal(plain.conductance_uS(), many.conductance_uS())
+    assert same == ("converters" in draws)
+
+
 @pytest.mark.parametrize("device", REAL)
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: next(iter(write)))
 def test_the_path_of_a_gpu_gives_the_same_bits(device, write):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neurosim.core.errors import ConfigError
 from neurosim.core.hardware import Draws
 from neurosim.core.seeds import key
 from neurosim.data.dataset import Dataset
@@ -94,14 +93,6 @@ class MortalExperiment(ForwardForwardExperiment):
                     "p_stuck_between, read.adc_gain_spread or neurons.power_spread, or the kind 'none'"
                 )
         return self
-
-    def check(self) -> None:
-        """Refuse before any work what would fail later: unknown devices, parameters or settings."""
-        super().check()
-        if any(arm.backend == "torch" for arm in self.device_arms()):
-            raise ConfigError(
-                "backend = torch: chips whose draws have seeds of their own are computed by numba so far; leave it out"
-            )
 
     def kinds_of(self, arm: ForwardForwardArm) -> list[Kind]:
         """Return the kinds that the other chips of an arm are made of; where all is one of them, once."""

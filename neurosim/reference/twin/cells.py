@@ -13,6 +13,7 @@ from torch import Tensor
 from neurosim.core import protocols
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CheckpointError
+from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Precision
 from neurosim.crossbar.window import ROUNDING
 from neurosim.kernels.cells import flat
@@ -47,6 +48,7 @@ class TwinCells:
         precision: Precision,
         on: torch.device,
         sparse: bool,
+        draws: Draws | None = None,
     ):
         rows, cols = shape
         self.shape, self.device, self.seeds, self.name, self.on = shape, device, seeds, name, on
@@ -70,7 +72,7 @@ class TwinCells:
         self._keys: dict[str, Key] = {}
         self._grid: Grid | None = None
         self.numbers = torch.arange(self.cells, device=on).reshape(1, -1)
-        self.state = self.law.construct(self._draws("construct", 0))
+        self.state = self._born(draws or Draws())
         self.worn = torch.zeros(self.instances, self.cells, dtype=torch.int32, device=on)
         """Pulses that updates and refreshes have given each device."""
 
@@ -86,6 +88,20 @@ class TwinCells:
         if purpose not in self._keys:
             self._keys[purpose] = Key(self.seeds, self.on, self.name, purpose)
         return self._keys[purpose]
+
+    def _born(self, draws: Draws) -> dict[str, Tensor]:
+        """Return devices as they come; stuck ones by a seed of their own, where they have one."""
+        born, stuck = (
+            Key(tuple(draws.seed_of(kind, each) for each in self.seeds), self.on, self.name, "construct").spread(1)
+            for kind in ("devices", "faults")
+        )  # fmt: skip
+        state = self.law.construct(lambda draw: words(self.numbers, 0, draw, born))
+        if "fault" in state and draws.devices != draws.faults:
+            drawn = self.law.construct(lambda draw: words(self.numbers, 0, draw, stuck))
+            state["fault"] = drawn["fault"]
+            held = drawn["fault"] != 0
+            state["conductance"] = torch.where(held, drawn["conductance"], state["conductance"])
+        return state
 
     def _draws(self, purpose: str, event: int) -> Draw:
         spread = self.key(purpose).spread(1)

@@ -16,6 +16,7 @@ from neurosim.core.cautions import Once
 from neurosim.core.checks import extents, matrix, numbers, precision_of, refuse_overflow, vector, whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
+from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
@@ -60,8 +61,8 @@ class TorchCrossbar:
         Card name, card file or device.
     seed : int or sequence of int
         One instance for each seed; the instance of seed s is `Crossbar(..., seed=s)`, draw for draw.
-    read, write, periphery, name, precision
-        As `Crossbar`.
+    read, write, periphery, draws, name, precision
+        As `Crossbar`; this machine has no converters to be born.
     torch_device : str
         "cpu" or "cuda".
 
@@ -101,6 +102,7 @@ class TorchCrossbar:
         wires: None = None,
         tiles: None = None,
         faults: None = None,
+        draws: Draws | dict[str, Any] | None = None,
         name: str = "array",
         precision: Precision = "float32",
         torch_device: str | torch.device = "cpu",
@@ -123,6 +125,7 @@ class TorchCrossbar:
         self.name, self.on = name, on_device(torch_device)
         self.device = as_read(device_of(device), self.read)
         self.compiled = self.on.type == "cuda" if compiled is None else compiled
+        self.draws = Draws.of(draws, "draws") or Draws()
         self._once, self._fitted = Once(), False
         warn_if_carried(self.device, self._once)
         self._build()
@@ -133,7 +136,7 @@ class TorchCrossbar:
         self._tally = Tally(self.count, rates, self.on)
         self._cells = TwinCells(
             self.shape, self.device, self._seeds, self.name, self.write, self.precision, self.on,
-            sparse=self.on.type == "cpu" and not self.compiled,
+            sparse=self.on.type == "cpu" and not self.compiled, draws=self.draws,
         )  # fmt: skip
         if self._cells.reference:
             self._tally.add("program_pulses_J", self._cells.program_references())
