@@ -44,6 +44,8 @@ class SpikeRule(Frozen):
     at_inputs: ClassVar[bool] = False
     """Whether it also learns at the spikes of inputs."""
     needs_norms: ClassVar[bool] = False
+    learns_from_draws: ClassVar[bool] = False
+    """Whether its neurons have to be winners that a softmax draws."""
 
     row_trace_s: float = Field(20e-3, gt=0)
     """Time constant of the inputs' traces,"""
@@ -130,6 +132,7 @@ class SpikingSoftHebb(Rated, SpikeRule):
 
     name: ClassVar[str] = "spiking-softhebb"
     needs_norms: ClassVar[bool] = True
+    learns_from_draws: ClassVar[bool] = True
 
     learning_rate: float = Field(0.02, gt=0)
     rate_power: float = Field(0.2, ge=0)

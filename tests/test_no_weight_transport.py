@@ -126,7 +126,7 @@ class SpikeSpy(SpikeRule):
         self.handed.append(norms)
 
     def __call__(self, seen: Spikes, state: Any) -> LocalUpdate:
-        self.handed += [*seen, state]
+        self.handed.extend([*seen, state])
         return LocalUpdate(seen.trace[None], 0.01 * seen.spiked[None], np.full(COLS, 0.1))
 
 

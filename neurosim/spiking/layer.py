@@ -96,7 +96,7 @@ class SpikingLayer:
         self.clock_every = None if device_clock_s is None else max(1, round(device_clock_s / dt_s))
         rows, cols = array.shape
         self.constants: Constants = constants(neuron, inhibition, dt_s)
-        if rule.needs_norms and self.constants.inhibition != SOFT:
+        if rule.learns_from_draws and self.constants.inhibition != SOFT:
             raise CapabilityError(
                 f"rule '{rule.name}' learns from winners that a softmax draws: give inhibition 'soft'"
             )
