@@ -213,7 +213,13 @@ def of_two_seeds(kind: str, file: str, arm: dict[str, Any], **others: Any) -> An
 
 
 class TestWorkers:
-    @pytest.mark.parametrize("kind", having("workers"))
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            pytest.param(kind, marks=[] if kind in ("dense", "deep") else pytest.mark.slow)
+            for kind in having("workers")
+        ],
+    )
     def test_change_no_number_with_a_folder_or_without(
         self, kind: str, workers: Executor, file: str, tmp_path: Path
     ) -> None:

@@ -253,6 +253,7 @@ def test_without_noise_all_devices_are_one(name):
         (BASELINE, {"asymmetry": -0.3, "reset_voltage_V": 2.0}),
     ],
 )
+@pytest.mark.slow
 def test_the_torch_twin_has_what_no_card_uses(name, changes, monkeypatch):
     monkeypatch.setattr(agreement, "SHAPE", (40, 24))
     for line in compare_operations(devices.load(name).with_parameters(**changes), "float64", True):

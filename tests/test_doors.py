@@ -190,6 +190,7 @@ class TestTheRuleOfThePage:
         assert edited["rows"][0] == first["rows"][0]
         assert edited["rows"][1]["block"] != first["rows"][1]["block"]
 
+    @pytest.mark.slow
     def test_workers_find_it(self, folder: Path) -> None:
         spec = DenseExperiment.parse({**TINY, "rule": "bcm.py:Bcm", "device": [PCM]}, "test")
         alone, shared = compare(spec), compare(spec, workers=2)

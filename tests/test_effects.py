@@ -320,6 +320,7 @@ def test_figure_and_table_name_every_cause_and_its_unit(seeds: int) -> None:
 
 
 class TestTheCommand:
+    @pytest.mark.slow
     def test_writes_figure_page_and_json(self, tmp_path: Path) -> None:
         found = neurosim(
             "compare",

@@ -88,6 +88,7 @@ def test_a_law_is_never_behind_one_that_it_contains(law):
         assert "constant-step" in refused["linear-step"]
 
 
+@pytest.mark.slow
 def test_a_slope_that_does_not_show_is_zero_and_says_so():
     pulses = drawn_in_numpy("linear-step", 0.06, 0.3, 50, 3, 8, 1, slopes=(0.6, 0.0))
     found = registry.find("law fitter", "linear-step")(pulses)
@@ -121,6 +122,7 @@ def test_laws_that_cannot_be_fitted_are_named_on_the_card(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_mean_curve_that_the_card_misses_is_told(tmp_path):
     """Potentiation in two stages: fast first pulses, then slow ones: exponential steps, but no constant ones."""
     draws = np.random.default_rng(1)

@@ -87,6 +87,7 @@ def test_the_law_of_the_data_ranks_first_or_the_fit_cannot_tell(law, pulses):
             assert by_name[curve].log_likelihood >= by_name["constant-step"].log_likelihood
 
 
+@pytest.mark.slow
 def test_constant_steps_are_no_curve():
     pulses = drawn_in_numpy("constant-step", 0.06, 1.0, 40, 1, 4, 3)
     flat = registry.find("law fitter", "constant-step")(pulses)
@@ -98,7 +99,7 @@ def test_constant_steps_are_no_curve():
 @pytest.mark.parametrize(
     ("labels", "counts", "spread", "noise", "ramp", "cycles", "count"),
     [
-        ((2.4, -4.88), (97, 97), 0.3, (0.01, 0.003), 97, 2, 8),
+        pytest.param((2.4, -4.88), (97, 97), 0.3, (0.01, 0.003), 97, 2, 8, marks=pytest.mark.slow),
         ((1.75, 1.46), (32, 32), 0.0, (0.005, 0.002), 40, 3, 3),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ NOISY = Design(0.03, 5.0, 50, 1, 10)
 
 
 @pytest.mark.parametrize("law", ["soft-bounds", "linear-step"])
+@pytest.mark.slow
 def test_the_likelihood_that_ranks_is_that_of_the_truth_or_more(law):
     """The fit's own numbers lie far below where noise is as large as the window; the climb from the truth is the bar."""
     data = drawn(law, NOISY, np.random.default_rng(4))

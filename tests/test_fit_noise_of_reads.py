@@ -55,6 +55,7 @@ def test_a_floor_and_a_share_and_the_power_of_flicker_noise(tmp_path):
     assert device.flicker_most == pytest.approx(low, rel=0.4)
 
 
+@pytest.mark.slow
 def test_intervals_of_reads_hold_what_they_promise(tmp_path):
     held = []
     for seed in range(20):

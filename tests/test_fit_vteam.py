@@ -172,6 +172,7 @@ def test_numbers_that_hang_together_are_not_drawn_apart(found):
         fitting.drawn_cards(found, 2)
 
 
+@pytest.mark.slow
 def test_a_law_without_amplitude_says_that_it_mixes_them(tmp_path):
     file = write(tmp_path / "a.csv", drawn(count=4))
     mixed = fitting.fit([file], model="constant-step", resamples=0)

@@ -70,7 +70,10 @@ def litter(out: Path) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("command", "number", "workers"),
-    [pytest.param("compare", signal.SIGINT, "1", marks=pytest.mark.slow), ("ff", signal.SIGTERM, "2")],
+    [
+        pytest.param("compare", signal.SIGINT, "1", marks=pytest.mark.slow),
+        pytest.param("ff", signal.SIGTERM, "2", marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_and_started_again_it_ends_as_if_undisturbed(
     command: str, number: signal.Signals, workers: str, tmp_path: Path

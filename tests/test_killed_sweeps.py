@@ -110,6 +110,7 @@ class TestLoky:
     def _loky(self) -> None:
         pytest.importorskip("loky")
 
+    @pytest.mark.slow
     def test_the_command_is_killed(
         self, words: list[str], tmp_path: Path, undisturbed: list[dict[str, Any]]
     ) -> None:

@@ -239,7 +239,18 @@ def test_the_command_says_what_it_understood_before_it_fits(tmp_path):
         "--column",
         "conductance=Leitwert (µS)",
     )
-    found = neurosim("fit", "german.csv", *told, "--out", "card.toml", "--json", "fit.json", cwd=tmp_path)
+    found = neurosim(
+        "fit",
+        "german.csv",
+        *told,
+        "--out",
+        "card.toml",
+        "--json",
+        "fit.json",
+        "--resamples",
+        "0",
+        cwd=tmp_path,
+    )
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines()[:3] == [
         "german.csv: Latin-1 (Windows), cells apart by semicolons, decimal commas, header in line 1",

@@ -192,6 +192,7 @@ class TestOfYourOwn:
         np.testing.assert_allclose(first.forward(images), wanted, atol=1e-5)
         assert first.out_shape == (4, 4, 16)
 
+    @pytest.mark.slow
     def test_in_a_study_by_two_processes_and_in_a_sweep(self, folder: Path) -> None:
         here = study(self.spec(), folder / "one")
         there = study(self.spec(), folder / "two", workers=2)

@@ -371,6 +371,7 @@ class TestTheNameOfASweep:
         assert {"times.read_noise", "read.read_noise"} <= set(both), "of the other device"
         assert {field for field, _ in ABSENT.values()} >= {"read.read_noise", "parameters.asymmetry"}
 
+    @pytest.mark.slow
     def test_of_networks(self, tmp_path: Path) -> None:
         store = requirements(backwards(FF, factors=(2,)), tmp_path)
         (found,) = collect(store)["requirements"]

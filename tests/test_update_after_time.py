@@ -112,7 +112,10 @@ def test_drift_starts_anew_from_the_target_of_the_update(seconds: float) -> None
 
 
 @pytest.mark.parametrize("delay_s", [None, 10.0, 3000.0])
-@pytest.mark.parametrize("name", [HERMES, NEURRAM, CMO, "pcm-joshi-2020", "sonos-agrawal-2022"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(HERMES, marks=pytest.mark.slow), NEURRAM, CMO, "pcm-joshi-2020", "sonos-agrawal-2022"],
+)
 @pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 def test_a_weight_moves_by_its_pulses_whatever_the_age_and_the_reading_delay(
     name: str, delay_s: float | None

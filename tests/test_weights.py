@@ -387,6 +387,7 @@ class TestNothingLost:
             "kept, whatever its name"
         )
 
+    @pytest.mark.slow
     def test_killed_it_goes_on_to_the_same_results(self, trained: Path, tmp_path: Path) -> None:
         spec = tmp_path / "spec.toml"
         spec.write_text(

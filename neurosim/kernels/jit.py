@@ -161,7 +161,7 @@ class _Kernel(_registry.CPUDispatcher):  # type: ignore[misc]
                 self._without_entry().remove(types)
                 del self.overloads[types]
             self._cache.within = within
-            self._compiler._customize_flags = _without_entries if within else _as_given
+            self._compiler._customize_flags = _for_kernels if within else _for_python
             return super().compile(sig)
 
     def add_overload(self, cres: Any) -> None:
@@ -179,11 +179,12 @@ class _Kernel(_registry.CPUDispatcher):  # type: ignore[misc]
         return found
 
 
-def _as_given(flags: Any) -> Any:
+def _for_python(flags: Any) -> Any:
+    flags.no_cfunc_wrapper = True  # an entry for C, which nobody here has use for
     return flags
 
 
-def _without_entries(flags: Any) -> Any:
+def _for_kernels(flags: Any) -> Any:
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     return flags
 
