@@ -1,4 +1,4 @@
-"""Convolutions and a linear head trained end to end by backpropagation, in torch: what the same nets reach with labels.
+"""Convolutions and a linear head trained with labels, by backpropagation or fixed feedback, in torch: what the same nets reach.
 
 Imports torch: import it where it is used.
 """
@@ -21,6 +21,7 @@ from neurosim.core.seeds import generator
 from neurosim.network import images as between
 from neurosim.network.images import EPSILON, MOMENTUM
 from neurosim.network.readout import Labels
+from neurosim.reference.feedback import Feedback, convolved, drawn, scored, sent
 
 
 class Block(NamedTuple):
@@ -63,6 +64,10 @@ class EndToEnd:
         Share of features left out of each sample while it learns.
     learning_rate : float
         Of Adam.
+    feedback : {"transposed", "random", "direct", "targets"}
+        How the error comes back: through the transposed weights (backpropagation), through fixed random ones (feedback
+        alignment), from the scores to each block at once (direct feedback alignment), or the labels in its place (direct
+        random target projection); see `neurosim.reference.feedback`.
 
     Raises
     ------
@@ -84,7 +89,9 @@ class EndToEnd:
         seed: int = 0,
         dropout: float = 0.5,
         learning_rate: float = 1e-3,
+        feedback: Feedback = "transposed",
     ):
+        self.feedback, self.fixed = feedback, list[Tensor]()
         self.blocks, self.image_shape, self.seed, self.dropout = list(blocks), image_shape, seed, dropout
         self.kernels: list[Tensor] = []
         self.statistics: list[tuple[Tensor, Tensor]] = []
@@ -106,12 +113,20 @@ class EndToEnd:
                 for side in (height, width)
             )
             channels = block.weights.shape[1]
+            if feedback == "random":
+                back = drawn(seed, number, tuple(kernels.shape), len(block.weights))
+                self.fixed.append(back.contiguous(memory_format=torch.channels_last))
+            elif feedback != "transposed":
+                answers = max(1, height * width * channels)
+                self.fixed.append(drawn(seed, number, (classes, answers), answers))
             if min(height, width) < 1:
                 raise InputError(
                     f"layer {number}: nothing is left of images of {image_shape[0]} x {image_shape[1]} "
                     "after its kernel and pooling; take fewer layers or larger images"
                 )
-        self.weight = torch.zeros(classes, height * width * channels).requires_grad_()
+        features = height * width * channels
+        self.head_fixed = drawn(seed, 0, (classes, features), features) if feedback == "random" else None
+        self.weight = torch.zeros(classes, features).requires_grad_()
         self.bias = torch.zeros(classes).requires_grad_()
         self.adam = torch.optim.Adam(self._parameters, lr=learning_rate, fused=True)
         self.steps = 0
@@ -132,16 +147,23 @@ class EndToEnd:
         """
         if rate is not None:
             self.adam.param_groups[0]["lr"] = rate
+        apart = self.feedback in ("direct", "targets")
         with torch.enable_grad():
-            features = self._answers(images, learns=True)
+            answers = list[Tensor]()
+            features = self._answers(images, learns=True, apart=answers if apart else None)
+            features = features.detach() if apart else features
             if self.dropout:
                 draws = generator(self.seed, "dropout", self.steps).random(features.shape, np.float32)
                 features = features * torch.from_numpy(draws >= self.dropout) / (1 - self.dropout)
-            scores = torch.addmm(self.bias, features, self.weight.T)
+            scores = scored(features, self.weight, self.bias, self.head_fixed)
             wanted = torch.from_numpy(labels)
             loss = functional.cross_entropy(scores, wanted)
             self.adam.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
+            if apart:
+                asked = functional.one_hot(wanted, scores.shape[1]).float()
+                error = -asked if self.feedback == "targets" else scores.detach().softmax(1) - asked
+                sent(answers, self.fixed, error / len(labels))
         self.adam.step()
         self.steps += 1
         return float(loss.detach()), int((scores.detach().argmax(dim=1) == wanted).sum())
@@ -159,18 +181,26 @@ class EndToEnd:
         found: Labels = scores.argmax(dim=1).numpy()
         return found
 
-    def _answers(self, images: Floats, learns: bool) -> Tensor:
-        """Features of images, in the order (height, width, channels), which is that of the memory all the way."""
+    def _answers(self, images: Floats, learns: bool, apart: list[Tensor] | None = None) -> Tensor:
+        """Features of images, in the order (height, width, channels), which is that of the memory all the way.
+
+        With a list, which takes the answers of each block, no error comes from a block to the one before.
+        """
         if images.ndim != 4 or images.shape[1:] != self.image_shape:
             raise InputError(
                 f"images of shape {images.shape}: expected (n, {', '.join(map(str, self.image_shape))})"
             )
         x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2)
-        for block, kernels, (mean, variance) in zip(self.blocks, self.kernels, self.statistics, strict=True):
+        layers = zip(self.blocks, self.kernels, self.statistics, strict=True)
+        for number, (block, kernels, (mean, variance)) in enumerate(layers):
+            x = x if apart is None else x.detach()
             x = functional.batch_norm(x, mean, variance, training=learns, momentum=MOMENTUM, eps=EPSILON)
             if block.pad:
                 x = functional.pad(x, [block.pad] * 4, mode="reflect")
-            x = _pooled(functional.conv2d(x, kernels), block.pool)
+            back = self.fixed[number] if learns and self.feedback == "random" else None
+            x = _pooled(convolved(x, kernels, back), block.pool)
+            if apart is not None:
+                apart.append(x)
         return x.permute(0, 2, 3, 1).flatten(1)
 
     def kernel_weights(self) -> list[Floats]:

@@ -39,6 +39,13 @@ class Backpropagation(Frozen):
     """Halved at the same shares of the epochs as that of the heads."""
     threads: int = Field(1, ge=1)
     """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
+    feedback: Literal["transposed", "random", "direct", "targets"] = "transposed"
+    """How the error comes back to the layers: by the transposed weights, or without them by feedback alignment, direct
+    feedback alignment, direct random target projection (`neurosim.reference.feedback`)."""
+
+    def stated(self) -> dict[str, Any]:
+        """Return the settings by name, for results and for what a checkpoint must agree with; as ever where nothing is fixed."""
+        return self.model_dump(mode="json", exclude={"feedback"} if self.feedback == "transposed" else set())
 
 
 class DeepArm(LayeredArm):
