@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.nn.grad import conv2d_input, conv2d_weight
+from torch.nn import functional, grad
 
 from neurosim.core.seeds import generator
 
+_of: Any = grad
 Feedback = Literal["transposed", "random", "direct", "targets"]
 
 
@@ -39,8 +39,8 @@ class _Convolved(torch.autograd.Function):
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, fixed = ctx.saved_tensors
         (error,) = errors
-        back = conv2d_input(x.shape, fixed, error) if ctx.needs_input_grad[0] else None
-        return back, conv2d_weight(x, fixed.shape, error), None
+        back = _of.conv2d_input(x.shape, fixed, error) if ctx.needs_input_grad[0] else None
+        return back, _of.conv2d_weight(x, fixed.shape, error), None
 
 
 _apply: Any = _Convolved.apply
