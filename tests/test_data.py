@@ -228,13 +228,14 @@ def test_home_cache_without_xdg(tmp_path, monkeypatch):
 def test_unknown_name_gives_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'fashion-mnist'"):
         data.load("fashion_mnist")
-    with pytest.raises(UnknownNameError, match="known: cifar10, digits, fashion-mnist, mnist"):
+    with pytest.raises(UnknownNameError, match="known: cifar10, cifar100, digits, fashion-mnist, mnist"):
         data.download("imagewoof")
     assert set(data.names()) == {
         "digits",
         "mnist",
         "fashion-mnist",
         "cifar10",
+        "cifar100",
         "stl10",
         "imagenette",
         "imagenet",

@@ -1,4 +1,4 @@
-"""CIFAR-10: its forms, in order of fidelity, and what is said about damaged ones."""
+"""CIFAR-10 and CIFAR-100: their forms, in order of fidelity, and what is said about damaged ones."""
 
 from __future__ import annotations
 
@@ -196,3 +196,66 @@ def test_pickled_cifar_is_refused(folder, name):
     content = arrays((32, 32, 3))
     np.savez(folder / "cifar10.npz", **content)
     assert_holds(data.load("cifar10"), content)
+
+
+# CIFAR-100
+
+
+def of_a_hundred(train=24, test=7):
+    """Images of all kinds of classes, up to the last."""
+    content = arrays((32, 32, 3), train, test)
+    classes = np.random.default_rng(3)
+    return content | {
+        "y_train": classes.integers(0, 100, train).astype(np.uint8),
+        "y_test": np.r_[classes.integers(0, 100, test - 1), 99].astype(np.uint8),
+    }
+
+
+def hundred_files(content):
+    """Records of superclass, class and pixels."""
+    return {
+        f"{part}.bin": np.hstack(
+            [
+                y[:, None] // 5,
+                y[:, None],
+                content[f"x_{part}"].transpose(0, 3, 1, 2).reshape(len(y), -1),
+            ]
+        ).astype(np.uint8).tobytes()
+        for part, y in ((part, content[f"y_{part}"]) for part in ("train", "test"))
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_cifar100_is_read_by_its_hundred_classes(folder, packed):
+    content = of_a_hundred()
+    files = hundred_files(content) | {"fine_label_names.txt": b"apple"}
+    if packed:
+        with tarfile.open(folder / "cifar-100-binary.tar.gz", "w:gz") as tar:
+            for name, raw in files.items():
+                member = tarfile.TarInfo(f"cifar-100-binary/{name}")
+                member.size = len(raw)
+                tar.addfile(member, io.BytesIO(raw))
+    else:
+        (folder / "cifar-100-binary").mkdir()
+        for name, raw in files.items():
+            (folder / "cifar-100-binary" / name).write_bytes(raw)
+    cifar = data.load("cifar100")
+    assert_holds(cifar, content)
+    assert cifar.note.startswith("CIFAR-100, 24 of 50000")
+    assert (cifar.image_shape, cifar.classes) == ((32, 32, 3), 100)
+    assert cifar.y_test.max() == 99
+
+
+def test_what_is_wrong_with_cifar100_is_named(folder):
+    assert "cifar-100-binary/ or cifar-100-binary.tar.gz" in refusal("cifar100")
+    (folder / "cifar-100-python.tar.gz").write_bytes(b"")
+    assert "this version of CIFAR-100 is stored as Python pickles" in refusal("cifar100")
+    place = folder / "cifar-100-binary"
+    place.mkdir()
+    files = hundred_files(of_a_hundred())
+    (place / "train.bin").write_bytes(files["train.bin"])
+    assert f"{place}: test.bin is missing" in refusal("cifar100")
+    (place / "test.bin").write_bytes(files["test.bin"][:-1])
+    assert "are not whole records of 3074" in refusal("cifar100")
+    (place / "test.bin").write_bytes(files["test.bin"][:1] + b"\x64" + files["test.bin"][2:])
+    assert "expected 0 to 99" in refusal("cifar100")

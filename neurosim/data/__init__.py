@@ -47,7 +47,8 @@ def load(given: str | Path | dict[str, Any] | Source | Dataset) -> Dataset:
     given : str, Path, dict, Source or Dataset
         A name: "digits" (bundled with scikit-learn, 8 x 8, 1,500 training and 297 test images), "mnist",
         "fashion-mnist" (npz archive or idx files, plain or gzipped), "cifar10" (the original binary
-        version, else a container of JPEG files, else an npz archive of some of those decoded), "stl10" (the
+        version, else a container of JPEG files, else an npz archive of some of those decoded), "cifar100" (the original
+        binary version, its hundred classes), "stl10" (the
         authors' binary files, with the images without labels if they are there), "imagenette" or "imagenet"
         (folders train and val with a folder of JPEG files for each class; the short side is scaled to 160 pixels
         and the middle taken). Images of the last three stay on disk and are read mini-batch by mini-batch.
@@ -145,6 +146,7 @@ def _find(name: str, known: Published) -> tuple[Parts, str]:
                 found = form.read(folder)
                 if found is not None:
                     return Parts(*found), form.note
-    if name == "cifar10":
-        cifar.refuse_pickles()
+    for version in (cifar.CIFAR10, cifar.CIFAR100):
+        if name == version.name:
+            cifar.refuse_pickles(version)
     raise not_found(name, [form.files for tier in known.tiers for form in tier], known.remedies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from neurosim.data import cifar, digits, folders_of_images, idx, stl
@@ -82,6 +83,10 @@ def _npz(name: str, note: str, image_shape: Shape, *files: str) -> Form:
     return Form(" or ".join(files), note, read)
 
 
+def _binary(version: cifar.Version, title: str) -> Form:
+    return Form(f"{version.folder}/ or {version.archive}", title, partial(cifar.read_binary, version))
+
+
 def _mnist_like(name: str, title: str, npz_files: tuple[str, ...], *remedies: str) -> Published:
     shape = (28, 28, 1)
     idx_files = "four idx files such as train-images-idx3-ubyte[.gz]"
@@ -119,11 +124,20 @@ CATALOGUE = {
         50_000,
         10_000,
         (
-            (Form(f"{cifar.BINARY_FOLDER}/ or {cifar.BINARY_ARCHIVE}", "CIFAR-10", cifar.read_binary),),
+            (_binary(cifar.CIFAR10, "CIFAR-10"),),
             (Form(cifar.JPEG_CONTAINER, "CIFAR-10 (JPEG q75)", cifar.read_jpeg),),
             (_npz("cifar10", "CIFAR-10 (JPEG q75)", cifar.IMAGE_SHAPE, "cifar10.npz"),),
         ),
         ("call neurosim.data.download('cifar10')",),
+    ),
+    "cifar100": Published(
+        "CIFAR-100",
+        cifar.IMAGE_SHAPE,
+        50_000,
+        10_000,
+        ((_binary(cifar.CIFAR100, "CIFAR-100"),),),
+        ("call neurosim.data.download('cifar100')",),
+        classes=cifar.CIFAR100.classes,
     ),
     "stl10": Published(
         "STL-10",

@@ -1,4 +1,4 @@
-"""CIFAR-10: the original binary version (Krizhevsky, 2009) and a container of JPEG files."""
+"""CIFAR-10 and CIFAR-100: the original binary versions (Krizhevsky, 2009), and CIFAR-10 as a container of JPEG files."""
 
 from __future__ import annotations
 
@@ -10,40 +10,72 @@ import tarfile
 import zlib
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
 from neurosim.data.archive import Arrays, cached, read_npz, sha256
-from neurosim.data.dataset import Images, Labelled, labelled
+from neurosim.data.dataset import Images, Labelled, Parts, labelled
 from neurosim.data.locate import cache_folder, folders, places
 
 IMAGE_SHAPE = (32, 32, 3)
-CLASSES = 10
-RECORD = 1 + 32 * 32 * 3
-BATCHES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
-BINARY_FOLDER, BINARY_ARCHIVE = "cifar-10-batches-bin", "cifar-10-binary.tar.gz"
-PICKLED = ("cifar-10-batches-py", "cifar-10-python.tar.gz")
+PIXELS = 32 * 32 * 3
+
+
+class Version(NamedTuple):
+    """What the files of one of the two are called, and what a record of theirs holds."""
+
+    name: str
+    folder: str
+    batches: dict[str, tuple[str, ...]]
+    """Files of the training and test set."""
+    classes: int
+    labels: int = 1
+    """Bytes before the pixels, of which the last is the class: CIFAR-100 has that of the superclass before it."""
+
+    @property
+    def archive(self) -> str:
+        """Name of the archive that holds the folder."""
+        return f"{self.folder.removesuffix('-batches-bin').removesuffix('-binary')}-binary.tar.gz"
+
+    @property
+    def pickled(self) -> tuple[str, str]:
+        """Folder and archive of the Python version."""
+        root = self.archive.removesuffix("-binary.tar.gz")
+        return (f"{root}-batches-py" if self.labels == 1 else f"{root}-python"), f"{root}-python.tar.gz"
+
+
+CIFAR10 = Version(
+    "cifar10",
+    "cifar-10-batches-bin",
+    {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
+    10,
+)
+CIFAR100 = Version(
+    "cifar100", "cifar-100-binary", {"train": ("train.bin",), "test": ("test.bin",)}, 100, labels=2
+)
 JPEG_CONTAINER = "cifar10_jpeg.npz"
 DECODED_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 log = logging.getLogger(__name__)
 
 
-def read_binary(folder: Path) -> tuple[Labelled, Labelled] | None:
-    """Return training and test set of the original binary version in `folder`, or None if it is not there.
+def read_binary(version: Version, folder: Path) -> Parts | None:
+    """Return what the original binary version in `folder` holds, or None if it is not there.
 
     Raises
     ------
     DataError
         If a batch file is missing or damaged.
     """
-    for place in places("cifar10", folder):
-        for source, batches in ((place / BINARY_FOLDER, _unpacked), (place / BINARY_ARCHIVE, _archived)):
+    for place in places(version.name, folder):
+        for source, batches in ((place / version.folder, _unpacked), (place / version.archive, _archived)):
             if source.exists():
-                content = batches(source)
-                return _records(source, content, "train"), _records(source, content, "test")
+                content = batches(version, source)
+                train, test = (_records(version, source, content, part) for part in ("train", "test"))
+                return Parts(train, test, classes=version.classes)
     return None
 
 
@@ -65,35 +97,40 @@ def read_jpeg(folder: Path) -> tuple[Labelled, Labelled] | None:
             decoded = cache_folder() / f"cifar10-decoded-{sha256(path)[:16]}.npz"
             arrays = cached(decoded, DECODED_KEYS, partial(_decode, path))
             train, test = (
-                labelled(arrays[f"x_{part}"], arrays[f"y_{part}"], IMAGE_SHAPE, CLASSES, f"{path}: {part}")
+                labelled(
+                    arrays[f"x_{part}"], arrays[f"y_{part}"], IMAGE_SHAPE, CIFAR10.classes, f"{path}: {part}"
+                )
                 for part in ("train", "test")
             )
             return train, test
     return None
 
 
-def refuse_pickles() -> None:
+def refuse_pickles(version: Version) -> None:
     """Raise `DataError` if a searched folder holds the Python version, whose batches are pickles."""
-    for folder in folders("cifar10"):
-        for path in (place / name for place in places("cifar10", folder) for name in PICKLED):
+    for folder in folders(version.name):
+        for path in (place / name for place in places(version.name, folder) for name in version.pickled):
             if path.exists():
                 raise DataError(
-                    f"{path}: this version of CIFAR-10 is stored as Python pickles, which can run code and "
-                    f"are not loaded; get the binary version {BINARY_ARCHIVE} instead, for example with "
-                    "neurosim.data.download('cifar10')"
+                    f"{path}: this version of CIFAR-{version.classes} is stored as Python pickles, which can run code "
+                    f"and are not loaded; get the binary version {version.archive} instead, for example with "
+                    f"neurosim.data.download('{version.name}')"
                 )
 
 
-def _unpacked(folder: Path) -> dict[str, bytes]:
+def _files(version: Version) -> set[str]:
+    return {name for names in version.batches.values() for name in names}
+
+
+def _unpacked(version: Version, folder: Path) -> dict[str, bytes]:
     try:
-        return {path.name: path.read_bytes() for path in folder.glob("*_batch*.bin")}
+        return {name: (folder / name).read_bytes() for name in _files(version) if (folder / name).is_file()}
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error})") from None
 
 
-def _archived(path: Path) -> dict[str, bytes]:
-    wanted = {name for names in BATCHES.values() for name in names}
-    content = {}
+def _archived(version: Version, path: Path) -> dict[str, bytes]:
+    wanted, content = _files(version), {}
     try:
         with gzip.open(path) as unzipped:
             with tarfile.open(fileobj=unzipped, mode="r|") as archive:
@@ -109,19 +146,20 @@ def _archived(path: Path) -> dict[str, bytes]:
     return content
 
 
-def _records(source: Path, content: dict[str, bytes], part: str) -> Labelled:
-    batches = []
-    for name in BATCHES[part]:
+def _records(version: Version, source: Path, content: dict[str, bytes], part: str) -> Labelled:
+    batches, record = [], version.labels + PIXELS
+    for name in version.batches[part]:
         if name not in content:
             raise DataError(f"{source}: {name} is missing; fetch it again")
-        if not content[name] or len(content[name]) % RECORD:
+        if not content[name] or len(content[name]) % record:
             raise DataError(
-                f"{source}: {name} is truncated: {len(content[name])} bytes are not whole records of {RECORD}"
+                f"{source}: {name} is truncated: {len(content[name])} bytes are not whole records of {record}"
             )
-        batches.append(np.frombuffer(content[name], np.uint8).reshape(-1, RECORD))
+        batches.append(np.frombuffer(content[name], np.uint8).reshape(-1, record))
     records = np.concatenate(batches)
-    planes = records[:, 1:].reshape(-1, 3, 32, 32)
-    return labelled(planes.transpose(0, 2, 3, 1), records[:, 0], IMAGE_SHAPE, CLASSES, f"{source}: {part}")
+    planes = records[:, version.labels :].reshape(-1, 3, 32, 32)
+    classes = records[:, version.labels - 1]
+    return labelled(planes.transpose(0, 2, 3, 1), classes, IMAGE_SHAPE, version.classes, f"{source}: {part}")
 
 
 def _decode(path: Path) -> Arrays:

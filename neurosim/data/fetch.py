@@ -52,8 +52,14 @@ REMOTES: dict[str, tuple[Remote, ...]] = {
     ),
     "cifar10": (
         Remote(
-            f"https://www.cs.toronto.edu/~kriz/{cifar.BINARY_ARCHIVE}",
+            f"https://www.cs.toronto.edu/~kriz/{cifar.CIFAR10.archive}",
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    ),
+    "cifar100": (
+        Remote(
+            f"https://www.cs.toronto.edu/~kriz/{cifar.CIFAR100.archive}",
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
         ),
     ),
 }
@@ -68,7 +74,7 @@ def download(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
     Parameters
     ----------
     name : str
-        "mnist", "fashion-mnist" or "cifar10".
+        "mnist", "fashion-mnist", "cifar10" or "cifar100".
     folder : path, optional
         Folder in which a sub-folder of that name is made; the user's cache folder if None.  `load` finds
         files in another folder when the environment variable NEUROSIM_DATA names it.

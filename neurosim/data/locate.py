@@ -14,6 +14,7 @@ SUBFOLDERS = {
     "mnist": ("mnist", "MNIST/raw"),
     "fashion-mnist": ("fashion-mnist", "FashionMNIST/raw"),
     "cifar10": ("cifar10",),
+    "cifar100": ("cifar100",),
     "stl10": ("stl10_binary", "stl10", "stl10/stl10_binary"),
     "imagenette": ("imagenette2-160", "imagenette2-320", "imagenette2", "imagenette"),
     "imagenet": ("imagenet",),
