@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from neurosim import Crossbar, devices
@@ -31,6 +32,16 @@ SPREADS = (
     "program_tolerance",
 )
 """Every random effect of the soft-bounds law."""
+SURROUNDED = ("pcm-projected-bruce-2021", "ecram-ysz-wox-chen-2023")
+"""Cards with many effects around their laws."""
+
+
+def every_card() -> list[Any]:
+    """Return parameters of a test: a card of each law, and `SURROUNDED`, for every run, all others for the slow tier."""
+    names = sorted(devices.cards())
+    first = {devices.load(name).law: name for name in reversed(names)}
+    common = {*first.values(), *SURROUNDED}
+    return [pytest.param(name, marks=() if name in common else pytest.mark.slow) for name in names]
 
 
 # Philox4x32 (Salmon et al., SC'11), in plain Python integers, in numpy and in torch.

@@ -215,10 +215,7 @@ def of_two_seeds(kind: str, file: str, arm: dict[str, Any], **others: Any) -> An
 class TestWorkers:
     @pytest.mark.parametrize(
         "kind",
-        [
-            pytest.param(kind, marks=[] if kind in ("dense", "deep") else pytest.mark.slow)
-            for kind in having("workers")
-        ],
+        [pytest.param(kind, marks=[] if kind == "dense" else pytest.mark.slow) for kind in having("workers")],
     )
     def test_change_no_number_with_a_folder_or_without(
         self, kind: str, workers: Executor, file: str, tmp_path: Path

@@ -6,19 +6,19 @@ import json
 from typing import ClassVar
 
 import pytest
-from helpers import IDEAL
+from helpers import IDEAL, every_card
 from typer.testing import CliRunner
 
 from neurosim import devices
 from neurosim.cli import app
 from neurosim.core.errors import InputError, UnknownNameError
 from neurosim.core.protocols import DeviceKernels
-from neurosim.devices import cards, check
+from neurosim.devices import check
 from neurosim.devices.ideal import Ideal
 from neurosim.kernels.jit import inlined
 
 
-@pytest.mark.parametrize("name", sorted(cards()))
+@pytest.mark.parametrize("name", every_card())
 def test_every_card_keeps_the_contract_under_a_million_pulses(name):
     """Physics that needs no source: finite, within bounds, no negative energy, at any order of pulses."""
     clauses = check(name)

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from helpers import PCM
+from helpers import PCM, every_card
 
 from neurosim import Crossbar, Faults, Periphery, ReadPath, Refresh, Tiles, TorchCrossbar, Wires, WritePath
 from neurosim.crossbar.ledger import ADDED, Ledger, Rates
-from neurosim.devices import cards, load
+from neurosim.devices import load
 from neurosim.energy import built_in, price, price_list
 from neurosim.energy.seconds import seconds
 from neurosim.study.events import layer_events
@@ -222,7 +222,7 @@ def assert_priced(array: Crossbar, mode: str) -> None:
         assert seconds(events, known, writes="columns").seconds >= 0
 
 
-@pytest.mark.parametrize("card", sorted(cards()))
+@pytest.mark.parametrize("card", every_card())
 def test_every_card_is_counted_and_priced_in_every_mode_by_every_list(card: str):
     for mode in ("accumulate", "mixed", "online"):
         read, write = ReadPath(adc_bits=6, dac_bits=6), WritePath(w_max=1.0)

@@ -22,7 +22,7 @@ def rram(tmp_path_factory):
     """Soft-bounds data and their fit."""
     file = tmp_path_factory.mktemp("fit") / "rram.csv"
     write_pulses(file, devices.pulse_response(soft(), RAMPS, 24, seed=1), RAMPS)
-    return fit([file], name="mine", write_voltage_V=1.3, resamples=4)
+    return fit([file], name="mine", write_voltage_V=1.3, resamples=2)
 
 
 # Statistics over devices

@@ -101,6 +101,7 @@ def test_interrupted_and_started_again_it_ends_as_if_undisturbed(
     assert results(tmp_path / "o") == results(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_at_one_training_and_what_a_kill_leaves(tmp_path: Path) -> None:
     long = EXPERIMENTS["compare"].replace("epochs = 400", "epochs = 100000")
     (tmp_path / "e.toml").write_text(long, encoding="utf-8")

@@ -43,7 +43,7 @@ EFFECTS = {
 ANY = {"data": some.data(), "name": some.sampled_from([PCM, OM, "pcm-joshi-2020", "rram-neurram-wan-2022"])}
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(**ANY)
 def test_no_conductance_is_below_zero_under_any_effects_at_any_time(data, name):
     no_conductance_is_below_zero(data, name)

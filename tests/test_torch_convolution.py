@@ -192,7 +192,7 @@ def trained(spec: DeepExperiment, arm: DeepArm, backend: str) -> DeepTraining:
     return found
 
 
-@pytest.mark.parametrize("schedule", ["all", "greedy"])
+@pytest.mark.parametrize("schedule", ["all", pytest.param("greedy", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
 def test_a_training_agrees_with_numba(arm: DeepArm, schedule: Any):
     """As `neurosim validate` has it: in double precision accuracies differ by at most 0.05 points."""
@@ -211,6 +211,7 @@ def test_a_training_agrees_with_numba(arm: DeepArm, schedule: Any):
             assert theirs[name] == pytest.approx(count, rel=1e-9), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [ARMS[0], ARMS[3]], ids=lambda arm: arm.name)
 def test_a_killed_training_ends_in_the_same_bits(arm: DeepArm, tmp_path: Path):
     spec = experiment(arm, backend="torch")

@@ -221,9 +221,7 @@ ALIKE = {"each": {"parameters": {"p_stuck_between": 0.1}}, "neurons": {**IDEAL, 
 """Chips that differ in devices and stuck cells, and in neurons alone."""
 
 
-@pytest.mark.parametrize(
-    ("arm", "kinds"), [("each", ("devices", "faults", "all")), ("neurons", ("neurons",))]
-)
+@pytest.mark.parametrize(("arm", "kinds"), [("each", ("devices", "faults")), ("neurons", ("neurons",))])
 def test_mortal_chips_are_those_of_numba(arm: str, kinds: tuple[str, ...]) -> None:
     spec = experiment("mortal", {**ALIKE[arm], **ON_TORCH, "precision": "float64"}, kinds=kinds)
     spec.check()

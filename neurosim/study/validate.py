@@ -187,6 +187,11 @@ def _refuse(experiment: Experiment, torch_device: str) -> None:
     experiment.changed(backend="torch", torch_device=torch_device).check()
     if not experiment.device_arms():
         raise ConfigError("validate: the experiment needs at least one device, on which both backends train")
+    if experiment.kind == "mortal":
+        raise ConfigError(
+            "validate: a study of kind 'mortal' trains several chips a seed; compare one of kind 'forward-forward', whose "
+            "trainings they are"
+        )
     training = experiment.training(experiment.device_arms()[0], experiment.first_seed, experiment.data())
     if training.answers is None:
         raise ConfigError(
