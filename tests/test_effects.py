@@ -164,8 +164,14 @@ def test_noise_of_an_own_law_is_a_cause_of_its_own_name(tmp_path: Path) -> None:
 
 
 class TestEveryKind:
-    @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(
+        ("kind", "way"),
+        [
+            pytest.param(kind, way, marks=() if kind == "dense" or way == WAYS[0] else pytest.mark.slow)
+            for kind in KINDS
+            for way in WAYS
+        ],
+    )
     def test_a_level_is_the_experiment_with_that_arm(self, kind: str, way: str, tmp_path: Path) -> None:
         """To the bit, seed by seed, with what is learnt outside of any sweep."""
         spec = KINDS[kind]

@@ -236,7 +236,10 @@ PUBLISHED = [
 """Studies of one layer; those of several have tables of their own."""
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if k % 4 == 0 else pytest.mark.slow) for k, name in enumerate(PUBLISHED)],
+)
 def test_published_results_still_make_a_report(name: str, tmp_path: Path) -> None:
     values = RESULTS[name]
     (tmp_path / "results.json").write_text(json.dumps(values))
