@@ -102,7 +102,7 @@ def by_rate(rate: float, order: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def trajectories() -> list[Result]:
-    """How far the mean of spiking trajectories is from the rate rule's, at three rates with the same rate times samples."""
+    """How far the mean of spiking trajectories is from the rate rule's, at `RATES` with the same rate times samples."""
     found = []
     for rate in RATES:
         samples = round(SAMPLES * RATES[0] / rate)
