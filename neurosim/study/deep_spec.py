@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from neurosim import rules
 from neurosim.core.errors import ConfigError, UnknownNameError
@@ -43,9 +43,13 @@ class Backpropagation(Frozen):
     """How the error comes back to the layers: by the transposed weights, or without them by feedback alignment, direct
     feedback alignment, direct random target projection (`neurosim.reference.feedback`)."""
 
-    def stated(self) -> dict[str, Any]:
-        """Return the settings by name, for results and for what a checkpoint must agree with; as ever where nothing is fixed."""
-        return self.model_dump(mode="json", exclude={"feedback"} if self.feedback == "transposed" else set())
+    @model_serializer(mode="wrap")
+    def _as_ever(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Backpropagation does not name its feedback, so that runs of before keep their names."""
+        found: dict[str, Any] = dump(self)
+        if found.get("feedback") == "transposed":
+            del found["feedback"]
+        return found
 
 
 class DeepArm(LayeredArm):

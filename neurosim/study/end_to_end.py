@@ -101,7 +101,7 @@ class EndToEndTraining(Training):
         shapes = [layer.model_dump(mode="json", include=SHAPE_FIELDS) for layer in spec.layers[: self.depth]]
         data = [content(self.data, self.fit), content(self.data, self.test)]
         rest = [BITS, "backpropagation", self.seed, spec.head_batch, spec.dropout, spec.hold_out]
-        return json.dumps([shapes, self.settings.stated(), data, rest], sort_keys=True)
+        return json.dumps([shapes, self.settings.model_dump(mode="json"), data, rest], sort_keys=True)
 
     @property
     def evaluation(self) -> str:
@@ -223,6 +223,6 @@ def run_end_to_end(
         "seconds": sum(net["seconds"] for net in nets),
         "counts": {},
         "events": [],
-        "backpropagation": settings.stated()
+        "backpropagation": settings.model_dump(mode="json")
         | {"batch": experiment.head_batch, "dropout": experiment.dropout},
     }
