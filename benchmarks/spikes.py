@@ -1,4 +1,4 @@
-"""A spiking layer of 784-100 against brian2's runtime mode, what an image costs on devices, and its parts."""
+"""A spiking layer of 784-100 against brian2's runtime mode and BindsNET, what an image costs on devices, and its parts."""
 
 from __future__ import annotations
 
@@ -49,6 +49,24 @@ def of_brian2(equations: bool) -> float | None:
     return float(np.median(seconds[1:]))
 
 
+def of_bindsnet() -> float | None:
+    """Seconds of BindsNET's network of Diehl and Cook for an image of as many time steps, learning; None where it is missing."""
+    try:
+        import torch
+        from bindsnet.models import DiehlAndCook2015
+    except ImportError:
+        return None
+    net = DiehlAndCook2015(n_inpt=ROWS, n_neurons=COLS, dt=1e3 * DT_S, inpt_shape=(1, 28, 28))
+    draws, seconds, steps = np.random.default_rng(2), [], round(SHOWN_S / DT_S)
+    for _ in range(CHUNKS):
+        spikes = draws.random((steps, 1, 1, 28, 28)) < image().reshape(28, 28) * 100.0 * DT_S
+        start = time.perf_counter()
+        net.run(inputs={"X": torch.from_numpy(spikes)}, time=steps)
+        seconds.append(time.perf_counter() - start)
+        net.reset_state_variables()
+    return float(np.median(seconds[1:]))
+
+
 def figures() -> Iterator[Figure]:
     """Yield the races."""
     ideal = layer_on(ns.IdealArray((ROWS, COLS)), False)
@@ -62,6 +80,12 @@ def figures() -> Iterator[Figure]:
                 f"spikes: the same against brian2's runtime mode, {name}", own / other, "x brian2", 1 / 15,
                 contender_s=own, reference_s=other,
             )  # fmt: skip
+    theirs = of_bindsnet()
+    if theirs is not None:
+        yield figure(
+            "spikes: an image against BindsNET, its network of Diehl and Cook", own / theirs, "x BindsNET", None,
+            contender_s=own, reference_s=theirs,
+        )  # fmt: skip
     looked = once(lambda: ideal.present(trains, learn=False), 20)
     yield figure("spikes: the same, a look", 1e3 * looked, "ms", None)
     yield figure("spikes: a look, one time step", 1e6 * looked / round(SHOWN_S / DT_S), "us", None)
