@@ -189,14 +189,14 @@ def _for_kernels(flags: Any) -> Any:
     return flags
 
 
-def jit(function: Function, inline: bool = False, counts: bool = True) -> Function:
+def jit(function: Function, inline: bool = False, allocates: bool = True) -> Function:
     """Compile a kernel: no Python objects, lock released, IEEE arithmetic kept, cached by source hash.
 
     The fixed identity lets numba recognise, in a later process, a kernel that was given this function as an
     argument; by default each process invents a new one and such kernels never come from the cache. It holds the
     version of a source that the folder's name does not know.
     """
-    options: dict[str, Any] = {"forceinline": inline, "_nrt": counts and not inline}
+    options: dict[str, Any] = {"forceinline": inline, "_nrt": allocates and not inline}
     compiled: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if hasattr(compiled, "_set_uuid"):
         compiled.__class__ = _Kernel
@@ -219,7 +219,7 @@ def inlined(function: Function) -> Function:
 
 def apart(function: Function) -> Function:
     """Compile a function to code of its own, which kernels of many cells call; it must not allocate (see `inlined`)."""
-    return jit(function, counts=False)
+    return jit(function, allocates=False)
 
 
 def inlined_as(function: Function, name: str) -> Function:

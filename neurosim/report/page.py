@@ -281,7 +281,7 @@ KINDS: dict[str, Shows] = {
     "spikes": Shows(
         spikes.title,
         lambda results: {
-            "curves": Drawn("While it learns", spikes_figures.CURVES, spikes_figures.learning_curves(results))
+            "curves": Drawn("While it learns", spikes.CURVES, spikes_figures.learning_curves(results))
         },
         lambda results: [
             spikes.spikes_table(results),

@@ -27,6 +27,11 @@ HEADS = (
     "spikes an image, learning", "and answering",
 )  # fmt: skip
 COSTS = ("arm", "of each", "joules", "range", "devices", "periphery", "digital", "assumed %")
+CURVES = (
+    "Left: assigned neurons, on training images that did not assign the classes; far fewer images assign them here than for the "
+    "table, so that a curve of many neurons lies below it. Right: spikes of all neurons an image. Thick: mean over seeds; "
+    "thin: each seed."
+)
 CAPTION = (
     "assigned neurons: each stands for the class to which it spikes most, and the class answers whose neurons spike most in "
     "the mean; linear readout: of the spike counts; gap: of the assigned neurons, below ideal arithmetic"
@@ -117,7 +122,7 @@ def spikes_markdown(name: str, results: Results) -> str:
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}; {CAPTION}.\n",
-            f"![accuracy and spikes against images seen]({name}-curves.svg)\n",
+            f"![accuracy and spikes against images seen]({name}-curves.svg)\n\n{CURVES}\n",
             markdown_table(HEADS, _rows(results)),
             which_intervals(results["summary"]),
             *([f"Prices {ON_A_PAGE}; {COSTS_CAPTION}.\n", markdown_table(COSTS, costs)] if costs else []),

@@ -16,7 +16,7 @@ from neurosim.report.forward_forward import arms_of
 from neurosim.report.pictures import as_images, mosaic, show_mosaic, weight_bar
 from neurosim.report.plots import curves_of
 from neurosim.report.spikes import title
-from neurosim.report.style import INK, PALETTE, WIDTH_IN, colours, label, new_figure, styled, tint
+from neurosim.report.style import INK, PALETTE, WIDTH_IN, colours, dashes, label, new_figure, styled, tint
 
 Results = dict[str, Any]
 Held = dict[str, State]  # pictures of each arm, of its first seed
@@ -27,10 +27,6 @@ MOST_ARMS = 6
 HEADING_IN, FOOT_IN = 0.55, 0.65
 """Above the fields of an arm, and below all of them, for names and the scale."""
 FIELDS = "fields."
-CURVES = (
-    "Left: assigned neurons, on training images that did not assign the classes. Right: spikes of all neurons an image. Thick: "
-    "mean over seeds; thin: each seed."
-)
 FORMING = (
     "Weights of the first neurons as images, from before learning to its end, first seed; each arm on a colour scale of its own, zero in the "
     "middle. Fields that look like parts of the images have learned; fields that are still speckled have not."
@@ -61,10 +57,17 @@ def learning_curves(results: Results) -> Figure | None:
     colour = colours(list(runs))
     figure = new_figure(3.7 + 0.2 * max(0, len(runs) - 8))
     left, right = figure.subplots(1, 2)
+    dashed = dashes(list(runs))
     for arm, own in runs.items():
-        if own:
-            curves_of(left, [curve[:, :2] for curve in own], colour[arm])
-            curves_of(right, [curve[:, [0, 2]] / (1, 100) for curve in own], colour[arm])
+        for axes, curves in (
+            (left, [curve[:, :2] for curve in own]),
+            (right, [curve[:, [0, 2]] / (1, 100) for curve in own]),
+        ):
+            drawn = len(axes.lines)
+            if own:
+                curves_of(axes, curves, colour[arm])
+            for line in axes.lines[drawn:]:
+                line.set_linestyle(dashed[arm])
     left.set(
         xlabel="Images seen (count, all epochs)", ylabel="Accuracy of assigned neurons (%)", ylim=(0, 100)
     )
@@ -78,7 +81,10 @@ def learning_curves(results: Results) -> Figure | None:
 
 
 def _arms_beside(figure: Figure, colour: dict[str, str]) -> None:
-    keys = [Line2D([], [], color=own, lw=2, label=label(arm, 40)) for arm, own in colour.items()]
+    dashed = dashes(list(colour))
+    keys = [
+        Line2D([], [], color=own, lw=2, ls=dashed[arm], label=label(arm, 40)) for arm, own in colour.items()
+    ]
     figure.legend(handles=keys, loc="outside lower center", ncols=min(3, len(keys)))
 
 

@@ -111,6 +111,14 @@ def colours(arms: Sequence[str]) -> dict[str, str]:
     return {arm: chosen.get(arm, IDEAL_COLOUR) for arm in arms}
 
 
+def dashes(arms: Sequence[str]) -> dict[str, str]:
+    """Return a line style for every arm: solid, and others for those whose `colours` come round again."""
+    devices = [arm for arm in arms if arm != IDEAL]
+    styles = ("-", "--", ":", "-.")
+    chosen = {arm: styles[k // len(PALETTE) % len(styles)] for k, arm in enumerate(devices)}
+    return {arm: chosen.get(arm, "-") for arm in arms}
+
+
 def tint(colour: str, strength: float = 0.5) -> tuple[float, float, float]:
     """Return a colour mixed with white."""
     red, green, blue = (1 - strength * (1 - part) for part in to_rgb(colour))
