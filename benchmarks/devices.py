@@ -15,7 +15,7 @@ from neurosim import devices
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator, key
 from neurosim.devices import Law
-from neurosim.kernels.cells import construct_cells, drift_cells, program_cells, pulse_counted
+from neurosim.kernels.cells import ALL, construct_cells, drift_cells, program_cells, pulse_counted
 from neurosim.kernels.groups import GROUP, group_pulses, new_group
 from neurosim.kernels.jit import jit, share
 
@@ -61,7 +61,7 @@ class Crowd:
     def program(self) -> None:
         """Write the middle of the window, by the statistics of closed loop."""
         self._each(lambda state, size: program_cells(
-            0, self.targets[:size], state, self.params, 0.0, 1, self.key, self.kernels.program))  # fmt: skip
+            0, self.targets[:size], state, self.params, 0.0, 1, self.key, self.kernels.program, 1, ALL))  # fmt: skip
 
     def read(self) -> None:
         """Conductances after a day or so."""

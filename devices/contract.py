@@ -13,7 +13,7 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.kernels.cells import construct_cells, drift_cells, flat, program_cells, pulse_counted
+from neurosim.kernels.cells import ALL, construct_cells, drift_cells, flat, program_cells, pulse_counted
 
 CELLS = 500
 _DECADE_S = 10.0
@@ -61,6 +61,8 @@ class _Devices:
                 self.event,
                 self.keys["program"],
                 self.kernels.program,
+                1,
+                ALL,
             )
         )
 

@@ -15,6 +15,7 @@ from neurosim.core.seeds import generator, key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
 from neurosim.devices.response import as_read, fresh
+from neurosim.kernels.cells import ALL
 from neurosim.kernels.programming import Target, Written
 from neurosim.kernels.programming import write_verify as write_verify_cells
 
@@ -128,7 +129,7 @@ def write_verify(
     write_verify_cells(
         0, 1, wanted, target, state, params, 0.0, 0,
         (key(seed, "response", "pulse"), key(seed, "response", "verify")), written,
-        kernels.reset, kernels.pulse, law.reading(), kernels.read_sigma,
+        kernels.reset, kernels.pulse, law.reading(), kernels.read_sigma, ALL,
     )  # fmt: skip
     pulses = written.pulses + written.resets
     width_s = math.nan if law.pulse_time_s is None else law.pulse_time_s

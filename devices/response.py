@@ -13,7 +13,7 @@ from neurosim.core.errors import InputError
 from neurosim.core.seeds import key
 from neurosim.devices.card import load
 from neurosim.devices.law import Law
-from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, program_cells, pulse_cells
+from neurosim.kernels.cells import ALL, age_cells, construct_cells, drift_cells, program_cells, pulse_cells
 
 
 def pulse_response(
@@ -95,7 +95,7 @@ def programmed(
         raise InputError("times_s: expected growing times")
     state, params, keys = fresh(law, targets.size * n_devices, seed)
     wanted = np.repeat(targets, n_devices)
-    program_cells(0, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program)
+    program_cells(0, wanted, state, params, 0.0, 1, keys["program"], law.kernels.program, 1, ALL)
     result = np.empty((times.size, targets.size * n_devices), np.float32)
     now = 0.0
     for k, time in enumerate(times):

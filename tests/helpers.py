@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurosim import Crossbar, devices
 from neurosim.core.seeds import key
-from neurosim.kernels.cells import construct_cells, drift_cells, pulse_cells
+from neurosim.kernels.cells import construct_cells, drift_cells, flat, pulse_cells
 from neurosim.kernels.random import NORMAL_TABLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,6 +155,14 @@ def fresh(law: Any, cells: int, seed: int = 0) -> tuple[Any, Any, Any]:
     state, params = law.allocate(cells), law.params()
     construct_cells(0, cells, state, params, key(seed, "construct"), law.kernels.construct)
     return state, params, key(seed, "pulse")
+
+
+def copied(law: Any, state: Any) -> Any:
+    """The same devices once more, laid out in memory in the same way, so that no kernel is compiled again for them."""
+    own = law.allocate(state.conductance.size, str(state.conductance.dtype))
+    for name, values in flat(own).items():
+        values[...] = flat(state)[name]
+    return own
 
 
 def give(

@@ -18,6 +18,7 @@ from neurosim.devices import cards, load
 from neurosim.reference import agreement
 from neurosim.reference.agreement import OPERATIONS, compare_operations
 from neurosim.reference.twin import compiled
+from neurosim.reference.twin.crossbar import MOST_UNROLLED
 from neurosim.reference.twin.followed import FOLLOWED_AT
 from neurosim.reference.twin.pcm import PcmTwin
 
@@ -25,6 +26,8 @@ ROWS, COLS = 20, 10
 SEEDS = (1, 2)
 LAWS = (PCM, HFO2, FINE)
 SURROUNDED = "pcm-projected-bruce-2021"
+CARDS = sorted({SURROUNDED, *{load(name).law: name for name in sorted(cards(), reverse=True)}.values()})
+"""One of each law, and one with effects around it."""
 WRITES: tuple[dict[str, Any], ...] = (
     {},
     {"decay_mode": "exact", "momentum": 0.5},
@@ -81,7 +84,7 @@ def test_a_traced_pass_is_the_eager_one(traced, card, write):
     assert_same(made(card, False, **write), made(card, True, **write), mode)
 
 
-@pytest.mark.parametrize("card", [*sorted({load(name).law: name for name in cards()}.values()), SURROUNDED])
+@pytest.mark.parametrize("card", CARDS)
 def test_every_law_is_traced_whole(traced, monkeypatch, card):
     """Without a look at a number on the host, which a trace refuses; a mini-batch of every operation agrees with numba."""
     monkeypatch.setattr(agreement, "SHAPE", (40, 24))
@@ -99,7 +102,7 @@ def test_a_hundred_updates_are_traced_once(traced):
     array = made(PCM, True)
     lived(array, "mixed", 1)
     before, seconds = dict(array._passes._made), array.seconds_compiling
-    assert len(before) == 4
+    assert len(before) == 5
     assert seconds > 0
     lived(array, "mixed", 100)
     assert array._passes._made == before
@@ -119,11 +122,33 @@ def test_what_changes_outside_of_passes_is_taken_over(traced):
     assert_same(eager, fast, "mixed")
 
 
-def test_refreshes_follow_compiled_updates(traced):
-    refresh = {"every": 2, "high": 0.3, "low": 0.01}
+@pytest.mark.parametrize("look", ["exact", "read"])
+@pytest.mark.parametrize("rewrite", ["verify", "pulses"])
+def test_refreshes_are_compiled(traced, look, rewrite):
+    """But for a rewrite by more pulses than have a place in a text, which runs eagerly between compiled updates."""
+    refresh = {"every": 2, "high": 0.3, "low": 0.01, "look": look, "rewrite": rewrite}
     eager, fast = made(PCM, False, refresh=refresh), made(PCM, True, refresh=refresh)
     assert_same(eager, fast, "accumulate", 5)
     assert fast.ledger.refreshed_pairs > 0
+    few = fast._writer.refresher.most_pulses <= MOST_UNROLLED
+    assert few == any(what == "refresh" for what, _ in fast._passes._made)
+    assert few or rewrite == "pulses"
+
+
+@pytest.mark.parametrize(
+    ("card", "write"), [*((card, {}) for card in CARDS), (HFO2, {"scale": "percentile", "w_max": None})]
+)
+def test_programming_is_compiled(traced, card, write):
+    """Twice: to a stated largest weight, and to the setting's or to what the weights choose."""
+    eager, fast = (made(card, compile_it, **write) for compile_it in (False, True))
+    for array in (eager, fast):
+        array.program(small_weights(ROWS, COLS, 9, 0.2))
+    passes = [what for what, _ in fast._passes._made]
+    assert passes == list(dict.fromkeys([f"program to {fast.w_max}", "program to None"]))
+    torch.testing.assert_close(eager.conductance_uS(), fast.conductance_uS(), rtol=1e-5, atol=1e-6)
+    for k in range(len(SEEDS)):
+        assert fast.ledgers[k].programmed_cells > 0
+        np.testing.assert_allclose(fast.ledgers[k].to_array(), eager.ledgers[k].to_array(), rtol=1e-5)
 
 
 def test_a_twin_that_looks_at_a_number_is_refused(traced, monkeypatch):

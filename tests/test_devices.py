@@ -10,7 +10,7 @@ from neurosim import devices
 from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.core.protocols import Device
 from neurosim.devices import programmed, pulse_response
-from neurosim.kernels.cells import program_cells
+from neurosim.kernels.cells import ALL, program_cells
 
 # Every law
 
@@ -56,7 +56,7 @@ def test_pulse_energies_are_those_computed_by_hand():
     assert give(law, state, params, 4, 2, pulse_key) == pytest.approx(4 * 6.75e-12, rel=1e-6)
     assert give(law, state, params, -1, 3, pulse_key) == pytest.approx(36e-12, rel=1e-6)
     target = np.full(1, 3.0, np.float32)
-    energy = program_cells(0, target, state, params, 0.0, 4, pulse_key, law.kernels.program)
+    energy = program_cells(0, target, state, params, 0.0, 4, pulse_key, law.kernels.program, 1, ALL)
     assert energy == pytest.approx(20 * 6.75e-12, rel=1e-6)
     assert law.pulse_voltage_V == 1.5
 

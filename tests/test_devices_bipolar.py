@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import check_count, check_mean, check_std, fresh, give
+from helpers import check_count, check_mean, check_std, every_card, fresh, give
 
 from neurosim import Crossbar, devices
 from neurosim.core.errors import ConfigError
-from neurosim.devices import cards, programmed, pulse_response
+from neurosim.devices import programmed, pulse_response
 from neurosim.devices.bipolar import Bipolar, Stepped
 from neurosim.reference import agreement
 from neurosim.reference.agreement import compare_operations
@@ -21,7 +21,7 @@ SPEC, EXP, BASELINE, POWER = (
 )  # fmt: skip
 ECRAM, CAPACITOR = "ecram-li-tang-2018", "cmos-capacitor-li-2018"
 ONE_OF_EACH_LAW = (SPEC, ECRAM, BASELINE, EXP, POWER, "rram-ag-asi-jo-2010")
-PULSED = [name for name in cards() if isinstance(devices.load(name), Bipolar)]
+PULSED = [card for card in every_card() if isinstance(devices.load(str(card.values[0])), Bipolar)]
 """Every card of a bipolar law but the ideal one."""
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from neurosim import devices
 from neurosim.core.seeds import key
 from neurosim.devices import programmed, pulse_response
-from neurosim.kernels.cells import program_cells
+from neurosim.kernels.cells import ALL, program_cells
 
 TABLE = {
     1: (2.055, 1.520), 2: (3.431, 1.971), 3: (4.467, 2.198), 5: (5.914, 2.379), 10: (7.827, 2.465),
@@ -222,7 +222,7 @@ def test_pcm_exponent_is_drawn_anew_by_programming_and_reset_only():
     helpers.check_uncorrelated(state.exponent, before)
     after_reset = state.exponent.copy()
     targets = np.full(2000, 5.0, np.float32)
-    program_cells(0, targets, state, params, 0.0, 3, key(1, "program"), law.kernels.program)
+    program_cells(0, targets, state, params, 0.0, 3, key(1, "program"), law.kernels.program, 1, ALL)
     helpers.check_uncorrelated(state.exponent, after_reset)
 
 
@@ -291,7 +291,7 @@ def test_pcm_programming_sets_the_pulse_count_by_the_inverse_mean_curve():
     law = quiet_pcm()
     state, params, _ = fresh(law, 6)
     targets = np.array([0.1, 2.0, 4.0, 6.0, 8.0, 10.0], np.float32)
-    program_cells(0, targets, state, params, 0.0, 1, key(0, "program"), law.kernels.program)
+    program_cells(0, targets, state, params, 0.0, 1, key(0, "program"), law.kernels.program, 1, ALL)
     np.testing.assert_allclose(state.conductance, targets)
     curve = 0.027 * targets**3 - 0.15 * targets**2 + 0.81 * targets
     np.testing.assert_array_equal(state.set_pulses, np.rint(curve))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import HFO2, IDEAL, PCM
+from helpers import HFO2, IDEAL, PCM, every_card
 from own_law_helpers import write_own_law
 from report_helpers import printed
 from test_cli import QUICK, neurosim, refused
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_refused() -> None:
         planned(DENSE.changed(device=()), ["only=each"])
 
 
-@pytest.mark.parametrize("device", sorted(cards()))
+@pytest.mark.parametrize("device", every_card())
 def test_arms_differ_in_their_own_settings_alone(device: str) -> None:
     wires, faults = {"r_word_ohm": 1.0}, {"dead_columns": 0.01, "spare_columns": 2, "placement": "aware"}
     arm = {"name": "cell", "device": device, "wires": wires, "faults": faults}
@@ -96,7 +96,7 @@ def test_arms_differ_in_their_own_settings_alone(device: str) -> None:
         load(part.device).with_parameters(**part.parameters)
 
 
-@pytest.mark.parametrize("device", sorted(cards()))
+@pytest.mark.parametrize("device", every_card())
 def test_drift_is_an_effect_where_the_clock_runs_or_a_read_waits(device: str) -> None:
     drifts = load(device).drifts
     for settings in ({"seconds_per_update": 1.0}, {"read": {"reading_delay_s": 3600.0}}):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
+from helpers import copied
 
 from neurosim import devices
 from neurosim.core.seeds import key
@@ -62,7 +61,7 @@ def test_a_group_is_pulsed_to_the_bits_of_each_device_alone(name, changes, preci
     assert law.kernels.pulses is not None
     one, params = law.allocate(CELLS, precision), law.params(precision)
     construct_cells(0, CELLS, one, params, key(0, "devices"), law.kernels.construct)
-    other, rng, stream = copy.deepcopy(one), np.random.default_rng(1), key(0, "pulse")
+    other, rng, stream = copied(law, one), np.random.default_rng(1), key(0, "pulse")
     pulses, group = group_pulses(law.kernels), new_group(one.conductance)
     for event, size in enumerate(SIZES, 1):
         cells, counts = np.sort(rng.choice(CELLS, size, replace=False)), _counts(kind, size, rng)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 import pytest
 from crossbar_helpers import COLS, ROWS, F, made
-from helpers import HFO2, IDEAL, MODES, PCM, bits, check_mean, check_std, local_update, quiet
+from helpers import HFO2, IDEAL, MODES, PCM, bits, check_mean, check_std, copied, local_update, quiet
 from update_helpers import Bench, assert_same_state, pulse_pairs
 
 from neurosim import Crossbar, Refresh, TorchCrossbar, WritePath, devices, set_threads
@@ -59,7 +58,7 @@ def test_each_change_pulses_one_device_as_the_oracle_says(pulses, name):
     """Up: SET on plus, or RESET on minus; down: SET on minus, or RESET on plus."""
     array = made(name, write=WritePath(pulses=pulses))
     cells, writer = array._cells, array._writer
-    twin = Bench(array.device, copy.deepcopy(cells.state), cells.params, cells.grid)
+    twin = Bench(array.device, copied(array.device, cells.state), cells.params, cells.grid)
     change = changes(1, 0.1)[0]
     given = array.update(EYE, change, mode="mixed")
     wanted = np.trunc(change * (cells.uS_per_weight * writer.pulses_per_uS).astype(F)).astype(int)

@@ -13,7 +13,7 @@ import neurosim as ns
 from neurosim.core.cautions import StillWarning
 from neurosim.devices import cards, load
 from neurosim.devices.response import fresh
-from neurosim.kernels.cells import drift_cells, program_cells, pulse_cells
+from neurosim.kernels.cells import ALL, drift_cells, program_cells, pulse_cells
 
 HERMES, NEURRAM, CMO = "pcm-hermes-2023-1-device", "rram-neurram-wan-2022", "rram-cmo-hfox-falcone-2025"
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -30,7 +30,16 @@ class Written:
         targets = np.repeat(np.asarray(targets_uS, np.float32), N)
         self.state, self.params, self.keys = fresh(self.law, targets.size, seed)
         program_cells(
-            0, targets, self.state, self.params, 0.0, 1, self.keys["program"], self.law.kernels.program
+            0,
+            targets,
+            self.state,
+            self.params,
+            0.0,
+            1,
+            self.keys["program"],
+            self.law.kernels.program,
+            1,
+            ALL,
         )
 
     def seen(self, now_s: float) -> NDArray[np.float64]:
@@ -114,7 +123,11 @@ def test_drift_starts_anew_from_the_target_of_the_update(seconds: float) -> None
 @pytest.mark.parametrize("delay_s", [None, 10.0, 3000.0])
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(HERMES, marks=pytest.mark.slow), NEURRAM, CMO, "pcm-joshi-2020", "sonos-agrawal-2022"],
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in (HERMES, CMO, "sonos-agrawal-2022")),
+        NEURRAM,
+        "pcm-joshi-2020",
+    ],
 )
 @pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 def test_a_weight_moves_by_its_pulses_whatever_the_age_and_the_reading_delay(

@@ -6,7 +6,7 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
-from helpers import fresh
+from helpers import copied, fresh
 
 from neurosim import devices
 from neurosim.core.seeds import key
@@ -50,7 +50,7 @@ class Bench(NamedTuple):
         return group_pulses(self.law.kernels), stored, self.law.kernels.read_sigma
 
     def twin(self) -> Bench:
-        return Bench(self.law, copy.deepcopy(self.state), self.params, copy.deepcopy(self.grid))
+        return Bench(self.law, copied(self.law, self.state), self.params, copy.deepcopy(self.grid))
 
     def rebuild(self) -> Grid:
         """The grid by plain numpy from the state."""
@@ -60,7 +60,7 @@ class Bench(NamedTuple):
         if variance.size:
             sigma = self.params.read_noise_relative * pairs + self.params.read_noise_floor_uS
             variance = np.square(sigma).sum(axis=2)
-        return Grid(pairs[..., 0] - pairs[..., 1], variance, pairs.sum(axis=(1, 2), dtype=np.float64))
+        return Grid((pairs[..., 0] - pairs[..., 1]).T, variance.T, pairs.sum(axis=(1, 2), dtype=np.float64))
 
 
 def bench(law: Any, rows: int = ROWS, cols: int = COLS, seed: int = 0) -> Bench:
@@ -70,8 +70,8 @@ def bench(law: Any, rows: int = ROWS, cols: int = COLS, seed: int = 0) -> Bench:
     for event in range(1, 4):
         for cell in range(2 * rows * cols):
             law.kernels.pulse(cell, int(rng.integers(0, 4)), state, params, 0.0, event, key(seed, "warm up"))
-    noise = (rows, cols) if law.has_read_noise else (0, 0)
-    grid = Grid(np.empty((rows, cols), F), np.empty(noise, F), np.empty(rows))
+    noise = (cols, rows) if law.has_read_noise else (0, 0)
+    grid = Grid(np.empty((cols, rows), F), np.empty(noise, F), np.empty(rows))
     refresh_grid(0, rows, grid, state, params, 0.0, stored, law.kernels.read_sigma)
     return Bench(law, state, params, grid)
 

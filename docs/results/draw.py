@@ -21,6 +21,7 @@ from neurosim.report.page import KINDS, as_text
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
 from neurosim.report.results import Results
 from neurosim.report.rewired import rewired_curves
+from neurosim.report.robustness import robustness_curves
 from neurosim.report.spikes import spikes_markdown
 from neurosim.report.spikes_figures import learning_curves as spikes_curves
 from neurosim.report.style import to_svg
@@ -282,7 +283,9 @@ def draw_coverage(name: str, values: dict[str, Any]) -> None:
 
 def draw_deep(name: str, values: dict[str, Any]) -> None:
     """Figure and tables of one study of deep networks."""
-    (FOLDER / f"{name}-depth.svg").write_bytes(to_svg(depth_curves(values)))
+    for kind, figure in {"depth": depth_curves(values), "robustness": robustness_curves(values)}.items():
+        if figure is not None:
+            (FOLDER / f"{name}-{kind}.svg").write_bytes(to_svg(figure))
     (FOLDER / f"{name}.md").write_text(deep_markdown(name, values), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Floats, Precision, State
 from neurosim.core.seeds import Key, key
-from neurosim.kernels.cells import age_cells, construct_cells, drift_cells, flat
+from neurosim.kernels.cells import ALL, age_cells, construct_cells, drift_cells, flat
 from neurosim.kernels.jit import share
 from neurosim.kernels.products import blocks
 from neurosim.kernels.update import Grid, refresh_grid
@@ -21,11 +21,6 @@ BLOCK_PAIRS = 1 << 16
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
 MANY, TALLER = 32, 6
 """Beyond so many blocks, a product takes so many of them at once: BLAS packs its other factor each time."""
-
-
-def _by_column(shape: tuple[int, int], dtype: np.dtype[Any]) -> Floats:
-    """An array whose columns are contiguous: BLAS packs it for a product in half the time."""
-    return np.empty(shape, dtype, order="F")
 
 
 class PairCells:
@@ -84,11 +79,14 @@ class PairCells:
         self._construct(self.state, born)
         if not np.array_equal(born, stuck):
             self._take_stuck_cells(stuck)
-        noise_shape = shape if device.has_read_noise else (0, 0)
+        noise_shape = (cols, rows) if device.has_read_noise else (0, 0)
         self.worn = np.zeros((2, rows, cols), np.uint32)
         """Of plus and minus devices, pulses that updates and refreshes have given each device; programming the start is not learning."""
         self._grid = Grid(
-            _by_column(shape, self.dtype), _by_column(noise_shape, self.dtype), np.empty(rows), worn=self.worn
+            np.empty((cols, rows), self.dtype),
+            np.empty(noise_shape, self.dtype),
+            np.empty(rows),
+            worn=self.worn,
         )
         self._grid_time: float | None = None
         self.changes = 0
@@ -265,9 +263,9 @@ class PairCells:
         return own if self.connected is None else own * self.connected
 
     @property
-    def reached(self) -> NDArray[np.bool_] | None:
-        """Whether lines reach each cell; None: all of them."""
-        return None if self.connected is None else self.connected.reshape(-1)
+    def reached(self) -> NDArray[np.bool_]:
+        """Whether lines reach each cell; `ALL`, which is empty: all of them."""
+        return ALL if self.connected is None else self.connected.reshape(-1)
 
     def count_reached(self, bit_lines: slice | list[int]) -> int:
         """How many devices of some bit lines their lines reach."""
@@ -289,6 +287,13 @@ class PairCells:
         if targets.shape[2] == 2:
             return targets
         return np.concatenate([targets, np.broadcast_to(self.zero_uS[..., None], targets.shape)], axis=2)
+
+    def __setstate__(self, copied: dict[str, Any]) -> None:
+        """Take a copy over, with its state laid out in memory as one's own is: kernels are compiled by that."""
+        self.__dict__.update(copied)
+        given, self.state = self.state, self.device.allocate(self.state.conductance.size, self.precision)
+        for name, values in flat(self.state).items():
+            values[...] = flat(given)[name]
 
     def snapshot(self) -> State:
         """Return copies of the device state and of the clock."""

@@ -92,7 +92,7 @@ def take(cells: PairCells, wanted_uS: Measured, key: Key) -> Measured:
     """
     wanted = wanted_uS.reshape(-1).astype(cells.dtype)
     near_uS = REACHED * cells.window_uS[1]
-    left = np.ones(wanted.size, np.bool_) if cells.reached is None else cells.reached.copy()
+    left = cells.reached.copy() if cells.reached.size else np.ones(wanted.size, np.bool_)
     off = np.zeros_like(wanted)
     for _ in range(DRAWS):
         cells.programs += 1

@@ -95,7 +95,7 @@ class View:
         if self.apart:
             self._planes = [self._apart(through, variance, arm) for arm in range(2)]
         if not self.plain:
-            self._grid = Grid(whole.current, whole.variance, self._row_sum(through))
+            self._grid = Grid(whole.current.T, whole.variance.T, self._row_sum(through))
         self._seen = now
 
     def _row_sum(self, through: Floats) -> NDArray[np.float64]:

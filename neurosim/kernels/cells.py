@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurosim.kernels.jit import inlined, jit
+
+ALL: NDArray[np.bool_] = np.empty(0, np.bool_)
+"""Whether each cell is reached, where all are: an array as the others, so that kernels are compiled once for both."""
 
 
 @inlined
@@ -50,13 +56,13 @@ def program_cells(
     event: int,
     key: Any,
     program: Any,
-    stride: int = 1,
-    reached: Any = None,
+    stride: int,
+    reached: Any,
 ) -> Any:
     """Program every `stride`-th cell from `first` on, if `reached`, to its target; returns the energy in joule."""
     energy = 0.0
     for k in range(targets_uS.size):
-        if reached is not None and not reached[first + stride * k]:
+        if reached.size > 0 and not reached[first + stride * k]:
             continue
         energy += program(first + stride * k, targets_uS[k], state, params, now_s, event, key)
     return energy

@@ -126,12 +126,12 @@ def write_open(
     written: Any,
     reset: Any,
     pulse: Any,
-    reached: Any = None,
+    reached: Any,
 ) -> None:
     """RESET every `stride`-th cell from `first` on, if `reached`, and give it the pulses of the nominal curve, unseen."""
     for k in range(targets_uS.size):
         cell = first + stride * k
-        if reached is not None and not reached[cell]:
+        if reached.size > 0 and not reached[cell]:
             nothing_given(written, k)
             continue
         count = pulses_to(targets_uS[k], curve)
@@ -159,7 +159,7 @@ def write_verify(
     pulse: Any,
     read: Any,
     sigma: Any,
-    reached: Any = None,
+    reached: Any,
 ) -> None:
     """Read every `stride`-th cell from `first` on and pulse it until a read lies within the tolerance, or beyond the target.
 
@@ -169,7 +169,7 @@ def write_verify(
     """
     for k in range(targets_uS.size):
         cell = first + stride * k
-        if reached is not None and not reached[cell]:
+        if reached.size > 0 and not reached[cell]:
             nothing_given(written, k)
             continue
         wanted = targets_uS[k]

@@ -93,10 +93,10 @@ def refresh_pairs(row: Any, cols: Any, seen_uS: Any, grid: Any, params: Any, sig
     """Bring the grid up to date in some columns of a row, of whose devices `seen_uS` was read, plus and minus in turn."""
     for k in range(cols.size):
         col, plus, minus = cols[k], seen_uS[2 * k], seen_uS[2 * k + 1]
-        grid.difference[row, col] = plus - minus
-        if grid.variance.size > 0:
+        grid.by_column[col, row] = plus - minus
+        if grid.variance_by_column.size > 0:
             s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-            grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+            grid.variance_by_column[col, row] = s_plus * s_plus + s_minus * s_minus
 
 
 @jit
@@ -120,7 +120,7 @@ def pulse_row(
     `group` is room for a `Group`. `peaks` (cols,) are raised to the most pulses that any device of a column is given;
     (0,), or where no device counts its pulses: not asked.
     """
-    cols = grid.difference.shape[1]
+    cols = grid.by_column.shape[0]
     struck = np.empty(cols, np.int32)
     strikes = ZERO
     for col in range(cols):

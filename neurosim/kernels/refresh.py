@@ -109,8 +109,8 @@ def refresh_pairs(
     `keys` are the streams of writing and of looking; `event` must be even, the odd one after it serves the
     writing. A pair with a device that nothing reaches is not saturated: half of it reads as zero.
     """
-    cols = grid.difference.shape[1]
-    noisy, broken = grid.variance.size > 0, grid.strength.size > 0
+    cols = grid.by_column.shape[0]
+    noisy, broken = grid.variance_by_column.size > 0, grid.strength.size > 0
     energy, refreshed, pulses = 0.0, 0, 0
     for row in range(first, last):
         for col in range(cols):
@@ -158,9 +158,9 @@ def refresh_pairs(
             before = np.float64(plus) + minus
             plus = read(cell, state, params, now_s)
             minus = read(cell + 1, state, params, now_s)
-            grid.difference[row, col] = plus - minus
+            grid.by_column[col, row] = plus - minus
             grid.row_sum[row] += (np.float64(plus) + minus) - before
             if noisy:
                 s_plus, s_minus = sigma(plus, params), sigma(minus, params)
-                grid.variance[row, col] = s_plus * s_plus + s_minus * s_minus
+                grid.variance_by_column[col, row] = s_plus * s_plus + s_minus * s_minus
     return Refreshed(energy, refreshed, pulses)

@@ -177,11 +177,14 @@ class EndToEnd:
     def predict(self, images: Floats) -> Labels:
         """Return the class of each image."""
         with torch.no_grad():
-            scores = torch.addmm(self.bias, self._answers(images, learns=False), self.weight.T)
-        found: Labels = scores.argmax(dim=1).numpy()
+            found: Labels = self.scores(images).argmax(dim=1).numpy()
         return found
 
-    def _answers(self, images: Floats, learns: bool, apart: list[Tensor] | None = None) -> Tensor:
+    def scores(self, images: Floats | Tensor) -> Tensor:
+        """Return the scores (n, classes) of images, by the running statistics."""
+        return torch.addmm(self.bias, self._answers(images, learns=False), self.weight.T)
+
+    def _answers(self, images: Floats | Tensor, learns: bool, apart: list[Tensor] | None = None) -> Tensor:
         """Features of images, in the order (height, width, channels), which is that of the memory all the way.
 
         With a list, which takes the answers of each block, no error comes from a block to the one before.
@@ -190,7 +193,12 @@ class EndToEnd:
             raise InputError(
                 f"images of shape {images.shape}: expected (n, {', '.join(map(str, self.image_shape))})"
             )
-        x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2)
+        given = (
+            images
+            if isinstance(images, Tensor)
+            else torch.from_numpy(np.ascontiguousarray(images, np.float32))
+        )
+        x = given.permute(0, 3, 1, 2)
         layers = zip(self.blocks, self.kernels, self.statistics, strict=True)
         for number, (block, kernels, (mean, variance)) in enumerate(layers):
             x = x if apart is None else x.detach()

@@ -16,7 +16,7 @@ from neurosim.core.protocols import Floats
 from neurosim.crossbar.array import Crossbar
 from neurosim.devices.card import load
 from neurosim.devices.response import as_read, fresh
-from neurosim.kernels.cells import program_cells, pulse_cells
+from neurosim.kernels.cells import ALL, program_cells, pulse_cells
 from neurosim.kernels.random import normals_of
 from neurosim.reference.agreement import Line, as_numpy
 
@@ -179,7 +179,16 @@ def _step(device: Any, name: str) -> Line:
     moved = []
     for sign in (1, -1) if gradual else (1,):
         program_cells(
-            0, np.array([start], np.float32), state, params, 0.0, 1, keys["program"], device.kernels.program
+            0,
+            np.array([start], np.float32),
+            state,
+            params,
+            0.0,
+            1,
+            keys["program"],
+            device.kernels.program,
+            1,
+            ALL,
         )
         before = float(as_read(device, state, params)[0])
         pulse_cells(sign, state, params, 0.0, 2, keys["pulse"], device.kernels.pulse)

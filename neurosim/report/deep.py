@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
+from neurosim.report.robustness import robustness_markdown
 from neurosim.report.style import colours, label, new_figure, styled
 from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
@@ -146,6 +147,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
     )
     parts.append(which_intervals(results["summary"]))
     parts += holding_markdown(results)
+    parts += robustness_markdown(name, results)
     parts.append("After learning (first seed):\n")
     if any("energy" in layer for run in results["runs"] for layer in run.get("layers", [])):
         parts.append(f"{JOULES_OF_AN_UPDATE}\n")

@@ -21,7 +21,7 @@ from neurosim.core.seeds import key
 from neurosim.devices import Law, pulse_response
 from neurosim.devices.fitting import Drift, Fit, LawFit, Programming, Pulses, Reads, RetentionFit
 from neurosim.devices.response import as_read
-from neurosim.kernels.cells import construct_cells, program_cells, pulse_cells
+from neurosim.kernels.cells import ALL, construct_cells, program_cells, pulse_cells
 from neurosim.report.style import PALETTE, SAVERS, label, new_figure, styled, tint
 from neurosim.report.text import NOTHING, number, significant
 from neurosim.study.store import whole_file
@@ -156,7 +156,7 @@ def _simulated(device: Law, signs: tuple[int, ...], starts_uS: NDArray[np.float6
     state, params, kernels = device.allocate(SIMULATED), device.params(), device.kernels
     construct_cells(0, SIMULATED, state, params, keys["construct"], kernels.construct)
     starts = np.resize(starts_uS, SIMULATED).astype(np.float32)
-    program_cells(0, starts, state, params, 0.0, 1, keys["program"], kernels.program)
+    program_cells(0, starts, state, params, 0.0, 1, keys["program"], kernels.program, 1, ALL)
     traces = np.empty((len(signs) + 1, SIMULATED), np.float32)
     traces[0] = as_read(device, state, params)
     for event, sign in enumerate(signs, start=1):

@@ -22,8 +22,10 @@ from neurosim.report import (
     forward_forward_figures,
     holding,
     mortal,
+    preferred,
     requirements,
     rewired,
+    robustness,
     spikes,
     spikes_figures,
     sweep,
@@ -241,11 +243,21 @@ KINDS: dict[str, Shows] = {
     "deep": Shows(
         deep.title,
         lambda results: {
-            "depth": Drawn("Accuracy against depth", "Bands are 95 % intervals.", deep.depth_curves(results))
+            "depth": Drawn("Accuracy against depth", "Bands are 95 % intervals.", deep.depth_curves(results)),
+            "robustness": Drawn("Spoilt images", robustness.WHAT, robustness.robustness_curves(results)),
         },
-        lambda results: [deep.deep_table(results), holding.holding_table(results)],
+        lambda results: [
+            deep.deep_table(results),
+            robustness.robustness_table(results),
+            holding.holding_table(results),
+        ],
         lambda results: findings(results, "depth"),
         "neurosim deep EXPERIMENT.toml --out {folder}",
+        lambda results, held: {
+            "preferred": Drawn(
+                "What drives a neuron most", preferred.EXPLAINED, preferred.preferred_images(results, held)
+            )
+        },
     ),
     "forward-forward": Shows(
         forward_forward.title,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.evaluate import Answers, on_devices
+from neurosim.study.robustness import spoilt_of
 from neurosim.study.run import study
-from neurosim.study.store import pack_bits
+from neurosim.study.store import pack_bits, write_arrays
 from neurosim.study.training import Report, Training
 
 NORM_BATCHES = 500
 """Mini-batches that calibrate the normalisation of random weights."""
 CHUNK = 250
+PATCHED = 1000
+"""Reported-on images among whose patches those are looked for that drive a neuron most."""
 
 
 class DeepTraining(Training):
@@ -45,6 +49,12 @@ class DeepTraining(Training):
     def images(self) -> Any:
         """What is learnt: unlabelled images, where the data set has them."""
         return self.fit.images if self.data.x_unlabelled is None else self.data.x_unlabelled
+
+    @property
+    def evaluation(self) -> str:
+        """What decides a result beyond the training."""
+        shown, found = self.experiment.shown, super().evaluation
+        return json.dumps([found, shown]) if shown else found
 
     @property
     def greedy(self) -> bool:
@@ -93,14 +103,18 @@ class DeepTraining(Training):
         """Return what each depth answers to images, (n, features) in half precision, in one pass."""
         found: dict[int, Any] = {}
         for first in range(0, len(images), CHUNK):
-            x = self._images(images[first : first + CHUNK])
-            for depth, layer in enumerate(self.stack.layers[: max(depths)], 1):
-                x = layer.forward(x)
+            for depth, flat in self._answers(self._images(images[first : first + CHUNK]), max(depths)):
                 if depth in depths:
-                    flat = to_numpy(x.reshape(len(x), -1))
                     kept = found.setdefault(depth, np.empty((len(images), flat.shape[1]), np.float16))
                     kept[first : first + CHUNK] = flat
         return found
+
+    def _answers(self, images: Floats, depth: int) -> Iterator[tuple[int, Floats]]:
+        """Yield each depth up to one, the first being 1, and what it answers, (n, features)."""
+        x = images
+        for number, layer in enumerate(self.stack.layers[:depth], 1):
+            x = layer.forward(x)
+            yield number, to_numpy(x.reshape(len(x), -1))
 
     def represented(self, images: Any) -> Floats:
         """Return what the last depth with a head answers to images, (n, features) in half precision."""
@@ -120,8 +134,13 @@ class DeepTraining(Training):
         layers = [self._layer(layer) for layer in self.stack.layers]
         depths = self.experiment.depths
         fit, test = (self.features(part.images, depths) for part in (self.fit, self.test))
-        heads = share(lambda depth: self._head(depth, fit[depth], test[depth]), depths)
+        trained = share(lambda depth: self.readout(fit[depth], self.fit.labels, self.data.classes), depths)
+        heads = [
+            self._head(depth, head, fit[depth], test[depth])
+            for depth, head in zip(depths, trained, strict=True)
+        ]
         return {
+            **self._robust(trained[-1]),
             "arm": self.arm.name,
             "seed": self.seed,
             "accuracy": heads[-1]["accuracy"],
@@ -131,9 +150,23 @@ class DeepTraining(Training):
             "seconds": self.seconds,
         }
 
-    def _head(self, depth: int, fit: Any, test: Any) -> dict[str, Any]:
-        """Train a linear classifier on what one depth answers and try it."""
-        head = self.readout(fit, self.fit.labels, self.data.classes)
+    def _robust(self, head: LinearReadout) -> dict[str, Any]:
+        """Ask the last depth that has a head for spoilt images, where the experiment says so."""
+        settings, depth = self.experiment.robustness, self.experiment.depths[-1]
+        if settings is None:
+            return {}
+        from neurosim.reference.ideal_copy import IdealCopy
+
+        def ask(images: Floats) -> Answers:
+            (*_, (_, answered)) = self._answers(images, depth)
+            return head.predict(answered.astype(np.float16))
+
+        layers = self.stack.layers[:depth]
+        net = IdealCopy(layers, head) if settings.attacks else None
+        return spoilt_of(self, ask, net, [layer.array for layer in layers])
+
+    def _head(self, depth: int, head: LinearReadout, fit: Any, test: Any) -> dict[str, Any]:
+        """Try a linear classifier of what one depth answers."""
         right = head.predict(test) == self.test.labels
         return {
             "depth": depth,
@@ -158,6 +191,22 @@ class DeepTraining(Training):
             found["energy"] = devices.ledger.energy(weights.size)
             found["adc_clipped_share"] = devices.ledger.clipped_share
         return found
+
+    def keep_beside(self, out: Path) -> None:
+        """Write what drives the neurons of each depth most, of the first seed, where the experiment asks for it."""
+        spec = self.experiment
+        if not spec.preferred or self.seed != spec.first_seed:
+            return
+        from neurosim.reference.ideal_copy import IdealCopy
+        from neurosim.reference.preferred import best_patches, preferred
+
+        net, images = IdealCopy(self.stack.layers), self._images(self.test.images[:PATCHED])
+        kept: State = {}
+        for depth in range(1, len(self.stack.layers) + 1):
+            kept[f"preferred.{depth}"] = preferred(net, depth, spec.preferred, self.seed)
+            best = best_patches(net, depth, spec.preferred, images)
+            kept[f"patches.{depth}"], kept[f"driven.{depth}"] = best.patches, best.currents
+        write_arrays(out / f"pictures-{self.name}.npz", kept)
 
     def snapshot(self) -> State:
         """Return the layers, as named arrays."""

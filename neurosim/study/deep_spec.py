@@ -20,6 +20,7 @@ from neurosim.study.doors import DataName, RuleName
 from neurosim.study.experiment import Experiment
 from neurosim.study.layered_arm import LayeredArm
 from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
+from neurosim.study.robustness import Robustness, summarised
 
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
+SHOWN = ("robustness", "preferred")
+"""Settings of what is asked and drawn once a net has learnt."""
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
 
@@ -154,6 +157,11 @@ class DeepExperiment(Experiment):
     head_epochs: int = Field(50, ge=1)
     head_batch: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
+    robustness: Robustness | None = None
+    """Spoilt images that are asked as well, through the head of the last depth: noise, FGSM, PGD."""
+    preferred: int = Field(0, ge=0)
+    """So many neurons of each depth, of the first seed, for which the report shows the image, and the patches of reported-on
+    images, that drive them most."""
     calibrate_every: int = Field(100, ge=1)
     arm: tuple[DeepArm, ...] = ()
     window: Positive | tuple[Positive, ...] = 4.0
@@ -172,6 +180,13 @@ class DeepExperiment(Experiment):
             for number, layer in enumerate(layers):
                 own = arm.at(number)
                 own.build_rule(layer, number).state(1, layer.neurons)
+                sloped = self.preferred or (self.robustness and self.robustness.attacks)
+                if sloped and (layer.own or own.neurons is not None):
+                    raise ValueError(
+                        f"arm '{arm.name}', layer {number + 1}: attacks and preferred images follow the slope of the layers, "
+                        f"which is not known of {'a pass_on of its own' if layer.own else 'neurons with a transfer'}; leave "
+                        "one of the two out (robustness to noise is possible)"
+                    )
                 if layer.own and (own.activation or arm.backpropagation):
                     raise ValueError(
                         f"arm '{arm.name}', {'activation' if own.activation else 'backpropagation'}: layer {number + 1} "
@@ -240,7 +255,7 @@ class DeepExperiment(Experiment):
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
         layers = self.layers
         found = super().deciding()
-        for name in ("layer", "preset", "width", "depth"):
+        for name in ("layer", "preset", "width", "depth", *SHOWN):
             found.pop(name)
         code = own_code(*layers)
         own = {"code of layers": code} if code else {}
@@ -274,6 +289,12 @@ class DeepExperiment(Experiment):
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
         return {**super().beforehand(data), "holding": self.holding(data)}
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Return the settings of what is asked and drawn once a net has learnt, where there are any."""
+        settings = self.model_dump(mode="json", include=set(SHOWN))
+        return {name: value for name, value in settings.items() if value}
+
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run: of the last depth, and of each depth."""
         return {
@@ -285,4 +306,5 @@ class DeepExperiment(Experiment):
         """Return the runs, and the accuracy of each arm at each depth."""
         from neurosim.study.deep import summarise
 
-        return {"runs": runs, "summary": summarise(self, runs)}
+        found = {"runs": runs, "summary": summarise(self, runs)}
+        return found if self.robustness is None else {**found, "robustness": summarised(runs)}

@@ -19,6 +19,7 @@ from neurosim.study.deep_build import start_weights
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
 from neurosim.study.kept_runs import finished
 from neurosim.study.layers import Layer, Shape, shapes
+from neurosim.study.robustness import spoilt_of
 from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Training, content
 
@@ -106,7 +107,8 @@ class EndToEndTraining(Training):
     @property
     def evaluation(self) -> str:
         """What decides a result beyond the training: its name."""
-        return json.dumps([self.name])
+        settings = self.experiment.robustness if self.depth == self.experiment.depths[-1] else None
+        return json.dumps([self.name, *([settings.model_dump(mode="json")] if settings else [])])
 
     def run(self, progress: Any = None, save: Any = None) -> None:
         """Train to the end from wherever it stands; `save` is called after every mini-batch."""
@@ -168,6 +170,7 @@ class EndToEndTraining(Training):
             for weights in self.net.kernel_weights()
         ]
         return {
+            **self._robust(),
             "arm": self.name,
             "seed": self.seed,
             "accuracy": head["accuracy"],
@@ -176,6 +179,15 @@ class EndToEndTraining(Training):
             "seconds": self.seconds,
             "test_size": len(right),
         }
+
+    def _robust(self) -> dict[str, Any]:
+        """Ask the deepest net for spoilt images, where the experiment says so."""
+        if self.experiment.robustness is None or self.depth != self.experiment.depths[-1]:
+            return {}
+        from neurosim.reference.backprop import torch_threads
+
+        with torch_threads(self.settings.threads):
+            return spoilt_of(self, self.net.predict, self.net)
 
     def snapshot(self) -> State:
         """Return the net; a finished one leaves out what only further training needs."""
@@ -221,6 +233,7 @@ def run_end_to_end(
         "heads": [net["head"] for net in nets],
         "layers": nets[-1]["layers"],
         "seconds": sum(net["seconds"] for net in nets),
+        **{name: nets[-1][name] for name in ("robustness", "robustness_images") if name in nets[-1]},
         "counts": {},
         "events": [],
         "backpropagation": settings.model_dump(mode="json")

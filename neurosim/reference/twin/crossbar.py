@@ -146,7 +146,7 @@ class TorchCrossbar:
         cells, reader, writer = self._cells, self._reader, self._writer
         self._passes = Passes(
             (cells, reader, writer, self._tally),
-            ((cells, "now_s"), (cells, "ages"), (reader, "reads"), (reader, "norm_reads"), (writer, "updates")),
+            ((cells, "now_s"), (cells, "ages"), (cells, "programs"), (reader, "reads"), (reader, "norm_reads"), (writer, "updates")),
             self._close,
             self.on,
         ) if self.compiled else None  # fmt: skip
@@ -203,11 +203,16 @@ class TorchCrossbar:
             raise InputError(f"weights: expected {self.shape[0]} rows, got {wanted.shape[-2]}")
         unstated = self.write.scale == "auto" and not (w_max or self.write.w_max)
         self._fitted = unstated and bool(wanted.any())
-        differences, energy, clipped = self._cells.program(wanted.reshape(-1, *self.shape), w_max)
-        self._tally.add("weights_clipped", clipped)
-        self._tally.add("program_pulses_J", energy)
-        self._tally.add("programmed_cells", self._cells.cells // (2 if self._cells.reference else 1))
-        self._reader.assume_inputs(differences)
+
+        def write(wanted: Tensor) -> Tensor:
+            differences, energy, clipped = self._cells.program(wanted, w_max)
+            self._tally.add("weights_clipped", clipped)
+            self._tally.add("program_pulses_J", energy)
+            self._tally.add("programmed_cells", self._cells.cells // (2 if self._cells.reference else 1))
+            self._reader.assume_inputs(differences)
+            return clipped
+
+        self._pass(f"program to {w_max}", write, wanted.reshape(-1, *self.shape))
 
     def forward(self, x: Any) -> Tensor:
         """Read: multiply (batch, rows) by the stored weights; (instances, batch, cols)."""
@@ -263,8 +268,20 @@ class TorchCrossbar:
             given = self._sample_by_sample(self._passes, pre, post, decay)
         else:
             given = self._passes.run(f"update {mode}", learn, pre, post, *([] if decay is None else [decay]))
-        writer.refresh(event)
+        self._refresh(event)
         return self._out(given)
+
+    def _refresh(self, event: int) -> None:
+        """Bring saturated pairs back, where it is time to after the update that began with this event."""
+        refresher, recorder = self._writer.refresher, self._writer.recorder
+        if refresher is None or not refresher.due(self._writer.times):
+            return
+        if self._passes and refresher.most_pulses <= MOST_UNROLLED:
+            self._passes.run("refresh", refresher.look, torch.tensor(event, device=self.on))
+        else:
+            refresher.look(event)
+        if recorder:
+            recorder[0].look(event, self.now_s)
 
     def _unrolled(self, mode: UpdateMode) -> bool:
         """Whether the pulses of an update are few enough for each to have its own place in a compiled pass."""

@@ -42,11 +42,13 @@ def activate(currents: Tensor, power: float, pool: Pool, activation: Activation 
         middle = currents.mean(dim=-1, keepdim=True) if activation == "triangle" else 0
         answers = torch.relu(currents - middle)
         answers = answers**power if activation != "relu" and power != 1 else answers
-    return answers if pool.kind == "none" else _pooled(answers, pool)
+    return pooled(answers, pool)
 
 
-def _pooled(images: Tensor, pool: Pool) -> Tensor:
-    """The largest of each window's own pixels, or their mean with zeros around."""
+def pooled(images: Tensor, pool: Pool) -> Tensor:
+    """Return the largest of each window's own pixels, or their mean with zeros around; images themselves without a pool."""
+    if pool.kind == "none":
+        return images
     around = float("-inf") if pool.kind == "max" else 0.0
     padded = functional.pad(images.permute(0, 3, 1, 2), (pool.pad,) * 4, value=around)
     pooling = functional.max_pool2d if pool.kind == "max" else functional.avg_pool2d

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -26,14 +28,20 @@ class TwinRefresher:
             self.most = int(curve.pulses[-1])
             self.curve_uS, self.curve_pulses = (torch.from_numpy(part).to(cells.on) for part in curve)
 
-    def after(self, updates: int, event: int) -> bool:
-        """Look at all pairs if it is time to after so many updates, and refresh the saturated; whether it was."""
-        due = updates % self.config.every == 0
-        if due:
-            self._look(event)
-        return due
+    @property
+    def most_pulses(self) -> int:
+        """Pulses by which a device is written again, at most: one beside its write where that is verified."""
+        return self.most if self.config.rewrite == "pulses" else 1
 
-    def _look(self, event: int) -> None:
+    def due(self, updates: int) -> bool:
+        """Whether it is time to look at all pairs after so many updates."""
+        return updates % self.config.every == 0
+
+    def look(self, event: Any) -> Tensor:
+        """Look at all pairs and refresh the saturated; returns how many (instances,) they were.
+
+        `event` is that of the first draw of the update before, a number or a tensor.
+        """
         cells, config, tally = self.cells, self.config, self.tally
         rows, cols = cells.shape
         read = config.look == "read"
@@ -78,8 +86,9 @@ class TwinRefresher:
         tally.add("refreshed_pairs", pairs)
         tally.add("refresh_resets", 2 * pairs if rises else 0 * pairs)
         tally.add("refresh_pulses", pulses)
+        return pairs
 
-    def _bring_back(self, both: Tensor, target: Tensor, event: int) -> Tensor:
+    def _bring_back(self, both: Tensor, target: Tensor, event: Any) -> Tensor:
         """RESET both devices; where pulses go down, write the other one to the top. Returns the energy."""
         cells = self.cells
         if cells.direction > 0:

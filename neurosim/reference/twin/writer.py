@@ -76,11 +76,6 @@ class TwinWriter:
             cells = self.cells
             self.accumulator = torch.zeros(cells.instances, *cells.shape, dtype=cells.dtype, device=cells.on)
 
-    def refresh(self, event: int) -> None:
-        """Bring saturated pairs back, where it is time to after the update that began with this event."""
-        if self.refresher is not None and self.refresher.after(self.times, event) and self.recorder:
-            self.recorder[0].look(event, self.cells.now_s)
-
     def update(self, pre: Tensor, post: Tensor, decay: Tensor | None, mode: UpdateMode) -> Tensor:
         """Apply one local update; returns the pulses (instances,)."""
         before = self.tally.total("pulses").clone()
