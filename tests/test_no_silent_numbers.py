@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import FINE, IDEAL, PCM, ROOT
+from helpers import FINE, IDEAL, PCM, ROOT, every_card
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from test_own_law import LAW
@@ -108,7 +108,7 @@ def test_an_omission_that_is_none_is_refused(tmp_path):
         load(card)
 
 
-@pytest.mark.parametrize("name", sorted(cards()))
+@pytest.mark.parametrize("name", every_card())
 @pytest.mark.parametrize("kind", [ns.Crossbar, TorchCrossbar])
 def test_read_noise_off_is_off_for_every_card(name, kind):
     """SONOS kept its noise: it has a part of its own that no list of fields knew."""
