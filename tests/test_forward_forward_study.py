@@ -21,12 +21,13 @@ from neurosim.network.negatives import (
     hybrids,
     jittered,
     masks,
+    mixtures,
     overlay,
     with_labels,
     with_neutral_label,
     wrong_labels,
 )
-from neurosim.report.forward_forward import forward_forward_markdown
+from neurosim.report.forward_forward import forward_forward_markdown, learnt
 from neurosim.report.forward_forward_figures import CROWD, energy_and_accuracy, epoch_curves
 from neurosim.study.forward_forward import ForwardForwardTraining, forward_forward
 from neurosim.study.forward_forward_build import start_weights
@@ -104,6 +105,15 @@ def test_hybrids_are_parts_of_two_images_in_large_areas():
     one = np.zeros((1, 5, 5))
     with pytest.raises(InputError, match="hybrids of 1 image"):
         hybrids(one.reshape(1, 25), (5, 5, 1), 6, np.random.default_rng(0))
+
+
+def test_mixtures_lie_halfway_between_an_image_and_another():
+    x = images(6, (10, 9, 2))
+    found = mixtures(x, np.random.default_rng(3))
+    assert any(np.array_equal(found, (x + np.roll(x, k, axis=0)) / 2) for k in range(1, 6))
+    assert found.dtype == x.dtype
+    with pytest.raises(InputError, match="mixtures of 1 image"):
+        mixtures(x[:1], np.random.default_rng(0))
 
 
 def test_a_blur_is_the_kernel_of_the_paper():
@@ -307,6 +317,26 @@ def test_hybrids_teach_without_labels_and_a_linear_readout_has_the_last_word(tmp
         each.run()
     for one, other in zip(shuffled.stack.layers, honest.stack.layers, strict=True):
         np.testing.assert_array_equal(one.array.weights(), other.array.weights(), "no layer saw a label")
+
+
+def test_negatives_without_labels_are_made_as_an_arm_says():
+    """Self-contrast teaches more than layers that stay as they start, sees no label, and is another training."""
+    mixed = ForwardForwardArm(name="mixed", samples={"contrast": "mixtures"})
+    still = ForwardForwardArm(name="still", learns=False)
+    plain = ForwardForwardArm(name="plain")
+    spec = experiment(
+        mixed, still, plain, supervised=False, epochs=6, train_images=None, test_images=None, readout_epochs=3
+    )
+    results = forward_forward(spec)
+    accuracy = {run["arm"]: run["readouts"]["softmax"] for run in results["runs"]}
+    assert accuracy["mixed"] > accuracy["still"] + 0.02
+    alone = experiment(plain, supervised=False)
+    shared = experiment(plain, supervised=False, contrast="mixtures")
+    assert "contrast" not in alone.deciding()
+    assert training(shared).identity != training(alone).identity
+    with pytest.raises(ConfigError, match="without labels"):
+        experiment(mixed)
+    assert "mixtures and hybrids, no labels" in learnt(results)
 
 
 def test_ideal_layers_learn_the_digits():

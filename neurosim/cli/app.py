@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from neurosim import __version__
+from neurosim.cli.begin import info_command, init_command
 from neurosim.cli.compare import compare_command
 from neurosim.cli.devices import devices_app
 from neurosim.cli.energy import energy_command
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Will a network that learns by a local rule, on devices like mine, reach ideal accuracy?",
 )
+app.command("init")(init_command)
 app.command("compare")(compare_command)
 for _name in NETWORKS:
     app.command(_name)(network_command(_name))
@@ -40,6 +42,7 @@ app.command("energy")(energy_command)
 app.add_typer(devices_app, name="devices")
 app.command("fit")(fit_command)
 app.command("validate")(validate_command)
+app.command("info")(info_command)
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[-4]
 """What typer raises for options that it does not take; it is not to be had by a name of its own in all versions."""

@@ -97,6 +97,28 @@ def hybrids(images: Floats, image_shape: Shape, blurs: int, draws: Draws) -> Flo
     return found
 
 
+def mixtures(images: Floats, draws: Draws) -> Floats:
+    """Return images (n, rows) halfway between each and another of them: the pairs of unlike ones of self-contrast.
+
+    Two neurons' worth of weights that see both images of a pair alike see their sum, so that a pair of the same image twice is,
+    but for a factor, the image itself.
+
+    Raises
+    ------
+    InputError
+        If there is one image only.
+
+    References
+    ----------
+    Chen et al., Nat. Commun. 16 (2025), s41467-025-61037-0: self-contrastive Forward-Forward.
+    """
+    if len(images) < 2:
+        raise InputError(f"mixtures of {len(images)} image: need at least 2 in a mini-batch")
+    others = np.roll(images, int(draws.integers(1, len(images))), axis=0)
+    found: Floats = (images + others) * images.dtype.type(0.5)
+    return found
+
+
 def jittered(images: Floats, image_shape: Shape, most: int, draws: Draws) -> Floats:
     """Return images (n, rows), each shifted by up to `most` pixels both ways; what comes in from outside is zero."""
     height, width, channels = image_shape

@@ -32,11 +32,18 @@ LAYERS = (
 )
 
 
+def _contrasts(config: dict[str, Any]) -> list[str]:
+    """How negatives are made without labels, by any of the arms."""
+    shared = config.get("contrast", "hybrids")
+    own = [(arm.get("samples") or {}).get("contrast", shared) for arm in config.get("arm") or [{}]]
+    return list(dict.fromkeys(own))
+
+
 def learnt(results: dict[str, Any]) -> str:
     """What was learnt, in one line."""
     data, config = results["data"], results["config"]
     epochs = f"{config['epochs']} epoch{'s' if config['epochs'] > 1 else ''}"
-    kind = "labels on images" if config["supervised"] else "hybrids, no labels"
+    kind = "labels on images" if config["supervised"] else f"{' and '.join(_contrasts(config))}, no labels"
     return f"{data['note']}, {data['train_images']} training images, {epochs}, {kind}"
 
 

@@ -21,6 +21,7 @@ from neurosim.network.negatives import (
     Labels,
     hybrids,
     jittered,
+    mixtures,
     with_labels,
     with_neutral_label,
     wrong_labels,
@@ -120,9 +121,10 @@ class ForwardForwardTraining(Training):
             wrong = wrong_labels(hard, labels, made.negatives_per_sample, self._draws("negatives"))
             negative = library(images).concatenate([with_labels(images, some, classes) for some in wrong])
         else:
-            positive, draws = images, self._draws("hybrids")
+            positive, draws, shape = images, self._draws("hybrids"), self.data.image_shape
+            mixed = made.contrast == "mixtures"
             several = [
-                hybrids(images, self.data.image_shape, spec.blurs, draws)
+                mixtures(images, draws) if mixed else hybrids(images, shape, spec.blurs, draws)
                 for _ in range(made.negatives_per_sample)
             ]
             negative = np.concatenate(several)

@@ -41,6 +41,9 @@ class Samples(Frozen):
     """All together weigh as much as the positive samples."""
     jitter: int = Field(0, ge=0)
     """Images are shifted by up to so many pixels both ways, anew in every epoch."""
+    contrast: Literal["hybrids", "mixtures"] = "hybrids"
+    """How two images make a negative where there are no labels: part of one beside part of the other by a mask, or
+    halfway between them (self-contrast, whose positives are pairs of one image)."""
 
 
 class ForwardForwardLayer(Frozen):
@@ -122,7 +125,7 @@ class ForwardForwardExperiment(Samples, Experiment):
     """Local receptive fields without shared weights, instead of the preset's: for each layer the size of a field and
     the stride to the next, in pixels or in locations of the layer before."""
     supervised: bool = True
-    """Negatives are images with a wrong label; False: hybrids of two images, and labels only reach the readouts."""
+    """Negatives are images with a wrong label; False: made of two images, and labels only reach the readouts."""
     blurs: int = Field(6, ge=0)
     """Of the masks of hybrids: how large their areas are."""
     epochs: int = Field(60, ge=1)
@@ -157,6 +160,10 @@ class ForwardForwardExperiment(Samples, Experiment):
             if self.samples_of(arm).negatives_per_sample != 1 and self.online:
                 raise ValueError(
                     "online: a positive and a negative sample in turn; leave out negatives_per_sample"
+                )
+            if self.supervised and self.samples_of(arm).contrast != "hybrids":
+                raise ValueError(
+                    f"arm {arm.name}, contrast: of negatives without labels; set supervised = false, or leave it out"
                 )
             if self.online and arm.phases == "apart":
                 raise ValueError(
@@ -207,6 +214,8 @@ class ForwardForwardExperiment(Samples, Experiment):
         found = super().deciding()
         for name in ("layer", "preset", "widths"):
             found.pop(name)
+        if found["contrast"] == "hybrids":
+            del found["contrast"]
         if any(each.settings for each in self.layer):
             built["settings"] = [each.settings for each in self.layer]
         return {**found, **built}
