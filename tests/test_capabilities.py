@@ -97,7 +97,18 @@ def test_without_any_option_a_study_is_what_is_driven_by_hand(kind: str) -> None
     assert states(trained(kind, {})) == states(by_hand(kind, {}))
 
 
-@pytest.mark.parametrize(("option", "kind"), [cell for cell in by_hand_too() if cell[1] in KINDS])
+SLOW = [("precision", kind) for kind in KINDS if kind != "dense"] + [("parameters", "spikes")]
+"""Cells that only the slow tier looks at: kernels of their own, of an option that another kind of study shows."""
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        pytest.param(*cell, marks=pytest.mark.slow if cell in SLOW else ())
+        for cell in by_hand_too()
+        if cell[1] in KINDS
+    ],
+)
 def test_an_option_does_what_the_array_does_by_hand(
     option: str, kind: str, plain: dict[str, list[Any]]
 ) -> None:

@@ -26,8 +26,9 @@ ROWS, COLS = 20, 10
 SEEDS = (1, 2)
 LAWS = (PCM, HFO2, FINE)
 SURROUNDED = "pcm-projected-bruce-2021"
-CARDS = sorted({SURROUNDED, *{load(name).law: name for name in sorted(cards(), reverse=True)}.values()})
-"""One of each law, and one with effects around it."""
+_PLAINEST = sorted(cards(), key=lambda name: load(name).is_surrounded, reverse=True)
+CARDS = sorted({SURROUNDED, *{load(name).law: name for name in _PLAINEST}.values()})
+"""One of each law, without effects around it where there is one, and one with."""
 WRITES: tuple[dict[str, Any], ...] = (
     {},
     {"decay_mode": "exact", "momentum": 0.5},
