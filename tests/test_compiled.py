@@ -173,6 +173,14 @@ def test_inductor_computes_the_same(card, mode):
 
 
 @pytest.mark.slow
+def test_inductor_refreshes_the_same():
+    refresh = {"every": 2, "high": 0.3, "low": 0.01, "look": "read"}
+    eager, fast = (made(PCM, compile_it, refresh=refresh) for compile_it in (False, True))
+    assert_same(eager, fast, "mixed", 5)
+    assert fast.ledger.refreshed_pairs > 0
+
+
+@pytest.mark.slow
 def test_inductor_compiles_once_for_all_seeds_and_updates():
     torch._dynamo.reset()
     array = made(FINE, True)
