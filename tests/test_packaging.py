@@ -6,8 +6,11 @@ import configparser
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import helpers
@@ -16,6 +19,7 @@ import pytest
 from helpers import ROOT
 
 import neurosim
+from neurosim import devices
 from neurosim.core import compiled_folder
 from neurosim.kernels import jit
 
@@ -239,3 +243,51 @@ def test_threads_can_be_set_and_never_fall_below_one():
             jit.share(lambda item: 1 / item, [1, 0, 2])
     finally:
         neurosim.set_threads(before)
+
+
+def test_a_wheel_holds_everything_and_works_from_another_folder(tmp_path):
+    """Built of a copy, unpacked beside nothing of the checkout: cards, prices, templates, files to begin with, entry points."""
+    source, wheels, home = tmp_path / "source", tmp_path / "wheels", tmp_path / "home"
+    source.mkdir()
+    home.mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("neurosim", "devices", "rules"):
+        shutil.copytree(
+            ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    built = run(
+        f"from setuptools import build_meta; print(build_meta.build_wheel({str(wheels)!r})); "
+        f"print(build_meta.build_sdist({str(wheels)!r}))",
+        source,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,), (sdist,) = wheels.glob("*.whl"), wheels.glob("*.tar.gz")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    suffixes = {".py", ".toml", ".typed", ".html", ".css", ".j2"}
+    on_disk = {
+        str(Path(folder).relative_to(ROOT) / name)
+        for folder, _, names in os.walk(ROOT / "neurosim", followlinks=True)
+        for name in names
+        if Path(name).suffix in suffixes
+    }
+    assert on_disk - held == set()
+    assert not [name for name in held if name.startswith(("tests", "benchmarks"))]
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "devices/cards/pcm-nandakumar-2018.toml",
+        "neurosim/cli/experiments/deep.toml",
+        "rules/hebb.py",
+    } <= inside
+    place = tmp_path / "installed"
+    zipfile.ZipFile(wheel).extractall(place)
+    asked = run(
+        f"import sys; sys.path.insert(0, {str(place)!r}); sys.argv = ['neurosim', 'init', 'compare']; import neurosim as ns;"
+        f"assert ns.__file__.startswith({str(place)!r}), ns.__file__;"
+        "print(ns.devices.load('pcm-nandakumar-2018').law, len(ns.devices.cards()));"
+        "import neurosim.cli; neurosim.cli.main()",
+        home,
+    )
+    assert asked.stdout.startswith(f"pcm-accumulative {len(devices.cards())}"), asked.stderr
+    assert (home / "compare.toml").is_file()
