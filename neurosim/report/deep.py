@@ -38,9 +38,12 @@ def _cells(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
 def title(results: dict[str, Any]) -> str:
     """What was learnt and what the figures are, in one line."""
     data, config = results["data"], results["config"]
+    built = f"width factor {config['width']:g}"
+    if config.get("layer"):
+        built = f"layers of {', '.join(str(layer['neurons']) for layer in results['runs'][0]['layers'])}"
     return (
-        f"{data['note']}, {data['train_images']} training images, {data['reported_on']}, width factor "
-        f"{config['width']:g}, linear head of {config['head_epochs']} epochs"
+        f"{data['note']}, {data['train_images']} training images, {data['reported_on']}, {built}, "
+        f"linear head of {config['head_epochs']} epochs"
     )
 
 
