@@ -124,9 +124,11 @@ def test_drift_starts_anew_from_the_target_of_the_update(seconds: float) -> None
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in (HERMES, CMO, "sonos-agrawal-2022")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (HERMES, CMO, "pcm-joshi-2020", "sonos-agrawal-2022")
+        ),
         NEURRAM,
-        "pcm-joshi-2020",
     ],
 )
 @pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
