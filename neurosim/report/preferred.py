@@ -14,13 +14,13 @@ from neurosim.report.style import WIDTH_IN, label, new_figure, styled
 
 PREFERRED, PATCHES = "preferred.", "patches."
 """Before the depth, in names of pictures."""
-MOST_ROWS = 9
+MOST_ROWS = 12
 SHARE = 99.5
 """Percentile of the values of an image at which its colours end."""
 EXPLAINED = (
     "First seed, the first neurons of each depth, each at the same place left and right. Left: the image that drives a neuron at the "
-    "middle of its layer most, of all with the same contrast, found by gradient ascent on the weights as they are stored; grey is the "
-    "mean. Right: of all reported-on images the patch that drives it most, in its own colours; black where the image ends."
+    "middle of its layer most, of all with the same contrast, found by gradient ascent on the weights as they are stored; white (grey, in "
+    "colour) is the mean. Right: of all reported-on images the patch that drives it most, in its own colours; black where the image ends."
 )
 
 
@@ -35,9 +35,12 @@ def preferred_images(results: dict[str, Any], held: dict[str, State]) -> Figure 
     ][:MOST_ROWS]
     if not rows:
         return None
-    figure = new_figure(0.6 + 0.52 * WIDTH_IN * len(rows))
-    panels = figure.subplots(len(rows), 2, squeeze=False)
-    for (left, right), (arm, depth, found) in zip(panels, rows, strict=True):
+    lines = -(-len(rows) // 2)
+    figure = new_figure(0.45 + 0.26 * WIDTH_IN * lines)
+    panels = figure.subplots(lines, 4, squeeze=False).reshape(-1, 2)
+    for axes in panels[len(rows) :].ravel():
+        axes.remove()
+    for (left, right), (arm, depth, found) in zip(panels, rows, strict=False):
         fields = np.stack([_scaled(each) for each in _shown(found[f"{PREFERRED}{depth}"])])
         show_mosaic(left, fields, 1.0)
         patches = _shown(found[f"{PATCHES}{depth}"][:, 0])
@@ -46,8 +49,8 @@ def preferred_images(results: dict[str, Any], held: dict[str, State]) -> Figure 
         else:
             right.imshow(mosaic(patches, 1.0), cmap="gray", interpolation="none")
             right.set_axis_off()
-        left.set_title(f"{label(arm, 26)}, depth {depth}: by ascent", fontsize=9)
-        right.set_title("patches of images", fontsize=9)
+        left.set_title(f"{label(arm, 18)}, depth {depth}", fontsize=8.5)
+        right.set_title("its patches", fontsize=8.5)
     return figure
 
 
