@@ -21,6 +21,8 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/neurosim compare docs/results/digits-demo.toml --out $(OUT)
 
+# Threads of torch and BLAS that wait by spinning make two workers, and whatever runs beside them, several times slower.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
