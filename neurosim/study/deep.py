@@ -15,7 +15,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.kernels.jit import share
 from neurosim.network.arrays import to_numpy
 from neurosim.network.convolution import Convolution
-from neurosim.network.readout import LinearReadout
+from neurosim.network.readout import LinearReadout, single_threaded_torch
 from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
@@ -163,7 +163,8 @@ class DeepTraining(Training):
 
         layers = self.stack.layers[:depth]
         net = IdealCopy(layers, head) if settings.attacks else None
-        return spoilt_of(self, ask, net, [layer.array for layer in layers])
+        with single_threaded_torch():
+            return spoilt_of(self, ask, net, [layer.array for layer in layers])
 
     def _head(self, depth: int, head: LinearReadout, fit: Any, test: Any) -> dict[str, Any]:
         """Try a linear classifier of what one depth answers."""
@@ -202,10 +203,11 @@ class DeepTraining(Training):
 
         net, images = IdealCopy(self.stack.layers), self._images(self.test.images[:PATCHED])
         kept: State = {}
-        for depth in range(1, len(self.stack.layers) + 1):
-            kept[f"preferred.{depth}"] = preferred(net, depth, spec.preferred, self.seed)
-            best = best_patches(net, depth, spec.preferred, images)
-            kept[f"patches.{depth}"], kept[f"driven.{depth}"] = best.patches, best.currents
+        with single_threaded_torch():
+            for depth in range(1, len(self.stack.layers) + 1):
+                kept[f"preferred.{depth}"] = preferred(net, depth, spec.preferred, self.seed)
+                best = best_patches(net, depth, spec.preferred, images)
+                kept[f"patches.{depth}"], kept[f"driven.{depth}"] = best.patches, best.currents
         write_arrays(out / f"pictures-{self.name}.npz", kept)
 
     def snapshot(self) -> State:
