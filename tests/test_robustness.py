@@ -104,6 +104,21 @@ def test_an_attack_stays_in_its_box_and_follows_the_slope():
         np.testing.assert_allclose(found, np.clip(images + 0.05 * way, 0, 1), atol=1e-6)
 
 
+def test_a_net_that_is_sure_is_no_safer():
+    """Scores a thousand times as large leave the cross-entropy without a slope: the attack must not depend on it."""
+    spec = experiment(LOCAL)
+    training = DeepTraining(spec, LOCAL, 0, spec.data())
+    training.run()
+    head = training.readout(training.represented(training.fit.images), training.fit.labels, 10)
+    images, labels = training._images(training.test.images), training.test.labels
+    plain = attacked(IdealCopy(training.stack.layers, head), images, labels, 0.1)
+    assert np.mean(np.abs(plain - images).reshape(len(images), -1).max(axis=1) > 0.09) == 1
+    head.weight, head.bias = 1e3 * head.weight, 1e3 * head.bias
+    np.testing.assert_array_equal(
+        attacked(IdealCopy(training.stack.layers, head), images, labels, 0.1), plain
+    )
+
+
 def test_asking_changes_nothing_else(results):
     """Accuracy, counts and names of runs are those of the study without spoilt images."""
     plain = deep(experiment(LOCAL, ON_DEVICES, ARM, robustness=None))

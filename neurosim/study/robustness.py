@@ -38,7 +38,7 @@ class Robustness(Frozen):
     noise: tuple[float, ...] = ()
     """Standard deviations of Gaussian noise, drawn anew for each pixel."""
     fgsm: tuple[float, ...] = ()
-    """Largest change of a pixel by one step along the sign of the gradient of the cross-entropy."""
+    """Largest change of a pixel by one step along the sign of the gradient of the margin (`neurosim.reference.attacks`)."""
     pgd: tuple[float, ...] = ()
     """Largest change of a pixel by `steps` such steps from a random start, each going back into this box."""
     steps: int = Field(20, ge=1)
