@@ -12,13 +12,13 @@ from test_deep_backprop import ARM
 
 import neurosim.data
 from neurosim import DeepArm, DeepExperiment
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, InputError
 from neurosim.reference.attacks import attacked
 from neurosim.reference.ideal_copy import IdealCopy
 from neurosim.report.deep import deep_markdown
 from neurosim.report.page import KINDS
 from neurosim.study.deep import DeepTraining, deep
-from neurosim.study.robustness import SPOILT
+from neurosim.study.robustness import SPOILT, refuse_other_scales
 from neurosim.study.store import unpack_bits
 
 ASKED = {"noise": (0.0, 0.5), "fgsm": (0.1,), "pgd": (0.0, 0.1), "steps": 5, "images": 40}
@@ -161,6 +161,23 @@ def test_figure_and_tables_say_it(results):
 def test_levels_that_make_no_sense_are_refused(given, said):
     with pytest.raises(ConfigError, match=said):
         DeepExperiment.parse({"dataset": "digits", "robustness": given}, "robustness.toml")
+
+
+def test_pixels_of_another_scale_are_refused():
+    refuse_other_scales(np.array([[0.0, 1.0]], np.float32))
+    for wrong in ([-0.1, 1.0], [0.0, 1.1], [np.nan, 0.5]):
+        with pytest.raises(InputError, match="levels are of pixels from 0 to 1"):
+            refuse_other_scales(np.array([wrong], np.float32))
+
+
+def test_the_torch_backend_is_asked_alike():
+    """The copy, the head and the images are the same; reads in torch differ in last bits alone."""
+    found = [deep(experiment(arm, robustness=ASKED)) for arm in (LOCAL, LOCAL.changed(backend="torch"))]
+    ours, theirs = (
+        {(r["spoilt"], r["level"]): r["accuracy"] for r in one["runs"][0]["robustness"]} for one in found
+    )
+    assert ours.keys() == theirs.keys()
+    assert max(abs(ours[way] - theirs[way]) for way in ours) <= 2 / ASKED["images"]
 
 
 def test_an_attack_needs_a_slope():

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.robustness import robustness_markdown
-from neurosim.report.style import colours, label, new_figure, styled
+from neurosim.report.style import MARKERS, colours, label, new_figure, styled
 from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
     NOTHING,
@@ -23,8 +23,6 @@ from neurosim.report.text import (
     update_energies,
     which_intervals,
 )  # fmt: skip
-
-MARKERS = "osv^Dp<>*h"
 
 
 def _cells(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:

@@ -7,11 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from neurosim.report.style import colours, label, new_figure, styled
+from neurosim.report.style import MARKERS, colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, around, markdown_table, spread
 from neurosim.study.robustness import SPOILT
 
-MARKERS = "osv^Dp<>*h"
 HEADS = ("arm", "images spoilt by", "level", "accuracy, %", "the copy that was attacked, %")
 WHAT = (
     "Levels are in units of the images, whose pixels go from 0 to 1: the standard deviation of the noise, or the largest change of "

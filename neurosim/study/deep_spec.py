@@ -20,7 +20,7 @@ from neurosim.study.doors import DataName, RuleName
 from neurosim.study.experiment import Experiment
 from neurosim.study.layered_arm import LayeredArm
 from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
-from neurosim.study.robustness import Robustness, summarised
+from neurosim.study.robustness import Robustness, refuse_other_scales, summarised
 
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
@@ -287,6 +287,8 @@ class DeepExperiment(Experiment):
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        if self.robustness is not None:
+            refuse_other_scales(data.inputs(self.splits(data)[1].images[: self.robustness.images]))
         return {**super().beforehand(data), "holding": self.holding(data)}
 
     @property

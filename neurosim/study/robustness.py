@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
+from neurosim.core.errors import InputError
 from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
@@ -17,7 +18,6 @@ from neurosim.study.evaluate import looking
 from neurosim.study.statistics import decision
 from neurosim.study.store import pack_bits
 
-Levels = tuple[float, ...]
 Asked = Callable[[Floats], Labels]
 """Images (n, height, width, channels) in [0, 1] to classes (n,)."""
 SPOILT = {"noise": "Gaussian noise", "fgsm": "FGSM", "pgd": "PGD"}
@@ -65,9 +65,19 @@ def spoilt_of(training: Any, ask: Asked, net: Any, arrays: Sequence[Any] = ()) -
     """Return what a result says of a network's robustness: the rows of `asked_again`, and of how many images they are."""
     settings: Robustness = training.experiment.robustness
     images = training.data.inputs(training.test.images[: settings.images])
+    refuse_other_scales(images)
     shaped = images.reshape(-1, *training.image_shape)
     rows = asked_again(settings, shaped, training.test.labels, training.seed, ask, net, arrays)
     return {"robustness": rows, "robustness_images": len(images)}
+
+
+def refuse_other_scales(images: Floats) -> None:
+    """Raise `InputError` for images whose pixels do not go from 0 to 1: levels and clipping would be of another unit."""
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise InputError(
+            f"robustness: pixels go from {images.min():g} to {images.max():g}, and levels are of pixels from 0 to 1; scale the data "
+            "set so, or leave robustness out"
+        )
 
 
 def asked_again(
