@@ -57,13 +57,15 @@ class Sizes(NamedTuple):
     warming: int = 12
     batches: int = 40
     """Of a network, after so many in which passes are compiled."""
+    nets: int = 8
+    """Chips of a network that learn as one batch."""
     others: bool = True
     """Compare the other cards eagerly, too."""
 
 
 SMALL = Sizes(
     ((20, 10, 2),), 3, 2, 10, 128, 50, 1, CARDS[:1], CARDS[:1],
-    digits="digits", pictures="digits", width=1.0, depth=1, widths=(8,), warming=1, batches=1, others=False,
+    digits="digits", pictures="digits", width=1.0, depth=1, widths=(8,), warming=1, batches=1, nets=2, others=False,
 )  # fmt: skip
 
 
@@ -221,8 +223,8 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
         started = time.perf_counter()
         batch.run()
         _wait(kept)
-        compiling += batch.layer.array.seconds_compiling
-        learnt += time.perf_counter() - started - batch.layer.array.seconds_compiling
+        compiling += batch.arrays[0].seconds_compiling
+        learnt += time.perf_counter() - started - batch.arrays[0].seconds_compiling
         started = time.perf_counter()
         votes += batch.votes(make(0).fit, make(0).test).tolist()
         voted += time.perf_counter() - started
@@ -231,8 +233,8 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
             beside = ns.Together(make, [batch.seeds[-1]])
             beside.run()
             same = torch.equal(
-                beside.layer.array.conductance_uS()[0],
-                batch.layer.array.conductance_uS()[len(batch.seeds) - 1],
+                beside.arrays[0].conductance_uS()[beside.places[batch.seeds[-1]]],
+                batch.arrays[0].conductance_uS()[batch.places[batch.seeds[-1]]],
             )
             kept.add({"what": "a chip beside others", "same_bits": bool(same)})
             yield
@@ -249,7 +251,7 @@ def thousand(kept: Kept, sizes: Sizes) -> Iterator[None]:
 
 
 def networks(kept: Kept, sizes: Sizes) -> Iterator[None]:
-    """Mini-batches of deep SoftHebb at full width, and of Forward-Forward, learning in place on phase change."""
+    """Mini-batches of deep SoftHebb at full width, and of Forward-Forward, learning in place on phase change; several chips at once."""
     converters = {"dac_bits": 8, "adc_bits": 8, "adc_percentile": 99.9, "adc_margin": 1.0}
     write = {"decay_mode": "gain", "verify_reads": 1, "pulse_limit": LIMIT}
     on: dict[str, Any] = {"backend": "torch", "torch_device": str(kept.on)}
@@ -268,29 +270,36 @@ def networks(kept: Kept, sizes: Sizes) -> Iterator[None]:
         ("deep SoftHebb", deep, {"goal_epoch_s": 60.0}),
         ("Forward-Forward", forward, {"goal_ms": 5.0}),
     ):
-        data = experiment.data()
-        training: Any = experiment.training(experiment.device_arms()[0], 0, data)
-        size, at = training.batch, 0
-        times: list[float] = []
-        while len(times) < sizes.warming + sizes.batches:
-            chosen = np.arange(at, at + size) % len(training.images)
-            at += size
-            started = time.perf_counter()
-            training.step(chosen)
-            training.steps += 1
-            _wait(kept)
-            times.append(time.perf_counter() - started)
-            yield
-        each = float(np.median(times[sizes.warming :]))
-        kept.add(
-            {
-                "what": what, "card": CARDS[0], "mode": "mixed", "data": data.note, "ms": 1e3 * each,
-                "arrays": [list(layer.array.shape) for layer in training.layers], "of_a_mini_batch": size,
-                "measured": sizes.batches, "epoch_s": each * training.batches, **goal,
-                "warming_s": sum(times[: sizes.warming]),
-            }
-        )  # fmt: skip
+        for chips in (1, sizes.nets):
+            yield from _network(
+                kept, sizes, what, experiment.changed(together=chips), goal if chips == 1 else {}
+            )
+
+
+def _network(kept: Kept, sizes: Sizes, what: str, experiment: Any, goal: dict[str, float]) -> Iterator[None]:
+    """Mini-batches of one network, or of several chips as one batch."""
+    data, (arm,) = experiment.data(), experiment.device_arms()
+    chips = arm.settled(experiment).together
+    training = ns.Together(lambda seed: experiment.training(arm, seed, data), list(range(chips))).whole
+    size, times = training.batch, list[float]()
+    while len(times) < sizes.warming + sizes.batches:
+        chosen = (np.arange(chips * size).reshape(chips, size) + len(times) * size) % len(training.images)
+        started = time.perf_counter()
+        training.step(chosen)
+        training.steps += 1
+        _wait(kept)
+        times.append(time.perf_counter() - started)
         yield
+    each = float(np.median(times[sizes.warming :])) / chips
+    kept.add(
+        {
+            "what": what if chips == 1 else f"{what}, {chips} chips", "card": CARDS[0], "mode": "mixed", "data": data.note,
+            "ms_a_chip": 1e3 * each, "arrays": [list(layer.array.shape) for layer in training.layers],
+            "of_a_mini_batch": size, "measured": sizes.batches, "epoch_s_a_chip": each * training.batches, **goal,
+            "warming_s": sum(times[: sizes.warming]),
+        }
+    )  # fmt: skip
+    yield
 
 
 def _wait(kept: Kept) -> None:

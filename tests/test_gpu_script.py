@@ -31,11 +31,13 @@ def test_all_figures_are_kept(tmp_path):
         "a chip beside others",
         "chips",
         "deep SoftHebb",
+        "deep SoftHebb, 2 chips",
         "Forward-Forward",
+        "Forward-Forward, 2 chips",
         "agreement",
     ]
     for net in ("deep SoftHebb", "Forward-Forward"):
-        assert figures[net]["ms"] > 0
+        assert figures[net]["ms_a_chip"] > 0 < figures[f"{net}, 2 chips"]["ms_a_chip"]
     for work in ("forward", "accumulate", "mixed"):
         assert figures[work]["cells_beyond_1e-5"] == 0
         assert figures[work]["compiling_s"] > 0 < figures[work]["ms"]

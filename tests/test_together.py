@@ -8,7 +8,7 @@ import pytest
 
 import neurosim as ns
 from neurosim import Arm, DenseExperiment, Neurons, Together, compare
-from neurosim.core.errors import ConfigError
+from neurosim.core.errors import ConfigError, InputError
 from neurosim.study.run import study
 from neurosim.study.together import _waiting
 
@@ -38,6 +38,8 @@ def test_a_chip_has_its_bits_whoever_learns_beside_it():
     assert run(SHARED.changed(first_seed=1, seeds=1), 1) == whole[1]
     _waiting.clear()
     assert run(SHARED.changed(first_seed=1, seeds=2), 2) == whole[2]
+    with pytest.raises(InputError, match="the same place in a batch of 3"):
+        Together(lambda seed: SHARED.training(SHARED.arms()[1], seed, SHARED.data()), [1, 4])
 
 
 def test_a_chip_of_a_batch_is_the_chip_alone():

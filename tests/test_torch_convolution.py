@@ -252,8 +252,6 @@ def test_what_torch_cannot_is_refused_before_any_work(changes: dict[str, Any], w
 
 
 def test_what_the_layer_cannot_is_refused_in_words():
-    with pytest.raises(CapabilityError, match="give its array one seed"):
-        layer(TorchCrossbar((18, 6), PCM, seed=(1, 2)))
     with pytest.raises(CapabilityError, match="needs the phase"):
         TorchConvolution(TorchIdeal((18, 6)), ForwardForward(), (8, 7, 2), kernel=3).learn(some(2, 8, 7, 2))
     with pytest.raises(InputError, match=r"images of shape \(2, 8, 8, 2\): expected \(n, 8, 7, 2\)"):

@@ -40,8 +40,13 @@ def empty(values: Any, *shape: int) -> Any:
 
 
 def columns(values: Any, places: Any) -> Any:
-    """Return columns (n, len(places)) of values (n, cols); places are as values are (`beside`)."""
-    return values.take(places, axis=1) if isinstance(values, np.ndarray) else values.index_select(1, places)
+    """Return columns (..., n, len(places)) of values (..., n, cols); places are as values are (`beside`)."""
+    return values.take(places, axis=-1) if isinstance(values, np.ndarray) else values.index_select(-1, places)
+
+
+def one_of(values: Any, *instance: int) -> Any:
+    """Return values, or those of one instance, whose axis is their first."""
+    return values[instance] if instance else values
 
 
 def to_numpy(values: Any) -> NDArray[Any]:

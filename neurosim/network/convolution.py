@@ -70,6 +70,8 @@ class Convolution:
 
     dense_kind: ClassVar[type[Dense]] = Dense
     """The layer that sees patches, on the machine that computes."""
+    instances: tuple[int, ...] = ()
+    """How many independent arrays learn as one, where there is more than one: the first axis of images and answers."""
 
     def __init__(
         self,
@@ -124,10 +126,11 @@ class Convolution:
     def learn(self, images: Floats) -> Floats:
         """Learn from one mini-batch (n, height, width, channels) in place; return what goes on to the next layer.
 
-        The patches of the whole mini-batch are held at once.
+        The patches of the whole mini-batch are held at once. Where the array has instances, images of all of them stand behind
+        a first axis, here and below.
         """
         patches = self.patches(self.norm.learn(self._images(images)))
-        return self._activated(self.dense.learn(patches), len(images))
+        return self._activated(self.dense.learn(patches), images.shape[-4])
 
     def observe(self, images: Floats) -> Floats:
         """Take in the statistics of a mini-batch and return its answers; the array learns nothing."""
@@ -141,15 +144,15 @@ class Convolution:
         return self._read(x)
 
     def _read(self, normalised: Floats) -> Floats:
-        return self._activated(self.dense.forward(self.patches(normalised)), len(normalised))
+        return self._activated(self.dense.forward(self.patches(normalised)), normalised.shape[-4])
 
     def forward(self, images: Floats) -> Floats:
         """Return what goes on to the next layer for images (n, height, width, channels), learning nothing."""
         images = self._images(images)
-        out = self._empty(len(images), *self.out_shape)
-        for first, last in self._chunks(len(images)):
-            u = self._currents(self.norm.forward(images[first:last]))
-            out[first:last] = self._activated(u, last - first)
+        out = self._empty(*images.shape[:-3], *self.out_shape)
+        for first, last in self._chunks(images.shape[-4]):
+            u = self._currents(self.norm.forward(images[..., first:last, :, :, :]))
+            out[..., first:last, :, :, :] = self._activated(u, last - first)
         return out
 
     def _currents(self, normalised: Floats) -> Floats:
@@ -157,28 +160,30 @@ class Convolution:
         spans = self._spans()
         if len(spans) == 1:
             return self.dense.forward(self.patches(normalised))
-        u, across = self._empty(self.size[0] * self.size[1], self.array.shape[1]), self.size[1]
+        across = self.size[1]
+        u = self._empty(*self.instances, self.size[0] * across, self.array.shape[1])
         for first, last in spans:
-            u[first * across : last * across] = self.dense.forward(self.patches(normalised, first, last))
+            some = self.dense.forward(self.patches(normalised, first, last))
+            u[..., first * across : last * across, :] = some
         return u
 
     def patches(self, normalised: Floats, first: int = 0, last: int | None = None) -> Floats:
         """Return the patches of images at output rows [first, last): (n * rows * width, rows of the array)."""
         if self.kernel is None:
-            return normalised.reshape(len(normalised), -1)
+            return normalised.reshape(*normalised.shape[:-3], -1)
         return self._cut(normalised, self.kernel, first, self.size[0] if last is None else last)
 
     def _activated(self, currents: Floats, images: int) -> Floats:
-        u = currents.reshape(images, *self.size, -1)
+        u = currents.reshape(*self.instances, images, *self.size, -1)
         if self.pass_on is not None:
             return passed(self.pass_on, u)
         return self._activate(u)
 
     def _images(self, images: Floats) -> Floats:
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise InputError(
-                f"images of shape {tuple(images.shape)}: expected (n, {', '.join(map(str, self.image_shape))})"
-            )
+        fits = images.ndim == 4 + len(self.instances) and images.shape[-3:] == self.image_shape
+        if not fits or images.shape[:-4] != self.instances:
+            wanted = ", ".join(map(str, (*self.instances, "n", *self.image_shape)))
+            raise InputError(f"images of shape {tuple(images.shape)}: expected ({wanted})")
         return self._inputs(images)
 
     # What a machine does in its own way: another one has these of its own, and nothing else.
@@ -223,11 +228,11 @@ class Convolution:
             for first in range(0, self.size[0], min(most, self.size[0]))
         ]
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
         return {
-            **self.dense.snapshot(),
-            **{f"norm.{name}": values for name, values in self.norm.snapshot().items()},
+            **self.dense.snapshot(*instance),
+            **{f"norm.{name}": values for name, values in self.norm.snapshot(*instance).items()},
         }
 
     def restore(self, saved: State) -> None:

@@ -23,6 +23,7 @@ from neurosim.core.protocols import (
     Work,
     needs_phase,
 )
+from neurosim.network.arrays import one_of
 from neurosim.network.neurons import Transfer
 
 SMALLEST_NORM = 1e-6
@@ -169,12 +170,16 @@ class Dense:
     def _put(self, name: str, values: NDArray[Any]) -> None:
         self.state[name][...] = values
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
-        saved = {f"array.{name}": values for name, values in self.array.snapshot().items()}
-        saved |= {f"rule.{name}": self._kept(values) for name, values in self.state.items()}
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
+        array: Any = self.array
+        saved = {f"array.{name}": values for name, values in array.snapshot(*instance).items()}
+        saved |= {
+            f"rule.{name}": self._kept(one_of(values, *instance)) for name, values in self.state.items()
+        }
         saved["steps"] = np.array([self.steps], np.int64)
-        saved["norm_errors"] = np.array([float(error) for error in self.norm_errors], np.float64)
+        errors = [float(one_of(error, *instance)) for error in self.norm_errors]
+        saved["norm_errors"] = np.array(errors, np.float64)
         return saved
 
     def restore(self, saved: State) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.protocols import Floats, State
 from neurosim.kernels.products import small_product
-from neurosim.network.arrays import alike, beside, empty, library, to_numpy
+from neurosim.network.arrays import alike, beside, empty, library, one_of, to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import locations
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label
@@ -87,7 +87,7 @@ class ForwardForwardStack:
             Of positive samples first, then the negative ones, before this update.
         """
         x = self._with_bias(positive, negative)
-        phase = np.repeat([1.0, -1.0], [len(positive), len(negative)])
+        phase = np.repeat([1.0, -1.0], [positive.shape[-2], negative.shape[-2]])
         return self._pass(x, phase, lambda layer, inputs, phase: layer.learn(inputs, phase))
 
     def learn_apart(self, positive: Floats, negative: Floats) -> Answers:
@@ -98,14 +98,14 @@ class ForwardForwardStack:
         phases = [
             self._pass(
                 self._with_bias(x),
-                np.full(len(x), sign),
+                np.full(x.shape[-2], sign),
                 lambda layer, inputs, phase: layer.learn(inputs, phase),
             )
             for x, sign in ((positive, 1.0), (negative, -1.0))
         ]
         join = library(phases[0].goodness).concatenate
-        states = [join(both) for both in zip(*(answers.states for answers in phases), strict=True)]
-        return Answers(states, join([answers.goodness for answers in phases]))
+        states = [join(both, -2) for both in zip(*(answers.states for answers in phases), strict=True)]
+        return Answers(states, join([answers.goodness for answers in phases], -2))
 
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
         """The same with an update a sample, a positive and a negative one in turn (n of each).
@@ -115,12 +115,11 @@ class ForwardForwardStack:
         InputError
             If their numbers differ.
         """
-        if len(positive) != len(negative):
-            raise InputError(
-                f"{len(positive)} positive and {len(negative)} negative samples: give as many of each"
-            )
+        good, bad = positive.shape[-2], negative.shape[-2]
+        if good != bad:
+            raise InputError(f"{good} positive and {bad} negative samples: give as many of each")
         x = self._with_bias(positive, negative, in_turn=True)
-        return self._pass(x, np.tile([1.0, -1.0], len(positive)), learn_each)
+        return self._pass(x, np.tile([1.0, -1.0], good), learn_each)
 
     def forward(self, x: Floats) -> Answers:
         """Return the answers to samples (n, rows), learning nothing."""
@@ -140,28 +139,30 @@ class ForwardForwardStack:
     def _pass(self, inputs: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
         """Pass samples (n, rows + 1) through all layers, each of which `read` asks for its currents."""
         states, goodness = [], []
-        self.rules[0].normalised(inputs[:, :-1], out=inputs[:, :-1])
+        self.rules[0].normalised(inputs[..., :-1], out=inputs[..., :-1])
         for layer, rule in zip(self.layers, self.rules, strict=True):
             u = read(layer, inputs, phase)
-            inputs = empty(u, len(u), u.shape[1] + 1)
-            inputs[:, -1] = 1
-            goodness.append(rule.normalised(u, out=inputs[:, :-1])[1])
-            states.append(inputs[:, :-1])
-        return Answers(states, library(goodness[0]).stack(goodness, 1))
+            inputs = empty(u, *u.shape[:-1], u.shape[-1] + 1)
+            inputs[..., -1] = 1
+            goodness.append(rule.normalised(u, out=inputs[..., :-1])[1])
+            states.append(inputs[..., :-1])
+        return Answers(states, library(goodness[0]).stack(goodness, -1))
 
     def _with_bias(self, *parts: Floats, in_turn: bool = False) -> Floats:
         """Parts (n, rows) of a mini-batch, one behind the other or their samples in turn, with the bias' input beside them, one."""
         layer = self.layers[0]
-        rows, count, done = layer.array.shape[0], sum(map(len, parts)), 0
+        rows, count, done = layer.array.shape[0], sum(x.shape[-2] for x in parts), 0
+        lead = self._instances
         for x in parts:
-            if x.ndim != 2 or x.shape[1] + 1 != rows:
-                raise InputError(f"samples of shape {tuple(x.shape)}: layer 1 takes (n, {rows - 1})")
-        out = empty(layer._inputs(parts[0][:0]), count, rows)
+            if x.ndim != 2 + len(lead) or x.shape[-1] + 1 != rows or x.shape[:-2] != lead:
+                wanted = ", ".join(map(str, (*lead, "n", rows - 1)))
+                raise InputError(f"samples of shape {tuple(x.shape)}: layer 1 takes ({wanted})")
+        out = empty(layer._inputs(parts[0][..., :0, :]), *lead, count, rows)
         for number, x in enumerate(parts):
-            some = slice(number, None, len(parts)) if in_turn else slice(done, done + len(x))
-            out[some, :-1] = beside(out, x)
-            done += len(x)
-        out[:, -1] = 1
+            some = slice(number, None, len(parts)) if in_turn else slice(done, done + x.shape[-2])
+            out[..., some, :-1] = beside(out, x)
+            done += x.shape[-2]
+        out[..., -1] = 1
         samples: Floats = out
         return samples
 
@@ -186,7 +187,7 @@ class ForwardForwardStack:
 
     def features(self, answers: Answers) -> Floats:
         """Return the states (n, features) of all layers but the first, side by side."""
-        features: Floats = library(answers.goodness).concatenate(answers.states[self.read_layers], 1)
+        features: Floats = library(answers.goodness).concatenate(answers.states[self.read_layers], -1)
         return features
 
     @property
@@ -196,12 +197,18 @@ class ForwardForwardStack:
             [[int(layer.state[name][0]) for name in ("quiet", "samples")] for layer in self.layers]
         )
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
+    @property
+    def _instances(self) -> tuple[int, ...]:
+        """How many arrays learn as one, where there is more than one: the first axis of samples and answers."""
+        found = getattr(self.layers[0].array, "instances", None)
+        return () if found is None else (found,)
+
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
         return {
             f"{number}.{name}": values
             for number, layer in enumerate(self.layers)
-            for name, values in layer.snapshot().items()
+            for name, values in layer.snapshot(*instance).items()
         }
 
     def restore(self, saved: State) -> None:
@@ -224,6 +231,8 @@ class SoftmaxHead:
     rate, decay : float
     placed : callable, optional
         Brings arrays to where the head is to compute (`Dense.placed`), scores as well; default: they are as they come.
+    instances : int, optional
+        Heads that learn as one, each with features and labels of its own behind a first axis.
     """
 
     def __init__(
@@ -233,10 +242,12 @@ class SoftmaxHead:
         rate: float = 0.1,
         decay: float = 0.003,
         placed: Callable[[Any], Any] = np.asarray,
+        instances: int | None = None,
     ):
         self.rate, self.decay = rate, decay
-        self._weights = placed(np.zeros((features, classes), np.float32))
-        self._velocity = placed(np.zeros((features, classes), np.float32))
+        shape = (features, classes) if instances is None else (instances, features, classes)
+        self._weights = placed(np.zeros(shape, np.float32))
+        self._velocity = placed(np.zeros(shape, np.float32))
 
     def scores(self, features: Floats) -> Floats:
         """Return the scores (n, classes) of features (n, features)."""
@@ -245,24 +256,26 @@ class SoftmaxHead:
 
     def predict(self, features: Floats) -> Labels:
         """Return the class of each row of features."""
-        found: Labels = to_numpy(self.scores(features).argmax(1))
+        found: Labels = to_numpy(self.scores(features).argmax(-1))
         return found
 
     def learn(self, features: Floats, labels: Labels, gain: float = 1.0) -> Floats:
         """Learn from one mini-batch and return the scores (n, classes) that it had before."""
         features = alike(self._weights, features)
         scores, do = self.scores(features), library(self._weights)
-        error = do.exp(scores - do.amax(scores, 1)[:, None])
-        error /= -error.sum(1)[:, None]
-        error[beside(error, np.arange(len(labels))), beside(error, labels)] += 1
-        change = _product(features.T, error) / len(labels)
+        error = do.exp(scores - do.amax(scores, -1)[..., None])
+        error /= -error.sum(-1)[..., None]
+        of_right = error.reshape(-1, error.shape[-1])  # the same memory
+        of_right[beside(error, np.arange(labels.size)), beside(error, labels.reshape(-1))] += 1
+        change = _product(features.swapaxes(-1, -2), error) / labels.shape[-1]
         self._velocity += (1 - HEAD_MOMENTUM) * (change - self._velocity)
         self._weights += gain * self.rate * (self._velocity - self.decay * self._weights)
         return scores
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
-        return {"weights": to_numpy(self._weights).copy(), "velocity": to_numpy(self._velocity).copy()}
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
+        own = {"weights": self._weights, "velocity": self._velocity}
+        return {name: to_numpy(one_of(values, *instance)).copy() for name, values in own.items()}
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""

@@ -22,6 +22,7 @@ from neurosim.kernels.images import (
 )
 from neurosim.kernels.jit import share
 from neurosim.kernels.rows import EXPONENTIAL
+from neurosim.network.arrays import one_of
 
 Statistics = Literal["batch", "running", "first"]
 Activation = Literal["triangle", "repu", "relu", "tanh", "softmax"]
@@ -96,11 +97,11 @@ class ChannelNorm:
         mean, variance, _ = self._measured(images)
         return self._normalised(images, mean, variance)
 
-    def snapshot(self) -> State:
-        """Return the statistics as named arrays."""
+    def snapshot(self, *instance: int) -> State:
+        """Return the statistics as named arrays; of one instance, where there are several."""
         return {
-            "mean": self._kept(self.mean),
-            "variance": self._kept(self.variance),
+            "mean": self._kept(one_of(self.mean, *instance)),
+            "variance": self._kept(one_of(self.variance, *instance)),
             "seen": np.array([self.seen], np.int64),
         }
 

@@ -137,7 +137,8 @@ class LocalFields:
         """Of the filter, in ideal arithmetic."""
         self.on = getattr(arrays[0], "on", None)
         """Torch device of its arrays; None: they are numpy's."""
-        self.instances = None
+        self.instances = getattr(arrays[0], "instances", None)
+        """How many layers these arrays are, side by side in torch; None: one, without an axis of instances."""
 
     def _samples(self, name: str, values: Any, lines: int) -> Any:
         """Samples (batch, lines) as arrays of numpy take them, checked; those of torch check tensors themselves."""
@@ -161,9 +162,9 @@ class LocalFields:
         """Return the currents (batch, cols) of all locations for inputs (batch, rows)."""
         inputs = self._samples("x", x, self.shape[0])
         places = beside(inputs, self.rows)
-        found: Floats = empty(inputs, len(inputs), self.shape[1])
+        found: Floats = empty(inputs, *inputs.shape[:-1], self.shape[1])
         for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
-            found[:, cols] = array.forward(columns(inputs, rows))
+            found[..., cols] = array.forward(columns(inputs, rows))
         return found
 
     def update(
@@ -182,20 +183,20 @@ class LocalFields:
         places = beside(before, self.rows)
         pulses = 0
         for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
-            own = None if lost is None else lost[cols]
-            pulses += array.update(columns(before, rows), behind[:, cols], own, mode)
+            own = None if lost is None else lost[..., cols]
+            pulses += array.update(columns(before, rows), behind[..., cols], own, mode)
         return pulses
 
     def column_norms(self) -> Floats:
         """Return the Euclidean norm (cols,) of each column, as a counted read."""
         each = [array.column_norms() for array in self.locations]
-        norms: Floats = library(each[0]).concatenate(each)
+        norms: Floats = library(each[0]).concatenate(each, -1)
         return norms
 
     def scale_columns(self, factors: Floats) -> None:
         """Multiply the weights of each column (cols,) by a factor."""
         for array, _, cols in self._each():
-            array.scale_columns(factors[cols])
+            array.scale_columns(factors[..., cols])
 
     def advance(self, seconds: float) -> None:
         """Let simulated time pass in all locations."""
@@ -255,12 +256,13 @@ class LocalFields:
         for array, own in zip(self.locations, ledger.each, strict=True):
             cast(DeviceArray, array).rewind(own)
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
+        arrays: Any = self.locations
         return {
             f"{number}.{name}": values
-            for number, array in enumerate(self.locations)
-            for name, values in array.snapshot().items()
+            for number, array in enumerate(arrays)
+            for name, values in array.snapshot(*instance).items()
         }
 
     def restore(self, saved: State) -> None:

@@ -15,7 +15,7 @@ Shape = tuple[int, int, int]
 
 
 def overlay(images: Floats, marks: Floats) -> Floats:
-    """Return images (n, rows) whose first pixels are marks: (classes,), the same for all, or (n, classes).
+    """Return images (..., n, rows) whose first pixels are marks: (classes,), the same for all, or (..., n, classes).
 
     Whatever stood in these pixels is gone, a label as well. Images, here and of labels below, may be tensors.
 
@@ -25,12 +25,12 @@ def overlay(images: Floats, marks: Floats) -> Floats:
         If images have fewer pixels than there are classes.
     """
     classes = marks.shape[-1]
-    if images.shape[1] < classes:
+    if images.shape[-1] < classes:
         raise InputError(
-            f"images of {images.shape[1]} pixels: {classes} labels need as many; take larger images"
+            f"images of {images.shape[-1]} pixels: {classes} labels need as many; take larger images"
         )
     out: Floats = library(images).empty_like(images)
-    out[:, :classes], out[:, classes:] = marks, images[:, classes:]
+    out[..., :classes], out[..., classes:] = marks, images[..., classes:]
     return out
 
 

@@ -44,8 +44,11 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
     array, x = layer.array, layer._inputs(x)
     exact = array.ideal and not (layer.rule.ideal_only or getattr(array, "momentum", None))
     if not exact or not isinstance(x, np.ndarray):
-        each = [layer.learn(x[k : k + 1], None if phase is None else phase[k : k + 1]) for k in range(len(x))]
-        found: Floats = library(each[0]).concatenate(each)
+        each = [
+            layer.learn(x[..., k : k + 1, :], None if phase is None else phase[k : k + 1])
+            for k in range(x.shape[-2])
+        ]
+        found: Floats = library(each[0]).concatenate(each, -2)
         return found
     factor = layer._phase(phase, len(x))
     out = np.empty((len(x), array.shape[1]), x.dtype)

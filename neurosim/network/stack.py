@@ -37,6 +37,7 @@ class Stack:
         Parameters
         ----------
         images : (n, height, width, channels) array
+            Of layers with instances (instances, n, height, width, channels), here and below.
         layer : int, optional
             The only layer that learns, greedily, as the paper has it: those before it are read as they are, those
             behind it are left out. None: all learn, each from what the one before answered.
@@ -58,12 +59,12 @@ class Stack:
             images = each.forward(images)
         return images
 
-    def snapshot(self) -> State:
-        """Return everything needed to go on later with the same bits, as named arrays."""
+    def snapshot(self, *instance: int) -> State:
+        """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
         return {
             f"{number}.{name}": values
             for number, layer in enumerate(self.layers)
-            for name, values in layer.snapshot().items()
+            for name, values in layer.snapshot(*instance).items()
         }
 
     def restore(self, saved: State) -> None:

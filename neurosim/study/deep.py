@@ -23,7 +23,7 @@ from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.robustness import spoilt_of
 from neurosim.study.run import study
 from neurosim.study.store import pack_bits, write_arrays
-from neurosim.study.training import Report, Training
+from neurosim.study.training import Report, Seed, Training
 
 NORM_BATCHES = 500
 """Mini-batches that calibrate the normalisation of random weights."""
@@ -38,8 +38,9 @@ class DeepTraining(Training):
     experiment: DeepExperiment
     arm: DeepArm
     keeps_learnt = True
+    takes_tensors = True
 
-    def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset):
+    def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: Seed, data: Dataset):
         super().__init__(experiment, arm, seed, data)
         self.image_shape = experiment.image_shape(data)
         self.stack = build_stack(experiment, self.arm, self.image_shape, seed)
@@ -76,7 +77,7 @@ class DeepTraining(Training):
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch, or take its statistics in where nothing learns."""
-        images = self._images(self.images[chosen])
+        images = self._shaped(self.taken(chosen))
         if not self.arm.learns:
             for layer in self.stack.layers:
                 images = layer.observe(images)
@@ -96,7 +97,10 @@ class DeepTraining(Training):
                 images = layer.calibrate(images)
 
     def _images(self, flat: Any) -> Floats:
-        found: Floats = self.data.inputs(flat).reshape(-1, *self.image_shape)
+        return self._shaped(self.data.inputs(flat))
+
+    def _shaped(self, inputs: Any) -> Floats:
+        found: Floats = inputs.reshape(*inputs.shape[:-1], *self.image_shape)
         return found
 
     def features(self, images: Any, depths: Sequence[int]) -> dict[int, Any]:
@@ -210,9 +214,9 @@ class DeepTraining(Training):
                 kept[f"patches.{depth}"], kept[f"driven.{depth}"] = best.patches, best.currents
         write_arrays(out / f"pictures-{self.name}.npz", kept)
 
-    def snapshot(self) -> State:
-        """Return the layers, as named arrays."""
-        return {f"stack.{name}": values for name, values in self.stack.snapshot().items()}
+    def snapshot(self, *instance: int) -> State:
+        """Return the layers, as named arrays; of one instance, where there are several."""
+        return {f"stack.{name}": values for name, values in self.stack.snapshot(*instance).items()}
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,13 @@ from neurosim.study.holding import SAMPLE, held
 from neurosim.study.layers import Layer, Shape, shapes
 
 
-def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int) -> Floats:
-    """Normal start weights (rows, neurons) of norm near `radius`; the same for every arm but for the radius."""
+def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int | Sequence[int]) -> Floats:
+    """Normal start weights (rows, neurons) of norm near `radius`; the same for every arm but for the radius.
+
+    Those of several seeds are stacked.
+    """
+    if not isinstance(seed, int):
+        return np.stack([start_weights(layer, radius, rows, number, each) for each in seed])
     draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, layer.neurons))
     weights: Floats = (draws * radius / np.sqrt(rows)).astype(np.float32)
     return weights
@@ -28,7 +34,7 @@ def array_of(
     layer: Layer,
     rows: int,
     shape: tuple[int, int],
-    seed: int,
+    seed: int | Sequence[int],
     devices: bool = False,
 ) -> Any:
     """Return an array (rows, columns) as a settled arm has it for a layer whose kernels have `rows` weights."""
@@ -61,8 +67,8 @@ def refuse_beforehand(experiment: DeepExperiment, arm: DeepArm) -> None:
         kind_of_convolution(arm)(array, rule, (1, 1, 4), kernel=None, pass_on=pass_on)
 
 
-def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: int) -> Stack:
-    """Return the arm's layers, programmed with the start weights."""
+def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: int | Sequence[int]) -> Stack:
+    """Return the arm's layers, programmed with the start weights; several seeds are instances of torch arrays."""
     arm = arm.settled(experiment)
     layers = experiment.layers
     stack: list[Convolution] = []
@@ -72,7 +78,9 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: in
         array = array_of(own, number, layer, rows, (rows, layer.neurons), seed)
         array.program(start_weights(layer, radius, rows, number, seed), w_max=array.w_max)
         rule = own.build_rule(layer, number)
-        neurons = None if own.neurons is None else own.neurons.draw(layer.neurons, seed, f"layer {number}")
+        neurons = None
+        if own.neurons is not None and isinstance(seed, int):
+            neurons = own.neurons.draw(layer.neurons, seed, f"layer {number}")
         stack.append(
             kind_of_convolution(arm)(
                 array, rule, comes_in, kernel=None if layer.kernel == "all" else layer.kernel, pad=layer.pad,

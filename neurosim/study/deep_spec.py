@@ -137,6 +137,7 @@ class DeepExperiment(Experiment):
 
     kind: ClassVar[str] = "deep"
     arm_kind: ClassVar[type[Arm]] = DeepArm
+    learns_together: ClassVar[bool] = True
     aside: ClassVar[frozenset[str]] = frozenset({"heads", "head_epochs", "head_batch", "dropout"})
 
     dataset: DataName = "cifar10"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from neurosim.study.evaluate import (
 )
 from neurosim.study.holding import SAMPLE, held
 from neurosim.study.store import digest, pack_bits, write_arrays
-from neurosim.study.training import Training, content
+from neurosim.study.training import Seed, Training, content
 
 CURVE_IMAGES = 2000
 CURVE_IMAGES_A_NEURON = 10
@@ -82,8 +82,9 @@ class DenseTraining(Training):
 
     experiment: DenseExperiment
     arm: Arm
+    takes_tensors = True
 
-    def __init__(self, experiment: DenseExperiment, arm: Arm | None, seed: int, data: Dataset):
+    def __init__(self, experiment: DenseExperiment, arm: Arm | None, seed: Seed, data: Dataset):
         super().__init__(experiment, arm or DenseArm(name=IDEAL), seed, data)
         self.layer = build_layer(experiment, self.arm, data.rows, seed)
         self.layers = [self.layer]
@@ -113,20 +114,9 @@ class DenseTraining(Training):
         start = self if not self.steps else type(self)(self.experiment, self.arm, self.seed, self.data)
         return start.pictures()
 
-    def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
-        """Train to the end from wherever it stands; together with other seeds, if the arm says so and it has not begun."""
-        if (self.arm.together or 1) == 1 or self.steps or self.passed:
-            super().run(progress, save)
-            return
-        from neurosim.study.together import learnt_with
-
-        learnt_with(self, progress)
-        if save:
-            save()
-
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch."""
-        x = self.data.inputs(self.fit.images[chosen])
+        x = self.taken(chosen)
         every = self.experiment.calibrate_every
         devices = on_devices(self.layer.array)
         if every and self.layer.steps % every == 0 and devices is not None:
@@ -211,9 +201,9 @@ class DenseTraining(Training):
             pictures |= {f"after.{name}": values for name, values in self.pictures().items()}
             write_arrays(out / f"pictures-{self.name}.npz", pictures)
 
-    def snapshot(self) -> State:
-        """Return the layer, as named arrays."""
-        return {f"layer.{name}": values for name, values in self.layer.snapshot().items()}
+    def snapshot(self, *instance: int) -> State:
+        """Return the layer, as named arrays; of one instance, where there are several."""
+        return {f"layer.{name}": values for name, values in self.layer.snapshot(*instance).items()}
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""

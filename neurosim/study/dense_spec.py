@@ -94,11 +94,6 @@ class DenseExperiment(Experiment):
             raise ConfigError(f"rule '{rule.name}' exists in ideal arithmetic only; leave the devices out")
         super().check()
         for arm in devices:
-            if (arm.together or 1) > 1 and arm.neurons is not None:
-                raise ConfigError(
-                    f"arm {arm.name}: together = {arm.together}, but neurons with a transfer of their own learn one seed "
-                    "at a time; leave one of both out"
-                )
             build_layer(self, arm, 4, 0)
         for arm in self.arm:
             self.build_rule(arm)

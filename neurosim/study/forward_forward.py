@@ -33,7 +33,7 @@ from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import study
 from neurosim.study.store import pack_bits
-from neurosim.study.training import Report, Training
+from neurosim.study.training import Report, Seed, Training
 
 CHUNK = 1000
 
@@ -47,7 +47,7 @@ class ForwardForwardTraining(Training):
     goes_on = False
 
     def __init__(
-        self, experiment: ForwardForwardExperiment, arm: ForwardForwardArm, seed: int, data: Dataset
+        self, experiment: ForwardForwardExperiment, arm: ForwardForwardArm, seed: Seed, data: Dataset
     ):
         super().__init__(experiment, arm, seed, data)
         self.samples = experiment.samples_of(arm)
@@ -59,7 +59,8 @@ class ForwardForwardTraining(Training):
         self.stack = self._build()
         self.layers = self.stack.layers
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
-        self.head = SoftmaxHead(features, data.classes, placed=self.layers[0].placed)
+        heads = len(self.instances) or None
+        self.head = SoftmaxHead(features, data.classes, placed=self.layers[0].placed, instances=heads)
 
     @property
     def holds_out(self) -> bool:
@@ -72,7 +73,8 @@ class ForwardForwardTraining(Training):
         return self.data.training(hold_out=self.holds_out), super().parts()[1]
 
     def _build(self) -> ForwardForwardStack:
-        return build_stack(self.experiment, self.arm, self.data.image_shape, self._updates, self.seed)
+        born = self.instances or self.seed
+        return build_stack(self.experiment, self.arm, self.data.image_shape, self._updates, born)
 
     @property
     def updates_a_step(self) -> int:
@@ -89,7 +91,7 @@ class ForwardForwardTraining(Training):
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Make samples of one mini-batch; layers and head learn from them."""
-        self._step(self.data.inputs(self.fit.images[chosen]), self.fit.labels[chosen])
+        self._step(self.taken(chosen), self.fit.labels[chosen])
 
     def calibrate(self) -> None:
         """Set the converters by training images, with their labels where these are learnt."""
@@ -103,37 +105,59 @@ class ForwardForwardTraining(Training):
         """Whether the accuracy is followed where it stands: at the end of each epoch."""
         return self.steps > 0 and self.steps % self.batches == 0
 
-    def _draws(self, purpose: str) -> np.random.Generator:
-        """Random numbers of this mini-batch: nothing to keep in a checkpoint."""
-        return generator(self.seed, purpose, self.steps)
+    def _drawn(self, purpose: str, make: Callable[..., Any], *of: Any) -> Any:
+        """Return what `make` draws of values, an instance after the other; there is nothing to keep in a checkpoint."""
+        if not self.instances:
+            return make(*of, generator(self.seed, purpose, self.steps))
+        each = [
+            make(*(values[k] for values in of), generator(seed, purpose, self.steps))
+            for k, seed in enumerate(self.instances)
+        ]
+        return library(each[0]).stack(each)
 
     def _step(self, images: Floats, labels: Labels) -> None:
-        spec, classes = self.experiment, self.data.classes
+        spec, classes, shape = self.experiment, self.data.classes, self.data.image_shape
         made = self.samples
         if made.jitter:
-            images = jittered(images, self.data.image_shape, made.jitter, self._draws("jitter"))
+            images = self._drawn("jitter", lambda x, draws: jittered(x, shape, made.jitter, draws), images)
         if spec.supervised:
             images = self.layers[0].placed(images)
             positive = with_labels(images, labels, classes)
             neutral = with_neutral_label(images, classes)
             scores = self.head.learn(self.stack.features(self.stack.forward(neutral)), labels, self._gain)
             hard = scores if made.negatives == "hard" else library(scores).zeros_like(scores)
-            wrong = wrong_labels(hard, labels, made.negatives_per_sample, self._draws("negatives"))
-            negative = library(images).concatenate([with_labels(images, some, classes) for some in wrong])
-        else:
-            positive, draws, shape = images, self._draws("hybrids"), self.data.image_shape
-            mixed = made.contrast == "mixtures"
+            wrong = self._drawn(
+                "negatives",
+                lambda scores, right, draws: wrong_labels(scores, right, made.negatives_per_sample, draws),
+                hard,
+                labels,
+            )
             several = [
-                mixtures(images, draws) if mixed else hybrids(images, shape, spec.blurs, draws)
-                for _ in range(made.negatives_per_sample)
+                with_labels(images, wrong[..., k, :], classes) for k in range(made.negatives_per_sample)
             ]
-            negative = np.concatenate(several)
+            negative = library(images).concatenate(several, -2)
+        else:
+            positive, negative = images, self._drawn("hybrids", self._unlike, images)
         if self.arm.device is not None and self.steps % spec.calibrate_every == 0:
             self.stack.calibrate(positive)
         states = self.stack.features(self._answers(positive, negative))
         if not spec.supervised:
-            of_positive = states[::2] if spec.online and self.arm.learns else states[: len(images)]
+            in_turn = spec.online and self.arm.learns
+            own = slice(None, None, 2) if in_turn else slice(images.shape[-2])
+            of_positive = states[..., own, :]
             self.head.learn(of_positive, labels, self._gain)
+
+    def _unlike(self, images: Floats, draws: np.random.Generator) -> Floats:
+        """Return the negative samples of images without labels."""
+        spec, mixed = self.experiment, self.samples.contrast == "mixtures"
+        return np.concatenate(
+            [
+                mixtures(images, draws)
+                if mixed
+                else hybrids(images, self.data.image_shape, spec.blurs, draws)
+                for _ in range(self.samples.negatives_per_sample)
+            ]
+        )
 
     def _answers(self, positive: Floats, negative: Floats) -> Answers:
         """Let the layers learn, if they do, and return what they made of the samples before."""
@@ -280,9 +304,9 @@ class ForwardForwardTraining(Training):
             found["adc_clipped_share"] = devices.ledger.clipped_share
         return found
 
-    def snapshot(self) -> State:
-        """Return layers and head, as named arrays."""
-        parts = {"stack": self.stack.snapshot(), "head": self.head.snapshot()}
+    def snapshot(self, *instance: int) -> State:
+        """Return layers and head, as named arrays; of one instance, where there are several."""
+        parts = {"stack": self.stack.snapshot(*instance), "head": self.head.snapshot(*instance)}
         return {f"{part}.{name}": values for part, own in parts.items() for name, values in own.items()}
 
     def restore(self, saved: State) -> None:

@@ -18,8 +18,13 @@ from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwar
 from neurosim.study.holding import SAMPLE, held
 
 
-def start_weights(rows: int, cols: int, number: int, seed: int) -> Floats:
-    """Start weights (rows + 1, cols): normal with variance 1 / rows, and biases of zero, the same for every arm."""
+def start_weights(rows: int, cols: int, number: int, seed: int | Sequence[int]) -> Floats:
+    """Start weights (rows + 1, cols): normal with variance 1 / rows, and biases of zero, the same for every arm.
+
+    Those of several seeds are stacked.
+    """
+    if not isinstance(seed, int):
+        return np.stack([start_weights(rows, cols, number, each) for each in seed])
     draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, cols))
     weights: Floats = np.concatenate([draws / np.sqrt(rows), np.zeros((1, cols))]).astype(np.float32)
     return weights
@@ -30,7 +35,7 @@ def array_of(
     rows: int,
     shape: tuple[int, int],
     name: str,
-    seed: int,
+    seed: int | Sequence[int],
     draws: Draws | None = None,
     devices: bool = False,
 ) -> Any:
@@ -39,9 +44,11 @@ def array_of(
     return arm.array(shape, name, seed, window, arm.momentum or None, draws, devices)
 
 
-def _programmed(arm: ForwardForwardArm, weights: Floats, name: str, seed: int, draws: Draws | None) -> Any:
-    """Return an array of the arm, programmed with weights (rows, cols) whose last row are biases."""
-    rows, cols = weights.shape
+def _programmed(
+    arm: ForwardForwardArm, weights: Floats, name: str, seed: int | Sequence[int], draws: Draws | None
+) -> Any:
+    """Return an array of the arm, programmed with weights (..., rows, cols) whose last row are biases."""
+    rows, cols = weights.shape[-2:]
     array = array_of(arm, rows - 1, (rows, cols), name, seed, draws)
     array.program(weights, w_max=array.w_max)
     return array
@@ -64,15 +71,15 @@ def build_stack(
     arm: ForwardForwardArm,
     image_shape: Shape,
     updates: int,
-    seed: int,
+    seed: int | Sequence[int],
     draws: Draws | None = None,
     weights: Sequence[Floats] | None = None,
 ) -> ForwardForwardStack:
     """Return the arm's layers for images (height, width, channels), programmed with `weights` or the start weights.
 
-    `draws` are the seeds of what the chip is born with, where they are not its own.
+    `draws` are the seeds of what the chip is born with, where they are not its own. Several seeds are instances of torch arrays.
     """
-    arm, neurons_of = arm.settled(experiment), (draws or Draws()).seed_of("neurons", seed)
+    arm = arm.settled(experiment)
     layers: list[Dense] = []
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
     for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
@@ -86,11 +93,12 @@ def build_stack(
             start = start_weights(seen.shape[1], len(seen) * experiment.layers[number], number, seed)
             each = [
                 _programmed(own, part, f"layer {number}, location {place}", seed, draws)
-                for place, part in enumerate(np.split(start, len(seen), axis=1))
+                for place, part in enumerate(np.split(start, len(seen), axis=-1))
             ]
             array = LocalFields(seen, each, rows + 1)
         neurons = None
-        if own.neurons is not None:
+        if own.neurons is not None and isinstance(seed, int):
+            neurons_of = (draws or Draws()).seed_of("neurons", seed)
             neurons = own.neurons.draw(array.shape[1], neurons_of, f"layer {number}")
         layers.append(own.dense(array, learns_by[number], neurons=neurons))
     return ForwardForwardStack(layers)

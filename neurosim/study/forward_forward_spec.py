@@ -112,6 +112,7 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     kind: ClassVar[str] = "forward-forward"
     arm_kind: ClassVar[type[Arm]] = ForwardForwardArm
+    learns_together: ClassVar[bool] = True
     aside: ClassVar[frozenset[str]] = frozenset({"readout_epochs"})
 
     dataset: DataName = "mnist"

@@ -272,7 +272,7 @@ class Plan:
 
 def _turn(block: Block) -> int:
     together = 1 if block.measure == "holding" else block.learner().together or 1
-    return (block.seed - block.learning.first_seed) // together
+    return block.seed // together
 
 
 def data_key(experiment: Experiment) -> str:

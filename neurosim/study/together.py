@@ -1,92 +1,113 @@
 """Seeds of an arm that learn as one batch of instances: each its own chip, its own images in its own order.
 
 A batch has as many instances as `Arm.together` says; one that is not full is filled up. Products of stacked matrices
-have their bits by the number of matrices and their shape, so that a chip's bits do not depend on who else learns.
+have their bits by the number of matrices, their shape, and on some machines their place among them. A seed therefore has a place
+of its own, and a chip's bits do not depend on who else learns.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neurosim.core.errors import Stopped
+from neurosim.core.errors import InputError, Stopped
 from neurosim.core.protocols import State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Labelled
 from neurosim.study import stopping
-
-if TYPE_CHECKING:
-    from neurosim.study.dense import DenseTraining
+from neurosim.study.training import Training
 
 ASKED = 250
 """Images that all chips are asked at once."""
-Make = Callable[[int], "DenseTraining"]
+Make = Callable[[int], Training]
 Learnt = tuple[State, dict[str, Any]]
 """A snapshot, and the notes of a training."""
 
 
 class Together:
-    """Trainings of one layer that learn as one.
+    """Trainings that learn as one.
 
     Parameters
     ----------
     make : callable
         Returns the training of a seed, not yet begun.
     seeds : sequence of int
-        At most as many as the arm's `together`.
+        At most as many as the arm's `together`, each with another place in the batch, the seed modulo `together`.
+
+    Attributes
+    ----------
+    whole : Training
+        The same training with all seeds: its arrays have an instance for each.
+    places : dict
+        Instance of each seed.
+
+    Raises
+    ------
+    InputError
+        If two seeds have the same place.
     """
 
     def __init__(self, make: Make, seeds: list[int]):
-        from neurosim.study.dense import build_layer
-
         self.make, self.seeds = make, seeds
         first = make(seeds[0])
         together = first.arm.together or 1
-        self.steps, self.total, self.batches, self.batch = 0, first.total, first.batches, first.batch
-        self.experiment, self.arm, self.images = first.experiment, first.arm, len(first.images)
-        self.filled = [*seeds, *[seeds[-1]] * (together - len(seeds))]
-        self.data = first.data
-        layer: Any = build_layer(self.experiment, self.arm, first.data.rows, self.filled)
-        self.layer = layer
-        self.inputs = self._on_device(first.fit.images)
+        self.places = {seed: seed % together for seed in seeds}
+        if len(set(self.places.values())) < len(seeds):
+            raise InputError(
+                f"seeds {seeds}: two have the same place in a batch of {together}, seed modulo {together}"
+            )
+        at = {place: seed for seed, place in self.places.items()}
+        filled = [at.get(place, seeds[-1]) for place in range(together)]
+        kind: Any = type(first)
+        self.whole: Any = kind(first.experiment, first.arm, filled, first.data)
+        if first.takes_tensors:
+            self.whole.kept = self._on_device(first.images)
         self.seconds = 0.0
         self.notes: list[dict[str, Any]] = []
 
+    @property
+    def arrays(self) -> list[Any]:
+        """The array of each layer, with an instance for each seed."""
+        return [layer.array for layer in self.whole.layers]
+
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Learn to the end; raises `Stopped` if somebody asks for it, and then begins anew the next time."""
-        watched = self.make(self.seeds[0]).watched
+        whole, watched = self.whole, self.make(self.seeds[0]).watched
         if watched:
             self.notes = [self._begun(seed) for seed in self.seeds]
-        orders, epoch = torch.empty(0), -1
-        while self.steps < self.total:
+        orders, epoch = np.empty((0, 0), np.int64), -1
+        while whole.steps < whole.total:
             started = time.perf_counter()
-            now, batch = divmod(self.steps, self.batches)
+            now, batch = divmod(whole.steps, whole.batches)
             if now != epoch:
-                epoch = now
-                draws = [generator(seed, "order", epoch).permutation(self.images) for seed in self.filled]
-                orders = torch.from_numpy(np.stack(draws)).to(self.layer.on)
-            self._step(self.inputs[orders[:, batch * self.batch : (batch + 1) * self.batch]])
-            self.steps += 1
+                epoch, images = now, len(whole.images)
+                orders = np.stack(
+                    [generator(seed, "order", epoch).permutation(images) for seed in whole.instances]
+                )
+            whole.learn(orders[:, batch * whole.batch : (batch + 1) * whole.batch])
             self.seconds += time.perf_counter() - started
             if watched:
                 self._look()
             if progress:
-                progress(self.steps, self.total)
+                progress(whole.steps, whole.total)
             if stopping.asked():
-                raise Stopped(f"stopped: {self.arm.name}, a batch of {len(self.seeds)} seeds, begins anew")
+                raise Stopped(f"stopped: {whole.name}, a batch of {len(self.seeds)} seeds, begins anew")
 
     def _on_device(self, images: Any) -> torch.Tensor:
-        return torch.from_numpy(self.data.inputs(images)).to(self.layer.on)
+        return torch.from_numpy(self.whole.data.inputs(images)).to(self.arrays[0].on)
 
     def votes(self, fit: Labelled, test: Labelled) -> NDArray[np.float64]:
-        """Return the accuracy of each seed's vote on `test`, classes assigned on `fit`, as `Vote` does; all chips at once."""
-        array, classes = self.layer.array, self.data.classes
-        counts = torch.zeros(array.count, array.shape[1], classes, device=self.layer.on)
+        """Return the accuracy of each seed's vote on `test`, classes assigned on `fit`, as `Vote` does; all chips at once.
+
+        Of studies of one layer.
+        """
+        array, classes = self.arrays[0], self.whole.data.classes
+        counts = torch.zeros(array.count, array.shape[1], classes, device=array.on)
         for images, labels in _parts(fit):
             won = array.forward(self._on_device(images)).argmax(dim=-1)
             which = won * classes + torch.from_numpy(labels).to(won.device)
@@ -94,21 +115,12 @@ class Together:
         label = (counts * classes - torch.arange(classes, device=counts.device)).argmax(
             dim=2
         )  # the first of equals
-        right = torch.zeros(array.count, device=self.layer.on)
+        right = torch.zeros(array.count, device=array.on)
         for images, labels in _parts(test):
             given = label.gather(1, array.forward(self._on_device(images)).argmax(dim=-1))
             right += (given == torch.from_numpy(labels).to(given.device)).sum(dim=1)
         accuracies: NDArray[np.float64] = (right.double() / len(test.labels)).cpu().numpy()
-        return accuracies[: len(self.seeds)]
-
-    def _step(self, x: torch.Tensor) -> None:
-        """Learn one mini-batch of every instance (instances, batch, rows)."""
-        every = self.experiment.calibrate_every
-        if every and self.layer.steps % every == 0:
-            self.layer.array.calibrate(x)
-        self.layer.learn(x)
-        if self.arm.seconds_per_update:
-            self.layer.array.advance(self.arm.seconds_per_update)
+        return accuracies[list(self.places.values())]
 
     def _begun(self, seed: int) -> dict[str, Any]:
         training = self.make(seed)
@@ -120,7 +132,7 @@ class Together:
     def _look(self) -> None:
         """Look at every chip, if it is time to."""
         first = self.make(self.seeds[0])
-        first.steps = self.steps
+        first.steps = self.whole.steps
         if first.looks:
             for k, seed in enumerate(self.seeds):
                 training = self.make(seed)
@@ -128,7 +140,7 @@ class Together:
                 training.keep_look()
                 self.notes[k] = training.notes()
 
-    def hand_over(self, training: DenseTraining) -> None:
+    def hand_over(self, training: Training) -> None:
         """Let the training of one of the seeds stand where this batch does."""
         _stand(training, self.of(training.seed))
 
@@ -136,19 +148,8 @@ class Together:
         """Return what the chip of a seed has learnt so far, and the notes of its training."""
         k = self.seeds.index(seed)
         notes = self.notes[k] if self.notes else {"curve": [], "counted": [], "untrained": {}}
-        return self._of(k), {**notes, "steps": self.steps, "seconds": self.seconds / len(self.seeds)}
-
-    def _of(self, k: int) -> State:
-        """Return the snapshot of one instance, as its training alone would write it."""
-        layer = self.layer
-        saved = {f"layer.array.{name}": values for name, values in layer.array.snapshot(k).items()}
-        saved |= {
-            f"layer.rule.{name}": values[k].cpu().numpy().copy() for name, values in layer.state.items()
-        }
-        saved["layer.steps"] = np.array([layer.steps], np.int64)
-        errors = [float(error[k]) for error in layer.norm_errors]
-        saved["layer.norm_errors"] = np.array(errors, np.float64)
-        return saved
+        done = {"steps": self.whole.steps, "seconds": self.seconds / len(self.seeds)}
+        return self.whole.snapshot(self.places[seed]), {**notes, **done}
 
 
 def _parts(labelled: Labelled) -> Iterator[tuple[Any, NDArray[np.int64]]]:
@@ -157,7 +158,7 @@ def _parts(labelled: Labelled) -> Iterator[tuple[Any, NDArray[np.int64]]]:
         yield labelled.images[k : k + ASKED], labelled.labels[k : k + ASKED]
 
 
-def _stand(training: DenseTraining, learnt: Learnt) -> None:
+def _stand(training: Training, learnt: Learnt) -> None:
     state, notes = learnt
     training.restore(state)
     training.take_notes(notes)
@@ -167,16 +168,15 @@ _waiting: dict[str, dict[int, Learnt]] = {}
 """What has been learnt in a batch by seeds that have not been asked for yet."""
 
 
-def learnt_with(training: DenseTraining, progress: Callable[[int, int], None] | None = None) -> None:
+def learnt_with(training: Training, progress: Callable[[int, int], None] | None = None) -> None:
     """Let a training learn to its end in its batch."""
     experiment, arm = training.experiment, training.arm
     together = arm.together or 1
     seeds = [experiment.first_seed + k for k in range(arm.seeds or experiment.seeds)]
     seeds = seeds if training.seed in seeds else [training.seed]
-    place = seeds.index(training.seed) // together * together
-    chosen = seeds[place : place + together]
+    chosen = [seed for seed in seeds if seed // together == training.seed // together]
 
-    def make(seed: int) -> DenseTraining:
+    def make(seed: int) -> Training:
         found = type(training)(experiment, arm, seed, training.data)
         found.watched = training.watched
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from neurosim.study.store import (
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
+Seed = int | Sequence[int]
 DRAWN = "drawn."
 """Before the names, in a checkpoint, of what is drawn."""
 
@@ -47,11 +48,15 @@ class Training:
     experiment : Experiment
     arm : Arm
         Its settings are filled in with those of the experiment.
-    seed : int
+    seed : int or sequence of int
+        Several: instances that learn as one batch (`study.together`), each with its own chip, images and order; they are asked
+        for nothing, only learn.
     data : Dataset
 
     Attributes
     ----------
+    seed, instances : int, tuple of int
+        The seed, or the first of several; these, and none where there is one.
     steps, total : int
         Mini-batches learnt, and those of the whole training.
     fit, test : Labelled
@@ -66,11 +71,15 @@ class Training:
     """Whether what was learnt stays in the folder: another evaluation does not train it again."""
     watched = True
     """Whether it is asked for classes before and while it learns, where its kind does that; no bit depends on it."""
+    takes_tensors = False
+    """Whether a step learns from tensors as from arrays, so that images may lie beside the arrays."""
     goes_on = True
     """Whether it may learn further images after its end: no rate of learning has come to zero there."""
 
-    def __init__(self, experiment: Any, arm: Any, seed: int, data: Dataset):
-        self.experiment, self.seed, self.data = experiment, seed, data
+    def __init__(self, experiment: Any, arm: Any, seed: Seed, data: Dataset):
+        self.instances = () if isinstance(seed, int) else tuple(seed)
+        self.seed = seed if isinstance(seed, int) else seed[0]
+        self.experiment, self.data = experiment, data
         self.arm = arm.settled(experiment)
         self.fit, self.test = self.parts()
         self.steps, self.seconds = 0, 0.0
@@ -83,6 +92,8 @@ class Training:
         """What is drawn of the way in the report: kept in checkpoints, and no part of what learns."""
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
+        self.kept: Any = None
+        """Inputs of all images that are learnt, where they lie beside the arrays (`study.together`)."""
         self.answers: dict[str, Answers] | None = None
         """Class of each image reported on by each score, once it was evaluated; None: its kind does not keep them."""
 
@@ -198,7 +209,7 @@ class Training:
         return readout.predict(self.represented(images))
 
     def snapshot(self) -> State:
-        """Return everything that learns, as named arrays."""
+        """Return everything that learns, as named arrays; kinds that learn several seeds as one take the place of one of them."""
         raise NotImplementedError
 
     def restore(self, saved: State) -> None:
@@ -243,8 +254,24 @@ class Training:
         aside = self.experiment.model_dump(mode="json", include=set(self.experiment.aside))
         return json.dumps([self.name, aside, content(self.data, self.test)], sort_keys=True)
 
+    def taken(self, chosen: NDArray[np.int64]) -> Any:
+        """Return the inputs (..., rows) of images that are learnt, by their places."""
+        if self.kept is not None:
+            return self.kept[chosen]
+        return self.data.inputs(self.images[chosen.reshape(-1)]).reshape(*chosen.shape, -1)
+
     def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
-        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
+        """Train to the end from wherever it stands; `save` is called after every mini-batch.
+
+        One that has not begun learns together with other seeds, where its arm says so.
+        """
+        if (self.arm.together or 1) > 1 and not (self.steps or self.passed):
+            from neurosim.study.together import learnt_with
+
+            learnt_with(self, progress)
+            if save:
+                save()
+            return
         if not self.steps and self.watched:
             self.begin()
             if not self.curve and self.looks:
@@ -256,9 +283,7 @@ class Training:
             if now != epoch:
                 epoch = now
                 order = generator(self.seed, "order", self.passed + epoch).permutation(len(self.images))
-            self.step(order[batch * self.batch : (batch + 1) * self.batch])
-            self._let_time_pass()
-            self.steps += 1
+            self.learn(order[batch * self.batch : (batch + 1) * self.batch])
             self.seconds += time.perf_counter() - started
             if self.watched and self.looks:
                 self.keep_look()
@@ -266,6 +291,12 @@ class Training:
                 progress(self.steps, self.total)
             if save:
                 save()
+
+    def learn(self, chosen: NDArray[np.int64]) -> None:
+        """Learn one mini-batch, given by its places among `images`, and let its time pass."""
+        self.step(chosen)
+        self._let_time_pass()
+        self.steps += 1
 
     def keep_look(self) -> None:
         """Look, and keep what was seen and counted."""

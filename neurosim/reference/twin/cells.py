@@ -162,7 +162,8 @@ class TwinCells:
         largest, low = int(size.max()), 1
         while low <= largest:
             group = (size >= low) & (size < 2 * low)
-            energy += self.act(purpose, event, group, counts, give(min(2 * low - 1, largest)))
+            if group.any():
+                energy += self.act(purpose, event, group, counts, give(min(2 * low - 1, largest)))
             low *= 2
         return energy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -19,18 +20,18 @@ from neurosim.reference.twin.tensors import real_tensor
 
 
 class TorchConvolution(Convolution):
-    """`Convolution` on a `TorchCrossbar` or `TorchIdeal` of one instance; images and answers are tensors.
+    """`Convolution` on a `TorchCrossbar` or `TorchIdeal`, for all their instances at once; images and answers are tensors.
 
     Parameters
     ----------
     array, rule, image_shape, **settings
-        As `Convolution`; images may be whatever numpy reads.
+        As `Convolution`; images may be whatever numpy reads. Those of an array with instances are (instances, n, height,
+        width, channels): each instance sees its own, and normalises them by their own statistics.
 
     Raises
     ------
     CapabilityError
-        If the rule has no twin, `pass_on` is given (a function of numpy arrays, for which the device would wait), or the
-        array has an axis of instances.
+        If the rule has no twin, or `pass_on` is given (a function of numpy arrays, for which the device would wait).
     """
 
     dense_kind: ClassVar[type[Dense]] = TorchDense
@@ -47,15 +48,12 @@ class TorchConvolution(Convolution):
                 "pass_on: a function of numpy arrays, which the torch backend would have to wait for; use numba, or an "
                 "activation and a pool that exist"
             )
-        if array.instances is not None:
-            raise CapabilityError(
-                "a convolution on the torch backend learns in one instance; give its array one seed, not a list of them"
-            )
         tensors: Any = array
+        self.instances = () if array.instances is None else (array.instances,)
         super().__init__(tensors, rule, image_shape, **settings)
 
     def _norm(self, channels: int, statistics: Statistics) -> TorchChannelNorm:
-        return TorchChannelNorm(channels, statistics, self._on)
+        return TorchChannelNorm(channels, statistics, self._on, self.instances)
 
     def _inputs(self, images: Any) -> Any:
         return real_tensor("images", images).to(self._on, self._dtype)
@@ -68,6 +66,10 @@ class TorchConvolution(Convolution):
 
     def _activate(self, currents: Any) -> Any:
         return activate(currents, self.power, self.pool, self.activation)
+
+    @property
+    def _row_bytes(self) -> int:
+        return super()._row_bytes * math.prod(self.instances)
 
     @property
     def _on(self) -> torch.device:

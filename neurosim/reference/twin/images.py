@@ -14,24 +14,22 @@ from neurosim.network.images import EPSILON, Activation, ChannelNorm, Doubles, P
 
 
 def cut(images: Tensor, kernel: int, pad: int, first: int, last: int) -> Tensor:
-    """Return the patches of images (n, height, width, channels) at output rows [first, last), padded by reflection.
+    """Return the patches of images (..., n, height, width, channels) at output rows [first, last), padded by reflection.
 
     Returns
     -------
-    patches : (n * (last - first) * width of the output, kernel * kernel * channels) tensor
+    patches : (..., n * (last - first) * width of the output, kernel * kernel * channels) tensor
         Image by image, in the order (row, column, channel).
     """
-    padded = (
-        functional.pad(images.permute(0, 3, 1, 2), (pad,) * 4, mode="reflect")
-        if pad
-        else images.permute(0, 3, 1, 2)
-    )
+    every = images.reshape(-1, *images.shape[-3:]).permute(0, 3, 1, 2)
+    padded = functional.pad(every, (pad,) * 4, mode="reflect") if pad else every
     windows = padded[:, :, first : last + kernel - 1].unfold(2, kernel, 1).unfold(3, kernel, 1)
-    return windows.permute(0, 2, 3, 4, 5, 1).reshape(-1, kernel * kernel * images.shape[3])
+    of_a_patch = kernel * kernel * images.shape[-1]
+    return windows.permute(0, 2, 3, 4, 5, 1).reshape(*images.shape[:-4], -1, of_a_patch)
 
 
 def activate(currents: Tensor, power: float, pool: Pool, activation: Activation = "triangle") -> Tensor:
-    """Return activation and pooling of currents (n, height, width, cols), as `neurosim.network.images.activate`."""
+    """Return activation and pooling of currents (..., height, width, cols), as `neurosim.network.images.activate`."""
     if activation not in get_args(Activation):
         raise ConfigError(f"activation = '{activation}': must be one of {', '.join(get_args(Activation))}")
     if activation == "softmax":
@@ -50,26 +48,32 @@ def pooled(images: Tensor, pool: Pool) -> Tensor:
     if pool.kind == "none":
         return images
     around = float("-inf") if pool.kind == "max" else 0.0
-    padded = functional.pad(images.permute(0, 3, 1, 2), (pool.pad,) * 4, value=around)
+    every = images.reshape(-1, *images.shape[-3:]).permute(0, 3, 1, 2)
+    padded = functional.pad(every, (pool.pad,) * 4, value=around)
     pooling = functional.max_pool2d if pool.kind == "max" else functional.avg_pool2d
-    found: Tensor = pooling(padded, pool.kernel, pool.stride)
-    return found.permute(0, 2, 3, 1)
+    found: Tensor = pooling(padded, pool.kernel, pool.stride).permute(0, 2, 3, 1)
+    return found.reshape(*images.shape[:-3], *found.shape[1:])
 
 
 class TorchChannelNorm(ChannelNorm):
     """`ChannelNorm` on tensors, its statistics where the images are."""
 
-    def __init__(self, channels: int, statistics: Statistics, on: torch.device):
+    def __init__(
+        self, channels: int, statistics: Statistics, on: torch.device, instances: tuple[int, ...] = ()
+    ):
         self.on = on
         super().__init__(channels, statistics)
+        start: tuple[Any, Any] = (self.mean, self.variance)
+        self.mean, self.variance = (values.repeat(*instances, 1) if instances else values for values in start)
 
     def _measured(self, images: Any) -> Any:
-        variance, mean = torch.var_mean(images.double(), dim=(0, 1, 2), correction=0)
-        return mean, variance, images.shape[0] * images.shape[1] * images.shape[2]
+        variance, mean = torch.var_mean(images.double(), dim=(-4, -3, -2), correction=0)
+        return mean, variance, images.shape[-4:-1].numel()
 
     def _normalised(self, images: Any, mean: Any, variance: Any) -> Any:
         gain = torch.rsqrt(variance + EPSILON)
-        return (images - mean.to(images.dtype)) * gain.to(images.dtype)
+        offset, factor = (values.to(images.dtype)[..., None, None, None, :] for values in (mean, gain))
+        return (images - offset) * factor
 
     def _put(self, values: Doubles) -> Any:
         return torch.from_numpy(np.array(values, np.float64)).to(self.on)
