@@ -36,12 +36,21 @@ SURROUNDED = ("pcm-projected-bruce-2021", "ecram-ysz-wox-chen-2023")
 """Cards with many effects around their laws."""
 
 
+LAWS_OF_EVERY_RUN = ("ideal", "pcm-accumulative", "soft-bounds", "linear-step", "constant-step", "programmed")
+"""Laws of most cards: kernels of each law take a compiler 10 to 40 s, so that the others are for the slow tier."""
+
+
 def every_card() -> list[Any]:
-    """Return parameters of a test: a card of each law, and `SURROUNDED`, for every run, all others for the slow tier."""
+    """Return parameters of a test: a card of common laws, and `SURROUNDED`, for every run, all others for the slow tier."""
     names = sorted(devices.cards())
     first = {devices.load(name).law: name for name in reversed(names)}
-    common = {*first.values(), *SURROUNDED}
-    return [pytest.param(name, marks=() if name in common else pytest.mark.slow) for name in names]
+    common = {*(first[law] for law in LAWS_OF_EVERY_RUN), *SURROUNDED}
+    return [slow_unless(name in common, name) for name in names]
+
+
+def slow_unless(common: bool, *values: Any) -> Any:
+    """Return values of a parametrised test, for the slow tier unless they are common ones."""
+    return pytest.param(*values, marks=() if common else pytest.mark.slow)
 
 
 # Philox4x32 (Salmon et al., SC'11), in plain Python integers, in numpy and in torch.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import FINE, HFO2, PCM, ROOT, local_update, small_weights
+from helpers import FINE, HFO2, PCM, ROOT, local_update, slow_unless, small_weights
 
 from neurosim import TorchCrossbar, WritePath
 from neurosim.core.errors import CapabilityError
@@ -29,6 +29,8 @@ SURROUNDED = "pcm-projected-bruce-2021"
 _PLAINEST = sorted(cards(), key=lambda name: load(name).is_surrounded, reverse=True)
 CARDS = sorted({SURROUNDED, *{load(name).law: name for name in _PLAINEST}.values()})
 """One of each law, without effects around it where there is one, and one with."""
+TRACED = (SURROUNDED, "ideal", "rram-vteam-kvatinsky-2015")
+"""Those that every run traces, beside those of `LAWS` in other tests."""
 WRITES: tuple[dict[str, Any], ...] = (
     {},
     {"decay_mode": "exact", "momentum": 0.5},
@@ -78,14 +80,14 @@ def assert_same(one: TorchCrossbar, other: TorchCrossbar, mode: Any, steps: int 
 
 
 @pytest.mark.parametrize("write", WRITES, ids=str)
-@pytest.mark.parametrize("card", LAWS)
+@pytest.mark.parametrize("card", [slow_unless(card != FINE, card) for card in LAWS])
 def test_a_traced_pass_is_the_eager_one(traced, card, write):
     mode = "mixed" if {"verify_reads", "prompt"} & set(write) else "accumulate"
     mode = "online" if "pulse_train_slots" in write else mode
     assert_same(made(card, False, **write), made(card, True, **write), mode)
 
 
-@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("card", [slow_unless(card in TRACED, card) for card in CARDS])
 def test_every_law_is_traced_whole(traced, monkeypatch, card):
     """Without a look at a number on the host, which a trace refuses; a mini-batch of every operation agrees with numba."""
     monkeypatch.setattr(agreement, "SHAPE", (40, 24))

@@ -6,7 +6,7 @@ import composition_reference as reference
 import numpy as np
 import pytest
 from composition_helpers import DAY, EFFECTS, HOUR, TOGETHER, YEAR, beyond, deviations, device
-from helpers import check_mean, check_std, every_card
+from helpers import check_mean, check_std, every_card, slow_unless
 
 from neurosim import devices
 
@@ -161,7 +161,9 @@ def test_every_card_is_the_composition_of_its_numbers(name):
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [slow_unless(name in (JOSHI, "ecram-li-tang-2018"), name) for name in FAMILIES]
+)
 def test_each_effect_alone(name, effect):
     """One effect more than the card has, against the plain numpy composition."""
     assert beyond(name, [effect]) == []

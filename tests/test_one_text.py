@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 import pytest
+from helpers import slow_unless
 from own_law_helpers import CARD, LAW
 
 from neurosim import TorchCrossbar
@@ -24,7 +25,7 @@ def small(monkeypatch):
     monkeypatch.setattr(agreement, "SHAPE", (40, 24))
 
 
-@pytest.mark.parametrize("law", SHARES_ALONE)
+@pytest.mark.parametrize("law", [slow_unless(law == "constant-step", law) for law in SHARES_ALONE])
 def test_texts_of_built_in_laws_serve_as_twins(monkeypatch, law):
     """Which they need not, as theirs are written once more: both give the same."""
     known: Any = map(load, cards())
@@ -59,7 +60,9 @@ return near * abs(left) + params.cycle_to_cycle * xi
 )
 
 
-@pytest.mark.parametrize("body", BODIES, ids=["documentation", "conditions"])
+@pytest.mark.parametrize(
+    "body", [BODIES[0], slow_unless(False, BODIES[1])], ids=["documentation", "conditions"]
+)
 def test_a_law_from_a_file_runs_on_torch_without_a_twin(tmp_path, body):
     lines = list(compare_operations(own(tmp_path, body), "float32", True, 3, operations=SOME))
     assert [line for line in lines if not line.holds] == []

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import FINE, PCM
+from helpers import FINE, PCM, slow_unless
 
 import neurosim as ns
 from neurosim import LIF, Circuit, Hard, IdealArray, Izhikevich, Soft, SpikingLayer, given_trains
@@ -81,7 +81,7 @@ def assert_same(one, other, potential_mV=1e-9, weight=1e-9):
     np.testing.assert_array_equal(theirs.spikes, ours.spikes)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [slow_unless(form in ("at once", "conductance"), form) for form in FORMS])
 @pytest.mark.parametrize("inhibition", [Hard(), Circuit()], ids=["hard", "circuit"])
 def test_every_spike_is_that_of_equations_of_brian2_alone(form, inhibition):
     """Neurons, thresholds, inhibition and plasticity are brian2's; nothing of ours is called but who wins."""
@@ -96,7 +96,7 @@ def test_every_spike_is_that_of_equations_of_brian2_alone(form, inhibition):
     assert (ours.raised_mV > 0).any()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [slow_unless(form == "current", form) for form in FORMS])
 def test_our_rule_and_our_array_learn_in_the_network_of_brian2(form):
     """Winners are those of steps in which several neurons are over their thresholds."""
     alone = layer(ideal(), FORGETS, FORMS[form], None).present(inputs(), record=True)
@@ -105,8 +105,15 @@ def test_our_rule_and_our_array_learn_in_the_network_of_brian2(form):
     assert_same(*both(ideal, FORGETS, FORMS[form], Hard()))
 
 
-@pytest.mark.parametrize("equations", [True, False])
-@pytest.mark.parametrize("rule", [PairStdp(learning_rate=0.02), WindowStdp(down=0.5)], ids=["pair", "window"])
+@pytest.mark.parametrize(
+    ("rule", "equations"),
+    [
+        pytest.param(PairStdp(learning_rate=0.02), True, id="pair, equations"),
+        pytest.param(WindowStdp(down=0.5), False, id="window, ours"),
+        pytest.param(PairStdp(learning_rate=0.02), False, id="pair, ours", marks=pytest.mark.slow),
+        pytest.param(WindowStdp(down=0.5), True, id="window, equations", marks=pytest.mark.slow),
+    ],
+)
 def test_rules_that_learn_at_inputs_and_that_do_not_forget(rule, equations):
     one, other = both(ideal, rule, CURRENT, None, equations=equations)
     assert_same(one, other)
@@ -179,7 +186,11 @@ def test_a_look_in_brian2_leaves_no_trace():
     np.testing.assert_array_equal(theirs.raised_mV, 0.5)
 
 
-@pytest.mark.parametrize("inhibition", [None, Hard(), Circuit()], ids=["free", "hard", "circuit"])
+@pytest.mark.parametrize(
+    "inhibition",
+    [None, pytest.param(Hard(), marks=pytest.mark.slow), pytest.param(Circuit(), marks=pytest.mark.slow)],
+    ids=["free", "hard", "circuit"],
+)
 def test_izhikevich_neurons_learn_the_same(inhibition):
     """Potentials agree less closely: the upstroke of a spike multiplies every rounding by the height of its last step."""
     one, other = both(ideal, FORGETS, Izhikevich(gain=3.0), inhibition, equations=True)
@@ -189,7 +200,12 @@ def test_izhikevich_neurons_learn_the_same(inhibition):
 
 @pytest.mark.parametrize(
     ("a", "c_mV", "d", "steps"),
-    [(0.02, -65, 8, 600), (0.02, -55, 4, 600), (0.02, -50, 2, 600), (0.1, -65, 2, 240)],
+    [
+        (0.02, -65, 8, 600),
+        pytest.param(0.02, -55, 4, 600, marks=pytest.mark.slow),
+        pytest.param(0.02, -50, 2, 600, marks=pytest.mark.slow),
+        (0.1, -65, 2, 240),
+    ],
     ids=["RS", "IB", "CH", "FS"],
 )
 def test_izhikevich_neurons_on_a_step_of_current_spike_as_in_brian2(a, c_mV, d, steps):
@@ -286,7 +302,9 @@ def neurons_of_ones_own(made):
 
 
 @pytest.mark.parametrize(
-    "rule", [WindowStdp(one_pulse=True), PairStdp(learning_rate=0.02)], ids=["window", "pair"]
+    "rule",
+    [pytest.param(WindowStdp(one_pulse=True), marks=pytest.mark.slow), PairStdp(learning_rate=0.02)],
+    ids=["window", "pair"],
 )
 def test_neurons_of_ones_own_learn_on_an_array_and_all_of_it_is_stored(rule, tmp_path):
     """brian2's store and restore know the array, too: run on from there twice, to the same bits, from memory or a file."""

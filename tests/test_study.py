@@ -127,6 +127,7 @@ def test_runs_kept_without_their_images_are_summarised_all_the_same(results: dic
             assert low < entry[f"{score}_mean"] < high
 
 
+@pytest.mark.slow  # of small studies of each kind, test_capabilities asks the same
 def test_results_do_not_depend_on_workers() -> None:
     spec = DenseExperiment(**{**SMALL, "epochs": 1}, device=(COARSE,))
 

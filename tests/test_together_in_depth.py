@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from capability_helpers import experiment, states, weights
+from helpers import slow_unless
 
 from neurosim import ForwardForwardStack, Neurons, Together, TorchConvolution, TorchCrossbar, TorchDense
 from neurosim.core.errors import ConfigError, InputError
@@ -73,7 +74,7 @@ def test_a_chip_of_a_batch_is_the_chip_alone(case: str):
         assert second["curve"] == first["curve"]
 
 
-@pytest.mark.parametrize("case", ["deep, all layers", FF, FIELDS])
+@pytest.mark.parametrize("case", [slow_unless(False, "deep, all layers"), FF, FIELDS])
 def test_a_chip_has_its_bits_whoever_learns_beside_it(case: str):
     whole = [states([learnt(case, seed, together=3)]) for seed in SEEDS]
     _waiting.clear()
@@ -81,7 +82,7 @@ def test_a_chip_has_its_bits_whoever_learns_beside_it(case: str):
     assert whole[0] != whole[1] != whole[2]
 
 
-@pytest.mark.parametrize("case", ["deep, all layers", FF])
+@pytest.mark.parametrize("case", [slow_unless(False, "deep, all layers"), FF])
 def test_a_study_learns_a_batch_once(case: str, tmp_path, monkeypatch):
     began, learn = [], Together.run
     monkeypatch.setattr(Together, "run", lambda self, *rest: (began.append(self.seeds), learn(self, *rest)))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from capability_helpers import OPTIONS, experiment, states, timeless, weights
+from helpers import slow_unless
 
 from neurosim import Dense, IdealArray, TorchDense, rules, sweep
 from neurosim.core.errors import CheckpointError, InputError
@@ -221,7 +222,9 @@ ALIKE = {"each": {"parameters": {"p_stuck_between": 0.1}}, "neurons": {**IDEAL, 
 """Chips that differ in devices and stuck cells, and in neurons alone."""
 
 
-@pytest.mark.parametrize(("arm", "kinds"), [("each", ("devices", "faults")), ("neurons", ("neurons",))])
+@pytest.mark.parametrize(
+    ("arm", "kinds"), [slow_unless(False, "each", ("devices", "faults")), ("neurons", ("neurons",))]
+)
 def test_mortal_chips_are_those_of_numba(arm: str, kinds: tuple[str, ...]) -> None:
     spec = experiment("mortal", {**ALIKE[arm], **ON_TORCH, "precision": "float64"}, kinds=kinds)
     spec.check()

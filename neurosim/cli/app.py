@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from neurosim import __version__
+from neurosim.cli.assess import assess_command
 from neurosim.cli.begin import info_command, init_command
 from neurosim.cli.compare import compare_command
 from neurosim.cli.devices import devices_app
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Will a network that learns by a local rule, on devices like mine, reach ideal accuracy?",
 )
+app.command("assess")(assess_command)
 app.command("init")(init_command)
 app.command("compare")(compare_command)
 for _name in NETWORKS:

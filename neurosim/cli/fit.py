@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -12,6 +12,26 @@ from neurosim.cli.options import Json
 from neurosim.cli.terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from neurosim.devices.fitting import Fit
+
+
+ReadVoltage = Annotated[
+    float | None, typer.Option(help="Volt, of either sign; makes conductances of currents.")
+]
+WriteVoltage = Annotated[float | None, typer.Option(help="Volt, of a write pulse.")]
+WriteTime = Annotated[float | None, typer.Option(help="Seconds, of a write pulse.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar='NAME="HEADER"', help="Header of a quantity, or its number; repeat for more."
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(min=0, help="Cards drawn from the intervals, beside the card: CARD-draw-1.toml and so on."),
+]
+
 
 def fit_command(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...")],
@@ -19,40 +39,48 @@ def fit_command(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="CARD.toml", help="Default: DATA.toml, here.")
     ] = None,
-    read_voltage: Annotated[
-        float | None, typer.Option(help="Volt, of either sign; makes conductances of currents.")
-    ] = None,
-    write_voltage: Annotated[float | None, typer.Option(help="Volt, of a write pulse.")] = None,
-    write_time: Annotated[float | None, typer.Option(help="Seconds, of a write pulse.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", metavar='NAME="HEADER"', help="Header of a quantity, or its number; repeat for more."
-        ),
-    ] = None,
+    read_voltage: ReadVoltage = None,
+    write_voltage: WriteVoltage = None,
+    write_time: WriteTime = None,
+    column: Columns = None,
     resamples: Annotated[
         int | None,
         typer.Option(min=0, help="Sets of simulated data that correct a fit of small steps; 0: none."),
     ] = None,
-    draws: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Cards drawn from the intervals, beside the card: CARD-draw-1.toml and so on."
-        ),
-    ] = 0,
+    draws: Draws = 0,
     json_file: Json = None,
 ) -> None:
     """Fit a device law to measured pulses, programming errors, drift or repeated reads; write a card and a figure."""
-    from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
-    from neurosim.report.fit_sheet import fit_numbers, fit_tables, write_fit_sheet
-    from neurosim.study.store import expect_file, write_json, write_text
+    from neurosim.report.fit_sheet import fit_numbers
+    from neurosim.study.store import write_json
 
     card = out or Path(f"{data[0].stem}.toml")
     if card.suffix != ".toml":
         raise ConfigError(f"--out {card}: expected a name that ends in .toml")
+    expect_json(json_file)
+    found, _ = fitted(data, card, model, read_voltage, write_voltage, write_time, column, resamples, draws)
+    if json_file is not None:
+        write_json(json_file, fit_numbers(found))
+
+
+def fitted(
+    data: list[Path],
+    card: Path,
+    model: str | None,
+    read_voltage: float | None,
+    write_voltage: float | None,
+    write_time: float | None,
+    column: list[str] | None,
+    resamples: int | None,
+    draws: int,
+) -> tuple[Fit, list[Path]]:
+    """Fit as the command does: write card, figure and drawn cards, print what was found; return it and the drawn cards' files."""
+    from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
+    from neurosim.report.fit_sheet import fit_tables, write_fit_sheet
+    from neurosim.study.store import expect_file, write_text
+
     expect_file(card, "--out")
     expect_file(card.with_suffix(".svg"), "figure")
-    expect_json(json_file)
     found = fit(
         data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
         RESAMPLES if resamples is None else resamples,
@@ -62,10 +90,9 @@ def fit_command(
     for file, one in drawn.items():
         write_text(file, to_toml(one))
     figure = write_fit_sheet(found, card.with_suffix(".svg"))
-    if json_file is not None:
-        write_json(json_file, fit_numbers(found))
     console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.remarks), sep="\n")
     say(f"card: {card}\nfigure: {figure}" + "".join(f"\ndraw: {file}" for file in drawn))
+    return found, list(drawn)
 
 
 def _columns(given: list[str]) -> dict[str, list[str]]:

@@ -27,6 +27,10 @@ def requirements_command(
     against: Annotated[
         str, typer.Option(metavar="ideal|device", help="That of ideal arithmetic, or of the device as given.")
     ] = "ideal",
+    score: Annotated[
+        str,
+        typer.Option(help="Which accuracy: the headline, or another of the study, as the vote of one layer."),
+    ] = "accuracy",
     factors: Annotated[
         str, typer.Option(metavar="F1,F2,...", help="Levels, times what the device has; 1 is always one.")
     ] = "0,0.125,0.25,0.5,1,2,4,8",
@@ -53,7 +57,7 @@ def requirements_command(
     spec = chosen(kind, Common(experiment=experiment, seed=seed, seeds=seeds, hold_out=hold_out, arm=arm))
     if device:
         spec = with_devices(spec, [Axis(field="device", levels=tuple(device))])
-    enough = Enough.parse({"share": keep, "against": against}, "--keep, --against")
+    enough = Enough.parse({"share": keep, "against": against, "score": score}, "--keep, --against, --score")
     plan = backwards(spec, enough, numbers(factors, "--factors"))
     opened_sweep(out, json_file)
     of_one_kind(out, "sweep")

@@ -137,16 +137,23 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
     figure = new_figure(4.8 if len(arms) <= CROWD else 3.4 + 0.13 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (heading, energy) in zip(panels, UPDATE_ENERGIES.items(), strict=True):
+        known = False
         for arm, runs in on_devices.items():
             joules = float(np.mean([_energy_of_update(run, energy) for run in runs]))
+            if not joules > 0:  # nothing learns, or the card does not give the pulse
+                continue
+            known = True
             for readout, filled in zip(readouts, (True, False), strict=True):
                 _error(axes, joules, runs, readout, looks[arm], filled)
         for arm in (arm for arm in arms if arm not in on_devices):
             for readout, style in zip(readouts, ("-", "--"), strict=True):
                 axes.axhline(_errors(arms[arm], readout).mean(), color=looks[arm].colour, ls=style, lw=1)
-        axes.set(
-            title=heading[0].upper() + heading[1:], xlabel="Energy of an update and synapse", xscale="log"
-        )
+        axes.set(title=heading[0].upper() + heading[1:], xlabel="Energy of an update and synapse")
+        if not known:
+            axes.set(xticks=[])
+            axes.text(0.5, 0.5, "no pulse energy on the card", transform=axes.transAxes, ha="center")
+            continue
+        axes.set_xscale("log")
         axes.xaxis.set_major_formatter(EngFormatter("J"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         low, high = axes.get_xlim()

@@ -52,7 +52,11 @@ ONE_CHIP = "one chip tells nothing of others"
 def asked(found: dict[str, Any]) -> str:
     """Return what is asked of an arm: "99 % of the accuracy of ideal arithmetic"."""
     of = "ideal arithmetic" if found["against"] == "ideal" else "the device as given"
-    return f"{significant(100 * found['share'], 4)} % of the accuracy of {of}"
+    return f"{significant(100 * found['share'], 4)} % of the {_score(found)} of {of}"
+
+
+def _score(found: dict[str, Any]) -> str:
+    return str(found.get("score", "accuracy")).replace("_", " ")
 
 
 def level_words(line: Line, level: float) -> str:
@@ -267,7 +271,8 @@ def requirement_chart(results: Results) -> Figure:
     found = results["requirements"]
     counts = [len(one["lines"]) for one in found]
     figure = new_figure(1.5 + sum(0.75 + 0.46 * count for count in counts))
-    figure.suptitle(label(f"Kept of the accuracy (%); enough: {asked(found[0])}", 100), fontsize=11)
+    said = f"Kept of the {_score(found[0])} (%); enough: {asked(found[0])}"
+    figure.suptitle(label(said, 100), fontsize=11)
     panels = figure.subplots(
         len(found), 1, squeeze=False, height_ratios=[0.75 + 0.46 * count for count in counts]
     )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from neurosim.core.errors import ConfigError, NeurosimError
+from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
 from neurosim.devices.card import silences
 from neurosim.energy.marks import mark_of
 from neurosim.study.arm import IDEAL, Arm
@@ -168,7 +168,7 @@ def read_backwards(rows: Sequence[dict[str, Any]], plan: Plan) -> list[dict[str,
     Returns
     -------
     found : list of dict
-        ``arm``, ``chips``, ``share``, ``against``, ``reference`` (the arm whose accuracy is to be kept), ``accuracy_mean``, ``kept`` (of the reference),
+        ``arm``, ``chips``, ``share``, ``against``, ``score``, ``reference`` (the arm whose accuracy is to be kept), ``accuracy_mean``, ``kept`` (of the reference),
         ``answer`` (`KEEPS`, `LOSES`, `UNCLEAR`) of the device as given, ``left_out`` (what was not asked, and why) and ``lines``, one for each axis ``times.``, of `ABSENT` or of age: ``property``,
         ``field``, ``unit``, ``has`` (numbers of the device with value, unit, source and mark), ``states``, ``given`` (its own
         level), ``levels`` (each with ``level``, ``accuracy_mean``, ``kept``, ``answer``), ``around`` (the level from which the
@@ -199,8 +199,12 @@ def _of_arm(arm: Arm, rows: Sequence[dict[str, Any]], plan: Plan, enough: Enough
     seeds = sorted(own.keys() & reference.keys())
     if not seeds:
         return None
-    wanted = chips_of_rows([reference[seed] for seed in seeds])
-    given = _level(None, chips_of_rows([own[seed] for seed in seeds]), wanted, enough.share)
+    missing = {enough.score} - {*own[seeds[0]]}
+    if missing:
+        known = sorted(name for name, value in own[seeds[0]].items() if isinstance(value, float))
+        raise UnknownNameError("score", enough.score, known, " to read a sweep backwards by")
+    wanted = chips_of_rows([reference[seed] for seed in seeds], enough.score)
+    given = _level(None, chips_of_rows([own[seed] for seed in seeds], enough.score), wanted, enough.share)
     lines = []
     for column in plan.columns:
         at: dict[float, dict[int, dict[str, Any]]] = {}
@@ -211,13 +215,14 @@ def _of_arm(arm: Arm, rows: Sequence[dict[str, Any]], plan: Plan, enough: Enough
         if about is not None:
             at[about["given"]] = own
             chips = {
-                level: chips_of_rows([by_seed[seed] for seed in seeds])
+                level: chips_of_rows([by_seed[seed] for seed in seeds], enough.score)
                 for level, by_seed in sorted(at.items())
                 if by_seed.keys() >= set(seeds)
             }
             lines.append({**about, **_judged(about, chips, wanted, enough.share)})
     return {
-        "arm": arm.name, "chips": len(seeds), "share": enough.share, "against": enough.against, "reference": name,
+        "arm": arm.name, "chips": len(seeds), "share": enough.share, "against": enough.against, "score": enough.score,
+        "reference": name,
         **{key: given[key] for key in ("accuracy_mean", "kept", "answer")},
         "lines": lines, "left_out": _left_out(arm),
     }  # fmt: skip
@@ -389,5 +394,7 @@ def together(
     reference = _as_given(rows, plan, found["reference"])
     seeds = sorted(reference.keys() & {row["seed"] for row in own})
     by_seed = {row["seed"]: row for row in own}
-    chips, wanted = (chips_of_rows([some[seed] for seed in seeds]) for some in (by_seed, reference))
+    chips, wanted = (
+        chips_of_rows([some[seed] for seed in seeds], found["score"]) for some in (by_seed, reference)
+    )
     return {**_level(None, chips, wanted, found["share"]), "levels": _tolerated(found)}

@@ -41,6 +41,8 @@ class Enough(Frozen):
     """Share of an accuracy that is kept."""
     against: Literal["ideal", "device"] = "ideal"
     """That of ideal arithmetic beside the arm, or of the arm's own device as given."""
+    score: str = "accuracy"
+    """Which of the accuracies: the headline, or another that each row has, as the vote of one layer."""
 
 
 class Sweep(Frozen):

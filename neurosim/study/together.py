@@ -71,6 +71,11 @@ class Together:
         self.notes: list[dict[str, Any]] = []
 
     @property
+    def steps(self) -> int:
+        """Mini-batches learnt."""
+        return int(self.whole.steps)
+
+    @property
     def arrays(self) -> list[Any]:
         """The array of each layer, with an instance for each seed."""
         return [layer.array for layer in self.whole.layers]
