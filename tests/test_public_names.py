@@ -18,8 +18,8 @@ INSIDE = re.compile(r"^\s*(?:from (neurosim\.[\w.]+) import (.+)|import (neurosi
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "notebooks").glob("0[1-7]*.py")),
-    *sorted((ROOT / "notebooks").glob("0[1-7]*.ipynb")),
+    *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")),
+    *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")),
 ]
 ALLOWED = {
     "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
@@ -100,7 +100,7 @@ def test_names_of_ns_in_pages_exist():
 
 def test_notebooks_have_the_cells_of_their_sources():
     jupytext = pytest.importorskip("jupytext")
-    for source in sorted((ROOT / "notebooks").glob("0[1-7]*.py")):
+    for source in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")):
         executed = jupytext.read(source.with_suffix(".ipynb"))
         assert [cell.source for cell in jupytext.read(source).cells] == [
             cell.source for cell in executed.cells
