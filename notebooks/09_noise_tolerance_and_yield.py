@@ -73,9 +73,7 @@ bins = np.linspace(-4, 4, 61)
 standard = (seen - seen.mean(axis=0)) / predicted
 left.hist(standard.ravel(), bins, density=True, color="C0", alpha=0.6, label="reads, all outputs")
 left.plot(bins, np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi), color="#222222", label="standard normal")
-left.set(
-    title="Repeated reads", xlabel="deviation from the mean / predicted σ", ylabel="probability density"
-)
+left.set(title="Repeated reads", xlabel="deviation from the mean / predicted σ", ylabel="probability density")
 left.set_ylim(0, 0.55)
 left.legend(loc="upper right", ncols=2, fontsize=9)
 right.plot(predicted, seen.std(axis=0), "o", ms=4, color="C0", label="one output each")
@@ -264,7 +262,9 @@ votes = batch.votes(fit, test)
 TESTED = len(test.labels)
 print(f"{CHIPS} chips, {TESTED} test images: vote {100 * before.mean():.1f} % untrained, {100 * votes.mean():.1f} % learnt, "
       f"σ over chips {100 * votes.std(ddof=1):.1f} points")  # fmt: skip
-print(f"of which the finite test set alone would make {100 * np.sqrt(np.mean(votes * (1 - votes) / TESTED)):.1f} points")
+print(
+    f"of which the finite test set alone would make {100 * np.sqrt(np.mean(votes * (1 - votes) / TESTED)):.1f} points"
+)
 
 # %% [markdown]
 # Of 1,000 chips, how many stay above an accuracy? Each chip is good or it is not, so the number of good ones is binomial and the
@@ -278,9 +278,7 @@ for threshold in np.round(np.quantile(votes, (0.02, 0.25, 0.5)), 2):
 # %%
 THRESHOLD = float(np.round(np.quantile(votes, 0.1), 2))
 COUNTS = [count for count in (5, 10, 20, 50, 100, 200, 500, 1000) if count <= CHIPS]
-found = [
-    ns.statistics.chip_yield(ns.statistics.Chips(votes[:count], TESTED), THRESHOLD) for count in COUNTS
-]
+found = [ns.statistics.chip_yield(ns.statistics.Chips(votes[:count], TESTED), THRESHOLD) for count in COUNTS]
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 edges = np.linspace(0, 100, 51)
 left.hist(100 * before, edges, color="#b8b8b8", label="untrained")
