@@ -190,13 +190,14 @@ for arm in ("PCM", "RRAM"):
 # ## 3. While it learns, or when it is read
 #
 # Is it the learning that noise disturbs, or the answer? Levels may hold for one alone: `@learning` is learnt with the noise and
-# read with the card's, `@reading` is learnt once with the card's noise and read with the level.
+# read with the card's, `@reading` is learnt once with the card's noise and read with the level. What was learnt and read with the same
+# level stands above already.
 
 # %%
 ONLY_PCM = ARMS[:1]
 LEVELS = "0,0.05" if QUICK else "0,0.02,0.05,0.1"
 when = {
-    "both": swept(f"read_noise={LEVELS}", ONLY_PCM),
+    "both": noise,
     "reading alone": swept(f"read_noise={LEVELS}@reading", ONLY_PCM),
     "learning alone": swept(f"read_noise={LEVELS}@learning", ONLY_PCM),
 }

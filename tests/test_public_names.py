@@ -26,7 +26,7 @@ ALLOWED = {
                    "neurosim.core.protocols", "neurosim.reference.twin.bipolar"},
     "energy.md": {"neurosim.energy.digital", "neurosim.energy.published", "neurosim.energy.stacks"},
     "spiking_brian2.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
-    "02_ideal_against_crossbar": {"neurosim.core.seeds", "neurosim.reference.agreement", "neurosim.study.store"},
+    "02_ideal_against_crossbar": {"neurosim.reference.agreement"},
     "03_your_own_device": {"neurosim.report.fit_sheet", "neurosim.report.style"},
     "04_wires_and_converters": {"neurosim.core.hardware"},
     "05_deep_softhebb": {"neurosim.rules.softhebb", "neurosim.study.deep_build"},
