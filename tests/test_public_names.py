@@ -32,7 +32,7 @@ ALLOWED = {
     "05_deep_softhebb": {"neurosim.rules.softhebb", "neurosim.study.deep_build"},
     "06_forward_forward_and_mortal_chips": {"neurosim.study.forward_forward_build"},
     "10_a_device_a_rule_a_layer_of_your_own": {"neurosim.devices.bipolar", "neurosim.kernels.jit"},
-    "07_energy_per_update": {"neurosim.energy.digital", "neurosim.energy.stacks"},
+    "12_which_energies_compare": {"neurosim.energy.digital", "neurosim.energy.stacks"},
 }  # fmt: skip
 """Laws are written in the language of the kernels, spikes have a bridge of their own, chips and digital twins a module each, and some notebooks look inside."""
 
