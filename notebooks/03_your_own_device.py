@@ -43,7 +43,7 @@ DEVICES, CYCLES, RAMP = (8, 1, 50) if QUICK else (12, 2, 40)
 EPOCHS, SEEDS, DRAWS, RESAMPLES = (2, 1, 1, 0) if QUICK else (6, 3, 3, ns.fitting.RESAMPLES)
 folder = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(2)
-plt.rcParams.update({"figure.dpi": 80, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e4e4e4"})
+plt.style.use("neurosim.report.notebook")
 
 # %% [markdown]
 # ## 1. The file
@@ -317,8 +317,14 @@ for score in ("accuracy", "vote"):
     )
 
 # %% [markdown]
-# ## What to try
+# The gap between the fitted card and the known device is what the fit got wrong, and the range of the draws what it could not know.
+# Where both are smaller than the spread of the seeds, better pulses would not change the answer.
 #
-# * Your own file in section 2; `neurosim compare --dataset mnist --device wafer7.toml --mode mixed --out DIR`.
-# * Take the status column away (`--column` of another name): which reads are found all the same, and what changes?
-# * Fewer devices or pulses: which intervals grow first, and how far do the draws then differ in accuracy?
+# ## An exercise
+#
+# You have a day at the probe station. Is it better spent on twice as many devices, or on twice as many cycles of the same devices?
+# Guess which parameters each of them pins down, then try it, and see how far the cards drawn from the fit differ in accuracy.
+#
+# *Hint:* `DEVICES` and `CYCLES` at the top make the file. Spreads over devices are known from as many numbers as there are devices, however
+# often each is pulsed; steps and noise from pulse to pulse are known from all pulses together. Look at the intervals before the
+# accuracies. And your own file goes in section 2: `neurosim compare --device wafer7.toml --mode mixed --out DIR` is then the whole of section 5.
