@@ -69,6 +69,8 @@ for axes, (text, ends) in zip(panels, ENDS.items(), strict=True):
 panels[0].set_ylabel("word line")
 figure.colorbar(picture, ax=panels, label="M / G, %")
 figure.suptitle(f"{SIZE} × {SIZE} cells of 1 to 25 µS, 1 Ω from cell to cell")
+plt.show()
+
 # %% [markdown]
 # The loss grows much faster than the array, since more cells send more current through more segments. A
 # technology node fixes the ohms: thin wires of dense nodes cannot carry large arrays of conductive devices.
@@ -92,6 +94,8 @@ for axes, top_uS in zip(panels, (25.0, 90.0), strict=True):
 panels[0].set_ylabel("current lost, all inputs on, %")
 panels[0].legend(title="cell to cell")
 figure.suptitle("How large an array may be")
+plt.show()
+
 # %% [markdown]
 # ## 2. The range of a converter
 #
@@ -271,6 +275,8 @@ for axes, device in zip(panels, (PCM, COARSE), strict=True):
 panels[0].set_ylabel("RMS error, %")
 panels[1].legend(title="cell to cell")
 figure.suptitle(f"{ROWS} × {COLS} weights in tiles of so many lines")
+plt.show()
+
 # %% [markdown]
 # Half the lines cost about half as much again in conversions, and divide the error of the wires by three on
 # PCM. RRAM pairs conduct in the middle of their window whatever they store: their tiles must be smaller still, or
@@ -314,20 +320,22 @@ results = ns.compare(
     )
 )
 print(f"{data.note}, 100 neurons, {results['data']['train_images']} images, {results['data']['reported_on']}")
-print(f"{'':34}{'readout, %':>12}{'vote, %':>10}{'neurons that win':>18}{'followed within, %':>20}")
+print(f"{'':34}{'readout, %':>12}{'untrained':>11}{'vote, %':>9}{'untrained':>11}{'neurons that win':>18}{'followed within, %':>20}")  # fmt: skip
 for entry in results["summary"]:
     runs = [run for run in results["runs"] if run["arm"] == entry["arm"]]
     used = np.mean([run["neurons_used"] for run in runs])
     errors = [run["wires"]["largest_followed_error"] for run in runs if run.get("wires")]
     within = f"{100 * max(errors):>20.2f}" if errors else f"{'':>20}"
+    keys = ("accuracy", "untrained_accuracy", "vote", "untrained_vote")
+    readout, before, vote, vote_before = (100 * entry[f"{key}_mean"] for key in keys)
     print(
-        f"{entry['arm']:34}{100 * entry['accuracy_mean']:>12.1f}{100 * entry['vote_mean']:>10.1f}{used:>18.0f}{within}"
+        f"{entry['arm']:34}{readout:>12.1f}{before:>11.1f}{vote:>9.1f}{vote_before:>11.1f}{used:>18.0f}{within}"
     )
 
 # %% [markdown]
 # PCM learns around its wires: differences here are those of seeds. Of the coarse RRAM's neurons in large tiles
 # two win everything, those of the columns that lose least: a common gain of its columns decides a competition,
-# before anything is learnt. Results with more seeds (`docs/results`) go further: accuracy against ohms and
+# before anything is learnt, and what these two then learn leaves the layer below its own untrained state. Results with more seeds (`docs/results`) go further: accuracy against ohms and
 # tile size, broken lines, pulses that weaken along the wires, and the noise budget.
 #
 # ## An exercise
