@@ -139,7 +139,8 @@ found = ns.fitting.fit(
 #
 # Every law that the data can tell is fitted and ranked by Schwarz's criterion (BIC); the best makes the card. The pulse
 # itself is not in the data, so its voltage and length were given: the joules of the devices follow from them, an update
-# and synapse in the table at the end. What stands around the devices, their periphery, takes more (`docs/energy.md`).
+# and synapse in the table at the end. What stands around the devices, their periphery, takes more: a lower bound stands beside
+# them, and `docs/energy.md` has price lists.
 
 # %%
 console = Console(width=110, force_jupyter=False, force_terminal=False)
@@ -274,14 +275,20 @@ experiment = ns.DenseExperiment(
 results = ns.compare(experiment)
 summary = {entry["arm"]: entry for entry in results["summary"]}
 print(
-    f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}{'update, fJ/synapse':>20}"
+    f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}"
+    f"{'fJ an update and synapse: devices':>36}{'with periphery':>16}"
 )
 for name, entry in summary.items():
     keys = ("accuracy", "untrained_accuracy", "vote", "untrained_vote")
     cells = "".join(
         f"{100 * entry[f'{key}_mean']:>{w}.1f}" for key, w in zip(keys, (9, 11, 9, 11), strict=True)
     )
-    energy = f"{1e15 * entry['energy']['update_J_per_synapse']:>20.2f}" if "energy" in entry else f"{'–':>20}"
+    joules = entry.get("energy")
+    energy = (
+        f"{1e15 * joules['update_J_per_synapse']:>36.0f}{1e15 * joules['update_J_per_synapse_with_periphery']:>16.0f}"
+        if joules
+        else ""
+    )
     print(f"{name:20}{cells}{energy}")
 
 # %%
