@@ -17,25 +17,19 @@
 #
 # 1. one learning layer in ideal arithmetic and on two cards, paired seed by seed,
 # 2. what intervals and tests say about the gap, with as few seeds as these,
-# 3. the crossbar against a second machine, written once more in torch, draw for draw,
-# 4. a torch model of your own, put onto devices that drift for a year.
+# 3. the crossbar against a second machine, written once more in torch, draw for draw.
 #
-# With MNIST at hand (`NEUROSIM_DATA`) parts 1 and 4 use it, otherwise the digits bundled with scikit-learn.
-# `make notebooks` executes this page; with `NEUROSIM_QUICK=1` it takes digits, and less of everything.
+# With MNIST at hand (`NEUROSIM_DATA`) part 1 uses it, otherwise the digits bundled with scikit-learn.
 
 # %%
 import os
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from torch import nn
 
 import neurosim as ns
-from neurosim.core.seeds import generator
-from neurosim.reference.agreement import as_numpy, divergence
-from neurosim.study.store import unpack_bits
+from neurosim.reference.agreement import divergence
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 try:
@@ -47,22 +41,11 @@ print(f"{data.note}: {data.rows} pixels, {len(data.y_test)} test images")
 
 PCM, FINE, COARSE = "pcm-nandakumar-2018", "rram-hfo2-gong-2018", "rram-hfo2-om-2022"
 TITLE = {"ideal": "ideal", PCM: "PCM", FINE: "RRAM, fine steps", COARSE: "RRAM, coarse steps"}
+CARDS = (PCM, COARSE) if QUICK else (PCM, FINE, COARSE)
 COLOUR = {"ideal": "#222222", PCM: "#0072b2", FINE: "#009e73", COARSE: "#d55e00"}
 
 torch.set_num_threads(1)  # the last bits of torch's sums depend on the number of threads
-plt.rcParams.update(
-    {
-        "figure.dpi": 80,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e4e4e4",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-    }
-)
+plt.style.use("neurosim.report.notebook")
 
 # %% [markdown]
 # ## 1. One layer, paired
@@ -192,25 +175,16 @@ for row, (name, _, found, pair) in enumerate(bars):
     left.plot(found, [row] * len(found), "o", ms=5, color=COLOUR[name], mfc="white",
               label=None if row else "one seed")  # fmt: skip
 left.axvline(0, color="#222222", lw=1)
-left.set(
-    title=f"Mean gap to ideal, {len(SEEDS)} seeds",
-    xlabel="ideal − device, percentage points",
-    yticks=range(len(bars)),
-)
-left.set_yticklabels([label for _, label, *_ in bars], fontsize=9)
+left.set(title=f"Mean gap to ideal, {len(SEEDS)} seeds", xlabel="ideal − device, percentage points")
+left.set_yticks(range(len(bars)), [label for _, label, *_ in bars], fontsize=9)
 left.invert_yaxis()
 left.grid(axis="y", visible=False)
 left.legend(loc="best", fontsize=8)
 for method, colour, _ in METHODS:
     right.plot(COUNTS, inside[method], "o-", color=colour, ms=4, label=method)
 right.axhline(95, color="#222222", lw=1, ls="--", label="promised")
-right.set(
-    title=f"Intervals that hold the true mean, of {TRIALS}",
-    xlabel="seeds",
-    ylabel="share of the trials, %",
-    ylim=(40, 100),
-    xticks=COUNTS,
-)
+right.set(title=f"Intervals that hold the true mean, of {TRIALS}", ylim=(40, 100), xticks=COUNTS)
+right.set(xlabel="seeds", ylabel="share of the trials, %")
 right.legend(loc="lower right")
 plt.show()
 
@@ -226,7 +200,7 @@ plt.show()
 # %%
 def right_images(name, seed, score="accuracy"):
     """Which test images this run classified correctly."""
-    return unpack_bits(runs[name, seed]["correct"][score], TESTED)
+    return ns.statistics.chips_of([runs[name, seed]], score).correct[0]
 
 
 print("readout; Wilson 95 % in %, images that only one of the two gets right")
@@ -251,13 +225,9 @@ for row, (_, test) in enumerate(tests):
     axes.text(test["device_only"], row, f"  p = {test['p_value']:.1g}", va="center", fontsize=9)
 widest = max(max(test["ideal_only"], test["device_only"]) for _, test in tests)
 axes.axvline(0, color="#222222", lw=1)
-axes.set(
-    title="McNemar's test of the readout: images that tell the two apart",
-    xlabel="test images",
-    xlim=(-1.1 * widest, 1.5 * widest),
-    yticks=range(len(tests)),
-    yticklabels=[label for label, _ in tests],
-)
+axes.set(title="McNemar's test of the readout: images that tell the two apart", xlabel="test images")
+axes.set_xlim(-1.1 * widest, 1.5 * widest)
+axes.set_yticks(range(len(tests)), [label for label, _ in tests])
 axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
@@ -295,14 +265,14 @@ def chain(machine, name, seed=7):
     read = ns.ReadPath(dac_bits=8, adc_bits=8)
     array = machine((ROWS, COLS), name, seed=seed, precision="float64", read=read)
     array.program(weights, w_max=1.0)
-    before, y = as_numpy(array.conductance_uS()).copy(), as_numpy(array.forward(x))
+    before, y = np.asarray(array.conductance_uS()).copy(), np.asarray(array.forward(x))
     array.update(x, post, decay, mode="accumulate")
-    return {"programmed": before, "read": y, "updated": as_numpy(array.conductance_uS())}
+    return {"programmed": before, "read": y, "updated": np.asarray(array.conductance_uS())}
 
 
 print(f"{'largest difference':20}{'programmed, uS':>16}{'read, weight x input':>22}{'updated, uS':>13}"
       f"{'cells moved':>13}{'other seed, uS':>16}")  # fmt: skip
-for name in (PCM, FINE, COARSE):
+for name in CARDS:
     one, other = chain(ns.Crossbar, name), chain(ns.TorchCrossbar, name)
     apart = {step: np.abs(one[step] - other[step]).max() for step in one}
     moved = 100 * np.mean(one["updated"] != one["programmed"])
@@ -346,12 +316,8 @@ axes.set_yticks([0, 1e-4, 1e-3, 1e-2, 1e-1, 1], ["0", *(f"{share:g}" for share i
 axes.set_xticks([1, 2, 5, 10, 20, 50, 100][: 5 if QUICK else 7])
 axes.xaxis.set_major_formatter("{x:g}")
 axes.minorticks_off()
-axes.set(
-    title="Two machines learning freely: conductances that differ",
-    xlabel="updates",
-    ylabel="share of the cells, %",
-    ylim=(-0.3 / cells, 2),
-)
+axes.set(title="Two machines learning freely: conductances that differ", ylim=(-0.3 / cells, 2))
+axes.set(xlabel="updates", ylabel="share of the cells, %")
 axes.legend(loc="upper left", fontsize=9)
 plt.show()
 
@@ -367,7 +333,7 @@ highest = 2.5 * np.sqrt(3 / digits.rows)
 settings = {"read": ns.ReadPath(dac_bits=8, adc_bits=8), "write": ns.WritePath(w_max=1.3 * highest)}
 one = ns.Crossbar((digits.rows, 100), device, **settings)
 other = ns.TorchCrossbar((digits.rows, 100), device, **settings)
-one.program(highest * generator(0, "start weights").random(one.shape))
+one.program(highest * np.random.default_rng(1).random(one.shape))
 one.calibrate(batches[0])
 layers = ns.Dense(one, rule, mode), ns.TorchDense(other, rule, mode)
 differing = []
@@ -375,7 +341,7 @@ for batch in batches:
     other.restore(one.snapshot())
     for layer in layers:
         layer.learn(batch)
-    a, b = one.conductance_uS(), as_numpy(other.conductance_uS())
+    a, b = one.conductance_uS(), np.asarray(other.conductance_uS())
     differing.append(np.count_nonzero(np.abs(a - b) > 1e-5 * np.maximum(a, b)))
 print(f"{TITLE[name]}, {mode}: {sum(differing)} of {STEPS} x {cells} conductances differ after one update "
       f"from the same state; {max(differing)} in the worst update")  # fmt: skip
@@ -391,7 +357,7 @@ print(f"{TITLE[name]}, {mode}: {sum(differing)} of {STEPS} x {cells} conductance
 INSTANCES = range(4 if QUICK else 16)
 READ = ns.ReadPath()
 currents_uA = {}
-for name in (PCM, FINE, COARSE):
+for name in CARDS:
     arrays = ns.TorchCrossbar((ROWS, COLS), name, seed=INSTANCES, read=READ)
     arrays.program(weights)
     alone = ns.Crossbar((ROWS, COLS), name, seed=INSTANCES[-1], read=READ)
@@ -410,192 +376,24 @@ columns = np.arange(12)
 for axes, name in zip(panels, (PCM, COARSE), strict=True):
     exact_uA, read_uA = (values[..., columns] for values in currents_uA[name])
     axes.hlines(exact_uA, columns - 0.35, columns + 0.35, color="#222222", lw=2, label="exact product")
-    axes.plot(columns, read_uA[0], "o", ms=4, color=COLOUR[name], alpha=0.5, mew=0, label="one array each")
-    axes.plot(columns, read_uA[1:].T, "o", ms=4, color=COLOUR[name], alpha=0.5, mew=0)
-    axes.set(
-        title=f"{TITLE[name]}: one vector, {len(INSTANCES)} arrays",
-        xlabel="column",
-        ylabel="current of the pair, µA",
-        xticks=columns,
+    places = np.tile(columns, len(INSTANCES))
+    axes.plot(
+        places, read_uA.ravel(), "o", ms=4, color=COLOUR[name], alpha=0.5, mew=0, label="one array each"
     )
+    axes.set(title=f"{TITLE[name]}: one vector, {len(INSTANCES)} arrays", xticks=columns)
+    axes.set(xlabel="column", ylabel="current of the pair, µA")
 panels[1].legend(loc="best", fontsize=8)
 plt.show()
 
 # %% [markdown]
 # The spread holds programming and read noise; `ReadPath(read_noise=None)` leaves programming alone.
+# Many chips that *learn* as one batch, and the share of them that is good: notebook 09.
 #
-# **Many chips that learn at once.** `together=` lets seeds of an experiment learn as one batch, each with its own chip, images
-# and order, and asks all of them for their vote. On a GPU this is how a thousand chips learn
-# (the page on the torch backend says which backend when); this cell takes one where there is one, and smaller batches elsewhere.
-
-# %%
-ON = "cuda" if torch.cuda.is_available() else "cpu"
-CHIPS = 4 if QUICK else 1000 if ON == "cuda" else 24
-chips = ns.DenseExperiment(
-    dataset="digits", neurons=60, backend="torch", torch_device=ON, together=CHIPS, seeds=CHIPS, curve_points=0,
-    arm=(ns.Arm(name="PCM", device=PCM, mode="mixed", write={"pulse_limit": 4, "refresh": None}),),
-)  # fmt: skip
-images, arm = chips.data(), chips.arms()[1]
-batch = ns.Together(lambda seed: chips.training(arm, seed, images), chips.seed_list)
-batch.run()
-fit, test = chips.splits(images)
-votes = 100 * batch.votes(fit, test)
-print(f"{CHIPS} chips on {ON}, {batch.steps} updates each: vote {votes.mean():.1f} % of test images, "
-      f"σ over chips {votes.std(ddof=1):.1f} points; {(votes >= 60).sum()} of {CHIPS} at 60 % or more")  # fmt: skip
-
-# %% [markdown]
-# ## 4. Your own torch model on a device
+# ## An exercise
 #
-# Train whatever you like in torch; here a small perceptron by backpropagation, with validation images left
-# out.
-
-# %%
-fit = data.training(hold_out=True)
-images, labels = torch.from_numpy(data.inputs(fit.images)), torch.from_numpy(fit.labels)
-test_images, test_labels = torch.from_numpy(data.inputs(data.x_test)), torch.from_numpy(data.y_test)
-
-torch.manual_seed(0)
-mlp = nn.Sequential(nn.Linear(data.rows, 64), nn.ReLU(), nn.Linear(64, data.classes))
-adam = torch.optim.Adam(mlp.parameters(), lr=3e-3)
-for _ in range(4 if MNIST else 30):
-    for chosen in torch.randperm(len(images)).split(64):
-        adam.zero_grad()
-        nn.functional.cross_entropy(mlp(images[chosen]), labels[chosen]).backward()
-        adam.step()
-
-
-def scores(model):
-    """Accuracy in % and cross-entropy in nats on the test images, of each instance of a model."""
-    with torch.no_grad():
-        y = torch.cat([model(block) for block in test_images.split(1000)], dim=-2)
-    y = y.reshape(-1, *y.shape[-2:])
-    likelihood = y.log_softmax(dim=-1)[:, torch.arange(len(test_labels)), test_labels]
-    right = (y.argmax(dim=-1) == test_labels).double().mean(dim=1)
-    return 100 * right.numpy(), -likelihood.mean(dim=1).numpy()
-
-
-ideal_accuracy, ideal_loss = (values[0] for values in scores(mlp))
-print(f"ideal: {ideal_accuracy:.2f} %, cross-entropy {ideal_loss:.4f} nats")
-
-# %% [markdown]
-# `convert` puts every `nn.Linear` and `nn.Conv2d` of a copy onto an array of its own; nothing learns from
-# here on. `calibrate` sets the ranges of the ADCs and keeps a reference read for `compensate`, which
-# multiplies the outputs of each layer by one number so that the reference comes out as large as it was.
-# Beside the PCM card stands the same card with drift exponents that differ from cell to cell (a spread of
-# 0.02, an assumption).
-
-# %%
-YEAR_S = 365.25 * 86400.0
-TIMES_S = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "1 year": YEAR_S}
-SEEDS_4 = range(3 if QUICK else 8)
-pcm = ns.devices.load(PCM)
-file = Path("../docs/results/pcm-drift-spread.toml")
-spread = ns.devices.load(str(file)) if file.exists() else pcm.with_parameters(drift_exponent_sigma=0.02)
-DEVICES = {"PCM": pcm, "PCM, exponents differ": spread}
-
-
-def aged(device):
-    """Scores (accuracy, loss) by (time, compensated), and the gains of the layers at the end."""
-    model = ns.convert(mlp, device, seed=SEEDS_4, read=ns.ReadPath(dac_bits=8, adc_bits=8))
-    model.calibrate(images[:200])
-    found, now_s = {("programmed", False): scores(model)}, 0.0
-    for text, time_s in TIMES_S.items():
-        model.advance(time_s - now_s)
-        now_s = time_s
-        model.stop_compensation()
-        found[text, False] = scores(model)
-        gains = [gain.mean().item() for gain in model.compensate().values()]
-        found[text, True] = scores(model)
-    return found, gains
-
-
-measured = {name: aged(device) for name, device in DEVICES.items()}
-
-# %%
-STAGES = ("programmed", *TIMES_S)
-
-
-def with_half(values):
-    """Mean and half of Student's 95 % interval."""
-    low, high = ns.statistics.interval(values)
-    return f"{values.mean():.2f} ± {(high - low) / 2:.2f}"
-
-
-print(f"accuracy, %: mean and half of Student's 95 % over {len(SEEDS_4)} arrays; ideal {ideal_accuracy:.2f}")
-print(" " * 36 + "".join(f"{stage:>14}" for stage in STAGES))
-for name, (found, _) in measured.items():
-    for compensated, text in ((False, "as it is"), (True, "compensated")):
-        cells = [found.get((stage, compensated)) for stage in STAGES]
-        shown = "".join(f"{with_half(cell[0]) if cell else '':>14}" for cell in cells)
-        print(f"{name:24}{text:12}{shown}")
-
-# %% [markdown]
-# What compensation wins, array by array, and whether its gains are those of the drift law:
-
-# %%
-law = (YEAR_S / pcm.drift_reference_s) ** pcm.drift_exponent
-for name, (found, gains) in measured.items():
-    won = found["1 year", True][0] - found["1 year", False][0]
-    losses = [found[key][1].mean() for key in (("programmed", False), ("1 year", False), ("1 year", True))]
-    print(f"{name}, a year: compensation wins {with_half(won)} points; "
-          f"gains {gains[0]:.3f} and {gains[1]:.3f}, law {law:.3f}")  # fmt: skip
-    print(
-        "    cross-entropy, nats: programmed {:.3f}, after a year {:.3f}, compensated {:.3f}".format(*losses)
-    )
-
-# %% [markdown]
-# The law of this card states conductance some time after the pulse (`drift_reference_s`); the point
-# "programmed" stands there, and one second lies *before* it, when conductances are larger.
-
-# %%
-figure, panels = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
-at_s = {"programmed": pcm.drift_reference_s, **TIMES_S}
-for (name, (found, _)), colour in zip(measured.items(), (COLOUR[PCM], "#cc79a7"), strict=True):
-    for compensated, style in ((False, "o-"), (True, "s--")):
-        stages = sorted((stage for stage, state in found if state is compensated), key=at_s.get)
-        for score, axes in enumerate(panels):
-            values = [found[stage, compensated][score] for stage in stages]
-            means = np.array([value.mean() for value in values])
-            ends = np.array([ns.statistics.interval(value) for value in values])
-            axes.errorbar(
-                np.array([at_s[stage] for stage in stages]) * (1.15 if compensated else 1),
-                means,
-                (means - ends[:, 0], ends[:, 1] - means),
-                fmt=style,
-                ms=5,
-                lw=1.4,
-                capsize=2,
-                color=colour,
-                mfc="white" if compensated else colour,
-                label=f"{name}{', compensated' if compensated else ''}",
-            )
-for axes, ideal, title, unit in (
-    (panels[0], ideal_accuracy, "The answers", "test accuracy, %"),
-    (panels[1], ideal_loss, "How well the answers are weighed", "cross-entropy, nats"),
-):
-    axes.axhline(ideal, color=COLOUR["ideal"], lw=1.2, label="ideal")
-    axes.axvline(pcm.drift_reference_s, color="#999999", lw=1, ls=":", label="as programmed")
-    axes.set(title=title, xlabel="time since programming (logarithmic)", ylabel=unit, xscale="log")
-    axes.set_xticks(list(TIMES_S.values()), list(TIMES_S))
-    axes.minorticks_off()
-panels[0].legend(loc="lower left", fontsize=8)
-figure.suptitle(f"{data.rows}-64-{data.classes} perceptron on devices, mean and 95 % over arrays")
-plt.show()
-
-# %% [markdown]
-# Compensation undoes what all cells have in common, and leaves what they differ in. Were every output to
-# shrink alike, the largest would stay the largest and accuracy would have nothing to gain; but biases are
-# digital and do not drift, so without compensation they come to weigh more. The *size* of an output also says
-# how sure an answer is: hence the cross-entropy. Intervals are over arrays, on one trained network and one
-# test set.
+# How many seeds would it take until Student's interval of the gap leaves zero, for the vote on PCM and for the readout? Guess from the half
+# widths printed in section 2, then try it.
 #
-# ## What to try
-#
-# * `neurosim compare FILE.toml --out DIR` is part 1 from the command line, with a report; `--workers 2` runs
-#   seeds side by side. How many seeds until Student's interval leaves zero?
-# * `DenseExperiment(..., backend="torch")` trains on the second machine, `torch_device="cuda"` on a GPU.
-# * `neurosim compare --weights FILE.safetensors --device ...` is part 4 for weights in a file.
-# * `nn.Linear(..., bias=False)` in part 4: what does compensation still win, in accuracy and in
-#   cross-entropy?
-# * Your own card: `convert(model, "my-card.toml")`. Most RRAM cards have no retention data: a year
-#   changes nothing there, which says nothing about RRAM.
+# *Hint:* more seeds are `experiment.model_copy(update={"seeds": 6})`; `gaps` must then go over its `seed_list`. The half width is Student's
+# quantile times σ over the root of the number of seeds, and you know σ from the table of gaps. On the command line the
+# same is `neurosim compare FILE.toml --out DIR --workers 2`.

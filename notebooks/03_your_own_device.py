@@ -43,7 +43,7 @@ DEVICES, CYCLES, RAMP = (8, 1, 50) if QUICK else (12, 2, 40)
 EPOCHS, SEEDS, DRAWS, RESAMPLES = (2, 1, 1, 0) if QUICK else (6, 3, 3, ns.fitting.RESAMPLES)
 folder = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(2)
-plt.rcParams.update({"figure.dpi": 80, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e4e4e4"})
+plt.style.use("neurosim.report.notebook")
 
 # %% [markdown]
 # ## 1. The file
@@ -139,7 +139,8 @@ found = ns.fitting.fit(
 #
 # Every law that the data can tell is fitted and ranked by Schwarz's criterion (BIC); the best makes the card. The pulse
 # itself is not in the data, so its voltage and length were given: the joules of the devices follow from them, an update
-# and synapse in the table at the end. What stands around the devices, their periphery, takes more (`docs/energy.md`).
+# and synapse in the table at the end. What stands around the devices, their periphery, takes more: a lower bound stands beside
+# them, and `docs/energy.md` has price lists.
 
 # %%
 console = Console(width=110, force_jupyter=False, force_terminal=False)
@@ -274,14 +275,20 @@ experiment = ns.DenseExperiment(
 results = ns.compare(experiment)
 summary = {entry["arm"]: entry for entry in results["summary"]}
 print(
-    f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}{'update, fJ/synapse':>20}"
+    f"{'test accuracy, %':20}{'readout':>9}{'untrained':>11}{'vote':>9}{'untrained':>11}"
+    f"{'fJ an update and synapse: devices':>36}{'with periphery':>16}"
 )
 for name, entry in summary.items():
     keys = ("accuracy", "untrained_accuracy", "vote", "untrained_vote")
     cells = "".join(
         f"{100 * entry[f'{key}_mean']:>{w}.1f}" for key, w in zip(keys, (9, 11, 9, 11), strict=True)
     )
-    energy = f"{1e15 * entry['energy']['update_J_per_synapse']:>20.2f}" if "energy" in entry else f"{'–':>20}"
+    joules = entry.get("energy")
+    energy = (
+        f"{1e15 * joules['update_J_per_synapse']:>36.0f}{1e15 * joules['update_J_per_synapse_with_periphery']:>16.0f}"
+        if joules
+        else ""
+    )
     print(f"{name:20}{cells}{energy}")
 
 # %%
@@ -317,8 +324,14 @@ for score in ("accuracy", "vote"):
     )
 
 # %% [markdown]
-# ## What to try
+# The gap between the fitted card and the known device is what the fit got wrong, and the range of the draws what it could not know.
+# Where both are smaller than the spread of the seeds, better pulses would not change the answer.
 #
-# * Your own file in section 2; `neurosim compare --dataset mnist --device wafer7.toml --mode mixed --out DIR`.
-# * Take the status column away (`--column` of another name): which reads are found all the same, and what changes?
-# * Fewer devices or pulses: which intervals grow first, and how far do the draws then differ in accuracy?
+# ## An exercise
+#
+# You have a day at the probe station. Is it better spent on twice as many devices, or on twice as many cycles of the same devices?
+# Guess which parameters each of them pins down, then try it, and see how far the cards drawn from the fit differ in accuracy.
+#
+# *Hint:* `DEVICES` and `CYCLES` at the top make the file. Spreads over devices are known from as many numbers as there are devices, however
+# often each is pulsed; steps and noise from pulse to pulse are known from all pulses together. Look at the intervals before the
+# accuracies. And your own file goes in section 2: `neurosim compare --device wafer7.toml --mode mixed --out DIR` is then the whole of section 5.

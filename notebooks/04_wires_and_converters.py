@@ -33,27 +33,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import neurosim as ns
-from neurosim.core.hardware import NODES, segment_ohm
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
 PCM, COARSE = "pcm-nandakumar-2018", "rram-hfo2-om-2022"
 TITLE = {"ideal": "ideal", PCM: "PCM", COARSE: "RRAM, coarse steps"}
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+BLUE, RED, GREEN, PURPLE = "C0", "C1", "C2", "C3"
 
 warnings.simplefilter("ignore", ns.cautions.ClippingWarning)  # clipping is counted and printed below
-plt.rcParams.update(
-    {
-        "figure.dpi": 80,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e4e4e4",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-    }
-)
+plt.style.use("neurosim.report.notebook")
 draw = np.random.default_rng(0)
 
 # %% [markdown]
@@ -82,29 +69,33 @@ for axes, (text, ends) in zip(panels, ENDS.items(), strict=True):
 panels[0].set_ylabel("word line")
 figure.colorbar(picture, ax=panels, label="M / G, %")
 figure.suptitle(f"{SIZE} × {SIZE} cells of 1 to 25 µS, 1 Ω from cell to cell")
+plt.show()
+
 # %% [markdown]
 # The loss grows much faster than the array, since more cells send more current through more segments. A
 # technology node fixes the ohms: thin wires of dense nodes cannot carry large arrays of conductive devices.
 
 # %%
 SIZES = (16, 32, 64) if QUICK else (16, 32, 64, 128, 256)
-OHMS = {1.0: BLUE, segment_ohm(45): GREEN, segment_ohm(22): RED, segment_ohm(7): PURPLE}
-NAMES = {segment_ohm(node): f"{node} nm: {segment_ohm(node):.2f} Ω" for node in NODES}
+AT_NODE = {f"{node} nm": ns.Wires.at_node(node).r_word_ohm for node in (45, 22, 7)}
+OHMS = {"1 Ω": 1.0, **{f"{node}: {ohm:.2f} Ω": ohm for node, ohm in AT_NODE.items()}}
 figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
 for axes, top_uS in zip(panels, (25.0, 90.0), strict=True):
-    for ohm, colour in OHMS.items():
+    for (text, ohm), colour in zip(OHMS.items(), (BLUE, GREEN, RED, PURPLE), strict=True):
         lost = []
         for size in SIZES:
             cells = np.random.default_rng(1).uniform(0.04, 1, (size, size)) * top_uS
             m_uS = ns.wires.effective_conductance(cells, ohm, ohm)
             lost.append(100 * (1 - m_uS.sum() / cells.sum()))
-        axes.plot(SIZES, lost, "o-", color=colour, label=NAMES.get(ohm, f"{ohm:g} Ω"))
+        axes.plot(SIZES, lost, "o-", color=colour, label=text)
     axes.set(title=f"devices up to {top_uS:g} µS", xlabel="word and bit lines", xscale="log")
     axes.set_xticks(SIZES, [str(size) for size in SIZES], minor=False)
     axes.set_xticks([], minor=True)
 panels[0].set_ylabel("current lost, all inputs on, %")
 panels[0].legend(title="cell to cell")
 figure.suptitle("How large an array may be")
+plt.show()
+
 # %% [markdown]
 # ## 2. The range of a converter
 #
@@ -284,6 +275,8 @@ for axes, device in zip(panels, (PCM, COARSE), strict=True):
 panels[0].set_ylabel("RMS error, %")
 panels[1].legend(title="cell to cell")
 figure.suptitle(f"{ROWS} × {COLS} weights in tiles of so many lines")
+plt.show()
+
 # %% [markdown]
 # Half the lines cost about half as much again in conversions, and divide the error of the wires by three on
 # PCM. RRAM pairs conduct in the middle of their window whatever they store: their tiles must be smaller still, or
@@ -327,18 +320,30 @@ results = ns.compare(
     )
 )
 print(f"{data.note}, 100 neurons, {results['data']['train_images']} images, {results['data']['reported_on']}")
-print(f"{'':34}{'readout, %':>12}{'vote, %':>10}{'neurons that win':>18}{'followed within, %':>20}")
+print(f"{'':34}{'readout, %':>12}{'untrained':>11}{'vote, %':>9}{'untrained':>11}{'neurons that win':>18}{'followed within, %':>20}")  # fmt: skip
 for entry in results["summary"]:
     runs = [run for run in results["runs"] if run["arm"] == entry["arm"]]
     used = np.mean([run["neurons_used"] for run in runs])
     errors = [run["wires"]["largest_followed_error"] for run in runs if run.get("wires")]
     within = f"{100 * max(errors):>20.2f}" if errors else f"{'':>20}"
+    keys = ("accuracy", "untrained_accuracy", "vote", "untrained_vote")
+    readout, before, vote, vote_before = (100 * entry[f"{key}_mean"] for key in keys)
     print(
-        f"{entry['arm']:34}{100 * entry['accuracy_mean']:>12.1f}{100 * entry['vote_mean']:>10.1f}{used:>18.0f}{within}"
+        f"{entry['arm']:34}{readout:>12.1f}{before:>11.1f}{vote:>9.1f}{vote_before:>11.1f}{used:>18.0f}{within}"
     )
 
 # %% [markdown]
 # PCM learns around its wires: differences here are those of seeds. Of the coarse RRAM's neurons in large tiles
 # two win everything, those of the columns that lose least: a common gain of its columns decides a competition,
-# before anything is learnt. Results with more seeds (`docs/results`) go further: accuracy against ohms and
+# before anything is learnt, and what these two then learn leaves the layer below its own untrained state. Results with more seeds (`docs/results`) go further: accuracy against ohms and
 # tile size, broken lines, pulses that weaken along the wires, and the noise budget.
+#
+# ## An exercise
+#
+# An array of RRAM on thin wires is given: 256 lines, 2 Ω from cell to cell. You may change one thing about it, and nothing about its
+# devices. What serves a *multiplication* best: sensing at both ends, driving at both ends, tiles of half the lines, or a mapping whose
+# devices rest at a low conductance? And does the same serve *learning* best?
+#
+# *Hint:* `programmed(...)` above takes `wires=ns.Wires(..., drive="double", sense="double")`, `tiles=` and `write=`; compare `error(array)`.
+# Wires lose by the current that flows through them, and what flows through all cells alike is a common gain. Which of the four
+# lowers that current, and which only its way?

@@ -39,24 +39,12 @@ from neurosim.rules.softhebb import PEAK
 from neurosim.study.deep_build import holding
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+BLUE, RED, GREEN, PURPLE = "C0", "C1", "C2", "C3"
 
 warnings.simplefilter(
     "ignore", ns.cautions.ClippingWarning
 )  # the ADC's range is set anew every hundred mini-batches
-plt.rcParams.update(
-    {
-        "figure.dpi": 80,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e4e4e4",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-    }
-)
+plt.style.use("neurosim.report.notebook")
 try:
     data = ns.data.load("digits" if QUICK else "cifar10")
 except ns.errors.DataError:
@@ -121,10 +109,15 @@ for axes, weights, title in zip(
     axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1)
     axes.set(title=f"{title}, mean norm {np.linalg.norm(weights, axis=0).mean():.1f}", xticks=[], yticks=[])
     axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 figure.suptitle(f"The 96 kernels of the first layer, {data.note}")
+plt.show()
 
 # %% [markdown]
 # ## 2. The step that no wire carries
+#
+# After so few images most kernels still look like noise, and a handful shows areas of light and dark: what has fallen
+# is their norm. The rate falls with it, and so does the divisor, which gave the size of each step.
 #
 # The divisor of the paper, the largest magnitude of a change over all weights of the layer, is no constant: it
 # falls over orders of magnitude while the norms fall. A fixed gain cannot stand for it, and a crossbar cannot
@@ -199,6 +192,7 @@ for axes, key in zip(panels, ("step", "followed", "spread"), strict=True):
     axes.grid(visible=False, axis="y")
 panels[0].invert_yaxis()
 figure.suptitle("200 random changes of a tenth of the rms: what the devices make of them")
+plt.show()
 
 # %% [markdown]
 # A pulse of ECRAM is a hundredth of the rms and almost without noise, but 200 changes are thousands of pulses whose steps
@@ -212,7 +206,7 @@ figure.suptitle("200 random changes of a tenth of the rms: what the devices make
 # the layers are worth. This is a demonstration of the machinery; results follow below.
 
 # %%
-SMALL = {"rule": "softhebb", "settings": {"adaptive_gain": True}, "mode": "mixed"}
+SMALL = {"rule": "softhebb", "settings": {"adaptive_gain": True}, "mode": "mixed", "window": 5.0}
 arms = (
     IDEAL,
     ns.DeepArm(name="random", learns=False),
@@ -240,21 +234,21 @@ with tempfile.TemporaryDirectory() as folder:
 results.plot("depth")
 
 # %% [markdown]
-# What every layer cost: pulses, and joules per mini-batch and synapse, of the devices alone and at the card's pulse,
-# which is partly assumed. Converters, lines and digital work take far more: `update_J_per_synapse_with_periphery` has
-# a lower bound, `docs/energy.md` price lists and ranges.
+# Hold each arm against the random one: with so few images and kernels the intervals overlap, so this run shows no gain of
+# learning on devices, and cannot.
+#
+# What every layer cost: pulses, and joules per mini-batch and synapse, of the devices at their card's pulse, which is partly
+# assumed, and with periphery: converters, lines and digital work take far more, and are a lower bound here. `docs/energy.md` has
+# price lists and ranges.
 
 # %%
-print(
-    f"{'':10}{'layer':>6}{'synapses':>10}{'mean norm':>11}{'pulses a synapse':>18}{'J an update and synapse':>26}"
-)
+print(f"{'':10}{'layer':>6}{'synapses':>10}{'mean norm':>11}{'pulses a synapse':>18}{'devices, fJ':>13}{'with periphery, fJ':>20}")  # fmt: skip
 for run in results["runs"]:
     for number, found in enumerate(run["layers"], 1):
-        synapses = found["rows"] * found["neurons"]
-        energy = found.get("energy")
-        cost = (
-            f"{energy['pulses'] / synapses:>18.1f}{energy['update_J_per_synapse']:>26.2e}" if energy else ""
-        )
+        synapses, energy, cost = found["rows"] * found["neurons"], found.get("energy"), ""
+        if energy:
+            joules = energy["update_J_per_synapse"], energy["update_J_per_synapse_with_periphery"]
+            cost = f"{energy['pulses'] / synapses:>18.2f}{1e15 * joules[0]:>13.2f}{1e15 * joules[1]:>20.1f}"
         print(f"{run['arm']:10}{number:>6}{synapses:>10,}{found['norm_mean']:>11.2f}{cost}")
 
 # %% [markdown]
@@ -268,3 +262,17 @@ KEPT = Path("../docs/results")
 for name in ("cifar-deep", "cifar-deep-width-1", "cifar-deep-hardware"):
     if (KEPT / f"{name}.json").exists():
         display(ns.load_results(KEPT / f"{name}.json").plot("depth"))
+
+# %% [markdown]
+# The arm called random is the control: what learning is worth is the distance to it at the *same* depth and width, for width alone makes
+# features. Whole data sets and wide layers show that distance, with devices between the control and ideal arithmetic; the narrow
+# network of the second figure hardly does.
+#
+# ## An exercise
+#
+# Which device could hold the second layer of the network of section 4 if its kernels were four times as wide? Predict it from section 3,
+# without any training.
+#
+# *Hint:* `holding(experiment, arm, image_shape)` returns one entry for each layer: take
+# `ns.DeepExperiment(depth=2, width=...)` and look at the second. A weight of a kernel is its norm over the root of its inputs; does the
+# window follow it, and does the step of a pulse?

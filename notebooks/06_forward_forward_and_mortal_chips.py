@@ -37,27 +37,14 @@ import numpy as np
 from IPython.display import display
 
 import neurosim as ns
-from neurosim.study.forward_forward_build import start_weights
 
 QUICK = os.environ.get("NEUROSIM_QUICK") == "1"
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+BLUE, RED, GREEN, PURPLE = "C0", "C1", "C2", "C3"
 
-warnings.simplefilter(
-    "ignore", ns.cautions.ClippingWarning
-)  # the ADC's range is set anew every hundred mini-batches
-plt.rcParams.update(
-    {
-        "figure.dpi": 80,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e4e4e4",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-    }
-)
+# The ADC's range is set anew every hundred mini-batches; of hundreds of thousands of weights a handful lies beyond the window.
+for kind in (ns.cautions.ClippingWarning, ns.cautions.WindowWarning):
+    warnings.simplefilter("ignore", kind)
+plt.style.use("neurosim.report.notebook")
 try:
     data = ns.data.load("digits" if QUICK else "mnist")
 except ns.errors.DataError:
@@ -89,6 +76,7 @@ for row, (name, pictures) in zip(panels, shown.items(), strict=True):
         axes.grid(visible=False)
     row[0].set_ylabel(name, rotation=0, ha="right", va="center")
 figure.suptitle(f"What layers are shown, {data.note}")
+plt.show()
 
 # %% [markdown]
 # ## 2. What a layer learns to tell apart
@@ -135,7 +123,7 @@ for axes, found, title in zip(panels, (before, after), ("before", f"after {EPOCH
     axes.axvline(1.0, color="black", lw=1, ls="--", label="threshold")
     axes.set(title=title, xlabel="goodness of a neuron, second layer")
 panels[0].set_ylabel("images")
-panels[1].legend()
+panels[1].legend(loc="upper left")
 print(
     {name: f"{training.curve[-1][name]:.3f}" for name in ("goodness", "softmax")}, "on the validation split"
 )
@@ -149,7 +137,9 @@ print(
 
 # %%
 array = ns.IdealArray((data.rows + 1, WIDTHS[0]))
-begun = start_weights(data.rows, WIDTHS[0], 0, 0)
+begun = np.vstack(
+    [rng.normal(0, data.rows**-0.5, (data.rows, WIDTHS[0])), np.zeros((1, WIDTHS[0]))]
+)  # and a bias
 array.program(begun)
 layer = ns.Dense(array, ns.rules.ForwardForward(learning_rate=1e-3, peer=0.0, decay=0.0))
 order = rng.permutation(len(data.x_train))
@@ -278,3 +268,17 @@ for name in ("ff-policies", "ff-larger", "ff-samples", "mnist-forward-forward", 
     if (KEPT / f"{name}.json").exists():
         figures = ns.load_results(KEPT / f"{name}.json").plot()
         display(next(figures[wanted] for wanted in ("mortal", "energy", "epochs") if wanted in figures))
+
+# %% [markdown]
+# How a device is written decides more than which device it is: compare the arms of one device that differ in the filter or the
+# accumulator. And weights that are copied lose more by other neurons than by other devices. Learning on brings most of it back
+# in a time in which learning from scratch, the control, does not come so far.
+#
+# ## An exercise
+#
+# Section 3 counts how much of what devices are asked for cancels. By how much does it cancel less if both phases are given in one
+# update?
+#
+# *Hint:* stack both halves: `layer.learn(np.concatenate([positive, negative]), np.repeat([1.0, -1.0], 50))` makes one change of them, and
+# its mean magnitude is what devices are asked for then. Hold it against `gross` and `net`. What does an update of two phases ask of a
+# chip that one of a single phase does not?

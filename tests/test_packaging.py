@@ -264,7 +264,7 @@ def test_a_wheel_holds_everything_and_works_from_another_folder(tmp_path):
     assert built.returncode == 0, built.stderr
     (wheel,), (sdist,) = wheels.glob("*.whl"), wheels.glob("*.tar.gz")
     held = set(zipfile.ZipFile(wheel).namelist())
-    suffixes = {".py", ".toml", ".typed", ".html", ".css", ".j2"}
+    suffixes = {".py", ".toml", ".typed", ".html", ".css", ".j2", ".mplstyle"}
     on_disk = {
         str(Path(folder).relative_to(ROOT) / name)
         for folder, _, names in os.walk(ROOT / "neurosim", followlinks=True)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from report_helpers import ODD, SHAPE, held, results
+from rich.table import Table
 
 from neurosim.report import pictures, plots, style, text
 from neurosim.report.results import Results
 from neurosim.report.settings import settings_of
+from neurosim.report.shown import Tables
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,11 @@ def test_a_notebook_shows_figures_before_any_of_pyplot():
     formatters = pytest.importorskip("IPython.core.formatters")
     data, _ = formatters.DisplayFormatter().format(style.new_figure(1.0))
     assert data["image/png"].startswith(b"\x89PNG")
+
+
+def test_tables_in_a_notebook_are_text_where_text_is_asked_for(monkeypatch):
+    """Rich would show them by itself there, once more than the notebook does, and leave no text."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    table = Table("arm")
+    table.add_row("PCM")
+    assert "PCM" in str(Tables([table]))

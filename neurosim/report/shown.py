@@ -27,7 +27,9 @@ class Tables(tuple[Table, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        console = Console(file=StringIO(), width=WIDTH, markup=False, emoji=False, highlight=False)
+        console = Console(
+            file=StringIO(), width=WIDTH, markup=False, emoji=False, highlight=False, force_jupyter=False
+        )
         console.print(*self)
         shown: Any = console.file
         lines = printable(shown.getvalue()).splitlines()
