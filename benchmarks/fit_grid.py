@@ -38,7 +38,7 @@ SPREAD, OF_BOUNDS, TILT, WRITE = 0.3, 0.12, 0.1, 0.5
 SLOPES = (0.6, 0.4)
 COUNTS = 0.5
 """Largest relative standard error, by Fisher's information, of a parameter that counts."""
-MANY_PULSES = 20_000
+LARGE_NOISE = 5.0
 SURE = 0.9
 """Cover that no parameter may be significantly below."""
 MOVES = {"soft-bounds": soft_move, "constant-step": constant_move, "linear-step": linear_move}
@@ -68,16 +68,15 @@ DESIGNS = (
     Design(0.01, 0.3, 50, 10, 3),
     Design(0.01, 1.0, 50, 10, 10),
     Design(0.03, 1.0, 50, 3, 8),
-    Design(0.03, 5.0, 50, 10, 30),
+    Design(0.03, 5.0, 50, 3, 30),
     Design(0.06, 0.3, 100, 1, 1),
     Design(0.06, 3.0, 50, 3, 10),
 )
 
 
 def sets_of(design: Design, sets: int) -> int:
-    """Return how many of so many sets there are of a design: an eighth where a fit takes minutes instead of seconds."""
-    pulses = 2 * design.ramp * design.cycles * design.devices
-    return sets if pulses <= MANY_PULSES else max(1, sets // 8)
+    """Return how many of so many sets there are of a design: an eighth where every pulse may meet a bound, and a fit takes minutes."""
+    return sets if design.cycle_to_cycle < LARGE_NOISE else max(1, sets // 8)
 
 
 class Drawn(NamedTuple):

@@ -23,6 +23,7 @@ from neurosim.core.errors import ConfigError, InputError, UnknownNameError
 from neurosim.core.seeds import generator
 from neurosim.data import Dataset
 from neurosim.network.images import ChannelNorm
+from neurosim.study import layers as ns_layer
 from neurosim.study.deep import DeepTraining
 from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.fields import with_setting
@@ -395,3 +396,8 @@ class TestForwardForward:
         arm = {"name": "a", "device": PCM, "layer": [{}, {"device": FINE}]}
         with pytest.raises(ConfigError, match="differ as a whole"):
             MortalExperiment.parse({**FF, "widths": [8, 8], "chips": 1, "arm": [arm]}, "test")
+
+
+def test_no_pool_has_no_window() -> None:
+    with pytest.raises(ConfigError, match="pool = 'none' has no pool_kernel"):
+        ns_layer.Layer.parse({"neurons": 4, "kernel": 3, "learning_rate": 0.1, "inverse_temperature": 1.0, "pool_kernel": 4}, "test")  # fmt: skip

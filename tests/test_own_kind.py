@@ -156,3 +156,12 @@ def test_settings_are_checked_before_any_work(folder: Path) -> None:
     with pytest.raises(ConfigError, match="do not say what devices make"):
         load_experiment("e.toml").holding(load_experiment("e.toml").data())
     assert study(load_experiment("e.toml"))["summary"]
+
+
+def test_its_file_may_lie_beside_the_experiment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load_experiment(folder / "e.toml").kind == "forgetting"
+    with pytest.raises(ConfigError, match="No such file"):
+        kind_of("forgetting.py:Forgetting")

@@ -389,3 +389,16 @@ class TestNothingIsLost:
         frame = to_pandas(sweep(DENSE, tmp_path, ["read_noise=0,0.1"]))
         assert len(frame) == 4
         assert {"read.read_noise", "arm", "seed", "accuracy", "pulses", "write_J"} <= set(frame.columns)
+
+
+def test_an_axis_that_an_arm_has_nothing_of_does_not_apply(tmp_path):
+    """Phase change has no write noise: no level of it changes anything, and none is tolerated."""
+    spec = DenseExperiment(
+        dataset="digits", train_images=100, test_images=40, neurons=8, seeds=2, readout_epochs=1, curve_points=0,
+        device=("pcm-nandakumar-2018",),
+    )  # fmt: skip
+    results = sweep(spec, tmp_path, ["times.write_noise=1,4", "seconds_per_update=0,1000"])
+    of = {found["field"]: found for found in results["tolerances"] if set(found["others"].values()) <= {1, 0}}
+    assert of["times.write_noise"]["verdict"].startswith("Does not apply")
+    assert of["times.write_noise"]["level"] is None
+    assert not of["seconds_per_update"]["verdict"].startswith("Does not apply")

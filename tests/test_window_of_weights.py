@@ -103,3 +103,18 @@ def test_what_a_backend_follows_is_a_list_of_every_setting():
             assert kind.model_fields[name].default in values
     with pytest.raises(CapabilityError, match="encoding"):
         TorchCrossbar((4, 2), PCM, read=ns.ReadPath(encoding="pulse-width"))
+
+
+@pytest.mark.parametrize(("largest", "many", "said"), [(1.2, 1, False), (1.2, 20, True), (4.0, 1, True)])
+def test_a_few_start_weights_just_beyond_the_window_are_counted_and_not_warned_of(largest, many, said):
+    """Of weights that learn in a stated window; of those that do not, each is said."""
+    weights = RNG.uniform(-0.9, 0.9, (100, 50))
+    weights.ravel()[:many] = largest
+    array = ns.Crossbar(weights.shape, IDEAL)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        array.program(weights, w_max=1.0)
+    assert array.ledger.weights_clipped == many
+    words = [str(one.message) for one in seen if one.category is WindowWarning]
+    assert bool(words) == said
+    assert all(f"the largest {largest:.2g} times as large; give them more room" in one for one in words)

@@ -10,6 +10,9 @@ from neurosim.core.cautions import WindowWarning
 from neurosim.core.protocols import Floats
 from neurosim.crossbar.ledger import Ledger
 
+FEW, NEAR = 1e-3, 1.5
+"""Share of weights that learn, and how large they are beside the window, which are counted in the ledger and not warned of when
+they start beyond it: normal weights have tails."""
 UNUSED = 0.1
 """Share of the window below which weights are lost among the errors of devices."""
 ROUNDING = 1e-6
@@ -43,11 +46,18 @@ class Window:
                 warnings.warn(words, WindowWarning, stacklevel=5)
 
     def _clipped(self, used: Floats, clipped: int, learns: bool) -> str:
-        if not clipped or self.scale == "percentile":
+        if (
+            not clipped
+            or self.scale == "percentile"
+            or (learns and clipped <= FEW * used.size and used.max() <= NEAR)
+        ):
             return ""
+        room = "give them more room, by w_max or by the window of an arm"
+        if not learns:
+            room += ", or let WritePath(scale='auto') fit the window to them"
         return (
-            f"{clipped} of {used.size} weights lie beyond the window and were clipped, the largest from "
-            f"{used.max():.2g} of it; raise w_max, or let WritePath(scale='auto') fit the window"
+            f"{clipped} of {used.size} weights lie beyond the window and were clipped, the largest "
+            f"{used.max():.2g} times as large; {room}"
         )
 
     def _unused(self, used: Floats, clipped: int, learns: bool) -> str:

@@ -261,7 +261,7 @@ class Experiment(Arrays):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"experiment {path}: {error}") from None
         kind = values.pop("kind", cls.kind)
-        if kind != cls.kind and kind_of(kind) is not cls:
+        if kind != cls.kind and kind_of(kind, path) is not cls:
             raise ConfigError(
                 f"experiment {path.name}: kind = '{kind}', but this command is for '{cls.kind}'"
             )

@@ -34,7 +34,8 @@ def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
     ----------
     name : str, optional
         Of the kind or of its command, ``"my.py:Kind"``, ``"package.module:Kind"``, or a name registered under
-        ``neurosim.kinds``; None: what the file says as ``kind``, or "dense".
+        ``neurosim.kinds``; None: what the file says as ``kind``, or "dense". A file of Python that is not in the working folder is
+        looked for beside `file`.
     file : Path, optional
 
     Raises
@@ -50,7 +51,10 @@ def kind_of(name: str | None, file: Path | None = None) -> type[Experiment]:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             name = None  # the experiment's own reading says what is wrong
     name = "dense" if name is None else SHORT.get(name, name)
-    found: type[Experiment] = registry.resolve("kind of experiment", name, fault, _named)
+    code = Path(name.rpartition(":")[0])
+    near = file is not None and code.suffix == ".py" and not code.exists() and (file.parent / code).exists()
+    beside = file.parent if near and file is not None else None
+    found: type[Experiment] = registry.resolve("kind of experiment", name, fault, _named, beside)
     return found
 
 

@@ -61,6 +61,10 @@ class Layer(Frozen):
             raise ValueError(
                 "kernel = 'all' sees the whole image once: there is nothing to pad or pool; set pad = 0 and pool = 'none'"
             )
+        if self.pool == "none" and (self.pool_kernel, self.pool_stride, self.pool_pad) != (1, 1, 0):
+            raise ValueError(
+                "pool = 'none' has no pool_kernel, pool_stride or pool_pad; leave them out, or choose a pool"
+            )
         return self
 
     @property

@@ -35,6 +35,9 @@ KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
 PACKED = {"correct", "untrained_correct"}
 """Flags of each image, which rows keep in the blocks alone."""
+UNTOUCHED = (
+    "Does not apply: no level changed an answer or a count; this arm has nothing of it, or does not use it."
+)
 NOT_SCORES = {
     "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "along", "block", "error", *PACKED,
 }  # fmt: skip
@@ -244,11 +247,19 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
             arm, beside = json.loads(place)
             numbers = [float("inf") if level is None else float(level) for level in levels]
             reached = asdict(tolerance(numbers, [chips_of_rows(some) for some in at], KEPT))
+            if _untouched(at):
+                reached |= {"level": None, "low": None, "high": None, "verdict": UNTOUCHED}
             for name in ("level", "low", "high"):
                 reached[name] = None if reached[name] == float("inf") else reached[name]
             reached["verdict"] = reached["verdict"].replace("inf", "none")
             found.append({"field": field, "arm": arm, "others": beside, **reached})
     return found
+
+
+def _untouched(at: Sequence[Sequence[dict[str, Any]]]) -> bool:
+    """Whether no level changed anything: the same answers and counts of each seed at all of them."""
+    seen = [[(row["accuracy"], row.get("correct"), row.get("counts")) for row in some] for some in at]
+    return all(some == seen[0] for some in seen[1:])
 
 
 def without_retention(experiment: Experiment) -> set[str]:
