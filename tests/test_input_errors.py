@@ -294,3 +294,12 @@ def test_a_number_of_threads_is_a_whole_number(monkeypatch):
     monkeypatch.setenv("NEUROSIM_THREADS", "many")
     with pytest.raises(ConfigError, match="NEUROSIM_THREADS = 'many': expected a whole number"):
         jit._asked_threads()
+
+
+def test_of_hundreds_of_names_the_nearest_are_told():
+    names = [f"read.setting_{k}" for k in range(300)] + ["write.noise", "times.read_noise"]
+    said = str(UnknownNameError("setting", "times.write_noise", [*names, "write.noise"]))
+    assert "did you mean 'times.read_noise'?" in said
+    assert "302 are known, the nearest of which are:" in said
+    assert "write.noise" in said
+    assert said.count(",") < 12

@@ -22,15 +22,25 @@ _ELSEWHERE = {"rows": "word_lines", "cols": "bit_lines", "columns": "bit_lines",
 """What other programs, or this one before, call a thing that has another name here."""
 
 
+MANY_NAMES, NEAREST = 150, 12
+"""From so many names on, so many that are nearest to what was written are told instead of all."""
+
+
 class UnknownNameError(NeurosimError, LookupError):
     """A device, rule, data set or parameter of that name does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = ""):
-        known = sorted(known)
+        known = sorted(set(known))
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         near = near or [meant for meant in known if meant == _ELSEWHERE.get(name)]
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        super().__init__(f"unknown {kind} '{name}'{where}{hint} (known: {', '.join(known)})")
+        told = f"known: {', '.join(known)}"
+        if len(known) > MANY_NAMES:
+            nearest = sorted(difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.3))
+            told = (
+                f"{len(known)} are known, the nearest of which are: {', '.join(nearest or known[:NEAREST])}"
+            )
+        super().__init__(f"unknown {kind} '{name}'{where}{hint} ({told})")
 
 
 class DataError(NeurosimError, OSError):
