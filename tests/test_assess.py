@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import PCM
+from helpers import PCM, every_card
 from typer.testing import CliRunner
 
 import neurosim as ns
@@ -158,6 +158,12 @@ def test_by_the_command_from_measured_pulses(small, tmp_path, monkeypatch):
     kept = json.loads((tmp_path / "a.json").read_text())
     assert kept["verdict"] in done.output.replace("\n", " ") or kept["verdict"][:40] in done.output
     assert 'src="wafer 7.svg"' in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("card", every_card())
+def test_each_card_can_be_written_in_some_way(card):
+    for rule in RULES.values():
+        assert module.possible(card, rule)
 
 
 @pytest.mark.parametrize(("source", "words"), [("nothing.csv", "no such file"), ("pcm-nobody", "pcm-nobody")])

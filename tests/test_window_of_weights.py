@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from helpers import IDEAL, PCM
 
 import neurosim as ns
 from neurosim import TorchCrossbar
-from neurosim.core.cautions import WindowWarning
+from neurosim.core.cautions import GainWarning, WindowWarning
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.reference.twin.followed import FOLLOWED, FOLLOWED_AT
 
@@ -118,3 +119,26 @@ def test_a_few_start_weights_just_beyond_the_window_are_counted_and_not_warned_o
     words = [str(one.message) for one in seen if one.category is WindowWarning]
     assert bool(words) == said
     assert all(f"the largest {largest:.2g} times as large; give them more room" in one for one in words)
+
+
+def test_the_gain_of_a_column_that_shrinks_for_ever_ends():
+    """It went on to infinity, which no file of results can hold; both machines stop at the same place."""
+    arrays: list[Any] = [
+        kind((4, 3), IDEAL, write=ns.WritePath(decay_mode="gain", w_max=1.0))
+        for kind in (ns.Crossbar, TorchCrossbar)
+    ]
+    nothing, decay = np.zeros((1, 3)), np.array([500.0, 0.01, 0.0])
+    for array in arrays:
+        array.program(np.full((4, 3), 0.5), w_max=1.0)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            for _ in range(150):
+                array.update(np.zeros((1, 4)), nothing, decay)
+        if isinstance(array, ns.Crossbar):
+            (said,) = [str(one.message) for one in seen if one.category is GainWarning]
+            assert said.startswith("the digital gain of 1 columns (the first is 0) has fallen below 2**-20")
+    one, other = (np.asarray(array.weights()) for array in arrays)
+    assert np.isfinite(one).all()
+    np.testing.assert_allclose(one[:, 0], 0.5 * 2.0**-60)
+    np.testing.assert_allclose(one[:, 1], 0.5 * 0.99**150, rtol=1e-3)
+    np.testing.assert_allclose(other, one, rtol=1e-5)

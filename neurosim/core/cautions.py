@@ -25,6 +25,10 @@ class WindowWarning(Caution):
     """Programmed weights, or measured conductances, do not fit the window: some are clipped, or most of it stays unused."""
 
 
+class GainWarning(Caution):
+    """The digital gain of a column has come to its end."""
+
+
 class PulsesCutWarning(Caution):
     """An update asked for more pulses than any device has use for."""
 

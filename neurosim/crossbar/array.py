@@ -424,6 +424,7 @@ class Crossbar:
         if (given <= 0).any():
             raise InputError(f"factors: the gain of a column stays positive, got {given.min():g}")
         self._cells.uS_per_weight /= 1 + self._scatter(given - 1)
+        self._cells.bound_gains()
 
     def advance(self, seconds: float) -> None:
         """Let time pass: devices drift, relax and fluctuate, each from its own last write on.

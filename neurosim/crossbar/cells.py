@@ -19,6 +19,8 @@ from neurosim.kernels.update import Grid, refresh_grid
 
 BLOCK_PAIRS = 1 << 16
 """Pairs of one block of work: fixed, so that results do not depend on the number of threads."""
+GAIN_BITS, FADED_BITS = 60, 20
+"""Halvings of the unit gain at which the gain behind a column's converter ends, and from which on its weights are said to be gone."""
 MANY, TALLER = 32, 6
 """Beyond so many blocks, a product takes so many of them at once: BLAS packs its other factor each time."""
 
@@ -189,6 +191,12 @@ class PairCells:
             first = 2 * columns.start + 1
             values[:, first : 2 * columns.stop : 2] = values[:, first : first + 1]
         return values
+
+    def bound_gains(self) -> NDArray[np.int64]:
+        """Keep the gains of columns within `GAIN_BITS` halvings and doublings; return the columns whose weights are gone."""
+        unit = self.span_uS
+        np.clip(self.uS_per_weight, unit / 2**GAIN_BITS, unit * 2**GAIN_BITS, out=self.uS_per_weight)
+        return np.flatnonzero(self.uS_per_weight > unit * 2**FADED_BITS)
 
     def forget_grid(self) -> None:
         """Rebuild the grid before its next use."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.cautions import Once, PulsesCutWarning
+from neurosim.core.cautions import GainWarning, Once, PulsesCutWarning
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
-from neurosim.crossbar.cells import PairCells
+from neurosim.crossbar.cells import FADED_BITS, PairCells
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programme import PulseProgramme, Step
 from neurosim.crossbar.reach import Reach
@@ -157,6 +157,7 @@ class Writer:
         once: Once,
     ):
         self.reach, self._once = reach, once
+        self.once = once
         self.cells, self.reader, self.config = cells, reader, write
         self.ledger = ledger
         device = cells.device
@@ -242,6 +243,15 @@ class Writer:
         taken = np.minimum(self.pending_decay, MOST_AT_ONCE)
         self.cells.uS_per_weight /= 1 - taken
         self.pending_decay -= taken
+        faded = self.cells.bound_gains()
+        if faded.size:
+            self.once.say(
+                GainWarning,
+                f"the digital gain of {faded.size} columns (the first is {faded[0]}) has fallen below 2**-{FADED_BITS}: their weights "
+                "are gone, as devices do not follow what the rule takes them for; lower flush_pulses or the learning rate, or measure "
+                "norms more often (norm_every)",
+                stacklevel=4,
+            )
         self.ledger.macs += int(np.count_nonzero(taken))
 
     def halve_swollen(self, norms: Floats) -> None:

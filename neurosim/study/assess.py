@@ -197,23 +197,43 @@ def _chosen(
     card: str, rule: Rule, out: Path, tell: Callable[[str], Report], workers: int
 ) -> tuple[str, dict[str, Any], str]:
     """Return the way to write by which a rule learns best on validation images, in words and as an arm has it, and where these lie."""
-    arms = [{"name": name, "device": card, **arm} for name, arm in rule.ways.items()]
-    others = [control for control in rule.controls if control.get("learns", True)]
-    spec = kind_of(rule.kind).parse(
-        {**rule.settings, "hold_out": True, "seeds": CHOOSING_SEEDS, "arm": [*others, *arms]},
-        f"assess, {rule.title}",
-    )
+    ways = possible(card, rule)
+    spec = _choosing(card, rule, ways)
     results = _studied(spec, out, tell(f"{rule.title}: how to write"), workers)
     means: dict[str, float] = {}
     for entry in results["summary"]:
         means.setdefault(entry["arm"], entry.get("vote_mean", entry["accuracy_mean"]))
-    ranked = sorted(rule.ways, key=lambda name: -means[name])
+    ranked = sorted(ways, key=lambda name: -means[name])
     best, worst = ranked[0], ranked[-1]
     said = (
         f"{best}: {100 * means[best]:.1f} % on validation images, of {len(ranked)} ways to write tried with "
         f"{CHOOSING_SEEDS} chips each ({worst}: {100 * means[worst]:.1f} %)"
     )
     return said, rule.ways[best], f"{out.name}/results.json"
+
+
+def possible(card: str, rule: Rule) -> dict[str, dict[str, Any]]:
+    """Return the ways to write that a card's devices take; raises what keeps them from the first where there is none."""
+    found, why = {}, []
+    for name, arm in rule.ways.items():
+        try:
+            _choosing(card, rule, {name: arm}).check()
+        except NeurosimError as error:
+            why.append(error)
+        else:
+            found[name] = arm
+    if not found:
+        raise why[0]
+    return found
+
+
+def _choosing(card: str, rule: Rule, ways: dict[str, dict[str, Any]]) -> Experiment:
+    """The study on validation images that chooses between ways to write."""
+    others = [control for control in rule.controls if control.get("learns", True)]
+    arms = [{"name": name, "device": card, **arm} for name, arm in ways.items()]
+    settings = {**rule.settings, "hold_out": True, "seeds": CHOOSING_SEEDS, "arm": [*others, *arms]}
+    found: Experiment = kind_of(rule.kind).parse(settings, f"assess, {rule.title}")
+    return found
 
 
 def _studied(spec: Experiment, out: Path, report: Report, workers: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
+from neurosim.crossbar.cells import GAIN_BITS
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.programme import PulseProgramme
@@ -88,7 +89,8 @@ class TorchCrossbar:
 
     def scale_columns(self, factors: Tensor) -> None:
         """Multiply the weights of each column by a factor (cols,) or (instances, cols)."""
-        self._cells.uS_per_weight = self._cells.uS_per_weight / factors.double()
+        least, most = self._cells.span_uS / 2.0**GAIN_BITS, self._cells.span_uS * 2.0**GAIN_BITS
+        self._cells.uS_per_weight = (self._cells.uS_per_weight / factors.double()).clamp(least, most)
 
     def __init__(
         self,

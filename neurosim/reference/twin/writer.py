@@ -12,6 +12,7 @@ from neurosim.core.cautions import Once
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
+from neurosim.crossbar.cells import GAIN_BITS
 from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.writer import (
     HELD_FLUSHES,
@@ -126,7 +127,9 @@ class TwinWriter:
     def _lower_gains(self) -> None:
         """Shrink the weights of the columns by the gain behind their converters."""
         taken = self.pending_decay.clamp(max=float(MOST_AT_ONCE))
-        self.cells.uS_per_weight = self.cells.uS_per_weight / (1 - taken)
+        unit = self.cells.span_uS
+        lowered = self.cells.uS_per_weight / (1 - taken)
+        self.cells.uS_per_weight = lowered.clamp(unit / 2.0**GAIN_BITS, unit * 2.0**GAIN_BITS)
         self.pending_decay = self.pending_decay - taken
         self.tally.add("macs", (taken != 0).sum(dim=1).double())
 
