@@ -98,7 +98,7 @@ def test_what_is_no_result_is_refused(compared, tmp_path):
 
 def test_names_move_no_cursor_and_are_no_markup():
     bad = ns.load_results(kept("digits-demo"))
-    text = json.dumps(bad).replace("RRAM coarse", "<b>\\u001b[31m[red]")
+    text = json.dumps(bad).replace("RRAM fine, not verified", "<b>\\u001b[31m[red]")
     shown = ns.Results(json.loads(text))
     assert "\x1b" not in str(shown.table()) + repr(shown)
     assert "[red]" in str(shown.table())
