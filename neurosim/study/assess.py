@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurosim.core.errors import NeurosimError
+from neurosim.core.errors import NeurosimError, Stopped
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.experiment import Experiment
@@ -48,6 +48,8 @@ class Rule(NamedTuple):
     """What an arm has for each, by its words."""
     controls: tuple[dict[str, Any], ...] = ()
     """Arms beside the device."""
+    at_last: dict[str, Any] | None = None
+    """Further settings of the study that reports, not of the one that chooses."""
 
 
 RULES: dict[str, Rule] = {
@@ -64,6 +66,7 @@ RULES: dict[str, Rule] = {
             "verified, 12 pulses at a time": {"write": {**_VERIFIED, "flush_pulses": 12}},
             "verified, 64 pulses at a time": {"write": {**_VERIFIED, "flush_pulses": 64}},
         },
+        at_last={"then_aged_s": A_YEAR_S},
     ),
     "forward-forward": Rule(
         "Forward-Forward, two layers, by goodness",
@@ -185,6 +188,8 @@ def assess(
         if not part.left_out:
             try:
                 part.results = carried_out()
+            except Stopped:
+                raise
             except NeurosimError as error:
                 part.left_out = f"not carried out: {error}"
         found.parts[part.name] = part
@@ -255,9 +260,7 @@ def _written(
         f"# {rule.title} on {card}: neurosim {rule.command} {file} --out {file.with_suffix('')}",
         "# How the device is written was chosen on validation images (chosen_on).",
     ]
-    settings = {**rule.settings, "seeds": seeds, "chosen_on": [choosing], "then_aged_s": A_YEAR_S}
-    if not kind_of(rule.kind).one_training or rule.kind != "dense":
-        del settings["then_aged_s"]
+    settings = {**rule.settings, **(rule.at_last or {}), "seeds": seeds, "chosen_on": [choosing]}
     lines += [f"{name} = {toml(value)}" for name, value in settings.items()]
     for each in arms:
         lines += ["", "[[arm]]", *(f"{name} = {toml(value)}" for name, value in each.items())]
@@ -288,9 +291,8 @@ def _sweeps(
 
     command = f"neurosim sweep {file} --axis only=each --out {out / 'effects'}"
     yield Part("effects", "Which effect costs most", command), effects
-    command = (
-        f"neurosim requirements {file} --arm {DEVICE} --keep {KEPT} --score vote --out {out / 'requirements'}"
-    )
+    asked = f"--keep {KEPT} --score vote --factors {','.join(f'{factor:g}' for factor in FACTORS)}"
+    command = f"neurosim requirements {file} --arm {DEVICE} {asked} --out {out / 'requirements'}"
     yield Part("requirements", "What a device would need", command), needs
 
 
