@@ -402,3 +402,12 @@ def test_an_axis_that_an_arm_has_nothing_of_does_not_apply(tmp_path):
     assert of["pcm-nandakumar-2018"]["verdict"].startswith("Does not apply")
     assert of["pcm-nandakumar-2018"]["level"] is None
     assert not of["rram-hfo2-om-2022"]["verdict"].startswith("Does not apply")
+
+
+def test_one_axis_at_a_time_is_asked_for_in_python_as_in_a_file():
+    spec = DenseExperiment(dataset="digits", train_images=100, neurons=8, device=("pcm-nandakumar-2018",))
+    axes = ["read_noise=0,0.1", "adc_bits=4,8"]
+    grid, alone = (planned(spec, axes, one_at_a_time=one) for one in (False, True))
+    assert [len(plan.points) for plan in (grid, alone)] == [4, 4]
+    assert all(len(point.levels) == 2 for point in grid.points)
+    assert all(len(point.levels) == 1 for point in alone.points)

@@ -53,6 +53,7 @@ def sweep(
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
     measure: Measure | None = None,
+    one_at_a_time: bool = False,
 ) -> dict[str, Any]:
     """Carry out what is missing of a sweep and return what is there.
 
@@ -68,6 +69,8 @@ def sweep(
         As of `neurosim.study.blocks.carry_out`.
     measure : {"accuracy", "holding"}, optional
         What the sweep says by itself; "holding": train nothing, and measure what devices make of each layer's weights.
+    one_at_a_time : bool
+        Each axis alone, the others as the experiment has them; default what the sweep says by itself: a grid, unless told otherwise.
 
     Returns
     -------
@@ -82,18 +85,23 @@ def sweep(
     NeurosimError
         If a setting, a level or the experiment is wrong; nothing has been computed then.
     """
-    plan = planned(what, axes, measure)
+    plan = planned(what, axes, measure, one_at_a_time)
     store = Store(plan, Path(out))
     carry_out(store, told, workers, executor, shard, retry_failed)
     return collect(store)
 
 
 def planned(
-    what: Sweep | Experiment, axes: Sequence[str | Axis] = (), measure: Measure | None = None
+    what: Sweep | Experiment,
+    axes: Sequence[str | Axis] = (),
+    measure: Measure | None = None,
+    one_at_a_time: bool = False,
 ) -> Plan:
     """Return the plan of a sweep or an experiment with further axes; raises `NeurosimError` for what cannot be."""
     added = [axis if isinstance(axis, Axis) else Axis.from_text(axis) for axis in axes]
     measured: dict[str, Any] = {} if measure is None else {"measure": measure}
+    if one_at_a_time:
+        measured["plan"] = "one at a time"
     if isinstance(what, Experiment):
         return Plan(Sweep.parse({"axis": added, **measured}, "sweep"), what)
     return Plan(what.changed(axis=(*what.axis, *added), **measured) if added or measured else what)
