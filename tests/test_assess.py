@@ -59,7 +59,7 @@ def test_everything_is_asked_of_a_card_and_lies_where_its_commands_go_on(whole):
         assert (out / name / "report.html").exists()
         assert f'href="{name}/report.html"' in page
     said = dict(assessment.sentences(found))
-    assert "points" in said["What costs most"]
+    assert "each alone on the bare device" in said["What costs most"]
     assert "of the vote of ideal arithmetic" in said["What it would need"]
     assert "periphery" in said["What learning takes, SoftHebb, one layer, by vote"]
     assert "pulses" in said["What it wears"]
@@ -157,6 +157,7 @@ def test_by_the_command_from_measured_pulses(small, tmp_path, monkeypatch):
     )
     kept = json.loads((tmp_path / "a.json").read_text())
     assert kept["verdict"] in done.output.replace("\n", " ") or kept["verdict"][:40] in done.output
+    assert "not known: the card has no retention data" in " ".join(done.output.split())
     assert 'src="wafer 7.svg"' in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -172,6 +173,13 @@ def test_what_is_neither_card_nor_file_is_refused(source, words, tmp_path, monke
     done = CliRunner().invoke(app, ["assess", source])
     assert done.exit_code != 0
     assert words in str(done.exception)
+
+
+def test_json_goes_into_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["assess", PCM, "--json", "-"])
+    assert "give a file" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_values_are_written_as_toml_reads_them():

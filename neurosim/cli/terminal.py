@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from neurosim.core.cautions import Caution
+from neurosim.core.errors import ConfigError
 from neurosim.core.plain import printable
 
 
@@ -46,6 +47,8 @@ def expect_json(json_file: Path | None) -> None:
     """Refuse before any work a file for `--json` that cannot be written."""
     from neurosim.study.store import expect_file
 
+    if json_file is not None and str(json_file) == "-":
+        raise ConfigError("--json -: standard output has the tables; give a file")
     if json_file is not None:
         expect_file(json_file, "--json")
 

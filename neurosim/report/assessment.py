@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from neurosim.devices.card import silences
 from neurosim.report import budget, page, plots
 from neurosim.report.aged import aged_sentence
 from neurosim.report.energy import took, wear_table
@@ -43,7 +44,7 @@ def sentences(found: Assessment) -> Said:
     said: Said = []
     for name in RULES:
         part = found.parts[name]
-        said.append((part.title, _of_device(part)))
+        said.append((part.title, _of_device(part, "retention" in silences(found.card))))
         if found.drawn:
             said.append((f"{part.title}, with what the fit leaves open", _drawn(part, len(found.drawn))))
     said += [("What costs most", line) for line in _effects(found.parts["effects"])]
@@ -79,10 +80,12 @@ def _by_vote(entry: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _of_device(part: Part) -> str:
+def _of_device(part: Part, without_retention: bool) -> str:
     results = part.results or {}
     said = verdict(_entries(part)[DEVICE])
     aged = aged_sentence(results.get("aged", ()), DEVICE)
+    if aged and without_retention:
+        aged = "\nWhat a year alone does is not known: the card has no retention data."
     said += aged.replace("\nLeft alone", "\nBy a linear readout: left alone")
     still = [
         f"{arm} {percent(entry['accuracy_mean'])} %"
@@ -122,9 +125,12 @@ def _effects(part: Part) -> list[str]:
             for cause in worst
         ]
         ends = [budget.lost_interval(cause, "vote") for cause in alone]
-        told = any(end is not None and end[0] > 0 for end in ends)
-        none = "" if told else " None is told apart from zero: these are the largest by chance."
-        said.append(f"Of the vote, each alone on the bare device: {', '.join(each)}.{none}")
+        if any(end is not None and end[0] > 0 for end in ends):
+            said.append(f"Of the vote, each alone on the bare device: {', '.join(each)}.")
+        else:
+            said.append(
+                f"None of {len(alone)} effects, each alone on the bare device, is told apart from zero by the vote."
+            )
     return said
 
 
