@@ -109,7 +109,8 @@ def test_images_and_samples_without_their_instances_are_refused_in_words():
     with pytest.raises(InputError, match=r"expected \(2, n, 8, 7, 2\)"):
         layer.learn(np.zeros((3, 8, 7, 2), np.float32))
     tensors: Any = TorchCrossbar((5, 6), "ecram-li-tang-2018", seed=(1, 2))
-    stack = ForwardForwardStack([TorchDense(tensors, ForwardForward())])  # type: ignore[arg-type]
+    rule: Any = ForwardForward()
+    stack = ForwardForwardStack([TorchDense(tensors, rule)])
     with pytest.raises(InputError, match=r"layer 1 takes \(2, n, 4\)"):
         stack.forward(stack.layers[0].placed(np.zeros((3, 4), np.float32)))
 

@@ -113,7 +113,6 @@ class Assessment:
     ways: dict[str, str] = field(default_factory=dict)
     """The way to write that was chosen for each rule, and how much better it was than the others."""
     drawn: tuple[str, ...] = ()
-    seconds: float = 0.0
 
     def said(self) -> dict[str, Any]:
         """Return it for a file."""
@@ -193,7 +192,6 @@ def assess(
             except NeurosimError as error:
                 part.left_out = f"not carried out: {error}"
         found.parts[part.name] = part
-    found.seconds = time.monotonic() - started
     write_json(out / "assess.json", found.said())
     return found
 
