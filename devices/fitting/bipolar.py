@@ -71,29 +71,26 @@ class StepLaw:
 
 
 @jit
-def soft_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def soft_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """Mean change of one pulse under soft bounds, and the noise of one unit of `cycle_to_cycle`."""
     if up:
-        step = math.exp(own[0])
-        return step * (1.0 - (g - origin) / math.exp(own[2])), step
-    step = math.exp(own[1])
-    return -step * (1.0 + (g - origin) / math.exp(own[3])), step
+        step = size[0]
+        return step * (1.0 - place / size[2]), step
+    step = size[1]
+    return -step * (1.0 + place / size[3]), step
 
 
 @jit
-def constant_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def constant_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """The same for constant steps."""
-    step = math.exp(own[0]) if up else math.exp(own[1])
+    step = size[0] if up else size[1]
     return (step if up else -step), step
 
 
 @jit
-def linear_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def linear_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """The same for linear steps whose noise follows the step."""
-    if up:
-        step = math.exp(own[0]) * (1.0 - math.exp(shared[2]) * (g - origin))
-    else:
-        step = -math.exp(own[1]) * (1.0 + math.exp(shared[3]) * (g - origin))
+    step = size[0] * (1.0 - curve[2] * place) if up else -size[1] * (1.0 + curve[3] * place)
     return step, abs(step)
 
 

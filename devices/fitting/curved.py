@@ -53,42 +53,42 @@ class Curve:
 
 
 @jit
-def power_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def power_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """Mean change of one pulse by a power of the distance ahead, and the noise of one unit."""
     if up:
-        left = max(1.0 - (g - origin) / math.exp(own[2]), 0.0)
-        step = math.exp(own[0]) * left ** math.exp(shared[2])
+        left = max(1.0 - place / size[2], 0.0)
+        step = size[0] * left ** curve[2]
         return step, step
-    left = max(1.0 + (g - origin) / math.exp(own[3]), 0.0)
-    step = math.exp(own[1]) * left ** math.exp(shared[3])
+    left = max(1.0 + place / size[3], 0.0)
+    step = size[1] * left ** curve[3]
     return -step, step
 
 
 @jit
-def falling_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def falling_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """The same for steps that fall exponentially to a floor."""
-    place = (g - origin) / (math.exp(own[2]) + math.exp(own[3]))
+    share = place / (size[2] + size[3])
     most = 50.0
     if up:
-        rise = math.exp(shared[2])
-        step = math.exp(own[0]) * (1 + rise * math.exp(min(-math.exp(shared[4]) * place, most))) / (1 + rise)
+        rise = curve[2]
+        step = size[0] * (1 + rise * math.exp(min(-curve[4] * share, most))) / (1 + rise)
         return step, step
-    rise = math.exp(shared[3])
-    step = math.exp(own[1]) * (1 + rise * math.exp(min(math.exp(shared[5]) * place, most))) / (1 + rise)
+    rise = curve[3]
+    step = size[1] * (1 + rise * math.exp(min(curve[5] * share, most))) / (1 + rise)
     return -step, step
 
 
 @jit
-def breaking_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def breaking_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """The same for steps that break down exponentially, the sooner the nearer to the bound ahead."""
-    place = (g - origin) / (math.exp(own[2]) + math.exp(own[3]))
+    share = place / (size[2] + size[3])
     most = 50.0
     if up:
-        lost = math.exp(shared[2]) * math.expm1(min(math.exp(shared[4]) * place, most))
-        step = math.exp(own[0]) * max(1 - lost, 0.0)
+        lost = curve[2] * math.expm1(min(curve[4] * share, most))
+        step = size[0] * max(1 - lost, 0.0)
         return step, step
-    lost = math.exp(shared[3]) * math.expm1(min(-math.exp(shared[5]) * place, most))
-    step = math.exp(own[1]) * max(1 - lost, 0.0)
+    lost = curve[3] * math.expm1(min(-curve[5] * share, most))
+    step = size[1] * max(1 - lost, 0.0)
     return -step, step
 
 

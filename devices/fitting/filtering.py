@@ -24,6 +24,8 @@ OWN = 4
 _STEP = 1e-4
 """Of a logarithm, for derivatives."""
 _FAR = 7.0
+_LITTLE = 1e-6
+"""Of half the weighted squares: what is left to gain where a search ends."""
 
 
 @jit
@@ -43,9 +45,13 @@ def stopped(mean: float, variance: float, low: float, high: float) -> Any:
     if sigma <= 0.0:
         return min(max(mean, low), high), 0.0
     a, b = (low - mean) / sigma, (high - mean) / sigma
-    if a < -_FAR and b > _FAR:
+    below, above, fa, fb = 0.0, 0.0, 0.0, 0.0
+    if a >= -_FAR:
+        below, fa = _cdf(a), _phi(a)
+    if b <= _FAR:
+        above, fb = _cdf(-b), _phi(b)
+    elif a < -_FAR:
         return mean, variance
-    below, above, fa, fb = _cdf(a), _cdf(-b), _phi(a), _phi(b)
     inside = max(1.0 - below - above, 0.0)
     first = low * below + high * above + mean * inside + sigma * (fa - fb)
     second = (low - first) ** 2 * below + (high - first) ** 2 * above
@@ -59,28 +65,44 @@ def innovations(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move
     """Fill `out` (2, n) with how far each read is from what was expected, and the variance (0 at starts).
 
     `own` are the device's four numbers, `shared` (log cycle-to-cycle, log write noise in uS, curve ...);
-    move(g, up, own, shared, origin) returns the mean change of a pulse and the noise of one unit.
+    move(place, up, own, size, curve) returns the mean change of a pulse and the noise of one unit at a conductance
+    of `place` from the origin; `size` and `curve` are the exponentials of `own` and `shared`, taken once.
     """
-    cycle, write = math.exp(shared[0]), math.exp(2 * shared[1])
-    high, low = origin + math.exp(own[2]), origin - math.exp(own[3])
-    tiny = 1e-5 * (high - low)
-    mean, variance = 0.0, 0.0
+    side_by_side(
+        own.reshape(1, own.size), shared.reshape(1, shared.size), origin, seen, sign, move,
+        out.reshape(1, 2, seen.size),
+    )  # fmt: skip
+
+
+@jit
+def side_by_side(own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, out: Any) -> None:
+    """`innovations` for several guesses (m, 4) and (m, s) into `out` (m, 2, n).
+
+    A pulse waits for the one before it; pulses of different guesses do not wait for each other.
+    """
+    size, curve, write = np.exp(own), np.exp(shared), np.exp(2 * shared[:, 1])
+    many = own.shape[0]
+    mean, variance = np.zeros(many), np.zeros(many)
     for k in range(seen.size):
-        if sign[k] == 0:
-            mean, variance = min(max(seen[k], low), high), write
-            out[0, k], out[1, k] = 0.0, 0.0
-            continue
-        up = sign[k] > 0
-        change, noise = move(mean, up, own, shared, origin)
-        ahead, _ = move(mean + tiny, up, own, shared, origin)
-        slope = 1.0 + (ahead - change) / tiny
-        noise *= cycle
-        mean, variance = stopped(mean + change, slope * slope * variance + noise * noise, low, high)
-        total = variance + write
-        out[0, k], out[1, k] = seen[k] - mean, total
-        gain = variance / total
-        mean = min(max(mean + gain * out[0, k], low), high)
-        variance *= 1.0 - gain
+        start, up = sign[k] == 0, sign[k] > 0
+        for r in range(many):
+            high, low = origin + size[r, 2], origin - size[r, 3]
+            if start:
+                mean[r], variance[r] = min(max(seen[k], low), high), write[r]
+                out[r, 0, k], out[r, 1, k] = 0.0, 0.0
+                continue
+            tiny = 1e-5 * (high - low)
+            change, noise = move(mean[r] - origin, up, own[r], size[r], curve[r])
+            ahead, _ = move(mean[r] + tiny - origin, up, own[r], size[r], curve[r])
+            slope = 1.0 + (ahead - change) / tiny
+            noise *= curve[r, 0]
+            first, spread = stopped(mean[r] + change, slope * slope * variance[r] + noise * noise, low, high)
+            total = spread + write[r]
+            error = seen[k] - first
+            out[r, 0, k], out[r, 1, k] = error, total
+            gain = spread / total
+            mean[r] = min(max(first + gain * error, low), high)
+            variance[r] = spread * (1.0 - gain)
 
 
 @jit
@@ -98,19 +120,18 @@ def slopes(
     own: Any, shared: Any, origin: float, seen: Any, sign: Any, move: Any, first: int, last: int
 ) -> Any:
     """Derivatives (last - first, 2, n) of innovations and variances in some of (own, shared)."""
-    found = np.empty((last - first, 2, seen.size))
-    ahead, behind = np.empty((2, seen.size)), np.empty((2, seen.size))
-    for j in range(first, last):
-        moved, also = own.copy(), shared.copy()
-        for side in range(2):
-            step = _STEP if side == 0 else -2 * _STEP
-            if j < own.size:
-                moved[j] += step
-            else:
-                also[j - own.size] += step
-            innovations(moved, also, origin, seen, sign, move, ahead if side == 0 else behind)
-        found[j - first] = (ahead - behind) / (2 * _STEP)
-    return found
+    many = last - first
+    moved, also = np.empty((2 * many, own.size)), np.empty((2 * many, shared.size))
+    for row in range(2 * many):
+        moved[row], also[row] = own, shared
+        j, step = first + row % many, _STEP if row < many else -_STEP
+        if j < own.size:
+            moved[row, j] += step
+        else:
+            also[row, j - own.size] += step
+    out = np.empty((2 * many, 2, seen.size))
+    side_by_side(moved, also, origin, seen, sign, move, out)
+    return (out[:many] - out[many:]) / (2 * _STEP)
 
 
 @jit
@@ -139,6 +160,7 @@ def fit_own(
     """
     own, damping, n = start.copy(), 1e-3, seen.size
     here, there = np.empty((2, n)), np.empty((2, n))
+    matrix = np.zeros((own.size, own.size))
     for _ in range(60):
         innovations(own, shared, origin, seen, sign, move, here)
         found = slopes(own, shared, origin, seen, sign, move, 0, own.size)
@@ -150,9 +172,11 @@ def fit_own(
                 for i in range(own.size):
                     pull[i] -= found[i, 0, k] * here[0, k] / here[1, k]
         matrix = _squares(found, here[1]) + np.diag(stiffness)
-        done = True
+        moved = False
         for _ in range(12):
             step = np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), pull)
+            if 0.5 * np.sum(step * pull) < _LITTLE:
+                break
             largest = np.max(np.abs(step))
             if largest > 0.4:
                 step *= 0.4 / largest
@@ -162,16 +186,13 @@ def fit_own(
                 if here[1, k] > 0.0:
                     reached += 0.5 * there[0, k] ** 2 / here[1, k]
             if reached <= value:
-                own = own + step
+                own, moved = own + step, True
                 damping = max(damping * 0.2, 1e-7)
-                done = value - reached < 1e-6
                 break
             damping *= 6.0
-        if done:
+        if not moved:
             break
-    innovations(own, shared, origin, seen, sign, move, here)
-    found = slopes(own, shared, origin, seen, sign, move, 0, own.size)
-    return own, log_likelihood(here), _squares(found, here[1]) + np.diag(stiffness)
+    return own, log_likelihood(here), matrix
 
 
 @jit

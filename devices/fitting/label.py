@@ -37,12 +37,12 @@ _NUMBERS: Names = (
 
 
 @jit
-def label_move(g: float, up: bool, own: Any, shared: Any, origin: float) -> Any:
+def label_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
     """Mean change of one pulse along the curve, and the window, whose share the noise is."""
-    above, below = math.exp(own[2]), math.exp(own[3])
+    above, below = size[2], size[3]
     window = above + below
-    bend, pulses = (own[0], math.exp(shared[2])) if up else (own[1], math.exp(shared[3]))
-    gone = (g - origin + below if up else above - (g - origin)) / window
+    bend, pulses = (own[0], curve[2]) if up else (own[1], curve[3])
+    gone = (place + below if up else above - place) / window
     if abs(bend) < 1e-6:
         step = window / pulses
     else:
@@ -176,9 +176,10 @@ class _Curves:
         fitted = self.fit(reach)
         counts = np.zeros((len(self.traces), 2), int)
         for k, (trace, own) in enumerate(zip(self.traces, fitted.own, strict=True)):
+            size, curve = np.exp(own), np.exp(fitted.shared)
             for row in np.flatnonzero(trace.sign):
                 g, up = float(trace.conductance_uS[row - 1]), bool(trace.sign[row] > 0)
-                after = g + label_move(g, up, own, fitted.shared, self.origin)[0]
+                after = g + label_move(g - self.origin, up, own, size, curve)[0]
                 counts[k] += after > high, after < low
         found: np.ndarray[Any, np.dtype[np.bool_]] = (counts >= _PUSHED).mean(axis=0) >= _HALF
         return found
