@@ -72,27 +72,26 @@ def test_one_at_a_time_stays_what_it_was():
     assert arms[2] == {**arms[0], "together": 3}
 
 
-def test_batches_need_the_torch_backend_and_neurons_without_a_transfer():
+def test_batches_need_the_torch_backend():
     with pytest.raises(ConfigError, match=r"together = 3.*--workers"):
         compare(SHARED.changed(backend="numba"))
-    arm = SHARED.arm[0].changed(neurons=Neurons(gain_spread=0.1))
-    with pytest.raises(ConfigError, match=r"together = 3.*one seed at a time"):
-        compare(SHARED.changed(arm=(arm,)))
 
 
-def test_all_chips_vote_at_once_as_each_alone():
+@pytest.mark.parametrize("neurons", [None, Neurons(gain_spread=0.1, power_spread=0.05)])
+def test_all_chips_vote_at_once_as_each_alone(neurons: Neurons | None):
     from neurosim.study.evaluate import vote_accuracy
 
-    data, arm = SHARED.data(), SHARED.arms()[1]
-    batch = Together(lambda seed: SHARED.training(arm, seed, data), [0, 1])
+    spec = SHARED.changed(arm=(SHARED.arm[0].changed(neurons=neurons),))
+    data, arm = spec.data(), spec.arms()[1]
+    batch = Together(lambda seed: spec.training(arm, seed, data), [0, 1])
     batch.run()
-    alone = [SHARED.training(arm, seed, data) for seed in batch.seeds]
+    alone = [spec.training(arm, seed, data) for seed in batch.seeds]
     for training in alone:
         batch.hand_over(training)
     votes = batch.votes(alone[0].fit, alone[0].test)
     for vote, one in zip(votes, alone, strict=True):
         assert vote == vote_accuracy(one.read, data, one.fit, one.test)
-    assert max(votes) > 0.3
+    assert max(votes) > (0.3 if neurons is None else 0.2)
 
 
 def test_a_sweep_learns_a_batch_once_a_level(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from neurosim import ForwardForwardStack, Neurons, Together, TorchConvolution, T
 from neurosim.core.errors import ConfigError, InputError
 from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.rules import ForwardForward, SoftHebb
+from neurosim.study import kept_runs
 from neurosim.study.run import study
 from neurosim.study.together import _waiting
 from neurosim.study.validate import TWINS_DIFFER
@@ -21,13 +22,16 @@ from neurosim.study.validate import TWINS_DIFFER
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
 
 FF, FIELDS = "Forward-Forward", "local fields"
+UNKNOWN = Neurons(gain_spread=0.3, power_spread=0.2, saturation=2.0)
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "deep, all layers": ("deep", {"seconds_per_update": 10.0}, {"train_images": 40, "depth": 2}),
     "deep, greedy": ("deep", {"statistics": "running"}, {"train_images": 40, "schedule": "greedy"}),
+    "deep, neurons differ": ("deep", {"neurons": Neurons(gain_spread=0.05)}, {"train_images": 40}),
     "deep, nothing learns": ("deep", {"learns": False}, {"train_images": 40}),
     FF: (FF, {"seconds_per_update": 10.0}, {}),
     "apart": (FF, {"phases": "apart", "samples": {"jitter": 1}}, {}),
     "three negatives": (FF, {"samples": {"negatives": "uniform", "negatives_per_sample": 3}}, {}),
+    "neurons differ": (FF, {"neurons": UNKNOWN, "read": {"adc_bits": 8}}, {}),
     "without labels": (FF, {"samples": {"negatives": "uniform"}}, {"supervised": False}),
     "sample by sample": (FF, {"momentum": 0.0, "settings": {"jump": 0.3}}, {"online": True, "train_images": 30}),
     FIELDS: (FIELDS, {}, {}),
@@ -69,7 +73,7 @@ def test_a_chip_of_a_batch_is_the_chip_alone(case: str):
     first, second = alone.result(), beside.result()
     assert abs(first["accuracy"] - second["accuracy"]) <= TWINS_DIFFER
     assert [len(run.get("curve", [])) for run in (first, second)] == [len(alone.curve)] * 2
-    if case not in ("deep, all layers", "deep, greedy", "deep, nothing learns"):
+    if not case.startswith("deep"):
         np.testing.assert_allclose(beside.head.snapshot()["weights"], alone.head.snapshot()["weights"], atol=1e-5)  # fmt: skip
         assert second["curve"] == first["curve"]
 
@@ -94,12 +98,63 @@ def test_a_study_learns_a_batch_once(case: str, tmp_path, monkeypatch):
     assert began == [[0, 1], [2]]
 
 
+def mortal(monkeypatch, **changes: Any) -> tuple[list[Any], list[Any], list[list[int]]]:
+    """Trainings of a small study of mortal chips and their results, and the seeds of each batch that learnt."""
+    began, learn, trained = [], Together.run, []
+    monkeypatch.setattr(Together, "run", lambda self, *rest: (began.append(self.seeds), learn(self, *rest)))
+    finish = kept_runs.finished
+    monkeypatch.setattr("neurosim.study.mortal.finished", lambda training, *rest: (trained.append(training), finish(training, *rest))[1])  # fmt: skip
+    others = {"chips": 2, "seeds": 2, "relearn_rate": 0.5, "train_images": 30, **changes}
+    arm = {
+        "backend": "torch", "precision": "float64", "device": "ecram-li-tang-2018", "settings": {"learning_rate": 2.0}, "seconds_per_update": 10.0,
+        "parameters": {"p_stuck_between": 0.1}, "neurons": Neurons(gain_spread=0.2), "read": {"adc_bits": 8, "dac_bits": 8},
+    }  # fmt: skip
+    spec = experiment("mortal", arm, **others)
+    spec.check()
+    (chosen,) = (one for one in spec.arms() if one.name == "a")
+    data = spec.data()
+    found = [spec.run(chosen, spec.first_seed + k, data, None, None) for k in range(spec.seeds)]
+    monkeypatch.undo()
+    return trained, [run for each in found for run in (each["original"], *each["copies"])], began
+
+
+@pytest.mark.parametrize(
+    "kinds", [("devices",), pytest.param(("faults", "neurons", "none"), marks=pytest.mark.slow)]
+)
+def test_mortal_chips_of_a_batch_are_the_chips_alone(monkeypatch, kinds: tuple[str, ...]):
+    """Originals as seeds of an arm; copies as chips that one network goes to, for each way in which they differ."""
+    alone, results, batches = mortal(monkeypatch, kinds=kinds)
+    assert batches == []
+    beside, others, batches = mortal(monkeypatch, together=2, kinds=kinds)
+    assert [len(seeds) for seeds in batches] == [2] * (
+        1 + 2 * len(kinds) + 2
+    )  # originals, kinds, from scratch
+    assert not _waiting
+    for one, other in zip(weights(alone), weights(beside), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-7)
+    for one, other in zip(results, others, strict=True):
+        curves = [[point["goodness"] for point in run["curve"]] for run in (one, other)]
+        assert curves[0] == curves[1]
+        assert other["readouts"] == one["readouts"]
+        assert other["counts"] == pytest.approx(one["counts"], rel=1e-9)
+        key = "before" if one.get("way") == "copied" else "untrained"
+        assert other[key] == one[key]
+    copies = [learnt for learnt, run in zip(beside, others, strict=True) if run.get("way") == "copied"]
+    assert len({weights([one])[0].tobytes() for one in copies}) == len(copies) == 4 * len(kinds)
+
+
+def test_a_mortal_chip_has_its_bits_whoever_learns_beside_it(monkeypatch):
+    few, _, batches = mortal(monkeypatch, together=3, seeds=1, kinds=("devices",))
+    more, _, _ = mortal(monkeypatch, together=3, seeds=1, kinds=("devices",), chips=3)
+    assert [len(seeds) for seeds in batches] == [1, 2, 2]
+    assert len(more) == len(few) + 2
+    for one, other in zip(few, more, strict=False):
+        assert states([one]) == states([other])
+
+
 def test_what_cannot_be_a_batch_is_refused():
-    spec = experiment("mortal", {"backend": "torch"}, together=2)
-    with pytest.raises(ConfigError, match=r"together = 2.*'deep' and 'forward-forward'"):
-        spec.check()
-    spec = experiment("deep", {"backend": "torch", "neurons": Neurons(gain_spread=0.1)}, together=2)
-    with pytest.raises(ConfigError, match=r"together = 2.*one seed at a"):
+    spec = experiment("spikes", {}, together=2)
+    with pytest.raises(ConfigError, match=r"together = 2.*'forward-forward' and 'mortal'"):
         spec.check()
 
 

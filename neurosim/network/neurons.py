@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydantic import Field
 
@@ -30,8 +32,14 @@ class Neurons(Frozen):
         """Whether another seed makes other neurons."""
         return bool(self.power_spread or self.gain_spread)
 
-    def draw(self, count: int, seed: int, name: str) -> Transfer:
-        """Return the transfer of `count` neurons; same seed and name, same neurons."""
+    def draw(self, count: int, seed: int | Sequence[int], name: str) -> Transfer:
+        """Return the transfer of `count` neurons; same seed and name, same neurons. Several seeds are instances."""
+        if not isinstance(seed, int):
+            each = [self.draw(count, one, name) for one in seed]
+            powers, gains = (
+                np.stack(values)[:, None] for values in zip(*((t.powers, t.gains) for t in each), strict=True)
+            )
+            return Transfer(powers, gains, self.saturation)
         normals = generator(seed, name, "neurons").standard_normal((2, count))
         powers = np.exp((self.power_spread or 0.0) * normals[0])
         gains = np.exp((self.gain_spread or 0.0) * normals[1])
@@ -43,7 +51,7 @@ class Transfer:
 
     Parameters
     ----------
-    powers, gains : (cols,) array
+    powers, gains : (cols,) or (instances, 1, cols) array
         p_j and a_j of `Neurons`.
     saturation : float, optional
         S of `Neurons`.

@@ -78,9 +78,7 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: in
         array = array_of(own, number, layer, rows, (rows, layer.neurons), seed)
         array.program(start_weights(layer, radius, rows, number, seed), w_max=array.w_max)
         rule = own.build_rule(layer, number)
-        neurons = None
-        if own.neurons is not None and isinstance(seed, int):
-            neurons = own.neurons.draw(layer.neurons, seed, f"layer {number}")
+        neurons = None if own.neurons is None else own.neurons.draw(layer.neurons, seed, f"layer {number}")
         stack.append(
             kind_of_convolution(arm)(
                 array, rule, comes_in, kernel=None if layer.kernel == "all" else layer.kernel, pad=layer.pad,

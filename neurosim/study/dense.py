@@ -65,7 +65,7 @@ def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int | Se
     window = arm.of_layer("window", 0) * highest_start_weight(experiment, rows)
     array = arm.array((rows, cols), name, seed, window)
     array.program(start_weights(experiment, rows, seed), w_max=array.w_max)
-    neurons = None if arm.neurons is None or not isinstance(seed, int) else arm.neurons.draw(cols, seed, name)
+    neurons = None if arm.neurons is None else arm.neurons.draw(cols, seed, name)
     return arm.dense(array, experiment.build_rule(arm), experiment.norm_every, neurons)
 
 

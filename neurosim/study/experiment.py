@@ -186,26 +186,16 @@ class Experiment(Arrays):
         chosen_on(self)
         on = list(self.device_parts().values())
         for arm in on:
-            if (arm.together or 1) > 1:
-                self._refuse_together(arm)
+            if (arm.together or 1) > 1 and not (self.learns_together and arm.backend == "torch"):
+                raise ConfigError(
+                    f"arm {arm.name}: together = {arm.together}, but seeds learn as one batch only in studies of kind "
+                    "'dense', 'deep', 'forward-forward' and 'mortal' on the torch backend; leave it out, and use --workers"
+                )
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)
         for name in self.parameters:
             if on and not any(name in arm.parameters for arm in on):
                 on[0].changed(parameters={name: None}).law()
-
-    def _refuse_together(self, arm: Arm) -> None:
-        """Refuse seeds as one batch where they cannot be."""
-        if not (self.learns_together and arm.backend == "torch"):
-            raise ConfigError(
-                f"arm {arm.name}: together = {arm.together}, but seeds learn as one batch only in studies of kind "
-                "'dense', 'deep' and 'forward-forward' on the torch backend; leave it out, and use --workers"
-            )
-        if arm.neurons is not None:
-            raise ConfigError(
-                f"arm {arm.name}: together = {arm.together}, but neurons with a transfer of their own learn one seed at a "
-                "time; leave one of both out"
-            )
 
     def said(self) -> list[str]:
         """Return what commands say before any work: what was assumed that no setting says."""

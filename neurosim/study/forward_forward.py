@@ -98,6 +98,8 @@ class ForwardForwardTraining(Training):
         images = self.data.inputs(self.fit.images[:CHUNK])
         if self.experiment.supervised:
             images = with_labels(images, self.fit.labels[:CHUNK], self.data.classes)
+        if self.instances:
+            images = np.stack([images] * len(self.instances))
         self.stack.calibrate(images)
 
     @property

@@ -97,9 +97,14 @@ def build_stack(
             ]
             array = LocalFields(seen, each, rows + 1)
         neurons = None
-        if own.neurons is not None and isinstance(seed, int):
-            neurons_of = (draws or Draws()).seed_of("neurons", seed)
-            neurons = own.neurons.draw(array.shape[1], neurons_of, f"layer {number}")
+        if own.neurons is not None:
+            born = draws or Draws()
+            of: int | list[int] = (
+                born.seed_of("neurons", seed)
+                if isinstance(seed, int)
+                else [born.seed_of("neurons", one) for one in seed]
+            )
+            neurons = own.neurons.draw(array.shape[1], of, f"layer {number}")
         layers.append(own.dense(array, learns_by[number], neurons=neurons))
     return ForwardForwardStack(layers)
 

@@ -23,7 +23,7 @@ from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_
 from neurosim.study.run import study
 from neurosim.study.statistics import Chips, by_seed, compared, mean_accuracy
 from neurosim.study.store import pack_bits, text_digest
-from neurosim.study.training import Report
+from neurosim.study.training import Report, Seed
 
 LOOKS = frozenset(step << k for k in range(30) for step in (2, 3)) | {1}
 """Mini-batches after which the accuracy is followed, beside the ends of epochs: 1, 2, 3, 4, 6, 8, 12 ..."""
@@ -53,24 +53,42 @@ class ChipTraining(ForwardForwardTraining):
         What the chip is born with.
     copied : Learnt, optional
         What is programmed onto it before it learns; its digital head gets the head.
+    chips : dict, optional
+        Number of each chip, by its seed, that what was copied goes to as well; they may learn as one batch.
     """
 
     def __init__(
         self,
         experiment: ForwardForwardExperiment,
         arm: ForwardForwardArm,
-        seed: int,
+        seed: Seed,
         data: Dataset,
         draws: Draws | None = None,
         copied: Learnt | None = None,
+        chips: dict[int, int] | None = None,
     ):
-        self.chip, self.copied = draws or Draws(), copied
+        self.chip, self.copied, self.chips = draws or Draws(), copied, chips
         self.before: dict[str, Any] | None = None
         """Accuracies before it learns here, of what was copied or of start weights, on the images reported on; and
         which of these were right, packed, as ``correct``."""
         super().__init__(experiment, arm, seed, data)
         if copied is not None:
-            self.head.restore({**self.head.snapshot(), "weights": copied.head["weights"]})
+            head = self.head.snapshot()
+            weights = np.broadcast_to(copied.head["weights"], head["weights"].shape).copy()
+            self.head.restore({**head, "weights": weights})
+
+    def another(self, seed: Seed) -> Any:
+        """Return the same training at another chip, or at several: they have of their own what this chip has of its own."""
+        own = {name: None for name, of in self.chip if of == self.seed}
+        draws = self.chip.model_copy(update=own)
+        if isinstance(seed, int):
+            draws = draws.model_copy(update=dict.fromkeys(own, seed))
+        return ChipTraining(self.experiment, self.arm, seed, self.data, draws, self.copied, self.chips)
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Number of each chip that may learn in a batch with this one."""
+        return super().numbers if self.chips is None else self.chips
 
     @property
     def holds_out(self) -> bool:
@@ -79,8 +97,9 @@ class ChipTraining(ForwardForwardTraining):
 
     def _build(self) -> ForwardForwardStack:
         weights = None if self.copied is None else self.copied.weights
+        born = self.instances or self.seed
         return build_stack(
-            self.experiment, self.arm, self.data.image_shape, self._updates, self.seed, self.chip, weights
+            self.experiment, self.arm, self.data.image_shape, self._updates, born, self.chip, weights
         )
 
     @property
@@ -89,10 +108,13 @@ class ChipTraining(ForwardForwardTraining):
         source = None if self.copied is None else text_digest(self.copied.identity)
         return {"chip": self.chip.model_dump(mode="json"), "copied from": source}
 
+    def prepare(self) -> None:
+        """Set the converters."""
+        self.calibrate()
+
     def begin(self) -> None:
-        """Set the converters, and look at what it is before the first mini-batch."""
+        """Look at what it is before the first mini-batch."""
         if not self.curve:
-            self.calibrate()
             right = self._right(self.test)
             scores: dict[str, Any] = {name: float(some.mean()) for name, some in right.items()}
             self.before = scores | {"correct": {name: pack_bits(some) for name, some in right.items()}}
@@ -153,7 +175,7 @@ class ChipTraining(ForwardForwardTraining):
     def take_notes(self, notes: dict[str, Any]) -> None:
         """Go back to notes of a checkpoint."""
         super().take_notes(notes)
-        self.before = notes["before"]
+        self.before = notes.get("before")
 
 
 def mortal(
@@ -211,13 +233,13 @@ def _at_other_chips(
     again = experiment.for_epochs(experiment.relearn_epochs)
     ways: list[tuple[Kind, Learnt | None]] = [(kind, learnt) for kind in experiment.kinds_of(arm)]
     ways.append(("all", None))
+    chips = {chip_seed(seed, number): number - 1 for number in range(1, experiment.chips + 1)}
     runs = []
-    for number in range(1, experiment.chips + 1):
-        other = chip_seed(seed, number)
+    for number, other in enumerate(chips, start=1):
         for kind, copied in ways:
             way = "scratch" if copied is None else "copied"
             learner = arm if copied is None else experiment.learning_on(arm)
-            training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied)
+            training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied, chips)
             run = finished(training, out, report)
             runs.append({**run, "seed": seed, "chip": number, "kind": kind, "way": way})
     return runs

@@ -55,7 +55,6 @@ class MortalExperiment(ForwardForwardExperiment):
 
     kind: ClassVar[str] = "mortal"
     one_training: ClassVar[bool] = False
-    learns_together: ClassVar[bool] = False
 
     kinds: tuple[Kind, ...] = KINDS
     """How the other chips differ from the first; kinds that chips of an arm do not have are left out."""

@@ -37,7 +37,8 @@ class Together:
     make : callable
         Returns the training of a seed, not yet begun.
     seeds : sequence of int
-        At most as many as the arm's `together`, each with another place in the batch, the seed modulo `together`.
+        At most as many as the arm's `together`, each with another place in the batch: its number (`Training.numbers`, the
+        seed itself where seeds are those of an arm) modulo `together`.
 
     Attributes
     ----------
@@ -56,15 +57,14 @@ class Together:
         self.make, self.seeds = make, seeds
         first = make(seeds[0])
         together = first.arm.together or 1
-        self.places = {seed: seed % together for seed in seeds}
+        self.places = {seed: first.numbers.get(seed, seed) % together for seed in seeds}
         if len(set(self.places.values())) < len(seeds):
             raise InputError(
-                f"seeds {seeds}: two have the same place in a batch of {together}, seed modulo {together}"
+                f"seeds {seeds}: two have the same place in a batch of {together}, their number modulo {together}"
             )
         at = {place: seed for seed, place in self.places.items()}
         filled = [at.get(place, seeds[-1]) for place in range(together)]
-        kind: Any = type(first)
-        self.whole: Any = kind(first.experiment, first.arm, filled, first.data)
+        self.whole: Any = first.another(filled)
         if first.takes_tensors:
             self.whole.kept = self._on_device(first.images)
         self.seconds = 0.0
@@ -83,6 +83,7 @@ class Together:
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Learn to the end; raises `Stopped` if somebody asks for it, and then begins anew the next time."""
         whole, watched = self.whole, self.make(self.seeds[0]).watched
+        whole.prepare()
         if watched:
             self.notes = [self._begun(seed) for seed in self.seeds]
         orders, epoch = np.empty((0, 0), np.int64), -1
@@ -111,10 +112,10 @@ class Together:
 
         Of studies of one layer.
         """
-        array, classes = self.arrays[0], self.whole.data.classes
+        layer, array, classes = self.whole.layers[0], self.arrays[0], self.whole.data.classes
         counts = torch.zeros(array.count, array.shape[1], classes, device=array.on)
         for images, labels in _parts(fit):
-            won = array.forward(self._on_device(images)).argmax(dim=-1)
+            won = layer.passed(array.forward(self._on_device(images))).argmax(dim=-1)
             which = won * classes + torch.from_numpy(labels).to(won.device)
             counts.flatten(1).scatter_add_(1, which, torch.ones_like(which, dtype=counts.dtype))
         label = (counts * classes - torch.arange(classes, device=counts.device)).argmax(
@@ -122,13 +123,14 @@ class Together:
         )  # the first of equals
         right = torch.zeros(array.count, device=array.on)
         for images, labels in _parts(test):
-            given = label.gather(1, array.forward(self._on_device(images)).argmax(dim=-1))
+            given = label.gather(1, layer.passed(array.forward(self._on_device(images))).argmax(dim=-1))
             right += (given == torch.from_numpy(labels).to(given.device)).sum(dim=1)
         accuracies: NDArray[np.float64] = (right.double() / len(test.labels)).cpu().numpy()
         return accuracies[list(self.places.values())]
 
     def _begun(self, seed: int) -> dict[str, Any]:
         training = self.make(seed)
+        training.prepare()
         training.begin()
         if training.looks:
             training.keep_look()
@@ -175,14 +177,12 @@ _waiting: dict[str, dict[int, Learnt]] = {}
 
 def learnt_with(training: Training, progress: Callable[[int, int], None] | None = None) -> None:
     """Let a training learn to its end in its batch."""
-    experiment, arm = training.experiment, training.arm
-    together = arm.together or 1
-    seeds = [experiment.first_seed + k for k in range(arm.seeds or experiment.seeds)]
-    seeds = seeds if training.seed in seeds else [training.seed]
-    chosen = [seed for seed in seeds if seed // together == training.seed // together]
+    together, numbers = training.arm.together or 1, training.numbers
+    number = numbers[training.seed]
+    chosen = [seed for seed, other in numbers.items() if other // together == number // together]
 
     def make(seed: int) -> Training:
-        found = type(training)(experiment, arm, seed, training.data)
+        found: Training = training.another(seed)
         found.watched = training.watched
         return found
 

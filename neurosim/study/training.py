@@ -102,6 +102,17 @@ class Training:
         found: tuple[Labelled, Labelled] = self.experiment.splits(self.data)
         return found
 
+    def another(self, seed: Seed) -> Any:
+        """Return the same training with another seed, or with several as instances of one batch, not yet begun."""
+        return type(self)(self.experiment, self.arm, seed, self.data)
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """Number of each seed that may learn in a batch with this one, by which a batch and a place in it are found."""
+        first, count = self.experiment.first_seed, self.arm.seeds or self.experiment.seeds
+        found = {seed: seed for seed in range(first, first + count)}
+        return found if self.seed in found else {self.seed: self.seed}
+
     @property
     def name(self) -> str:
         """Name of the arm."""
@@ -135,8 +146,11 @@ class Training:
         """Updates of the arrays that one mini-batch is: so often its seconds pass."""
         return 1
 
+    def prepare(self) -> None:
+        """Set what the first mini-batch needs."""
+
     def begin(self) -> None:
-        """Do what comes before the first mini-batch."""
+        """Look at it before the first mini-batch."""
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch, given by its places among `images`."""
@@ -272,6 +286,8 @@ class Training:
             if save:
                 save()
             return
+        if not self.steps:
+            self.prepare()
         if not self.steps and self.watched:
             self.begin()
             if not self.curve and self.looks:
