@@ -61,7 +61,7 @@ def tables(draws: np.random.Generator, arms: Sequence[NDArray[np.float64]], imag
 
 
 def satterthwaite(found: Contrast) -> Table:
-    """The same with one quantile of Student's, of Satterthwaite's degrees of freedom, for the whole variance."""
+    """Return the interval with one quantile of Student's, of Satterthwaite's degrees of freedom, for the whole variance."""
     of_images, of_rest, of_chips = found.variances()
     of_chips = max(of_chips, of_rest)
     whole = of_images + of_chips

@@ -36,7 +36,7 @@ ARMS = (
 
 
 class TorchNet:
-    """The same rule in plain torch: the update of a layer is one product in place. No peer term, no filter."""
+    """The rule of these races in plain torch: the update of a layer is one product in place. No peer term, no filter."""
 
     def __init__(self, rate: float = SLOW, decay: float = 1e-3):
         self.rate, self.decay = rate, decay

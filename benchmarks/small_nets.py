@@ -190,7 +190,7 @@ class TwoPasses(Net):
 
 
 class OneUpdate(TwoPasses):
-    """The same with one update for both passes."""
+    """`TwoPasses` with one update for both."""
 
     apart = False
 

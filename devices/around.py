@@ -115,7 +115,7 @@ class AroundState(NamedTuple):
     volatile_uS: Floats
     """Conductance that fades, as it was at the last write."""
     gating: Floats
-    """The same of the factor on the conductance, above one."""
+    """Factor on the conductance that fades, above one, as it was at the last write."""
 
 
 @inlined

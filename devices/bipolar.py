@@ -262,7 +262,7 @@ class Bipolar(Law):
 
     @property
     def reset_energy_per_uS(self) -> float | None:
-        """The same of one pulse down."""
+        """Energy of one pulse down in joule for each uS of cell conductance, V^2 G t; None: not known."""
         voltage_V = self.reset_voltage_V or self.write_voltage_V
         if voltage_V is None or self.write_time_s is None:
             return None
@@ -293,7 +293,7 @@ class Stepped(Bipolar):
     step_spread: float | None = quantity("1", None, noise=True, ge=0)
     """Device-to-device standard deviation of the step, relative (normal)."""
     step_spread_lognormal: float | None = quantity("1", None, noise=True, ge=0)
-    """The same as the standard deviation of the step's logarithm."""
+    """Device-to-device standard deviation of the step's logarithm (lognormal), in place of `step_spread`."""
     state_max_spread: float | None = quantity("1", None, noise=True, ge=0)
     state_min_spread: float | None = quantity("1", None, noise=True, ge=0)
     asymmetry: float | None = quantity("1", None, gt=-1, lt=1)

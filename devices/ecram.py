@@ -72,7 +72,7 @@ class LinearStep(Stepped):
     slope_up: float = quantity("1", ge=0)
     """Share of the step that is lost from the origin to state_max."""
     slope_down: float = quantity("1", ge=0)
-    """The same downwards, from the origin to state_min."""
+    """Share of the step down that is lost from the origin to state_min."""
     slope_up_spread: float | None = quantity("1", None, noise=True, ge=0)
     """Device-to-device standard deviation of `slope_up`, absolute."""
     slope_down_spread: float | None = quantity("1", None, noise=True, ge=0)

@@ -85,7 +85,7 @@ class Effects(Frozen):
     drift_table_exponent: Table | None = quantity("1", None)
     """Mean of nu in G(t) = G (t / t_0)**-nu; in between linear, beyond the ends constant; below zero, G grows."""
     drift_table_sigma: Table | None = quantity("1", None, noise=True)
-    """Its standard deviation; one draw a write, nu = abs(mean + sigma xi), or with its sign where some mean is negative."""
+    """Standard deviation of nu; one draw a write, nu = abs(mean + sigma xi), or with its sign where some mean is negative."""
     drift_table_start_s: float = quantity("s", 20.0, gt=0)
     """The reading time t_0 that the written conductance means."""
     relaxation_mean_uS: float | None = quantity("uS", None)

@@ -144,12 +144,12 @@ class MeasuredSteps(Bipolar):
 
     @property
     def scores_up_uS(self) -> tuple[Table, ...]:
-        """Quantiles at equally spaced standard normals, then the mean."""
+        """Quantiles of changes up at equally spaced standard normals, then the mean."""
         return self._scores(self.changes_up_uS)
 
     @property
     def scores_down_uS(self) -> tuple[Table, ...]:
-        """The same downwards."""
+        """Quantiles of changes down at equally spaced standard normals, then the mean."""
         return self._scores(self.changes_down_uS)
 
     @property

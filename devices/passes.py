@@ -61,7 +61,7 @@ def _show(size: int, g: Any, lower: Any, upper: Any, xi: Any, before: Any, seen:
 
 @inlined
 def _show_still(size: int, g: Any, lower: Any, upper: Any, before: Any, seen: Any) -> None:
-    """The same without write noise."""
+    """What is seen of each device afterwards where there is no write noise."""
     for k in range(size):
         after, unmoved = g[k], before[k]
         seen[k] = after if upper[k] > lower[k] else unmoved

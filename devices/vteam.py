@@ -139,9 +139,9 @@ class Vteam(Bipolar):
     switching_spread: float | None = quantity("1", None, noise=True, ge=0)
     """Device-to-device standard deviation of the logarithm of both switching times."""
     threshold_spread: float | None = quantity("1", None, noise=True, ge=0)
-    """The same of each threshold."""
+    """Device-to-device standard deviation of each threshold, relative to it."""
     g_max_spread: float | None = quantity("1", None, noise=True, ge=0)
-    """The same of the upper bound."""
+    """Device-to-device standard deviation of the upper bound, relative to it."""
     g_min_spread: float | None = quantity("1", None, noise=True, ge=0)
     cycle_to_cycle: float | None = quantity("1", None, noise=True, ge=0)
     """Standard deviation of a pulse's drive, as a share of it."""
@@ -190,7 +190,7 @@ class Vteam(Bipolar):
 
     @property
     def overdrive_down(self) -> float:
-        """The same downwards."""
+        """Voltage of a pulse down over its threshold."""
         return self._turn(False)[0]
 
     @property
@@ -200,7 +200,7 @@ class Vteam(Bipolar):
 
     @property
     def turns_down(self) -> float:
-        """The same downwards."""
+        """Width of a pulse down over the switching time."""
         return self._turn(False)[1]
 
     @property
@@ -210,7 +210,7 @@ class Vteam(Bipolar):
 
     @property
     def drive_down(self) -> float:
-        """The same downwards."""
+        """Way of the state that a pulse down takes without a window."""
         return self.turns_down * float((self.overdrive_down - 1) ** self.voltage_exponent_down)
 
     def conductance_uS(self, place: float) -> float:

@@ -105,7 +105,7 @@ class ForwardForward(Falling):
         return y, goodness
 
     def _activity(self, u: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-        """The same, and the sums of y (cols,) over the samples that are counted (batch,)."""
+        """Return what `activity` does, and the sums of y (cols,) over the samples that are counted (batch,)."""
         y, goodness = np.empty_like(u), np.empty(len(u))
 
         def fill(block: tuple[int, int]) -> Floats:

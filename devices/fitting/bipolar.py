@@ -82,14 +82,14 @@ def soft_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
 
 @jit
 def constant_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
-    """The same for constant steps."""
+    """Mean change of one pulse of constant steps, and the noise of one unit of `cycle_to_cycle`."""
     step = size[0] if up else size[1]
     return (step if up else -step), step
 
 
 @jit
 def linear_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
-    """The same for linear steps whose noise follows the step."""
+    """Mean change of one pulse of linear steps, and the noise of one unit of `cycle_to_cycle`, which follows the step."""
     step = size[0] * (1.0 - curve[2] * place) if up else -size[1] * (1.0 + curve[3] * place)
     return step, abs(step)
 
@@ -159,7 +159,8 @@ def _told(found: Stepping, pulses: Pulses) -> LawFit:
 
 
 def _curved(pulses: Pulses, tried: list[tuple[StepLaw, Start]], flat: tuple[StepLaw, Values]) -> LawFit:
-    """The same of a curve; from constant steps, nearly flat, if it would end behind these, which it contains."""
+    """Return the numbers of the card of a curve; looked for from constant steps as well, nearly flat, if the search would end
+    behind these, which the curve contains."""
     traces, refused = list(pulses.traces), None
     try:
         found = _most_likely(traces, tried)

@@ -66,7 +66,7 @@ def power_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
 
 @jit
 def falling_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
-    """The same for steps that fall exponentially to a floor."""
+    """Mean change of one pulse whose steps fall exponentially to a floor, and the noise of one unit."""
     share = place / (size[2] + size[3])
     most = 50.0
     if up:
@@ -80,7 +80,8 @@ def falling_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any
 
 @jit
 def breaking_move(place: float, up: bool, own: Any, size: Any, curve: Any) -> Any:
-    """The same for steps that break down exponentially, the sooner the nearer to the bound ahead."""
+    """Mean change of one pulse whose steps break down exponentially, the sooner the nearer to the bound ahead, and the noise
+    of one unit."""
     share = place / (size[2] + size[3])
     most = 50.0
     if up:

@@ -242,7 +242,7 @@ class _Devices:
         return np.array([low, high, (high - rest) / half, step / half, high - rest, rest - low, step])
 
     def numbers_with_errors(self) -> tuple[Values, Values]:
-        """The same with standard errors: by the jackknife over devices, or of each device's own errors.
+        """Return the numbers with standard errors: by the jackknife over devices, or of each device's own errors.
 
         Where steps follow a curve, the errors of its numbers are among them.
         """

@@ -257,7 +257,7 @@ class WritePath(Grown):
     potentiate_every: int = Field(1, ge=1)
     """Changes up are given in every so-many-th update only: a counter that all cells share (Boybat et al. 2018)."""
     depress_every: int = Field(1, ge=1)
-    """The same of changes down; where RESET is abrupt, a rare one stands for many gradual steps."""
+    """Changes down are given in every so-many-th update only; where RESET is abrupt, a rare one stands for many gradual steps."""
     pulse_sensitivity_V: float | None = Field(None, gt=0)
     """Volts of amplitude that change the effect of a pulse e-fold. With wires, pulses then weaken along the lines;
     None: they do not."""

@@ -240,7 +240,7 @@ class Device(Protocol):
 
     @property
     def read_step_uS(self) -> float:
-        """The same as a read after the reading delay finds it."""
+        """Mean change of one pulse in the mid window, uS, as a read after the reading delay finds it."""
         ...
 
     @property

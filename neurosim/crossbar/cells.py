@@ -99,7 +99,7 @@ class PairCells:
         return blocks(self.shape[0], self.block_rows)
 
     def product_blocks(self) -> list[tuple[int, int]]:
-        """The same where each begins with a matrix product: larger ones, as long as all threads have enough of them."""
+        """The blocks of rows where each begins with a matrix product: larger ones, as long as all threads have enough of them."""
         many = self.shape[0] > MANY * self.block_rows
         return blocks(self.shape[0], self.block_rows * (TALLER if many else 1))
 
@@ -266,7 +266,7 @@ class PairCells:
         return out.reshape(self.shape[0], 2 * self.shape[1])
 
     def connected_uS(self) -> Floats:
-        """The same as lines see them: zero beyond a break."""
+        """Return the conductances (rows, 2 cols) as lines see them: zero beyond a break."""
         own = self.conductance_uS()
         return own if self.connected is None else own * self.connected
 

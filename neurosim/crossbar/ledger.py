@@ -25,7 +25,7 @@ ADDED = (
     "program_comparisons", "ranging_reads", "ranging_conversions", "ranging_dac_conversions", "ranging_line_cells",
     "ranging_uS", "point_searches", "spikes",
 )  # fmt: skip
-"""Its last totals, of what earlier versions did not do: where they are not kept, they are zero."""
+"""Last totals of a ledger, of what earlier versions did not do: where a file does not keep them, they are zero."""
 PULSES_J = ("up_J", "down_J", "refresh_J", "program_pulses_J")
 """Totals that are joules of device pulses, as the law has them."""
 

@@ -108,7 +108,7 @@ class Reader:
         return (self.cells.span_uS / codes if codes else 0.0), self.cells.span_uS
 
     def device_converter(self) -> tuple[float, float]:
-        """The same for the range of a single device."""
+        """Return (step, range) of the ADC switched to the range of a single device."""
         codes = positive_codes(self.config.adc_bits)
         high_uS = self.cells.window_uS[1]
         return (high_uS / codes if codes else 0.0), high_uS

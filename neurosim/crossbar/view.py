@@ -32,7 +32,7 @@ class Plane(NamedTuple):
     """Of its share in the result."""
 
     def on(self, rows: slice) -> Plane:
-        """The same on some rows only."""
+        """Return this plane on some rows only."""
         return Plane(self.current[rows], self.variance[rows], self.total[rows], self.sign)
 
 

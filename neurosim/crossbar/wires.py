@@ -86,7 +86,7 @@ def _work(shape: tuple[int, ...], top_sensed: bool) -> float:
 
 
 def _eliminate(g: Doubles, word: Line, bit: Line) -> Doubles:
-    """The same row by row from the top.
+    """Return the conductances that converters see, eliminating row by row from the top.
 
     Everything above a row, seen from its bit-line nodes, is a matrix of conductances Y and, per volt on each row
     so far, source currents P (one row of P each). A segment multiplies both by K = (1 + r Y)^-1; a row adds its own.

@@ -36,7 +36,7 @@ def activities(u: Any, squares: bool, counted: Any, y: Any, goodness: Any, along
 
 @jit
 def directions(u: Any, squares: bool, y: Any, goodness: Any) -> None:
-    """The same, with y (n, cols) brought to an rms of one, or to a mean of one."""
+    """Fill y and goodness as `activities` does, then bring each row of y (n, cols) to an rms of one, or to a mean of one."""
     cols = y.dtype.type(y.shape[1])
     for n in range(u.shape[0]):
         found = _rectified(u[n], squares, y[n])

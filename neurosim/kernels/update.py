@@ -59,7 +59,7 @@ class Verifier(NamedTuple):
     """How an accumulator gives its pulses, and how these are verified: by reads of the pair before and after."""
 
     prompt: bool
-    """It gives each change at once, rounded at random, and holds what that was off."""
+    """Whether each change is given at once, rounded at random, and only what that was off is held."""
 
     reads: np.int32
     """Averaged each time; 0: what was asked for counts as given."""
@@ -69,7 +69,8 @@ class Verifier(NamedTuple):
     """Largest magnitude, in pulses, that an accumulator holds where it is verified: a stuck device would fill it
     without end."""
     enough: Any
-    """The same where it is not: pulses that take any device across its window several times."""
+    """Largest magnitude, in pulses, that is held where nothing is verified: so many take any device across its window several
+    times."""
 
 
 class Verified(NamedTuple):

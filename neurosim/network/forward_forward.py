@@ -91,7 +91,7 @@ class ForwardForwardStack:
         return self._pass(x, phase, lambda layer, inputs, phase: layer.learn(inputs, phase))
 
     def learn_apart(self, positive: Floats, negative: Floats) -> Answers:
-        """The same with an update for each phase, positive samples first: each pulses the devices of its own sign.
+        """Learn one mini-batch with an update for each phase, positive samples first: each pulses the devices of its own sign.
 
         Decay, a share an update, is then taken twice.
         """
@@ -108,7 +108,7 @@ class ForwardForwardStack:
         return Answers(states, join([answers.goodness for answers in phases], -2))
 
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
-        """The same with an update a sample, a positive and a negative one in turn (n of each).
+        """Learn one mini-batch with an update a sample, a positive and a negative one in turn (n of each).
 
         Raises
         ------

@@ -26,7 +26,7 @@ from neurosim.reference.twin.dense import TorchDense
 BOUNDS: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-12}
 """Largest relative difference of one result."""
 TOTALS_BOUND = 1e-9
-"""The same of a total of the ledger: many thousand terms, added in another order."""
+"""Largest relative difference of a total of the ledger: many thousand terms, added in another order."""
 DIFFERING_SHARE = 1e-4
 """Largest share of results that may differ by more: a code of a converter or a count of pulses on an edge falls to either
 side by rounding alone. Which do depends on the processor; up to 3 of 50,000 were seen."""

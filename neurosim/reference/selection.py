@@ -191,5 +191,5 @@ def digital_parts(model: nn.Module) -> dict[str, Digital]:
 
 
 def _parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Those of the module itself, of a parametrized one all that its weights are computed from."""
+    """Return the parameters of the module itself; of a parametrized one, all that its weights are computed from."""
     return list(module.parameters(recurse=is_parametrized(module)))

@@ -40,7 +40,7 @@ class Enough(Frozen):
     share: float = Field(0.99, gt=0, le=1)
     """Share of an accuracy that is kept."""
     against: Literal["ideal", "device"] = "ideal"
-    """That of ideal arithmetic beside the arm, or of the arm's own device as given."""
+    """Whose accuracy is meant: that of ideal arithmetic beside the arm, or of the arm's own device as given."""
     score: str = "accuracy"
     """Which of the accuracies: the headline, or another that each row has, as the vote of one layer."""
 

@@ -319,7 +319,7 @@ class AroundTwin(TwinLaw):
         return torch.where(stuck, state["conductance"], g)
 
     def read_sigma(self, conductance_uS: Tensor) -> Tensor:
-        """That of the law."""
+        """Return the standard deviation of read noise, uS, which is that of the law."""
         return self.law.read_sigma(conductance_uS)
 
     def age(self, state: State, seconds: Tensor, draw: Draw) -> State:

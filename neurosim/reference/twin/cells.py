@@ -30,7 +30,7 @@ class Grid(NamedTuple):
     difference: Tensor
     """(instances, rows, cols) conductance of the plus minus that of the minus device, uS."""
     variance: Tensor | None
-    """The same shape: summed variance of their read noise, uS^2; None where there is none."""
+    """(instances, rows, cols) summed variance of the read noise of both devices, uS^2; None where there is none."""
     row_sum: Tensor
     """(instances, rows) float64: summed conductance of the devices on each word line, uS."""
 

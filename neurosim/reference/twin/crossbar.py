@@ -52,7 +52,7 @@ MOST_SAMPLES = 256
 
 
 class TorchCrossbar:
-    """The same array as `Crossbar`, computed by torch: an independent second machine.
+    """The array of `Crossbar`, computed by torch: an independent second machine.
 
     Parameters
     ----------
