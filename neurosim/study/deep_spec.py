@@ -299,10 +299,15 @@ class DeepExperiment(Experiment):
         return {name: value for name, value in settings.items() if value}
 
     def scores(self, result: Any) -> dict[str, float]:
-        """Return the accuracies of one finished run: of the last depth, and of each depth."""
+        """Return of one finished run the accuracies of the last depth and of each, and the share of neurons of each layer whose norm is one."""
         return {
             "accuracy": result["accuracy"],
             **{f"depth {head['depth']}": head["accuracy"] for head in result["heads"]},
+            **{
+                f"norm 1, layer {k}": layer["norm_near_one"]
+                for k, layer in enumerate(result["layers"], start=1)
+                if "norm_near_one" in layer
+            },
         }
 
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
