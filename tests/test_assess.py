@@ -175,13 +175,6 @@ def test_what_is_neither_card_nor_file_is_refused(source, words, tmp_path, monke
     assert words in str(done.exception)
 
 
-def test_json_goes_into_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["assess", PCM, "--json", "-"])
-    assert "give a file" in str(done.exception)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_values_are_written_as_toml_reads_them():
     values = {"a": True, "b": [1, 2.5], "c": {"d": 'mit "Namen"', "e": {"f": 1e-9}}}
     assert tomllib.loads(f"x = {toml(values)}")["x"] == values

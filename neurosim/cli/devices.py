@@ -10,6 +10,7 @@ from rich.text import Text
 
 from neurosim.cli.options import Json
 from neurosim.cli.terminal import console, expect_json, say
+from neurosim.core.plain import printable
 
 devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
 
@@ -17,17 +18,54 @@ CardName = Annotated[str, typer.Argument(metavar="NAME|CARD.toml")]
 
 
 @devices_app.command("list")
-def list_devices(json_file: Json = None) -> None:
-    """Print the known device cards."""
+def list_devices(
+    technology: Annotated[
+        str | None,
+        typer.Option(
+            "--technology", metavar="TEXT", help="Only cards whose technology has it: rram, pcm, ecram ..."
+        ),
+    ] = None,
+    law: Annotated[str | None, typer.Option("--law", metavar="NAME", help="Only cards of this law.")] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            help="name; states or on-off, the most first; energy of a pulse, the least first; assumed, the smallest share first.",
+        ),
+    ] = "name",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A line a card, tabs between its columns, for other programs.")
+    ] = False,
+    json_file: Json = None,
+) -> None:
+    """Print the known device cards: where each is from, `neurosim devices show NAME`."""
+    from neurosim.core.errors import ConfigError, UnknownNameError
     from neurosim.devices.card import cards, read
-    from neurosim.report.device_table import cards_table, facts
+    from neurosim.report.device_table import HEADINGS, SORTED_BY, cards_table, facts, of_technology, row_of
     from neurosim.study.store import write_json
 
     expect_json(json_file)
-    known = [read(file) for file in cards().values()]
+    if sort not in SORTED_BY:
+        raise UnknownNameError("order", sort, list(SORTED_BY))
+    everything = [read(file) for file in cards().values()]
+    laws = sorted({card.law for card in everything})
+    if law is not None and law not in laws:
+        raise UnknownNameError("law", law, laws)
+    known = [card for card in everything if law is None or card.law == law]
+    known = known if technology is None else of_technology(known, technology)
+    if not known:
+        kinds = "; ".join(sorted({card.technology for card in everything}))
+        raise ConfigError(
+            f"no card has technology '{technology}'{'' if law is None else f' and law {law}'}; there are: {kinds}"
+        )
+    known.sort(key=SORTED_BY[sort])
     if json_file is not None:
         write_json(json_file, [facts(card) for card in known])
-    console().print(cards_table(known))
+    if plain:
+        for row in (HEADINGS, *map(row_of, known)):
+            print(*map(printable, row), sep="\t")
+    else:
+        console().print(cards_table(known))
 
 
 @devices_app.command("show")

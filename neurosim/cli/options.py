@@ -12,7 +12,10 @@ import typer
 
 from neurosim.core.errors import ConfigError
 
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output."),
+]
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
 FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same seed, same bits.")]
 Kind = Annotated[

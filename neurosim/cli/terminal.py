@@ -12,7 +12,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from neurosim.core.cautions import Caution
-from neurosim.core.errors import ConfigError
 from neurosim.core.plain import printable
 
 
@@ -28,14 +27,22 @@ class PlainConsole(Console):
             yield Segment(text if control else printable(text), style, control)
 
 
+_aside = False
+"""Whether tables and lines go to standard error, for standard output has the JSON."""
+
+
+def _standard() -> TextIO:
+    return sys.stderr if _aside else sys.stdout
+
+
 def console() -> Console:
     """Return where tables go: as wide as the terminal, or a fixed width in a file or pipe."""
-    return PlainConsole(width=None if sys.stdout.isatty() else 160)
+    return PlainConsole(file=_standard(), width=None if _standard().isatty() else 160)
 
 
 def say(line: str) -> None:
     """Print a line at once."""
-    print(printable(line), flush=True)
+    print(printable(line), file=_standard(), flush=True)
 
 
 def complain(line: str) -> None:
@@ -44,12 +51,12 @@ def complain(line: str) -> None:
 
 
 def expect_json(json_file: Path | None) -> None:
-    """Refuse before any work a file for `--json` that cannot be written."""
+    """Refuse before any work a file for `--json` that cannot be written; "-" is standard output, tables then go beside it."""
     from neurosim.study.store import expect_file
 
-    if json_file is not None and str(json_file) == "-":
-        raise ConfigError("--json -: standard output has the tables; give a file")
-    if json_file is not None:
+    global _aside
+    _aside = json_file is not None and str(json_file) == "-"
+    if json_file is not None and not _aside:
         expect_file(json_file, "--json")
 
 

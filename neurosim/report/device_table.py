@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,7 +13,8 @@ from rich.text import Text
 from neurosim.core.protocols import Device
 from neurosim.devices.card import Card
 from neurosim.devices.contract import Clause
-from neurosim.report.text import NOTHING
+from neurosim.energy.marks import UP, WEAK, Mark, device_mark, mark_of
+from neurosim.report.text import NOTHING, si
 
 
 def states(device: Device) -> float | None:
@@ -27,8 +29,8 @@ def on_off(device: Device) -> float | None:
 
 
 def window_words(device: Device) -> str:
-    """Return the window as people write it."""
-    return f"{device.g_min_uS:g} to {device.g_max_uS:g} µS"
+    """Return the window as people write it, to four digits."""
+    return f"{device.g_min_uS:.4g} to {device.g_max_uS:.4g} µS"
 
 
 def states_words(device: Device) -> str:
@@ -43,6 +45,50 @@ def on_off_words(device: Device) -> str:
     return NOTHING if ratio is None else f"{ratio:.3g}"
 
 
+def pulse_J(card: Card) -> tuple[float | None, Mark]:
+    """Return the joules of one pulse up in the mid window, the device alone, and their mark; None where the card does not tell."""
+    device = card.device()
+    mark, _ = device_mark({name: number.source for name, number in card.parameters.items()}, UP)
+    gate = card.parameters.get("gate_energy_J")
+    volts, seconds = device.pulse_shapes[0]
+    if gate is not None and isinstance(gate.value, float):
+        return gate.value, mark
+    if device.pulse_unknown or not volts or not seconds:
+        return None, mark
+    return volts**2 * seconds * 1e-6 * (device.g_min_uS + device.g_max_uS) / 2, mark
+
+
+def pulse_words(card: Card) -> str:
+    """Return the joules of one pulse up as people write them, with their mark where it is weak."""
+    joules, mark = pulse_J(card)
+    return NOTHING if joules is None else f"{si(joules, 'J')}{f' ({mark})' if mark in WEAK else ''}"
+
+
+def assumed(card: Card) -> int:
+    """Return how many numbers of a card are assumed or from memory."""
+    return sum(mark_of(number.source) in WEAK for number in card.parameters.values())
+
+
+SORTED_BY: dict[str, Callable[[Card], Any]] = {
+    "name": lambda card: card.name,
+    "states": lambda card: -(states(card.device()) or 0.0),
+    "on-off": lambda card: -(on_off(card.device()) or 0.0),
+    "energy": lambda card: pulse_J(card)[0] or float("inf"),
+    "assumed": lambda card: assumed(card) / max(len(card.parameters), 1),
+}
+"""How a list of cards is ordered, the best first."""
+
+
+def of_technology(known: Sequence[Card], text: str) -> list[Card]:
+    """Return the cards in whose technology or name a word is `text`, or else begins so, or else has it somewhere."""
+    word = re.escape(text)
+    for pattern in (rf"\b{word}\b", rf"\b{word}", word):
+        found = [c for c in known if re.search(pattern, f"{c.technology} {c.name}", re.IGNORECASE)]
+        if found:
+            return found
+    return []
+
+
 def facts(card: Card) -> dict[str, Any]:
     """Return what `devices list` says of a card, for JSON; raises `ConfigError` if the card is wrong."""
     device = card.device()
@@ -54,6 +100,11 @@ def facts(card: Card) -> dict[str, Any]:
         "g_min_uS": device.g_min_uS,
         "g_max_uS": device.g_max_uS,
         "nominal_step_uS": device.nominal_step_uS,
+        "steps_down": device.steps_down,
+        "pulse_up_J": pulse_J(card)[0],
+        "pulse_up_mark": pulse_J(card)[1],
+        "numbers": len(card.parameters),
+        "assumed": assumed(card),
         "drifts": device.drifts,
         "has_read_noise": device.has_read_noise,
     }
@@ -69,20 +120,30 @@ def numbers(card: Card) -> dict[str, Any]:
     }
 
 
+HEADINGS = (
+    "name", "technology", "law", "states", "on/off", "window", "down", "a pulse up", "assumed",
+)  # fmt: skip
+
+
+def row_of(card: Card) -> tuple[str, ...]:
+    """Return what the list of cards says of one, under `HEADINGS`."""
+    device = card.device()
+    derived = (states_words(device), on_off_words(device), window_words(device))
+    down = "steps" if device.steps_down else "abrupt"
+    share = f"{assumed(card)} of {len(card.parameters)}"
+    return (card.name, card.technology, card.law, *derived, down, pulse_words(card), share)
+
+
 def cards_table(known: Iterable[Card]) -> Table:
-    """Return a table of cards, one row each."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in ("name", "technology", "law"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("states", "on/off"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("window")
-    table.add_column("source")
+    """Return a table of cards, one row each; names are never broken."""
+    caption = "A pulse up: joules in the mid window, of the device alone, without periphery. Assumed: numbers of the card."
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, caption=caption, caption_justify="left")
+    for heading in HEADINGS:
+        numeric = heading in ("states", "on/off", "assumed")
+        whole = numeric or heading in ("name", "window", "a pulse up")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=whole)
     for card in known:
-        device = card.device()
-        derived = (states_words(device), on_off_words(device), window_words(device))
-        words = (card.name, card.technology, card.law, *derived, card.citation)
-        table.add_row(*(Text(word) for word in words))
+        table.add_row(*(Text(word) for word in row_of(card)))
     return table
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -93,8 +94,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write JSON as a whole file; numpy's numbers and flags are written as Python's, NaN and infinity are refused."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False, default=_of_numpy) + "\n")
+    """Write JSON as a whole file, or to standard output where it is called "-".
+
+    numpy's numbers and flags are written as Python's, NaN and infinity are refused.
+    """
+    text = json.dumps(values, indent=1, allow_nan=False, default=_of_numpy) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(path, text)
 
 
 def _of_numpy(value: Any) -> Any:
