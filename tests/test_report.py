@@ -222,7 +222,7 @@ def kept(file: Path) -> dict[str, Any]:
     return found
 
 
-RESULTS = {file.stem: kept(file) for file in sorted((ROOT / "docs/results").glob("*.json"))}
+RESULTS = {file.stem: kept(file) for file in sorted((ROOT / "results").glob("*.json"))}
 SWEPT = [name for name, found in RESULTS.items() if from_earlier(found)]
 """Studies of earlier versions that are sweeps today."""
 PUBLISHED = [
