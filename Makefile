@@ -19,7 +19,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/neurosim compare docs/results/digits-demo.toml --out $(OUT)
+	$(BIN)/neurosim compare results/digits-demo.toml --out $(OUT)
 
 # Threads of torch and BLAS that wait by spinning make two workers, and whatever runs beside them, several times slower.
 test: export OMP_NUM_THREADS = 1
@@ -43,14 +43,14 @@ bench: $(VENV)/installed
 
 # Eight minutes on a machine with a GPU; `python -m benchmarks.gpu` where nothing can be installed.
 gpu: $(VENV)/installed
-	$(BIN)/python -m benchmarks.gpu --out docs/results/gpu.json
+	$(BIN)/python -m benchmarks.gpu --out results/gpu.json
 
 verify: $(VENV)/installed
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 	for newer in python3.12 python3.13 python3.14; do \
 	  ! $$newer -V >/dev/null 2>&1 || $(MAKE) test PYTHON=$$newer VENV=$(VENV)-$$newer || exit 1; \
 	done
-	$(BIN)/python -m benchmarks.verify --out docs/results
+	$(BIN)/python -m benchmarks.verify --out results
 
 clean:
 	rm -rf $(VENV) build docs/_build out

@@ -96,7 +96,7 @@ def page(found: dict[str, Any]) -> str:
         "# Devices against a plain numpy composition\n\n"
         f"The worst of mean, standard deviation and three quantiles at three targets, of {found['devices']:,} devices, in "
         f"standard errors of the difference; at most {found['limit_standard_errors']:g} are allowed. Made by `python -m "
-        "benchmarks.composition --json docs/results/composition.json --page docs/results/composition.md`.\n\n"
+        "benchmarks.composition --json results/composition.json --page results/composition.md`.\n\n"
         f"{table}\n"
     )
 

@@ -1,6 +1,6 @@
 """How often the 95 % intervals of `neurosim fit` cover the numbers that made the data, and the law is named.
 
-python -m benchmarks.coverage --out docs/results/fit-coverage.json
+python -m benchmarks.coverage --out results/fit-coverage.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How often the 95 % intervals for a decision hold the truth: few chips, many images, both drawn anew each time.
 
-python -m benchmarks.decision_coverage --json docs/results/decision-coverage.json --page docs/results/decision-coverage.md
+python -m benchmarks.decision_coverage --json results/decision-coverage.json --page results/decision-coverage.md
 """
 
 from __future__ import annotations

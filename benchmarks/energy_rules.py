@@ -1,4 +1,4 @@
-"""SoftHebb, Forward-Forward and backpropagation on the same devices: joules and seconds (docs/results/energy-rules.md).
+"""SoftHebb, Forward-Forward and backpropagation on the same devices: joules and seconds (results/energy-rules.md).
 
 python -m benchmarks.energy_rules [--json FILE] [--page FILE] [--again]
 
@@ -42,7 +42,7 @@ FORWARD_FORWARD: dict[str, dict[str, Any]] = {
         "settings": {"goodness": "minus-squares", "decay": 0.0},
     },
 }  # fmt: skip
-"""From docs/results/ff-policies.toml: of PCM's two best without several devices a cell, validation images chose the first for
+"""From results/ff-policies.toml: of PCM's two best without several devices a cell, validation images chose the first for
 these fewer updates; the tuned one takes drift of a second an update for decay, which no array has that is as fast as its prices."""
 MODES: dict[str, Any] = {"ideal": "accumulate", "PCM": "mixed", "ECRAM": "accumulate"}
 """How backpropagation is written."""
@@ -98,7 +98,7 @@ class FollowedNet(Backpropagation):
 
 
 def softhebb(batch: int = 32) -> ns.DenseExperiment:
-    """Return the comparison of SoftHebb, its rates those of docs/results/energy-pareto.toml."""
+    """Return the comparison of SoftHebb, its rates those of results/energy-pareto.toml."""
     return ns.DenseExperiment(
         dataset="mnist", train_images=IMAGES, neurons=200, seeds=SEEDS, curve_points=IMAGES // LOOK_EVERY,
         readout_epochs=3, window=1.3, batch=batch, rule_options={"learning_rate": 0.3},

@@ -1,6 +1,6 @@
 """How often 95 % intervals of `neurosim fit` hold, over the designs that people have, on data drawn with numpy alone.
 
-python -m benchmarks.fit_grid --sets 200 --out docs/results/fit-grid.json
+python -m benchmarks.fit_grid --sets 200 --out results/fit-grid.json
 
 Three laws of small steps, each by eight designs. A parameter counts at a design where Fisher's information at the
 truth gives it a relative standard error below one half; that is decided before anything is fitted. Finished sets are kept in

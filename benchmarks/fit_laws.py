@@ -1,6 +1,6 @@
 """Whether `neurosim fit` names the law that made the data, says that it cannot tell, or is wrong without a word.
 
-nice python -m benchmarks.fit_laws --sets 8 --out docs/results/fit-laws.json
+nice python -m benchmarks.fit_laws --sets 8 --out results/fit-laws.json
 
 Sets of fixed designs, drawn with numpy alone: three laws of small steps (the generator of `benchmarks.fit_grid`) and phase-change
 memory. Each set is written as a file, read and fitted as a user would, without the repetition on resamples, which follows the choice.

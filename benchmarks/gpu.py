@@ -1,6 +1,6 @@
 """What the torch backend does on a GPU: races with their floors, a thousand chips, agreement with the kernels.
 
-make gpu, or: python -m benchmarks.gpu --out docs/results/gpu.json
+make gpu, or: python -m benchmarks.gpu --out results/gpu.json
 
 Kept figures first, then tests; each figure is written as soon as it is there, so that a run that is cut off has told what it could.
 It needs torch, numba, scipy and pydantic, MNIST and CIFAR-10 in the folder that NEUROSIM_DATA names, and neither typer nor

@@ -9,13 +9,13 @@ from typing import Any
 
 from neurosim.study.store import read_json, write_json, write_text
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def main(
     name: str, described: str | None, place: str, measured: Callable[[], Any], page: Callable[[Any], str]
 ) -> None:
-    """Run, or write again what is kept: `name`.json and the part of `name`.md behind `place`, of docs/results unless said."""
+    """Run, or write again what is kept: `name`.json and the part of `name`.md behind `place`, of results/ unless said."""
     module = name.replace("-", "_")
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=described)
     parser.add_argument("--json", type=Path, default=RESULTS / f"{name}.json")

@@ -20,7 +20,17 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("mutations.json")
-LEFT_OUT = (".git", ".venv", "docs", "notebooks", "out", "__pycache__", ".ruff_cache", ".mypy_cache")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    "docs",
+    "notebooks",
+    "out",
+    "results",
+    "__pycache__",
+    ".ruff_cache",
+    ".mypy_cache",
+)
 VALIDATE = """
 import sys
 from neurosim.reference.agreement import compare_operations
@@ -102,8 +112,8 @@ def page(found: list[Found]) -> str:
 An error is planted in a copy of the sources, one at a time, and tests run until one fails: {caught} of {len(found)} are caught.
 {seen} of them are seen by what `neurosim validate` compares as well, here on three cards: operations in double precision
 with a read after each, and closed forms of what both machines share. {others} were invented by someone who had not read the
-tests ("another"). The list is `benchmarks/mutations.json`; `python -m benchmarks.mutations --out docs/results/mutations.json
---page docs/results/mutations.md` tries it again.
+tests ("another"). The list is `benchmarks/mutations.json`; `python -m benchmarks.mutations --out results/mutations.json
+--page results/mutations.md` tries it again.
 
 | planted error | invented by | first test that fails | `neurosim validate` sees |
 |---|---|---|---|

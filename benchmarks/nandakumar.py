@@ -1,4 +1,4 @@
-"""The energy ratio of Nandakumar et al. 2020 (Front. Neurosci. 14:406), by the definitions of docs/results/nandakumar.md.
+"""The energy ratio of Nandakumar et al. 2020 (Front. Neurosci. 14:406), by the definitions of results/nandakumar.md.
 
 python -m benchmarks.nandakumar [--json FILE] [--page FILE] [--again]
 

@@ -1,4 +1,4 @@
-"""Pulse width and height against epochs and joules on one physics law, VTEAM (docs/results/pulse-shape.md).
+"""Pulse width and height against epochs and joules on one physics law, VTEAM (results/pulse-shape.md).
 
 python -m benchmarks.pulse_shape [--json FILE] [--page FILE] [--again]
 

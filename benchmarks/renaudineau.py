@@ -1,4 +1,4 @@
-"""The two energy ratios of Renaudineau et al. 2026 (arXiv 2601.09903), by the definitions of docs/results/renaudineau.md.
+"""The two energy ratios of Renaudineau et al. 2026 (arXiv 2601.09903), by the definitions of results/renaudineau.md.
 
 python -m benchmarks.renaudineau [--json FILE] [--page FILE] [--again | --controls]
 
@@ -366,7 +366,7 @@ def _counted(arm: dict[str, Any], result: Result) -> list[str]:
 
 def main() -> None:
     """Run, or price again; keep the figures and write the tables into the page."""
-    folder = Path(__file__).parents[1] / "docs" / "results"
+    folder = Path(__file__).parents[1] / "results"
     parser = argparse.ArgumentParser(prog="python -m benchmarks.renaudineau", description=__doc__)
     parser.add_argument("--json", type=Path, default=folder / "renaudineau.json")
     parser.add_argument("--page", type=Path, default=folder / "renaudineau.md")

@@ -1,4 +1,4 @@
-"""What a spiking soft winner-take-all computes beside rate SoftHebb, its oracle (docs/results/spiking-oracle.md).
+"""What a spiking soft winner-take-all computes beside rate SoftHebb, its oracle (results/spiking-oracle.md).
 
 python -m benchmarks.spiking_oracle [--json FILE] [--page FILE] [--again]
 

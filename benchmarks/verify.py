@@ -1,6 +1,6 @@
 """What is too long for CI: races with their bars, devices against plain numpy, and the main claims on MNIST.
 
-python -m benchmarks.verify --out docs/results
+python -m benchmarks.verify --out results
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT_BAR = 0.90
 
 def learning() -> list[dict[str, Any]]:
     """MNIST, 784-2000, one epoch, seed 0: ideal arithmetic and the best arm of `mnist-modes.toml`."""
-    spec = DenseExperiment.from_toml(Path(__file__).parents[1] / "docs" / "results" / "mnist-modes.toml")
+    spec = DenseExperiment.from_toml(Path(__file__).parents[1] / "results" / "mnist-modes.toml")
     best: Arm = spec.arm[0]
     results = compare(spec.changed(arm=(best,), seeds=1, curve_points=0))
     ideal, device = results["summary"]

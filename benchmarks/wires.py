@@ -3,7 +3,7 @@
 The reference has BLAS on one thread, which is its fastest: SuperLU's products are small, and threads that wait for
 each other made it up to ten times slower.
 
-python -m benchmarks.wires [--largest] --out docs/results/wires.json
+python -m benchmarks.wires [--largest] --out results/wires.json
 """
 
 from __future__ import annotations

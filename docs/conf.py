@@ -26,6 +26,8 @@ from neurosim.report.style import to_svg
 HERE = Path(__file__).resolve().parent
 SHEET_DEVICES = 300
 """Devices behind the figures of the gallery: fewer than `neurosim devices plot` takes, to build fast."""
+LINKED = re.compile(r"\]\(([^)/#\s]+)\)")
+"""A link or figure of a page that lies beside it."""
 
 project = "neurosim"
 author = "The neurosim authors"
@@ -71,15 +73,31 @@ numpydoc_class_members_toctree = False
 python_use_unqualified_type_names = True
 
 
-def copy_notebooks(_: Sphinx) -> None:
-    """Copy the committed, executed notebooks to where Sphinx finds them."""
-    target = HERE / "_notebooks"
+def copy_beside(_: Sphinx) -> None:
+    """Copy what lies beside this folder to where Sphinx finds it: executed notebooks, pages of results and what these link."""
+    notebooks, results = HERE.parent / "notebooks", HERE.parent / "results"
+    _mirror(notebooks, {file.name for file in notebooks.glob("*.ipynb")}, HERE / "_notebooks")
+    pages = sorted(results.glob("*.md"))
+    linked = {name for page in pages for name in LINKED.findall(page.read_text(encoding="utf-8"))}
+    kept = {name for name in linked if (results / name).is_file()}
+    _mirror(results, kept | {page.name for page in pages}, HERE / "_results")
+
+
+def _mirror(source: Path, names: set[str], target: Path) -> None:
+    """Copy files of a folder, and remove what else there is in the copy."""
     target.mkdir(exist_ok=True)
-    kept = {source.name for source in sorted((HERE.parent / "notebooks").glob("*.ipynb"))}
-    for name in kept:
-        shutil.copyfile(HERE.parent / "notebooks" / name, target / name)
-    for stale in (file for file in target.glob("*.ipynb") if file.name not in kept):
+    for name in sorted(names):
+        shutil.copyfile(source / name, target / name)
+    for stale in (file for file in target.iterdir() if file.name not in names):
         stale.unlink()
+
+
+def follow_links(_: Sphinx, page: str, text: list[str]) -> None:
+    """Lead relative links between docs/ and results/, which hold in the repository, to where the copies lie."""
+    if page.startswith(("_results/", "_notebooks/")):
+        text[0] = text[0].replace("](../docs/", "](../").replace("](../results/", "](../_results/")
+    else:
+        text[0] = re.sub(r"\]\(((?:\.\./)*)\.\./results/", r"](\1_results/", text[0])
 
 
 def write_device_pages(_: Sphinx) -> None:
@@ -214,5 +232,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", add_fields, priority=900)
-    app.connect("builder-inited", copy_notebooks)
+    app.connect("builder-inited", copy_beside)
     app.connect("builder-inited", write_device_pages)
+    app.connect("source-read", follow_links)

@@ -172,8 +172,8 @@ for name, estimate in found.intervals.items():
 print(f"{sum(held)} of {len(held)} intervals hold the known number")
 
 # %% [markdown]
-# One in twenty may miss. How often they do over many data sets is counted in `docs/results/fit-coverage.md`, and how often
-# the right law is chosen in `docs/results/fit-laws.md`. `write_noise` is what a read shows that is gone with the next
+# One in twenty may miss. How often they do over many data sets is counted in `results/fit-coverage.md`, and how often
+# the right law is chosen in `results/fit-laws.md`. `write_noise` is what a read shows that is gone with the next
 # pulse: the device's own and the instrument's together.
 
 # %%

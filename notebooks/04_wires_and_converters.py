@@ -335,7 +335,7 @@ for entry in results["summary"]:
 # %% [markdown]
 # PCM learns around its wires: differences here are those of seeds. Of the coarse RRAM's neurons in large tiles
 # two win everything, those of the columns that lose least: a common gain of its columns decides a competition,
-# before anything is learnt, and what these two then learn leaves the layer below its own untrained state. Results with more seeds (`docs/results`) go further: accuracy against ohms and
+# before anything is learnt, and what these two then learn leaves the layer below its own untrained state. Results with more seeds (`results`) go further: accuracy against ohms and
 # tile size, broken lines, pulses that weaken along the wires, and the noise budget.
 #
 # ## An exercise

@@ -255,10 +255,10 @@ for run in results["runs"]:
 # ## 5. Results at full size
 #
 # Whole CIFAR-10 (JPEG re-encoded: figures compare with each other, not with published ones), from the files in
-# `docs/results`, which name the command of each.
+# `results`, which name the command of each.
 
 # %%
-KEPT = Path("../docs/results")
+KEPT = Path("../results")
 for name in ("cifar-deep", "cifar-deep-width-1", "cifar-deep-hardware"):
     if (KEPT / f"{name}.json").exists():
         display(ns.load_results(KEPT / f"{name}.json").plot("depth"))

@@ -260,10 +260,10 @@ display(copies.plot("recovery"))
 #
 # ## 7. The kept results
 #
-# From the files in `docs/results`, which name the command of each.
+# From the files in `results`, which name the command of each.
 
 # %%
-KEPT = Path("../docs/results")
+KEPT = Path("../results")
 for name in ("ff-policies", "ff-larger", "ff-samples", "mnist-forward-forward", "mortal-chips"):
     if (KEPT / f"{name}.json").exists():
         figures = ns.load_results(KEPT / f"{name}.json").plot()

@@ -93,7 +93,7 @@ YEAR_S = 365.25 * 86400.0
 TIMES_S = {"1 s": 1.0, "1 h": 3600.0, "1 day": 86400.0, "1 year": YEAR_S}
 SEEDS = range(3 if QUICK else 8)
 pcm = ns.devices.load(PCM)
-file = Path("../docs/results/pcm-drift-spread.toml")
+file = Path("../results/pcm-drift-spread.toml")
 spread = ns.devices.load(str(file)) if file.exists() else pcm.with_parameters(drift_exponent_sigma=0.02)
 DEVICES = {"PCM": pcm, "PCM, exponents differ": spread}
 

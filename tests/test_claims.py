@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import ROOT
 
-KEPT = ROOT / "docs" / "results"
+KEPT = ROOT / "results"
 CLAIMS = tomllib.loads((KEPT / "claims.toml").read_text(encoding="utf-8"))["claim"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import re
 import warnings
@@ -19,6 +18,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, Residual, residual
 
 import neurosim as ns
+from benchmarks import residual_cnn
 from neurosim import convert
 from neurosim.core.errors import CapabilityError, CheckpointError, ConfigError, InputError, NeurosimError
 from neurosim.network.readout import single_threaded_torch
@@ -320,23 +320,18 @@ def test_nothing_is_said_where_there_is_nothing_to_say() -> None:
 
 def test_the_page_of_the_residual_net_is_what_its_script_makes_of_its_numbers() -> None:
     """No figure of it is typed in; and the options are the three that it says."""
-    folder = ROOT / "docs/results"
-    spec = importlib.util.spec_from_file_location("residual_cnn", folder / "residual_cnn.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    folder = ROOT / "results"
     found = json.loads((folder / "residual-cnn.json").read_text())
-    assert script.page(found) == (folder / "residual-cnn.md").read_text()
-    assert list(found["options"]) == list(script.OPTIONS)
-    net = script.Net()
+    assert residual_cnn.page(found) == (folder / "residual-cnn.md").read_text()
+    assert list(found["options"]) == list(residual_cnn.OPTIONS)
+    net = residual_cnn.Net()
     net.load_state_dict(load_file(folder / "residual-cnn.safetensors"))
     weights = {name: part.numel() for name, part in net.named_parameters() if part.ndim > 1}
-    for name, exclude in script.OPTIONS.items():
+    for name, exclude in residual_cnn.OPTIONS.items():
         option = found["options"][name]
         assert option["exclude"] == exclude
         digital = sum(count for part, (kind, count) in option["digital"].items() if kind == "Conv2d")
         bias = 10 if "head" in exclude else 0
         digital += sum(count for part, (kind, count) in option["digital"].items() if kind == "Linear") - bias
         assert option["weights"] == sum(weights.values()) - digital
-        assert all(len(one["of_chips"]) == len(script.CHIPS) >= 3 for one in option["reads"].values())
+        assert all(len(one["of_chips"]) == len(residual_cnn.CHIPS) >= 3 for one in option["reads"].values())

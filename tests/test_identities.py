@@ -22,7 +22,7 @@ from neurosim.study.store import text_digest
 from neurosim.study.sweep import deciding
 
 FILE = Path(__file__).with_name("identities.json")
-RESULTS = ROOT / "docs" / "results"
+RESULTS = ROOT / "results"
 
 
 def experiment_of(path: Path) -> Experiment | None:
@@ -41,12 +41,12 @@ def identity(spec: Experiment) -> str:
 
 
 def found() -> dict[str, str]:
-    """Return the identity of each file in docs/results."""
+    """Return the identity of each file in results/."""
     specs = {path.name: experiment_of(path) for path in sorted(RESULTS.glob("*.toml"))}
     return {name: identity(spec) for name, spec in specs.items() if spec is not None}
 
 
-def test_files_in_docs_results_have_the_identities_that_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_in_results_have_the_identities_that_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)  # where their own rules are looked for
     kept = json.loads(FILE.read_text(encoding="utf-8"))
     if kept["BITS"] != BITS:

@@ -9,7 +9,7 @@ from benchmarks.pulse_shape import GOAL, PLACE, down_V, experiment, page, pulses
 from neurosim import devices
 from neurosim.study.store import read_json
 
-FOLDER = ROOT / "docs" / "results"
+FOLDER = ROOT / "results"
 
 
 @pytest.fixture(scope="module")

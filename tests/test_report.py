@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from neurosim.core.errors import DataError, NeurosimError
 from neurosim.report import text, words
 from neurosim.report.earlier import from_earlier
 from neurosim.report.html import write_report
+from neurosim.report.kept_pages import DRAWN_BY, write_kept_page
 from neurosim.report.results import Results, read_results
 from neurosim.report.sweep import sweep_table
 from neurosim.report.table import mcnemar_table, summary_table
@@ -222,7 +224,7 @@ def kept(file: Path) -> dict[str, Any]:
     return found
 
 
-RESULTS = {file.stem: kept(file) for file in sorted((ROOT / "docs/results").glob("*.json"))}
+RESULTS = {file.stem: kept(file) for file in sorted((ROOT / "results").glob("*.json"))}
 SWEPT = [name for name, found in RESULTS.items() if from_earlier(found)]
 """Studies of earlier versions that are sweeps today."""
 PUBLISHED = [
@@ -272,3 +274,45 @@ def test_levels_of_an_earlier_version_keep_their_numbers() -> None:
         for point in arm["points"]:
             assert own[arm["arm"], point["level"]] == point["accuracy_mean"]
     assert from_earlier(results(["PCM"])) is None
+
+
+DRAWN = {
+    "_swept": "mnist-noise-tolerance", "_varied": "noise-tolerance", "_rewired": "mnist-wires-pcm",
+    "_budget": "noise-budget", "weights": "mnist-mlp", "deep": "mnist-deep", "mortal": "mortal-chips",
+    "spikes": "spikes-mnist-300", "forward-forward": "ff-one-shot", "races": "speed-learning",
+    "_compared": "digits-demo", "validation": "backends-2000", "coverage": "fit-coverage",
+}  # fmt: skip
+"""A kept file of each form that has a drawn page."""
+
+
+def test_every_form_of_kept_results_is_drawn_in_a_test() -> None:
+    def form(found: dict[str, Any]) -> str:
+        return next(name for name in DRAWN_BY if name in found.keys() | found.get("config", {}).keys())
+
+    assert {form(RESULTS[name]) for name in DRAWN.values()} == DRAWN_BY.keys()
+
+
+@pytest.mark.parametrize("name", DRAWN.values(), ids=DRAWN)
+def test_a_kept_page_is_drawn_from_its_results(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.json"
+    shutil.copyfile(ROOT / "results" / file.name, file)
+    said = CliRunner().invoke(app, ["report", str(file)])
+    assert said.exit_code == 0, said.output
+    page = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == (ROOT / "results" / f"{name}.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", page))
+    assert shown <= {figure.name for figure in tmp_path.glob("*.svg")}
+
+
+def test_files_without_a_page_are_named_and_those_after_them_drawn(tmp_path: Path) -> None:
+    other, damaged = tmp_path / "other.json", tmp_path / "damaged.json"
+    other.write_text("[1, 2]")
+    shutil.copyfile(ROOT / "results/mnist-deep.json", tmp_path / "deep.json")
+    said = CliRunner().invoke(app, ["report", str(other), str(tmp_path / "deep.json")])
+    assert said.exit_code == 0, said.output
+    assert not other.with_suffix(".md").exists()
+    assert (tmp_path / "deep.md").exists()
+    for wrong in ('{"modules": []}', '{"summary": []}', '{"summary": '):
+        damaged.write_text(wrong)
+        with pytest.raises(DataError, match=r"damaged\.json: damaged results"):
+            write_kept_page(damaged)

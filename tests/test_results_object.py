@@ -22,7 +22,7 @@ KEPT = {
 
 
 def kept(name: str) -> Path:
-    return ROOT / "docs" / "results" / f"{name}.json"
+    return ROOT / "results" / f"{name}.json"
 
 
 @pytest.fixture(scope="module")

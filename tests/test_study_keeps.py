@@ -307,7 +307,7 @@ class TestKeptResults:
             read_kept(tmp_path / "k.json", "z")
 
     def test_those_in_docs_stay_readable(self) -> None:
-        files = sorted((ROOT / "docs" / "results").glob("*/runs/*.json"))
+        files = sorted((ROOT / "results").glob("*/runs/*.json"))
         assert len(files) > 10
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UncheckedWarning)

@@ -1,4 +1,4 @@
-"""`neurosim report`: page, figures and tables of a study again, from the results in its folder."""
+"""`neurosim report`: page, figures and tables of a study again, from the results in its folder or a file of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,32 @@ SWEPT_BEFORE = ("vary.json", "wires.json")
 
 
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An --out folder of a study.")],
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR|RESULTS.json",
+            help="An --out folder of a study, or kept results: their page (.md) and figures are drawn beside them.",
+        ),
+    ],
 ) -> None:
-    """Write the report of a study of any kind again, from the results in its folder."""
-    found = _results_of(folder)
-    if found is None or found.get("kind") in (None, "dense"):
-        write_comparison(folder)
-        return
-    show(found, folder)
+    """Write the report of studies of any kind again, from the results in a folder or a file of them."""
+    for place in places:
+        if place.is_file():
+            _write_kept(place)
+            continue
+        found = _results_of(place)
+        if found is None or found.get("kind") in (None, "dense"):
+            write_comparison(place)
+        else:
+            show(found, place)
+
+
+def _write_kept(file: Path) -> None:
+    """Draw the page of kept results beside them, and say where it is."""
+    from neurosim.report.kept_pages import write_kept_page
+
+    page = write_kept_page(file)
+    say(f"{file}: results of this form have no drawn page" if page is None else f"report: {page}")
 
 
 def _results_of(folder: Path) -> dict[str, Any] | None:
