@@ -34,7 +34,7 @@ author = "The neurosim authors"
 version = release = neurosim.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
-exclude_patterns = ["_build", "_generated", "README.md"]
+exclude_patterns = ["_build", "_generated/cards.md", "README.md"]
 default_role = "code"
 nitpicky = False
 
@@ -101,16 +101,16 @@ def follow_links(_: Sphinx, page: str, text: list[str]) -> None:
 
 
 def write_device_pages(_: Sphinx) -> None:
-    """Write one table of all shipped cards, and of each its figure and numbers, from the cards themselves."""
+    """Write one table of all shipped cards, and a page of each with its figure and numbers, from the cards themselves."""
     shipped = sorted(map(read, CARDS.glob("*.toml")), key=lambda card: (card.law == "ideal", card.name))
     folder = HERE / "_generated" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
     for card in shipped:
         (folder / f"{card.name}.svg").write_bytes(to_svg(device_sheet(card, n_devices=SHEET_DEVICES)))
-    for stale in {file.stem for file in folder.glob("*.svg")} - {card.name for card in shipped}:
-        (folder / f"{stale}.svg").unlink()
+        _write_if_new(folder / f"{card.name}.md", _page_of(card))
+    for stale in (file for file in folder.iterdir() if file.stem not in {card.name for card in shipped}):
+        stale.unlink()
     _write_if_new(HERE / "_generated" / "cards.md", _table_of(shipped))
-    _write_if_new(HERE / "_generated" / "gallery.md", [line for card in shipped for line in _page_of(card)])
 
 
 def _write_if_new(target: Path, lines: list[str]) -> None:
@@ -126,9 +126,9 @@ def _table_of(shipped: list[Card]) -> list[str]:
     ]
     for card in shipped:
         device = card.device()
-        step = f"{device.g_rest_uS:g} µS | {device.nominal_step_uS:.3g} µS"
+        step = f"{device.g_rest_uS:.4g} µS | {device.nominal_step_uS:.3g} µS"
         numbers = f"{window_words(device)} | {step} | {states_words(device)} | {on_off_words(device)}"
-        link = f"[{card.name}](gallery.md#{card.name})"
+        link = f"[{card.name}](_generated/gallery/{card.name}.md)"
         lines.append(f"| {link} | {card.technology} | `{card.law}` | {numbers} |")
     return lines
 
@@ -139,13 +139,13 @@ def _page_of(card: Card) -> list[str]:
         for name, number in card.parameters.items()
     ]
     return [
-        f"## {card.name}",
+        f"# {card.name}",
         "",
         f"{card.summary}. {card.citation}.",
         "",
         *(f"* {note}" for note in card.remarks),
         "",
-        f"![{card.name}: what pulses, programming, time and reads do](_generated/gallery/{card.name}.svg)",
+        f"![{card.name}: what pulses, programming, time and reads do]({card.name}.svg)",
         "",
         "| parameter | value | unit | source |",
         "|---|---|---|---|",

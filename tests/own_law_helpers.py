@@ -1,4 +1,4 @@
-"""The law of one's own of docs/devices.md with its card, as files beside each other."""
+"""The law of one's own of docs/your_own_device.md with its card, as files beside each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers import ROOT
 
-_PAGE = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
+_PAGE = (ROOT / "docs" / "your_own_device.md").read_text(encoding="utf-8")
 (LAW,) = re.findall(r"```python\n(# knee\.py\n.*?)```", _PAGE, flags=re.DOTALL)
 (CARD,) = re.findall(r"```toml\n(# my-device\.toml\n.*?)```", _PAGE, flags=re.DOTALL)
 

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from neurosim.cli.app import app
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.devices.card import cards, read
+from neurosim.devices import cards
+from neurosim.devices.card import read
 
 PULSE, ASSUMED = 7, 8
 """Columns of the plain list."""

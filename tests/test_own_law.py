@@ -1,4 +1,4 @@
-"""A law of one's own, as docs/devices.md has it: from a file beside its card, through the public door."""
+"""A law of one's own, as docs/your_own_device.md has it: from a file beside its card, through the public door."""
 
 from __future__ import annotations
 

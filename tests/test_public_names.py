@@ -22,7 +22,7 @@ PAGES = [
     *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")),
 ]
 ALLOWED = {
-    "devices.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
+    "your_own_device.md": {"neurosim.devices", "neurosim.devices.bipolar", "neurosim.kernels.jit", "neurosim.kernels.random",
                    "neurosim.core.protocols", "neurosim.reference.twin.bipolar"},
     "energy.md": {"neurosim.energy.digital", "neurosim.energy.published", "neurosim.energy.stacks"},
     "spiking_brian2.md": {"neurosim.spiking", "neurosim.spiking.synapses"},
