@@ -136,6 +136,8 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
         return None
     figure = new_figure(4.8 if len(arms) <= CROWD else 3.4 + 0.13 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
+    layout: Any = figure.get_layout_engine()
+    layout.set(wspace=0.06)  # the outermost labels of both do not touch
     for axes, (heading, energy) in zip(panels, UPDATE_ENERGIES.items(), strict=True):
         known = False
         for arm, runs in on_devices.items():
