@@ -105,7 +105,8 @@ def fit(
     columns : mapping, optional
         Headers of quantities whose names are not understood, as `read_tables` takes them.
     told : callable, optional
-        Called before the fit with each of the three lines that say what was understood of a file.
+        Called before the fit with each of the three lines that say what was understood of a file; of a file that is
+        refused, with those that could be said.
     resamples : int
         Sets of data simulated with the card on which the fit of a law of small steps is repeated, twice, to correct it; 0: none.
 
@@ -131,10 +132,7 @@ def fit(
     ):
         if volt is not None and not 0 < volt < float("inf"):
             raise InputError(f"{option} = {volt}: must be greater than 0, and finite")
-    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V, columns))
-    if told is not None:
-        for line in (line for table in tables for line in table.said):
-            told(line)
+    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V, columns, told))
     given = write_voltage_V, write_time_s
     tables = tuple(
         _trusted(replace(table, given=given)) if isinstance(table, Pulses) else table for table in tables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -160,6 +160,7 @@ def read_tables(
     files: Sequence[Path],
     read_voltage_V: float | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> list[Table]:
     """Read measured data; ramps of several files are brought together.
 
@@ -173,6 +174,8 @@ def read_tables(
     columns : mapping, optional
         Header (or number, from 1) of the column of a quantity where the name does not tell it: `{"conductance": "Leitwert
         (µS)"}`, `{"conductance_uS": "Leitwert"}`; or the order of pulses, `{"polarity": "50 SET, 50 RESET"}`.
+    told : callable, optional
+        Called with each line that says what was understood of a file, before anything of it is refused that can be.
 
     Raises
     ------
@@ -182,7 +185,7 @@ def read_tables(
     tables: list[Table] = []
     ramps: list[Measured] = []
     names = ", ".join(file.name for file in files)
-    found = [measured(file, read_voltage_V, columns, elsewhere=len(files) > 1) for file in files]
+    found = [measured(file, read_voltage_V, columns, len(files) > 1, told) for file in files]
     wanted = {header for to in (columns or {}).values() for header in ([to] if isinstance(to, str) else to)}
     for header in sorted(wanted - {header for one in found for header in one.headers}):
         raise DataError(f"{names}: --column: no column '{header}' in any of the files")
@@ -261,9 +264,15 @@ def _checked_pulses(traces: Sequence[Trace], source: str) -> Pulses:
     for trace in traces:
         most = max(int(np.count_nonzero(trace.sign == sign)) for sign in (1, -1))
         if most < FEWEST_PULSES:
+            apart = (
+                f"; each of its {trace.sign.size} rows begins a run, as pulse numbers have gaps or cycles end: number the "
+                'pulses 1, 2, 3, or say which column does, --column pulse="HEADER"'
+                if most == 0 and trace.sign.size > 1
+                else ""
+            )
             raise DataError(
                 f"{source}: device {trace.device} has {most} pulses of one polarity; "
-                f"at least {FEWEST_PULSES} whose effect was seen are needed"
+                f"at least {FEWEST_PULSES} whose effect was seen are needed{apart}"
             )
     if not any(np.ptp(trace.conductance_uS) > 0 for trace in traces):
         raise DataError(f"{source}: no device answers to pulses, every conductance stays the same")

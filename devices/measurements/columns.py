@@ -141,6 +141,11 @@ def split_header(header: str) -> tuple[str, str | None, str | None]:
     return header, quantity_of(header), None
 
 
+def device_of(header: str) -> str:
+    """Return a header without its unit: the name of the device that a column is of."""
+    return split_header(header)[0].strip()
+
+
 def is_known(header: str) -> bool:
     """Whether a header names a quantity or has the unit of a read."""
     _, quantity, unit = split_header(header)
