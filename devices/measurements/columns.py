@@ -19,6 +19,8 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Units of each dimension, and what makes of them uS, ohm, A, V and s; to degrees Celsius `ZERO_K` is added."""
 ZERO_K = 273.15
+LARGEST_READ_V = 20.0
+"""A read voltage beyond is taken for a wrong unit."""
 _SPELT = {
     "siemens": "S", "mho": "S", "1/ohm": "S", "1/kohm": "mS", "ohms": "ohm", "kohms": "kohm", "amp": "A", "amps": "A", "ampere": "A",
     "amperes": "A", "amp dc": "A", "volt": "V", "volts": "V", "volt dc": "V", "sec": "s", "second": "s",

@@ -58,6 +58,8 @@ class Sheet:
     decimal: str
     said: str
     """How the file was read, in words."""
+    aside: tuple[tuple[int, str], ...] = ()
+    """Lines with their numbers that hold no data: above the header, comments, below the data."""
 
     def header(self, place: int) -> str:
         """Return what a column is called: its header, or its number."""
@@ -126,10 +128,11 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     numeric = _numeric_places(rows, width)
     head = _header(rows, width, numeric, known)
     names, header_line = ([], 0) if head is None else (list(rows[head][1]), rows[head][0])
-    body = rows if head is None else rows[head + 1 :]
+    first = _first_data(rows, width) if head is None else head + 1
+    body = rows[first:]
     if head is None and body:
         names, header_line = _commented(lines, body[0][0], mark, width, known)
-    above = sum(1 for line, _ in rows if line < header_line)
+    above = sum(1 for line, _ in rows[:first] if not header_line or line < header_line)
     if names and len(names) == width + 1 and not names[-1]:
         names.pop()
     if names and len(names) == width - 1 and not any(row[-1] for _, row in body if len(row) == width):
@@ -152,7 +155,10 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     said.append(f"header in line {header_line}" if names else "no header")
     said += [f"{' and '.join(left_out)} the data left out"] if left_out else []
     said += [f"header repeated {again} time{'s' if again > 1 else ''}"] if again else []
-    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said))
+    used = {line for line, cells in rows if cells == names} | set(frame.index)
+    used |= set(range(header_line, int(frame.index[0]))) if names else set()
+    aside = tuple((k, line) for k, line in enumerate(lines, start=1) if k not in used and line.strip())
+    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said), aside)
 
 
 def _decoded(file: Path) -> tuple[str, str]:
@@ -252,6 +258,8 @@ def _header(
     for k, (_, cells) in enumerate(rows):
         if width and (abs(len(cells) - width) > 1 or 2 * _words(cells, numeric) <= len(numeric)):
             continue
+        if width and len(cells) != width and any(map(is_number, cells)):
+            continue
         names = sum(map(known, cells))
         if names > most:
             best, most = k, names
@@ -262,6 +270,16 @@ def _header(
     while above and len(rows[above - 1][1]) == width and _words(rows[above - 1][1], numeric):
         above -= 1
     return above if above < first else None
+
+
+def _first_data(rows: Sequence[Row], width: int) -> int:
+    """Return how many rows stand above data without a header: those of another width that hold words."""
+    for k, (_, cells) in enumerate(rows):
+        if len(cells) == width or not any(
+            cell.lower() not in _MISSING and not is_number(cell) for cell in cells
+        ):
+            return k
+    return 0
 
 
 def _is_data(cells: Sequence[str], numeric: Sequence[int]) -> bool:
@@ -276,7 +294,7 @@ def _commented(
         line = lines[k - 1].strip()
         if line.startswith(_COMMENT):
             cells = _split(Path(), line.lstrip("#%/ "), mark)
-            if len(cells) == width and any(map(known, cells)):
+            if len(cells) == width and any(map(known, cells)) and not any(map(is_number, cells)):
                 return cells, k
     return [], 0
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+
+from neurosim.devices.measurements.settings import Setting
 
 ONE_DEVICE = "device"
 """Name of the device of a file that names none."""
@@ -35,3 +38,10 @@ class Measured:
     """Of those that the user gave, the ones that the file has."""
     limits_uS: tuple[float, ...] = ()
     """Where reads in compliance stand: the conductance is beyond."""
+    settings: tuple[Setting, ...] = ()
+    """Voltage and width of pulses that no column tells, but a line beside the data; of SET or RESET where a file of ramps
+    holds one of them."""
+    headers_of_pulses: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the columns of `pulse_V` and `pulse_s`."""
+    volts_assumed: bool = False
+    """The column of `pulse_V` names no unit."""

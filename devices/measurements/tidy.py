@@ -27,7 +27,8 @@ from neurosim.devices.measurements.pulses import (
 from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
 from neurosim.devices.measurements.reads import Reads, are_repeated, plausible
 from neurosim.devices.measurements.result import ONE_DEVICE, Measured
-from neurosim.devices.measurements.said import held, left_out, meaning
+from neurosim.devices.measurements.said import beside_the_data, held, left_out, meaning
+from neurosim.devices.measurements.settings import COLUMNS, of_one_polarity, settings_of, sorted_out
 
 
 def measured(
@@ -94,7 +95,9 @@ class _Maker:
         for column in named:
             self.of.setdefault(column.quantity, []).append(column)
         self.used: dict[int, str] = {}
-        self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
+        self.settings, self.unclear = settings_of(sheet.aside)
+        read = next((one for one in self.settings if one.quantity == "read_voltage"), None)
+        self.reads = Reads(sheet, self.of, read_voltage_V, self.used, read)
         there = (h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
         self.headers = (*there, *patterns)
         self.file_sign = direction(self.file.stem)
@@ -136,7 +139,8 @@ class _Maker:
         }
         taken |= {column.place: f'{column.quantity} "{column.header}"' for column in self.unnamed}
         words = meaning(self.sheet, [], {**taken, **self.used}, False) or "columns without names"
-        return f"{self.file.name}: {words}"
+        beside = beside_the_data([one.words for one in self.settings], self.unclear)
+        return "; ".join(filter(None, [f"{self.file.name}: {words}", beside]))
 
     def timed_set(self) -> bool:
         """Whether the file has times, and its name says set but not potentiation: data_set.csv may be drift."""
@@ -362,9 +366,19 @@ class _Maker:
             plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
         assumed = self.unit_assumed and self.reads.read_voltage_V is None
         without = "; ".join(filter(None, [left_out(table, values, repeated), self.reads.of_status]))
+        columns = {key: self.of[quantity][0] for quantity, key in COLUMNS.items() if key in table}
+        read = (
+            "" if self.reads.setting_used
+            else "a column tells it" if "read_voltage" in self.of
+            else "no column is a current" if self.reads.read_voltage_V is None
+            else "--read-voltage was given"
+        )  # fmt: skip
+        settings, not_used = sorted_out(self.settings, read, table)
+        beside = beside_the_data([one.words for one in settings], [*not_used, *self.unclear])
+        meant = "; ".join(filter(None, [meaning(self.sheet, shape, self.used, assumed), beside]))
         said = (
             f"{name}: {self.sheet.said}",
-            f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
+            f"{name}: {meant}",
             f"{name}: {held(kind, table, values, without)}",
         )
         order = [
@@ -381,7 +395,9 @@ class _Maker:
         ]
         return Measured(
             kind, table[[key for key in order if key in table]], self.file, said, ramps,
-            assumed, without, self.headers, self.reads.limits_uS,
+            assumed, without, self.headers, self.reads.limits_uS, of_one_polarity(settings, table),
+            {key: column.header for key, column in columns.items()},
+            "pulse_V" in columns and columns["pulse_V"].unit is None,
         )  # fmt: skip
 
 
