@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fit_helpers import RAMPS, soft
 from fit_helpers import uncorrected as fit
-from lab_forms import DEVICES, SEQUENCE, conductance, drifted, lines, volt, word
+from lab_forms import CONDUCTANCES, DEVICES, SEQUENCE, conductance, drifted, lines, volt, word
 from test_cli import neurosim
 from test_fit_vteam import drawn, write
 
@@ -20,7 +20,6 @@ from neurosim.devices.fitting import Pulses, read_tables
 CURRENTS = "Device,Pulse,Polarity,I (A)\n" + lines(
     lambda d, k, s, g: f"{DEVICES[d]},{k},{word(s)},{g * 2e-7:.9E}"
 )
-CONDUCTANCES = "Device,Pulse,Polarity,G (uS)\n" + lines(lambda d, k, s, g: f"{DEVICES[d]},{k},{word(s)},{g}")
 
 
 def read(tmp_path: Path, text: str, name: str = "wafer.csv", **options: Any) -> Pulses:

@@ -33,8 +33,12 @@ def unknown(sheet: Sheet, of: Mapping[str, Sequence[Column]], values: Sequence[C
             'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER", or which pulses were '
             'given in which order: --column polarity="50 SET, 50 RESET"; for drift, --column time_s="HEADER"'
         )
+    what = f"columns {found} are"
+    if not sheet.names:
+        first, last = sheet.cells.index[0], sheet.cells.index[-1]
+        what = f"the rows of lines {first} to {last}, {found}, are"
     return DataError(
-        f"{sheet.file}: columns {found} are of no known form; say which is which with --column "
+        f"{sheet.file}: {what} of no known form; say which is which with --column "
         'conductance_uS="HEADER" --column polarity="HEADER" (or a column\'s number); needed are '
         "pulses: device, pulse, polarity, conductance; programming: target, achieved; drift: device, time, "
         "conductance; or ramps, one column each, in a file named set or reset"
