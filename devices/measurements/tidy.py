@@ -30,6 +30,9 @@ from neurosim.devices.measurements.result import ONE_DEVICE, Measured
 from neurosim.devices.measurements.said import beside_the_data, held, left_out, meaning
 from neurosim.devices.measurements.settings import COLUMNS, of_one_polarity, settings_of, sorted_out
 
+_ORDER = ("line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", "temperature_K")
+"""Columns of tables, before those of conductance."""
+
 
 def measured(
     file: Path,
@@ -381,20 +384,9 @@ class _Maker:
             f"{name}: {meant}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = [
-            "line",
-            "device",
-            "ramp",
-            "pulse",
-            "polarity",
-            "pulse_V",
-            "pulse_s",
-            "time_s",
-            "temperature_K",
-            *values,
-        ]
+        order = [key for key in (*_ORDER, *values) if key in table]
         return Measured(
-            kind, table[[key for key in order if key in table]], self.file, said, ramps,
+            kind, table[order], self.file, said, ramps,
             assumed, without, self.headers, self.reads.limits_uS, of_one_polarity(settings, table),
             {key: column.header for key, column in columns.items()},
             "pulse_V" in columns and columns["pulse_V"].unit is None,
