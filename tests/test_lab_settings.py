@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,27 @@ def test_pulses_that_are_not_clear_are_said_and_not_used(tmp_path, block, words)
     table = read(tmp_path, block + CONDUCTANCES)
     assert not table.settings
     assert f"seen beside the data and not used: {words}" in table.said[1]
+
+
+def test_a_refusal_says_what_of_the_settings_would_have_been_used(tmp_path):
+    told: list[str] = []
+    wrong = "Read Voltage,0.4\nPulse Width,1e-6\n" + CURRENTS.replace("24,RESET", "24,sideways")
+    for option in (None, 0.2):
+        with pytest.raises(DataError, match="sideways"):
+            read(tmp_path, wrong, read_voltage_V=option, told=told.append)
+    assert len(told) == 4
+    assert told[1].endswith(
+        "from lines beside the data: read voltage 0.4 V (line 1), pulse width 1e-06 s (line 2)"
+    )
+    assert told[3].endswith("from lines beside the data: pulse width 1e-06 s (line 2)")
+
+
+def test_long_lines_beside_the_data_take_no_time(tmp_path):
+    block = "# a" + " " * 20000 + "b (" + " _" * 20000 + "\n" + "# Vread " + "x " * 20000 + "\n"
+    begun = time.perf_counter()
+    table = read(tmp_path, block + CONDUCTANCES)
+    assert time.perf_counter() - begun < 5
+    assert "beside the data" not in table.said[1]
 
 
 def test_what_is_no_setting_is_let_alone(tmp_path):

@@ -26,7 +26,7 @@ _KINDS = (
 _PAGE = ("<!doctype", "<html", "<?xml", "<svg", "<head", "<body")
 _TABLES = {".csv", ".txt", ".tsv", ".dat", ".tab", ".asc", ".prn", ".data", ".out", ""}
 """Ends of names of files in a folder that may be tables."""
-_TRIED, _LARGEST, _NAMED = 40, 4_000_000, 6
+_TRIED, _LARGEST, _NAMED = 40, 300_000, 6
 """Files of a folder that are opened, the size in bytes beyond which a file is believed to be one, and how many are named."""
 _FEWEST = 3
 """So many rows of numbers one after the other are a table."""

@@ -41,6 +41,8 @@ _SECONDS = 1e-2
 """A width without a unit that is smaller, or written with an exponent, is in seconds."""
 _ALIKE = 0.01
 """Values that differ by a smaller share are one."""
+_LONGEST = 80
+"""Names of settings have fewer characters."""
 _SHOWN = 24
 """So many characters of what is not understood are shown."""
 
@@ -196,7 +198,8 @@ def _tokens(text: str) -> list[str]:
     commas = r",(?!\d)|(?<!\d)," if re.search(r"[=:;\t]", text) else ","
     parts: list[str] = []
     for part in re.split(rf"[=:]\s*[;,\t]|[=:;\t]|{commas}", text):
-        found = re.fullmatch(r"(.*[A-Za-z_)\]][^\d]*?)\s+([+\-±]?\s*[\d.,]+.*)", part.strip())
+        short = part.strip()[:_LONGEST]
+        found = re.fullmatch(r"(.*[A-Za-z_)\]][^\d]*?)\s+([+\-±]?\s*[\d.,]+.*)", short)
         name, value = found.groups() if found and _named(found[1]) else (part, "")
         parts += [name.strip().strip("\"'"), *([value.strip()] if value else [])]
     return parts
@@ -204,7 +207,7 @@ def _tokens(text: str) -> list[str]:
 
 def _named(token: str) -> tuple[str, int, str | None, bool] | None:
     """Return quantity, polarity, unit, and whether a pulse is meant for sure; None where a token names no setting."""
-    if not token or token.lower() in _NOTHING:
+    if not 0 < len(token) < _LONGEST or token.lower() in _NOTHING:
         return None
     name, quantity, unit = split_header(token)
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().replace("_", " ")

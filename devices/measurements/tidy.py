@@ -142,7 +142,8 @@ class _Maker:
         }
         taken |= {column.place: f'{column.quantity} "{column.header}"' for column in self.unnamed}
         words = meaning(self.sheet, [], {**taken, **self.used}, False) or "columns without names"
-        beside = beside_the_data([one.words for one in self.settings], self.unclear)
+        told = {*self.of, *(["read_voltage"] if self.reads.read_voltage_V is not None else [])}
+        beside = beside_the_data([s.words for s in self.settings if s.quantity not in told], self.unclear)
         return "; ".join(filter(None, [f"{self.file.name}: {words}", beside]))
 
     def timed_set(self) -> bool:
