@@ -98,6 +98,8 @@ def wide(write: Callable[[int, int, list[float]], str]) -> str:
     return "".join(write(k, s, [c[k] for c in columns]) + "\n" for k, s in enumerate([0, *SEQUENCE]))
 
 
+CONDUCTANCES = "Device,Pulse,Polarity,G (uS)\n" + lines(lambda d, k, s, g: f"{DEVICES[d]},{k},{word(s)},{g}")
+"""The plainest form."""
 FORMS: list[Form] = []
 
 

@@ -74,11 +74,6 @@ class CardMaker:
         row = tuple(rounded(v.value if isinstance(v, Estimate) else v) for v in values)
         self.given[name] = Quantity(value=(row,) if rows else row, unit=self.units[name], source=source)
 
-    def put_given(self, names: Sequence[str], value: float | None, source: str) -> None:
-        """Set what the user gave under the name that this law has for it."""
-        if value is not None:
-            self.put(next(name for name in names if name in self.units), value, source)
-
     def put_pulses(self, found: LawFit, pulses: Pulses) -> None:
         for name, estimate in found.numbers.items():
             self.put(

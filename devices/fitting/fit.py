@@ -17,6 +17,7 @@ from neurosim.devices.fitting.bipolar import UNSETTLED
 from neurosim.devices.fitting.card_maker import WRITTEN, CardMaker
 from neurosim.devices.fitting.curved import STRAIGHT
 from neurosim.devices.fitting.curves import gap_of_curves
+from neurosim.devices.fitting.from_files import read_tables
 from neurosim.devices.fitting.population import Estimate
 from neurosim.devices.fitting.reads import ReadsFit, fit_reads
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
@@ -29,7 +30,8 @@ from neurosim.devices.fitting.retention import (
 )
 from neurosim.devices.fitting.shared import same_devices
 from neurosim.devices.fitting.stuck import without_stuck
-from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Reads, Table, read_tables, repeated
+from neurosim.devices.fitting.tables import Drift, Programming, Pulses, Reads, Table, repeated
+from neurosim.devices.fitting.write_pulse import put_write_pulse, width_beside
 from neurosim.devices.law import Law
 
 _CONTAINS = dict.fromkeys(("linear-step", "power-step", "exp-step"), "constant-step")
@@ -47,7 +49,6 @@ _REPEATED = (*_OF_SMALL_STEPS, "power-step")
 _CLEARLY = (*_CURVED, "nonlinearity-label")
 _BIPOLAR = (*_REPEATED, "exp-step", "nonlinearity-label")
 """Laws of identical pulses up and down."""
-_VOLTAGE, _TIME = ("write_voltage_V", "set_voltage_V"), ("write_time_s", "set_time_s")
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,17 @@ def fit(
     model : str, optional
         Law to fit to the pulses; None fits all that can be and takes the one with the smallest BIC.
     read_voltage_V : float, optional
-        Read voltage of columns that hold currents, of either sign.
+        Read voltage of columns that hold currents, of either sign; before one in a line beside the data.
     write_voltage_V, write_time_s : float, optional
-        Of a write pulse, which the data do not contain; without both, pulses of the card have no joules, and it says so.
+        Of a write pulse up, before what columns or lines beside the data tell; where nothing does, pulses of the card
+        have no joules, and it says so.
     name : str
         Name of the card.
     columns : mapping, optional
         Headers of quantities whose names are not understood, as `read_tables` takes them.
     told : callable, optional
-        Called before the fit with each of the three lines that say what was understood of a file.
+        Called before the fit with each of the three lines that say what was understood of a file; of a file that is
+        refused, with those that could be said.
     resamples : int
         Sets of data simulated with the card on which the fit of a law of small steps is repeated, twice, to correct it; 0: none.
 
@@ -131,13 +134,12 @@ def fit(
     ):
         if volt is not None and not 0 < volt < float("inf"):
             raise InputError(f"{option} = {volt}: must be greater than 0, and finite")
-    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V, columns))
-    if told is not None:
-        for line in (line for table in tables for line in table.said):
-            told(line)
-    given = write_voltage_V, write_time_s
+    tables = tuple(read_tables([Path(file) for file in files], read_voltage_V, columns, told))
     tables = tuple(
-        _trusted(replace(table, given=given)) if isinstance(table, Pulses) else table for table in tables
+        _trusted(replace(table, given=(write_voltage_V, write_time_s or width_beside(table))))
+        if isinstance(table, Pulses)
+        else table
+        for table in tables
     )
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
     ranking, refused = _laws(pulses, model)
@@ -166,8 +168,7 @@ def fit(
     if pulses is not None and noise is not None:
         maker.put_apart(noise, pulses)
     maker.notes += same_devices(pulses, tables)
-    maker.put_given(_VOLTAGE, write_voltage_V, "given with --write-voltage")
-    maker.put_given(_TIME, write_time_s, "given with --write-time")
+    put_write_pulse(maker, pulses, write_voltage_V, write_time_s)
     card = maker.card(name, ", ".join(table.source for table in tables))
     return Fit(card, maker.intervals, ranking, refused, aged, written, tables, noise, other)
 

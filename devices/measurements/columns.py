@@ -19,6 +19,8 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Units of each dimension, and what makes of them uS, ohm, A, V and s; to degrees Celsius `ZERO_K` is added."""
 ZERO_K = 273.15
+LARGEST_READ_V = 20.0
+"""A read voltage beyond is taken for a wrong unit."""
 _SPELT = {
     "siemens": "S", "mho": "S", "1/ohm": "S", "1/kohm": "mS", "ohms": "ohm", "kohms": "kohm", "amp": "A", "amps": "A", "ampere": "A",
     "amperes": "A", "amp dc": "A", "volt": "V", "volts": "V", "volt dc": "V", "sec": "s", "second": "s",
@@ -139,6 +141,11 @@ def split_header(header: str) -> tuple[str, str | None, str | None]:
         ):
             return tried[1], quantity, found[1]
     return header, quantity_of(header), None
+
+
+def device_of(header: str) -> str:
+    """Return a header without its unit: the name of the device that a column is of."""
+    return split_header(header)[0].strip()
 
 
 def is_known(header: str) -> bool:

@@ -139,6 +139,15 @@ def _sign(sheet: Sheet, line: int, column: Column, text: str) -> int:
     )
 
 
+def another_in_every_row(sheet: Sheet, cells: pd.Series[str], devices: Sequence[str] | str) -> bool:
+    """Whether no row of a device has in this column what the row before it has; rows saved twice do not count."""
+    rows = pd.DataFrame({"cell": cells, "text": ["\0".join(row) for row in sheet.cells.to_numpy()]})
+    rows["device"] = devices
+    before = rows.groupby("device", sort=False)[["cell", "text"]].shift()
+    rows = rows[(rows["text"] != before["text"]) & before["cell"].notna()]
+    return len(rows) > 0 and bool((rows["cell"] != before["cell"].loc[rows.index]).all())
+
+
 def without_repeats(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Leave out rows that repeat the row before them of the same device, or a whole run of it, cell by cell."""
     before = table.groupby("device", sort=False)["text"].shift()

@@ -1,8 +1,7 @@
-"""From a file to its cells: encoding, header block, the marks between cells and before decimals."""
+"""From a file to its cells: header block, header, the marks between cells and before decimals."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections import Counter
@@ -15,6 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
+from neurosim.devices.measurements import no_table
+from neurosim.devices.measurements.encoding import decoded
 
 OVERFLOW = 1e30
 """Where they have no reading, instruments write 9.9e37 or 9.91e37 (SCPI), 2e100, or 8.8e30 to 1e36 (ADCMT 6241A)."""
@@ -26,18 +27,12 @@ _RECORD = ("dataname", "datavalue")
 """First cells of names and of values where records of an analyser follow each other, each with its settings."""
 _COMMENT = ("#", "%", "//")
 _MARKS = {"\t": "tabs", ";": "semicolons", ",": "commas", "  ": "blanks", " ": "blanks"}
-_MARKS_OF_ORDER = (
-    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
-    (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
-    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
-    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
-)
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _ENOUGH = 0.5
 """Share of the best mark's rows with which an earlier mark is taken."""
 _TRIED = 5000
 """Lines by which the mark between cells is told."""
+_NUMBERS = 0.25
+"""Share of numbers among the cells of a row of data, where blanks stand between cells as between words."""
 Row = tuple[int, list[str]]
 Values = NDArray[np.float64]
 
@@ -58,6 +53,8 @@ class Sheet:
     decimal: str
     said: str
     """How the file was read, in words."""
+    aside: tuple[tuple[int, str], ...] = ()
+    """Lines with their numbers that hold no data: above the header, comments, below the data."""
 
     def header(self, place: int) -> str:
         """Return what a column is called: its header, or its number."""
@@ -113,23 +110,29 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     DataError
         If the file cannot be read or rows do not fit its header.
     """
-    text, encoding = _decoded(file)
+    if file.is_dir():
+        raise no_table.folder(file, lambda one: read_sheet(one, known, is_unit))
+    text, encoding = decoded(file)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if lines[0].lower().startswith("sep="):
         lines[0] = ""
     plain = ["" if line.lstrip().startswith(_COMMENT) else line for line in lines]
-    mark = _mark([line for line in plain if line.strip()][:_TRIED])
+    mark = _mark(file, [line for line in plain if line.strip()][:_TRIED])
     rows = [(k, cells) for k, line in enumerate(plain, start=1) if any(cells := _split(file, line, mark))]
     if not rows:
-        raise DataError(f"{file}: no rows of data below the header")
+        raise DataError(f"{file}: is empty, no rows of data; give the file of the measurement")
     width = _width(rows)
+    headed = any(no_table.is_header([known(cell) for cell in cells]) for _, cells in rows)
+    if not headed and not no_table.holds_table(_fits(rows, width, mark)):
+        raise no_table.none_found(file)
     numeric = _numeric_places(rows, width)
     head = _header(rows, width, numeric, known)
     names, header_line = ([], 0) if head is None else (list(rows[head][1]), rows[head][0])
-    body = rows if head is None else rows[head + 1 :]
+    first = _first_data(rows, width) if head is None else head + 1
+    body = rows[first:]
     if head is None and body:
         names, header_line = _commented(lines, body[0][0], mark, width, known)
-    above = sum(1 for line, _ in rows if line < header_line)
+    above = sum(1 for line, _ in rows[:first] if not header_line or line < header_line)
     if names and len(names) == width + 1 and not names[-1]:
         names.pop()
     if names and len(names) == width - 1 and not any(row[-1] for _, row in body if len(row) == width):
@@ -143,8 +146,8 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     again = int(heads[-1]) if heads.size else 0
     body = [(line, _uncommented(cells, len(names) or width)) for line, cells in body if cells != names]
     if not body:
-        raise DataError(f"{file}: no rows of data below the header")
-    _expect_width(file, body, len(names) or width, bool(names), mark)
+        raise DataError(f"{file}: no rows of data below the header; give the file of the measurement itself")
+    _expect_width(file, body, len(names) or width, [known(name) for name in names], mark)
     frame = pd.DataFrame([cells for _, cells in body], index=[line for line, _ in body], dtype=object)
     frame, decimal = _decimals(file, frame, names, numeric, mark)
     left_out = [f"{count} lines {where}" for count, where in ((above, "above"), (below, "below")) if count]
@@ -152,36 +155,10 @@ def read_sheet(file: Path, known: Callable[[str], bool], is_unit: Callable[[str]
     said.append(f"header in line {header_line}" if names else "no header")
     said += [f"{' and '.join(left_out)} the data left out"] if left_out else []
     said += [f"header repeated {again} time{'s' if again > 1 else ''}"] if again else []
-    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said))
-
-
-def _decoded(file: Path) -> tuple[str, str]:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file}: cannot read ({error.strerror})") from None
-    if data.startswith(_WORKBOOKS):
-        raise DataError(f"{file}: is a workbook; save the sheet as CSV or as text with tabs")
-    for start, encoding, name in _MARKS_OF_ORDER:
-        if data.startswith(start):
-            return _decode(file, data, encoding), f"{name} with a byte order mark"
-    if b"\0" in data:
-        odd, even = data[1::2].count(0), data[0::2].count(0)
-        return _decode(file, data, "utf-16-le" if odd > even else "utf-16-be"), "UTF-16"
-    try:
-        return data.decode("utf-8"), "UTF-8"
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace"), "Latin-1 (Windows)"
-
-
-def _decode(file: Path, data: bytes, encoding: str) -> str:
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: cannot read (not text); save it as CSV in UTF-8") from None
-    if "\0" in text:
-        raise DataError(f"{file}: cannot read (not text); save it as CSV in UTF-8")
-    return text
+    used = {line for line, cells in rows if cells == names} | set(frame.index)
+    used |= set(range(header_line, int(frame.index[0]))) if names else set()
+    aside = tuple((k, line) for k, line in enumerate(lines, start=1) if k not in used and line.strip())
+    return Sheet(file, tuple(names), units, frame, block, decimal, ", ".join(said), aside)
 
 
 def _split(file: Path, line: str, mark: str) -> list[str]:
@@ -191,11 +168,11 @@ def _split(file: Path, line: str, mark: str) -> list[str]:
         return [
             cell.strip() for row in csv.reader([line], delimiter=mark, skipinitialspace=True) for cell in row
         ]
-    except csv.Error as error:
-        raise DataError(f"{file}: not a file of columns ({error})") from None
+    except csv.Error:
+        raise no_table.none_found(file) from None
 
 
-def _mark(lines: Sequence[str]) -> str:
+def _mark(file: Path, lines: Sequence[str]) -> str:
     """Return what stands between cells: the mark with which most rows of numbers have one width.
 
     Two blanks or more count where one does not tell more columns: then names may have blanks.
@@ -203,7 +180,7 @@ def _mark(lines: Sequence[str]) -> str:
     found: dict[str, int] = {}
     width: dict[str, int] = {}
     for mark in _MARKS:
-        split = [cells for line in lines if len(cells := _split(Path(), line, mark)) > 1]
+        split = [cells for line in lines if len(cells := _split(file, line, mark)) > 1]
         counts = Counter(len(cells) for cells in split if any(map(is_number, cells)))
         width[mark], found[mark] = counts.most_common(1)[0] if counts else (0, 0)
     if width["  "] != width[" "]:
@@ -222,6 +199,15 @@ def is_number(cell: str) -> bool:
 def _width(rows: Sequence[Row]) -> int:
     with_numbers = [len(cells) for _, cells in rows if any(map(is_number, cells))]
     return Counter(with_numbers).most_common(1)[0][0] if with_numbers else 0
+
+
+def _fits(rows: Sequence[Row], width: int, mark: str) -> list[bool]:
+    """Return which rows have that many cells, with numbers among them."""
+    least = _NUMBERS if not mark.strip(" ") else 0.0
+    numbers = [sum(map(is_number, cells)) for _, cells in rows]
+    return [
+        len(cells) == width and 0 < n >= least * width for (_, cells), n in zip(rows, numbers, strict=True)
+    ]
 
 
 def _numeric_places(rows: Sequence[Row], width: int) -> list[int]:
@@ -252,16 +238,28 @@ def _header(
     for k, (_, cells) in enumerate(rows):
         if width and (abs(len(cells) - width) > 1 or 2 * _words(cells, numeric) <= len(numeric)):
             continue
+        if width and len(cells) != width and any(map(is_number, cells)):
+            continue
         names = sum(map(known, cells))
         if names > most:
             best, most = k, names
     if best is not None or not width:
         return best if best is not None else 0
-    first = next(k for k, (_, cells) in enumerate(rows) if len(cells) == width and _is_data(cells, numeric))
-    above = first
+    data = (k for k, (_, cells) in enumerate(rows) if len(cells) == width and _is_data(cells, numeric))
+    above = first = next(data, 0)
     while above and len(rows[above - 1][1]) == width and _words(rows[above - 1][1], numeric):
         above -= 1
     return above if above < first else None
+
+
+def _first_data(rows: Sequence[Row], width: int) -> int:
+    """Return how many rows stand above data without a header: those of another width that hold words."""
+    for k, (_, cells) in enumerate(rows):
+        if len(cells) == width or not any(
+            cell.lower() not in _MISSING and not is_number(cell) for cell in cells
+        ):
+            return k
+    return 0
 
 
 def _is_data(cells: Sequence[str], numeric: Sequence[int]) -> bool:
@@ -276,7 +274,7 @@ def _commented(
         line = lines[k - 1].strip()
         if line.startswith(_COMMENT):
             cells = _split(Path(), line.lstrip("#%/ "), mark)
-            if len(cells) == width and any(map(known, cells)):
+            if len(cells) == width and any(map(known, cells)) and not any(map(is_number, cells)):
                 return cells, k
     return [], 0
 
@@ -315,14 +313,20 @@ def _uncommented(cells: list[str], width: int) -> list[str]:
     return cells
 
 
-def _expect_width(file: Path, body: Sequence[Row], width: int, named: bool, mark: str) -> None:
-    for line, cells in body:
-        if len(cells) != width:
-            what = f"the header has {width}" if named else f"the first row has {width}"
-            hint = "; are commas decimal ones? separate cells by semicolons" if mark == "," else ""
-            raise DataError(
-                f"{file} line {line}: {len(cells)} cells, {what}{hint if len(cells) > width else ''}"
-            )
+def _expect_width(file: Path, body: Sequence[Row], width: int, known: Sequence[bool], mark: str) -> None:
+    """Raise `DataError` for a row of another width; where most are, for a text that is no table."""
+    wrong = next(((line, len(cells)) for line, cells in body if len(cells) != width), None)
+    if wrong is None:
+        return
+    fits = _fits(body, width, mark)
+    if 2 * sum(fits) < len(fits) and not no_table.is_header(known):
+        raise no_table.none_found(file)
+    line, count = wrong
+    what = f"the header has {width}" if known else f"most rows have {width}"
+    remedy = "mend the row, or drop it"
+    if count > width and mark == ",":
+        remedy = "are commas decimal ones? separate cells by semicolons"
+    raise DataError(f"{file} line {line}: {count} cell{'' if count == 1 else 's'}, {what}; {remedy}")
 
 
 def _decimals(

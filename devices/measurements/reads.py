@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurosim.core.errors import DataError
-from neurosim.devices.measurements.columns import Column, split_header
+from neurosim.devices.measurements.columns import LARGEST_READ_V, Column, split_header
 from neurosim.devices.measurements.reading import Sheet, Values
+from neurosim.devices.measurements.settings import Setting
 from neurosim.devices.measurements.status import Status, at_limit, status_of
 
 SMALLEST_S, LARGEST_S = 1e-10, 1e-1
@@ -20,8 +21,6 @@ FEWEST_READS = 30
 """Of one state, from which their noise is known."""
 _DRIFTING = 3.0
 """Times that grow by this factor or more from the first may be those of drift."""
-_LARGEST_READ_V = 20.0
-"""A read voltage beyond is taken for a wrong unit."""
 _CODES = 6
 """So many codes of status that are not understood are named."""
 
@@ -35,8 +34,12 @@ class Reads:
         of: Mapping[str, Sequence[Column]],
         read_voltage_V: float | None,
         used: dict[int, str],
+        setting: Setting | None = None,
     ):
         self.sheet, self.of, self.read_voltage_V, self.used = sheet, of, read_voltage_V, used
+        self.setting = setting
+        """The read voltage that stands beside the data."""
+        self.setting_used = False
         self.names: dict[str, list[str]] = {}
         self.limits_uS: tuple[float, ...] = ()
         """Where reads in compliance stand."""
@@ -143,6 +146,9 @@ class Reads:
                 'with --column read_voltage="HEADER"'
             )
         if not found:
+            if self.read_voltage_V is None and self.setting is not None:
+                self.setting_used = True
+                return self.setting.value, f"{self.setting.value:g} V (read from line {self.setting.line})"
             if self.read_voltage_V is None:
                 raise DataError(
                     f'{file}: {current.header} needs a read voltage: a column (--column read_voltage="HEADER"), or '
@@ -157,7 +163,7 @@ class Reads:
         )
         for wrong, words in (
             (volts == 0, "is zero"),
-            (np.abs(volts) > _LARGEST_READ_V, "is beyond 20 V; is the unit right?"),
+            (np.abs(volts) > LARGEST_READ_V, "is beyond 20 V; is the unit right?"),
         ):
             if wrong.any():
                 line = self.sheet.cells.index[int(np.argmax(wrong))]
@@ -173,7 +179,7 @@ class Reads:
         remedy = (
             f'turn it: --column read_voltage="-{voltage[0].header}"'
             if voltage
-            else f"give --read-voltage {-(self.read_voltage_V or 0.0):g}"
+            else f"give --read-voltage {-(self.read_voltage_V or (self.setting.value if self.setting else 0.0)):g}"
         )
         raise DataError(
             f"{self.sheet.file} line {line}: {column.header} has the opposite sign of its read voltage, {source}; "

@@ -33,6 +33,14 @@ def meaning(sheet: Sheet, shape: Sequence[str], used: Mapping[int, str], unit_as
     return "; ".join(filter(None, [*shape, columns, assumed, not_used]))
 
 
+def beside_the_data(used: Sequence[str], apart: Sequence[str]) -> str:
+    """Return what was read from lines that are no data, and what was seen there and is not used."""
+    return "; ".join(
+        [f"from lines beside the data: {', '.join(used)}"] * bool(used)
+        + [f"seen beside the data and not used: {', '.join(apart)}"] * bool(apart)
+    )
+
+
 def left_out(table: pd.DataFrame, values: Sequence[str], repeated: int) -> str:
     """Return missing values and repeated rows in words, empty without any."""
     lost = int(table[list(values)].isna().any(axis=1).sum())

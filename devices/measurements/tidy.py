@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from neurosim.core.errors import DataError
 from neurosim.devices.measurements import columns as col
-from neurosim.devices.measurements.columns import VALUES, Column
+from neurosim.devices.measurements import refusals
+from neurosim.devices.measurements.columns import VALUES, Column, device_of
 from neurosim.devices.measurements.pulses import (
-    FEWEST_ROWS,
+    another_in_every_row,
     by_pattern,
     direction,
     number_runs,
@@ -25,37 +26,12 @@ from neurosim.devices.measurements.pulses import (
 )
 from neurosim.devices.measurements.reading import Sheet, Values, is_number, read_sheet
 from neurosim.devices.measurements.reads import Reads, are_repeated, plausible
-from neurosim.devices.measurements.said import held, left_out, meaning
+from neurosim.devices.measurements.result import ONE_DEVICE, Measured
+from neurosim.devices.measurements.said import beside_the_data, held, left_out, meaning
+from neurosim.devices.measurements.settings import COLUMNS, of_one_polarity, settings_of, sorted_out
 
-ONE_DEVICE = "device"
-"""Name of the device of a file that names none."""
-_MANY = 6
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one file holds, as a tidy table."""
-
-    kind: str
-    """`pulses`, `drift`, `reads` or `programming`."""
-    table: pd.DataFrame
-    """Always `line`, the line in the file. Pulses: `device`, `ramp`, `pulse`, `polarity` (+1 SET, -1 RESET, 0 none),
-    `conductance_uS`, and `pulse_V`, `pulse_s` where columns tell amplitude and width. Drift and repeated reads: `device`, `time_s`,
-    `conductance_uS`, and `temperature_K` where it is told. Programming: `target_uS`, `achieved_uS`.
-    NaN is a read that is missing."""
-    source: Path
-    said: tuple[str, str, str]
-    """How the file was read; what its columns mean; what it holds."""
-    ramps: bool = False
-    """One column a ramp: other such files go on with the same devices."""
-    unit_assumed: bool = False
-    """Columns without names or units of conductance were taken for siemens."""
-    left_out: str = ""
-    """Missing values and repeated rows, in words."""
-    headers: tuple[str, ...] = ()
-    """Of those that the user gave, the ones that the file has."""
-    limits_uS: tuple[float, ...] = ()
-    """Where reads in compliance stand: the conductance is beyond."""
+_ORDER = ("line", "device", "ramp", "pulse", "polarity", "pulse_V", "pulse_s", "time_s", "temperature_K")
+"""Columns of tables, before those of conductance."""
 
 
 def measured(
@@ -63,6 +39,7 @@ def measured(
     read_voltage_V: float | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     elsewhere: bool = False,
+    told: Callable[[str], None] | None = None,
 ) -> Measured:
     """Read one file of measurements.
 
@@ -78,6 +55,8 @@ def measured(
         the pulses, `50 SET, 50 RESET`.
     elsewhere : bool
         These may be headers of another file.
+    told : callable, optional
+        Called with each line that says what was understood, also of a file that is refused thereafter.
 
     Raises
     ------
@@ -86,12 +65,22 @@ def measured(
     InputError
         If `columns` names an unknown quantity.
     """
-    told = {key: [to] if isinstance(to, str) else list(to) for key, to in (columns or {}).items()}
-    for key in told:
+    named = {key: [to] if isinstance(to, str) else list(to) for key, to in (columns or {}).items()}
+    for key in named:
         col.asked(key)
-    headers = {header.strip().lstrip("-").lower() for to in told.values() for header in to}
+    headers = {header.strip().lstrip("-").lower() for to in named.values() for header in to}
     sheet = read_sheet(file, lambda cell: cell.lower() in headers or col.is_known(cell), col.is_unit)
-    return _Maker(sheet, read_voltage_V, told, elsewhere).made()
+    tell = told or (lambda line: None)
+    tell(f"{file.name}: {sheet.said}")
+    maker = _Maker(sheet, read_voltage_V, named, elsewhere)
+    try:
+        found = maker.made()
+    except DataError:
+        tell(maker.so_far())
+        raise
+    for line in found.said[1:]:
+        tell(line)
+    return found
 
 
 class _Maker:
@@ -109,11 +98,14 @@ class _Maker:
         for column in named:
             self.of.setdefault(column.quantity, []).append(column)
         self.used: dict[int, str] = {}
-        self.reads = Reads(sheet, self.of, read_voltage_V, self.used)
+        self.settings, self.unclear = settings_of(sheet.aside)
+        read = next((one for one in self.settings if one.quantity == "read_voltage"), None)
+        self.reads = Reads(sheet, self.of, read_voltage_V, self.used, read)
         there = (h for to in told.values() for h in to if col.find(sheet, h)[0] is not None)
         self.headers = (*there, *patterns)
         self.file_sign = direction(self.file.stem)
         self.unit_assumed = False
+        self.told = {col.asked(key)[0] for key in told}
 
     def made(self) -> Measured:
         """Return what the file holds, told by its columns."""
@@ -129,19 +121,30 @@ class _Maker:
         ramps = [column for column in values if direction(column.header)]
         if not self.pattern and not {"polarity", "pulse_voltage"} & set(self.of):
             if ramps and "cycle" in self.of and "pulse" not in self.of:
-                raise DataError(
-                    f"{self.file}: one row a cycle: states after SET and after RESET tell nothing of single pulses"
-                )
+                raise refusals.one_row_a_cycle(self.sheet, self.of["cycle"][0])
             if ramps:
                 return self.ramps([(c, direction(c.header), _rest(c.header)) for c in ramps])
             if self.file_sign and not {"pulse", "device"} & set(self.of) and not self.timed_set():
                 return self.ramps(
-                    [(c, self.file_sign, _device(c.header)) for c in self.columns_of_file(values)]
+                    [(c, self.file_sign, device_of(c.header)) for c in self.columns_of_file(values)]
                 )
             if "time" in self.of:
                 return self.drift(values)
-            raise self.unknown(values)
+            raise refusals.unknown(self.sheet, self.of, values)
         return self.pulses(values)
+
+    def so_far(self) -> str:
+        """Return what the columns of a file that is refused were taken for."""
+        taken = {
+            column.place: f'{quantity.replace("_", " ")} "{column.header}"'
+            for quantity, found in self.of.items()
+            for column in found
+        }
+        taken |= {column.place: f'{column.quantity} "{column.header}"' for column in self.unnamed}
+        words = meaning(self.sheet, [], {**taken, **self.used}, False) or "columns without names"
+        told = {*self.of, *(["read_voltage"] if self.reads.read_voltage_V is not None else [])}
+        beside = beside_the_data([s.words for s in self.settings if s.quantity not in told], self.unclear)
+        return "; ".join(filter(None, [f"{self.file.name}: {words}", beside]))
 
     def timed_set(self) -> bool:
         """Whether the file has times, and its name says set but not potentiation: data_set.csv may be drift."""
@@ -158,54 +161,16 @@ class _Maker:
                 return found
         return []
 
-    def unknown(self, values: Sequence[Column]) -> DataError:
-        """Return what is wrong with a file that is of no form."""
-        found = self.found()
-        if values or {"pulse", "device", "cycle"} & set(self.of):
-            return DataError(
-                f"{self.file}: no column polarity, and no pulse voltage whose sign would tell it; found {found}; say "
-                'which it is with --column polarity="HEADER" or --column pulse_voltage="HEADER", or which pulses were '
-                'given in which order: --column polarity="50 SET, 50 RESET"; for drift, --column time_s="HEADER"'
-            )
-        return DataError(
-            f"{self.file}: columns {found} are of no known form; say which is which with --column "
-            'conductance_uS="HEADER" --column polarity="HEADER" (or a column\'s number); needed are '
-            "pulses: device, pulse, polarity, conductance; programming: target, achieved; drift: device, time, "
-            "conductance; or ramps, one column each, in a file named set or reset"
-        )
-
-    def found(self) -> str:
-        """Return the headers for a message."""
-        names = [name for name in self.sheet.names if name] or [
-            f"{self.sheet.cells.shape[1]} columns without names"
-        ]
-        return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-
-    def need_values(self, values: Sequence[Column]) -> Sequence[Column]:
-        if values:
-            return values
-        logarithm = next((name for name in self.sheet.names if col.is_logarithm(name)), None)
-        if logarithm is not None:
-            raise DataError(
-                f"{self.file}: {logarithm} is a logarithm; write the conductance itself, 10 to that power in S"
-            )
-        raise DataError(
-            f"{self.file}: no column of conductance, resistance or current; found {self.found()}; say which it is with "
-            '--column conductance="HEADER", or with its unit: --column conductance_uS="HEADER"'
-        )
-
     # The kinds
 
     def pulses(self, values: Sequence[Column]) -> Measured:
-        values = self.devices_beside(self.need_values(values))
+        values = refusals.expect_reads(self.sheet, self.of, values)
         lines = np.array([int(str(line)) for line in self.sheet.cells.index])
-        numbers = [self.one("pulse"), self.one("cycle")]
-        pulse = None if numbers[0] is None else self.numbers(numbers[0], "pulse number")
-        cycle = None if numbers[1] is None else self.sheet.cells[numbers[1].place].to_numpy()
+        names = self.device_names()
+        pulse, cycle = self.pulse_and_cycle(names)
         if self.sheet.block[-1]:
             inner = np.zeros_like(lines) if cycle is None else cycle
             cycle = np.array([f"{b} {c}" for b, c in zip(self.sheet.block, inner, strict=True)])
-        names = self.device_names()
         if self.pattern:
             rows = pd.Series(lines).groupby(names if isinstance(names, list) else [0] * len(lines)).cumcount()
             sign = by_pattern(self.pattern, rows.to_numpy() if pulse is None else pulse)
@@ -224,7 +189,7 @@ class _Maker:
                     "conductance_uS": self.reads.seen(column, status),
                 }
             )
-            part["device"] = names if len(values) == 1 else _device(column.header)
+            part["device"] = names if len(values) == 1 else device_of(column.header)
             part["pulse"] = np.nan if pulse is None else pulse
             part["cycle"] = "" if cycle is None else cycle
             part["text"] = ["\0".join(row) for row in self.sheet.cells.to_numpy()]
@@ -237,7 +202,7 @@ class _Maker:
             self.file, table, pulse is not None, cycle is not None, self.hint(len(values) > 1)
         )
         if len(values) == 1 and names == ONE_DEVICE and cycle is None:
-            self.expect_one_device(table)
+            refusals.expect_one_device(self.sheet, self.used, table)
         if pulse is None:
             self.used[-1] = "every row taken for one pulse"
         shape = [f"one column a device ({len(values)})"] if len(values) > 1 else []
@@ -278,7 +243,7 @@ class _Maker:
         return [Column(place, self.sheet.header(place), kind, None) for place in places]
 
     def drift(self, values: Sequence[Column]) -> Measured:
-        values = self.devices_beside(self.need_values(values))
+        values = refusals.expect_reads(self.sheet, self.of, values)
         column = self.one("time")
         assert column is not None
         if column.unit is None:
@@ -293,7 +258,7 @@ class _Maker:
         status = self.reads.status(len(values))
         parts = [
             pd.DataFrame({
-                "line": lines, "device": names if len(values) == 1 else _device(one.header), "time_s": times,
+                "line": lines, "device": names if len(values) == 1 else device_of(one.header), "time_s": times,
                 "conductance_uS": self.reads.seen(one, status, kept=False),
             })
             for one in values
@@ -327,7 +292,7 @@ class _Maker:
         reached = self.one("achieved") or self.one("conductance")
         if target is None or reached is None:
             raise DataError(
-                f"{self.file}: no column achieved beside the target; found {self.found()}; say which it is with "
+                f"{self.file}: no column achieved beside the target; found {refusals.headers(self.sheet)}; say which it is with "
                 '--column achieved="HEADER"'
             )
         table = pd.DataFrame({
@@ -338,27 +303,33 @@ class _Maker:
 
     # Parts of all kinds
 
+    def pulse_and_cycle(self, names: list[str] | str) -> tuple[Values | None, Any]:
+        """Return the number of each row's pulse, and its cycle; None where the file has no such column.
+
+        A cycle that is another in every row of a device counts pulses, whatever it is called.
+        """
+        pulse, cycle = self.one("pulse"), self.one("cycle")
+        number = None if pulse is None else self.numbers(pulse, "pulse number")
+        if cycle is None:
+            return number, None
+        cells = self.sheet.cells[cycle.place]
+        if number is None and another_in_every_row(self.sheet, cells, names):
+            if "cycle" in self.told:
+                raise refusals.cycle_of_every_row(self.sheet, cycle, "as --column cycle says")
+            number = self.sheet.numbers(cycle.place) if all(map(is_number, cells)) else None
+            if number is None or (number % 1).any():
+                raise refusals.cycle_of_every_row(self.sheet, cycle, "as its name says")
+            self.used[cycle.place] = (
+                f'pulse number "{cycle.header}" (another in every row: it counts pulses, not repetitions)'
+            )
+            return number, None
+        self.used[cycle.place] = f'cycle "{cycle.header}"'
+        return number, cells.to_numpy()
+
     def hint(self, devices_known: bool = False) -> str:
         """Return how to say which column names the devices, where none was understood to."""
         known = devices_known or bool({"device", "word_line", "bit_line"} & set(self.of))
         return "" if known else '; if there are several devices, name their column: --column device="HEADER"'
-
-    def expect_one_device(self, table: pd.DataFrame) -> None:
-        """Raise `DataError` if a column that is not understood looks like the device: it changes where pulse numbers
-        start again, or holds words in long blocks."""
-        run = table.set_index("line")["ramp"]
-        for place, header in enumerate(self.sheet.names):
-            cells = self.sheet.cells[place].loc[run.index]
-            if place in self.used or not header or col.is_known(header) or "." in "".join(cells):
-                continue
-            blocks = cells.groupby((cells != cells.shift()).cumsum()).size()
-            words = not any(map(is_number, cells)) and blocks.min() >= FEWEST_ROWS
-            restarts = run.nunique() > 1 and (cells.groupby(run.to_numpy()).nunique() == 1).all()
-            if cells.nunique() > 1 and (restarts or (words and len(blocks) == cells.nunique())):
-                raise DataError(
-                    f"{self.file}: '{header}' changes from block to block; say what it is: --column "
-                    f'device="{header}" or --column cycle="{header}"'
-                )
 
     def one(self, quantity: str) -> Column | None:
         """Return the column of a quantity; raises `DataError` if there are several."""
@@ -374,20 +345,6 @@ class _Maker:
     def numbers(self, column: Column, what: str) -> Values:
         self.used[column.place] = f'{what} "{column.header}"'
         return self.sheet.numbers(column.place)
-
-    def devices_beside(self, values: Sequence[Column]) -> Sequence[Column]:
-        """Return one column, or several where each is a device."""
-        if len(values) < 2:
-            return values
-        headers = [column.header for column in values]
-        doubtful = next((h for h in headers if not col.may_be_device(col.split_header(h)[0])), None)
-        if "device" in self.of or doubtful is not None or len(set(map(_device, headers))) < len(headers):
-            listed = ", ".join(f"'{header}'" for header in headers[:_MANY])
-            raise DataError(
-                f"{self.file}: several columns hold reads: {listed}; say which counts with --column "
-                f'{values[0].quantity}="{headers[0]}"'
-            )
-        return values
 
     def device_names(self) -> list[str] | str:
         """Return the device of each row, or the name of the only one."""
@@ -413,36 +370,32 @@ class _Maker:
             plausible(self.file, self.reads.headers(key), table["line"].to_numpy(), table[key].to_numpy())
         assumed = self.unit_assumed and self.reads.read_voltage_V is None
         without = "; ".join(filter(None, [left_out(table, values, repeated), self.reads.of_status]))
+        columns = {key: self.of[quantity][0] for quantity, key in COLUMNS.items() if key in table}
+        read = (
+            "" if self.reads.setting_used
+            else "a column tells it" if "read_voltage" in self.of
+            else "no column is a current" if self.reads.read_voltage_V is None
+            else "--read-voltage was given"
+        )  # fmt: skip
+        settings, not_used = sorted_out(self.settings, read, table)
+        beside = beside_the_data([one.words for one in settings], [*not_used, *self.unclear])
+        meant = "; ".join(filter(None, [meaning(self.sheet, shape, self.used, assumed), beside]))
         said = (
             f"{name}: {self.sheet.said}",
-            f"{name}: {meaning(self.sheet, shape, self.used, assumed)}",
+            f"{name}: {meant}",
             f"{name}: {held(kind, table, values, without)}",
         )
-        order = [
-            "line",
-            "device",
-            "ramp",
-            "pulse",
-            "polarity",
-            "pulse_V",
-            "pulse_s",
-            "time_s",
-            "temperature_K",
-            *values,
-        ]
+        order = [key for key in (*_ORDER, *values) if key in table]
         return Measured(
-            kind, table[[key for key in order if key in table]], self.file, said, ramps,
-            assumed, without, self.headers, self.reads.limits_uS,
+            kind, table[order], self.file, said, ramps,
+            assumed, without, self.headers, self.reads.limits_uS, of_one_polarity(settings, table),
+            {key: column.header for key, column in columns.items()},
+            "pulse_V" in columns and columns["pulse_V"].unit is None,
         )  # fmt: skip
-
-
-def _device(header: str) -> str:
-    """Return a header without its unit."""
-    return col.split_header(header)[0].strip()
 
 
 def _rest(header: str) -> str:
     """Return what a ramp's header says of the device: nothing where only a number is left."""
-    left = re.sub(rf"(?i)(?<![a-z])({col.UP_WORDS}|{col.DOWN_WORDS})(?![a-z])", " ", _device(header))
+    left = re.sub(rf"(?i)(?<![a-z])({col.UP_WORDS}|{col.DOWN_WORDS})(?![a-z])", " ", device_of(header))
     left = left.strip(" _-.:")
     return "" if re.fullmatch(r"\d*", left) or col.quantity_of(left) else left

@@ -54,7 +54,7 @@ def fit_command(
     from neurosim.report.fit_sheet import fit_numbers
     from neurosim.study.store import write_json
 
-    card = out or Path(f"{data[0].stem}.toml")
+    card = out or Path(f"{data[0].absolute().stem}.toml")
     if card.suffix != ".toml":
         raise ConfigError(f"--out {card}: expected a name that ends in .toml")
     expect_json(json_file)
