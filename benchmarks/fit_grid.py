@@ -26,6 +26,7 @@ from neurosim.devices.fitting import LawFit, Pulses, Trace
 from neurosim.devices.fitting.bipolar import constant_move, linear_move, soft_move
 from neurosim.devices.fitting.filtering import OWN, shared_score
 from neurosim.devices.fitting.fit import _corrected, _laws
+from neurosim.devices.fitting.population import FEWEST_DEVICES
 from neurosim.report.text import markdown_table
 from neurosim.study.store import read_json, versions, write_json, write_text
 
@@ -36,6 +37,7 @@ SPAN_uS = (HIGH_uS - LOW_uS) / 2
 SPREAD, OF_BOUNDS, TILT, WRITE = 0.3, 0.12, 0.1, 0.5
 """Of steps (lognormal), of bounds, of the asymmetry, and write noise in steps."""
 SLOPES = (0.6, 0.4)
+SLOPES_PER_uS = ("slope_up_per_uS", "slope_down_per_uS")
 COUNTS = 0.5
 """Largest relative standard error, by Fisher's information, of a parameter that counts."""
 LARGE_NOISE = 5.0
@@ -126,9 +128,17 @@ def _draws(law: str, design: Design, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, LAWS.index(law), DESIGNS.index(design)])
 
 
-def truth(law: str, design: Design) -> dict[str, float]:
-    """Return the numbers of the population, in units that do not hang on the fitted window."""
+def truth(law: str, design: Design, seed: int = 0) -> dict[str, float]:
+    """Return what a fit is to find of a set, free of the fitted window: the population, or the devices alone if they are too few for one."""
     step_uS = design.step * SPAN_uS
+    if design.devices < FEWEST_DEVICES:
+        data = drawn(law, design, _draws(law, design, seed))
+        up, down, above, below = np.exp(data.own).mean(axis=0)
+        known = {
+            "g_min_uS": data.origin_uS - below, "g_max_uS": data.origin_uS + above, "step_uS": (up + down) / 2,
+            "cycle_to_cycle": design.cycle_to_cycle, "write_noise_uS": WRITE * step_uS,
+        }  # fmt: skip
+        return known | _slopes(law)
     known = {
         "g_min_uS": LOW_uS, "g_max_uS": HIGH_uS, "step_uS": step_uS, "step_spread_lognormal": SPREAD,
         "state_max_spread": OF_BOUNDS, "state_min_spread": OF_BOUNDS, "asymmetry_spread": TILT,
@@ -136,9 +146,15 @@ def truth(law: str, design: Design) -> dict[str, float]:
     }  # fmt: skip
     if law != "constant-step":
         known["state_max"] = 1.1
-    return known | (
-        dict(zip(("slope_up", "slope_down"), SLOPES, strict=True)) if law == "linear-step" else {}
-    )
+    return known | _slopes(law)
+
+
+def _slopes(law: str) -> dict[str, float]:
+    """Share of the step that is lost for each uS."""
+    if law != "linear-step":
+        return {}
+    reach = SPAN_uS * np.array([1.1, 0.9])
+    return dict(zip(SLOPES_PER_uS, np.array(SLOPES) / reach, strict=True))
 
 
 def informed(law: str, design: Design, sets: int = 5) -> dict[str, float]:
@@ -185,7 +201,7 @@ def _errors(law: str, data: Drawn) -> dict[str, float]:
         "state_max": mean(OF_BOUNDS, np.where(known.all(axis=1), np.hypot(own[:, 2], own[:, 3]), np.inf)),
     }  # fmt: skip
     if law == "linear-step":
-        found |= {"slope_up": float(shared[2]), "slope_down": float(shared[3])}
+        found |= dict(zip(SLOPES_PER_uS, map(float, shared[2:]), strict=True))
     return found
 
 
@@ -196,16 +212,28 @@ def _fitted(law: str, design: Design, seed: int) -> dict[str, list[float]] | str
         found = _corrected(_laws(data, law)[0][0], data, 12)
     except NeurosimError as error:
         return str(error)
-    return {name: [e.value, e.low, e.high] for name, e in _physical(found).items()}
+    return {name: [e.value, e.low, e.high] for name, e in physical(found).items()}
 
 
-def _physical(found: LawFit) -> dict[str, Any]:
+def physical(found: LawFit) -> dict[str, Any]:
+    """Return the numbers of a fit, free of the window that it is written with."""
     numbers = dict(found.numbers)
     ends = [
         numbers[name].value if name in numbers else found.conventions[name][0]
         for name in ("g_min_uS", "g_max_uS")
     ]
-    numbers["step_uS"] = numbers.pop("step").times((ends[1] - ends[0]) / 2)
+    half_uS = (ends[1] - ends[0]) / 2
+    larger = numbers["asymmetry"].value if "asymmetry" in numbers else 0.0  # a card's step is the larger one
+    numbers["step_uS"] = numbers.pop("step").times(half_uS * (1 - abs(larger) / 2))
+    balance = numbers.pop("state_max", None)
+    above = found.conventions["state_max"][0] if balance is None else balance.value
+    if balance is not None and {"g_min_uS", "g_max_uS"} <= numbers.keys():
+        numbers["state_max"] = balance
+    for name, per_uS, share in zip(
+        ("slope_up", "slope_down"), SLOPES_PER_uS, (above, 2 - above), strict=True
+    ):
+        if name in numbers:
+            numbers[per_uS] = numbers.pop(name).times(1 / (share * half_uS))
     if "write_noise" in numbers:
         numbers["write_noise_uS"] = numbers.pop("write_noise").times(numbers["step_uS"].value)
     if "step_spread" in numbers:  # a lognormal taken for a normal: the same spread to first order
@@ -219,13 +247,14 @@ def _job(job: tuple[str, int, int]) -> tuple[tuple[str, int, int], dict[str, lis
 
 
 def tally(
-    sets: Iterable[dict[str, list[float]] | str], known: dict[str, float]
+    sets: Iterable[dict[str, list[float]] | str], truths: Iterable[dict[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Count, for each number, the fits that have it and the intervals that hold the truth."""
+    """Count, for each number, the fits that have it and the intervals that hold the truth of their set."""
     found: dict[str, dict[str, float]] = {}
-    fits = [one for one in sets if not isinstance(one, str)]
-    for name, value in known.items():
-        rows = np.array([one[name] for one in fits if name in one]).reshape(-1, 3)
+    fits = [(one, known) for one, known in zip(sets, truths, strict=True) if not isinstance(one, str)]
+    for name in dict.fromkeys(name for _, known in fits for name in known):
+        rows = np.array([[*one[name], known[name]] for one, known in fits if name in one]).reshape(-1, 4)
+        value = rows[:, 3]
         held = int(((rows[:, 1] <= value) & (value <= rows[:, 2])).sum())
         found[name] = {
             "fitted": len(rows),
@@ -297,8 +326,8 @@ def main() -> None:
             "law": law, "design": DESIGNS[design].words, "sets": sets_of(DESIGNS[design], given.sets),
             "information": {name: min(error, 1e6) for name, error in information[law, DESIGNS[design]].items()},
             "numbers": tally(
-                (kept[f"{law} {design} {seed}"] for seed in range(sets_of(DESIGNS[design], given.sets))),
-                truth(law, DESIGNS[design]),
+                [kept[f"{law} {design} {seed}"] for seed in range(sets_of(DESIGNS[design], given.sets))],
+                [truth(law, DESIGNS[design], seed) for seed in range(sets_of(DESIGNS[design], given.sets))],
             ),
         }
         for law, design in itertools.product(LAWS, range(len(DESIGNS)))

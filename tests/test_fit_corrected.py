@@ -10,7 +10,7 @@ import pytest
 from fit_helpers import drawn_in_numpy, uncorrected, write, write_traces
 
 import neurosim as ns
-from benchmarks.fit_grid import COUNTS, DESIGNS, informed, page, tally, truth
+from benchmarks.fit_grid import COUNTS, DESIGNS, drawn, informed, page, physical, tally, truth
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, InputError
 from neurosim.devices.fitting.fit import _corrected, _laws, _undecided
@@ -32,6 +32,18 @@ def test_what_short_traces_bend_is_straightened(tmp_path):
     assert np.mean(before) < -4
     assert abs(np.mean(after)) < abs(np.mean(before)) / 2
     assert any("simulated with this card" in note for note in better.notes)
+
+
+def test_a_window_of_what_was_seen_shifts_no_step():
+    """Fifty pulses of a hundredth of the window, both ways: no bound is met, and each set of data spans another range."""
+    for place, law in ((1, "constant-step"), (2, "linear-step")):
+        pulses = drawn(law, DESIGNS[2], np.random.default_rng([0, place, 2])).pulses
+        plain = _laws(pulses, law)[0][0]
+        assert not {"g_min_uS", "g_max_uS"} & plain.numbers.keys()
+        better = _corrected(plain, pulses, 4)
+        assert better.conventions["g_max_uS"] == plain.conventions["g_max_uS"]
+        steps = [physical(found)["step_uS"].value for found in (plain, better)]
+        assert steps[1] == pytest.approx(steps[0], rel=0.1)
 
 
 def test_simulated_traces_begin_where_the_measured_ones_did():
@@ -223,7 +235,8 @@ def test_covers_are_counted_from_intervals():
     known = truth("constant-step", DESIGNS[4])
     holds = {"g_max_uS": [91.0, 88.0, 94.0]}
     misses = {"g_max_uS": [99.0, 96.0, 102.0]}
-    found = tally([holds, misses, holds, "could not be fitted"], {"g_max_uS": known["g_max_uS"]})["g_max_uS"]
+    truths = [{"g_max_uS": known["g_max_uS"]}] * 4
+    found = tally([holds, misses, holds, "could not be fitted"], truths)["g_max_uS"]
     assert (found["fitted"], found["held"]) == (3, 2)
     assert found["bias"] == pytest.approx(np.mean([1 / 90, 0.1, 1 / 90]))
     assert found["below"] == pytest.approx(1 - 0.9**3)  # at most two of three

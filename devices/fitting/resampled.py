@@ -2,14 +2,15 @@
 
 A device's return to the middle of its window looks faster in a short trace than it is, a filter of normal
 distributions is not exact at bounds, and a bound that few devices reach is known of those alone. All of it shifts
-fitted numbers, and as much where the data come from the fitted card (parametric bootstrap; B. Efron and R. J.
+fitted numbers, and as much where the data come from the fitted card. What is written as a share of the window is compared in uS: a window
+whose ends no device reached is that of what was seen, and each set of data shows another (parametric bootstrap; B. Efron and R. J.
 Tibshirani, An Introduction to the Bootstrap, 1993, ch. 10; iterated once: C. Gourieroux, A. Monfort and E. Renault,
 J. Appl. Econom. 8 (1993) S85).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,6 @@ _LARGEST = np.log(4.0)
 """Largest shift of the logarithm of a size."""
 _TOLD = 0.5
 """A shift of more standard errors than this is told."""
-Numbers = Mapping[str, Estimate]
 
 
 def simulated(device: Law, pulses: Pulses, seed: int) -> Pulses:
@@ -123,44 +123,86 @@ def corrected(
 
 def _repeated(
     device: Law, pulses: Pulses, fitter: Callable[[Pulses], LawFit], resamples: int
-) -> list[Numbers]:
-    runs: list[Numbers] = []
+) -> list[LawFit]:
+    runs: list[LawFit] = []
     for seed in range(resamples):
         try:
             with np.errstate(all="ignore"):
-                runs.append(fitter(simulated(device, pulses, seed)).numbers)
+                runs.append(fitter(simulated(device, pulses, seed)))
         except (CapabilityError, np.linalg.LinAlgError, ArithmeticError):
             continue
     return runs
 
 
-def _shifted(found: LawFit, made_with: LawFit, runs: list[Numbers], devices: int) -> LawFit:
+def _shifted(found: LawFit, made_with: LawFit, runs: list[LawFit], devices: int) -> LawFit:
     """Shift the numbers of a fit by what `runs` are off those of the card that they were made with."""
-    numbers = {}
     few = devices < FEWEST_DEVICES
     width = stats.norm.ppf((1 + COVERAGE) / 2) if few else student(devices)
-    for name, estimate in found.numbers.items():
+    shifted = replace(found, numbers=dict(found.numbers), conventions=dict(found.conventions))
+    for name in sorted(found.numbers, key=_turn):
+        estimate = found.numbers[name]
         scale, back = (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
-        seen = np.array([run[name].value for run in runs if name in run and "spread" not in name])
-        seen = seen[seen > 0] if scale is _logarithm else seen
-        if len(seen) < _FEWEST * len(runs) or (scale is _logarithm and estimate.value <= 0):
-            numbers[name] = estimate
+        told = [run for run in runs if name in run.numbers and "spread" not in name]
+        seen = np.array([_in_uS(run, name) for run in told])
+        kept = seen > 0 if scale is _logarithm else np.ones(len(seen), np.bool_)
+        if kept.sum() < _FEWEST * len(runs) or (scale is _logarithm and estimate.value <= 0):
             continue
-        low, value, high = (float(scale(end)) for end in (estimate.low, estimate.value, estimate.high))
-        off = scale(seen) - float(scale(made_with.numbers[name].value))
+        off = scale(seen[kept]) - float(scale(np.array(_in_uS(made_with, name))))
         by = float(off.mean())
         if scale is _logarithm:
             by = float(np.clip(by, -_LARGEST, _LARGEST))
-        half = width * float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(seen))
-        ends = value - by + np.array([-max(value - low, half), 0.0, max(high - value, half)])
-        low, value, high = (float(end) for end in back(ends))
-        numbers[name] = Estimate(value, low, high)
-    if "g_min_uS" in numbers:
-        numbers["g_min_uS"] = numbers["g_min_uS"].at_least(0.0)
-    conventions = dict(found.conventions)
-    if "state_max" in numbers:
-        conventions["state_min"] = numbers["state_max"].value - 2, conventions["state_min"][1]
-    return replace(found, numbers=numbers, conventions=conventions)
+        ends = [
+            scale(np.array(_in_uS(found, name, end))) for end in (estimate.low, estimate.value, estimate.high)
+        ]
+        low, value, high = sorted(map(float, ends))
+        half = width * float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(off))
+        moved = value - by + np.array([-max(value - low, half), 0.0, max(high - value, half)])
+        low, value, high = sorted(_from_uS(shifted, name, float(end)) for end in back(moved))
+        shifted.numbers[name] = Estimate(value, low, high)
+        if name == "g_min_uS":
+            shifted.numbers[name] = shifted.numbers[name].at_least(0.0)
+        if name == "state_max":
+            shifted.conventions["state_min"] = value - 2, shifted.conventions["state_min"][1]
+    order = {name: shifted.numbers[name] for name in found.numbers}
+    return replace(shifted, numbers=order)
+
+
+def _turn(name: str) -> int:
+    """The window comes first, then where rest lies in it: numbers in shares of it need both."""
+    return 0 if name in ("g_min_uS", "g_max_uS") else 1 if name == "state_max" else 2
+
+
+def _given(fit: LawFit, name: str) -> float:
+    return fit.numbers[name].value if name in fit.numbers else fit.conventions[name][0]
+
+
+def _half_uS(fit: LawFit) -> float:
+    return (_given(fit, "g_max_uS") - _given(fit, "g_min_uS")) / 2
+
+
+def _unit_uS(fit: LawFit, name: str) -> float:
+    """What a number is a share of, in uS, or one over it; 1 where it does not hang on the window."""
+    if name == "step":
+        return _half_uS(fit)
+    if name in ("slope_up", "slope_down"):
+        above = _given(fit, "state_max")
+        return 1 / (_half_uS(fit) * (above if name == "slope_up" else 2 - above))
+    return 1.0
+
+
+def _in_uS(fit: LawFit, name: str, value: float | None = None) -> float:
+    """A number of a fit, or another value of it, free of the window that it is written with."""
+    value = fit.numbers[name].value if value is None else value
+    if name == "state_max":  # where rest lies
+        return _given(fit, "g_max_uS") - value * _half_uS(fit)
+    return value * _unit_uS(fit, name)
+
+
+def _from_uS(fit: LawFit, name: str, value: float) -> float:
+    """The number of a fit that comes to this value free of its window."""
+    if name == "state_max":
+        return (_given(fit, "g_max_uS") - value) / _half_uS(fit)
+    return value / _unit_uS(fit, name)
 
 
 def _logarithm(value: Values | float) -> Values:
