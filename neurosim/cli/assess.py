@@ -71,7 +71,8 @@ def assess_command(
         found, further = fitted(
             [Path(source)], file, None, read_voltage, write_voltage, write_time, column, None, draws
         )
-        say(f"fitted: {file}, law {found.card.law}, {len(further)} cards drawn from its intervals")
+        cards = f"; {len(further)} drawn from its intervals" if further else ""
+        say(f"fitted: {file}, law {found.card.law}{cards}")
         card, drawn, figure = str(file), [str(each) for each in further], file.with_suffix(".svg")
         notes, more = found.card.remarks, [_named(table) for table in fit_tables(found)]
     else:

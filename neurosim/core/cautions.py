@@ -57,7 +57,7 @@ class WindowWarning(Caution):
     """Programmed weights, or measured conductances, do not fit the window: some are clipped, or most of it stays unused."""
 
     in_files = (
-        "in the experiment file, w_max gives weights that learn more room, and scale = 'auto' or 'percentile' or scale_by = 'column' "
+        "in the experiment file, a larger window (or w_max under [write]) gives weights that learn more room, and scale = 'auto' or 'percentile' or scale_by = 'column' "
         "under [write] fits the window to weights that are programmed"
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from neurosim.core.errors import NeurosimError
 from neurosim.report.text import percent
@@ -17,10 +20,16 @@ ANSWERS = {
     "between": "neither yes nor no, as it learns, but not as well as in ideal arithmetic",
 }
 ONE_CHIP = "One chip tells nothing of others: ask with three or more, --seeds 3."
+_OPTION = re.compile(r"--[a-z][a-z-]*(?: \d+)?")
 NO_LEARNING = (
     "Ideal arithmetic itself is not seen to learn here, so there is nothing to keep: more images to learn from "
     "(--train-images), another data set (--dataset), or more epochs in the experiment file."
 )
+
+
+def with_options(said: str) -> Markup:
+    """Return a sentence for a page whose options of a command stand as code, in one piece."""
+    return Markup(_OPTION.sub(r'<code class="nb">\g<0></code>', str(escape(said))))
 
 
 def learning_of(runs: Sequence[Mapping[str, Any]], device: str, score: str) -> Learning | None:
@@ -79,6 +88,7 @@ def settles(learning: Learning, available: int | None = None, dataset: str = "th
         return f"{lead}Not even {MOST_TIMES} times as many seeds and test images would settle it: the bar lies too near."
     if found.both is not None and not known:
         chips, images = found.both
+        chips = rounded(chips)
         known = [
             f"about {chips:,} seeds with {rounded(images):,} test images (--seeds {chips}, and --dataset, one that has as many)"
         ]
@@ -106,7 +116,8 @@ def _why(bar: Bar) -> str:
 def _by_chips(found: Settling) -> str:
     if found.chips is None:
         return ""
-    return f"about {found.chips} seeds in place of {found.had[0]} (--seeds {found.chips})"
+    chips = rounded(found.chips)
+    return f"about {chips} seeds in place of {found.had[0]} (--seeds {chips})"
 
 
 def _by_images(found: Settling, available: int | None, dataset: str) -> str:

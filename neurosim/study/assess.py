@@ -157,7 +157,7 @@ def assess(
             if not budget.holds(first["learning"]):
                 fewest = _estimated(rules, card, (), 2, out, times)["learning"] if seeds > 2 or drawn else 0.0
                 least = fewest if fewest else None
-            say(said_beforehand(budget, first, seeds, least))
+            say(said_beforehand(budget, first, seeds, least, bool(drawn)))
         started = time.monotonic()
         for which, rule in rules.items():
             with during(rule.title):

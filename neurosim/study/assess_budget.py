@@ -92,7 +92,9 @@ def of_blocks(plan: Plan, out: Path, times: RunTimes, data: Dataset, once_more: 
     return (seconds + on_device * sum(block.learner().device is None for block in missing)) / times.workers
 
 
-def said_beforehand(budget: Budget, seconds: Mapping[str, float], seeds: int, fewest_s: float | None) -> str:
+def said_beforehand(
+    budget: Budget, seconds: Mapping[str, float], seeds: int, fewest_s: float | None, drawn: bool = False
+) -> str:
     """Return the forecast in sentences, and if the budget cannot hold what would be the least.
 
     Parameters
@@ -103,6 +105,8 @@ def said_beforehand(budget: Budget, seconds: Mapping[str, float], seeds: int, fe
     seeds : int
     fewest_s : float, optional
         Seconds of learning with two seeds and no drawn cards.
+    drawn : bool
+        Whether there are any.
     """
     parts = [(NAMES[name], each) for name, each in seconds.items() if each]
     if not parts:
@@ -118,5 +122,5 @@ def said_beforehand(budget: Budget, seconds: Mapping[str, float], seeds: int, fe
         f"that takes --minutes {least:g} at least"
     )
     if fewest_s is not None:
-        said += f"; with --seeds 2 --draws 0 it takes {math.ceil((spent + fewest_s + PAGE_S) / 6) / 10:g}"
+        said += f"; with --seeds 2{' --draws 0' if drawn else ''} it takes {math.ceil((spent + fewest_s + PAGE_S) / 6) / 10:g}"
     return f"{said}."

@@ -64,6 +64,8 @@ class RunTimes:
             seconds.append(_timed(partial(training.learn, chosen)))
         self._known[how] = float(np.median(seconds[1:] or seconds or [0.0])), training.total
         if what not in self._asked:
+            if not any(kind == what[0] for kind, _ in self._asked):
+                training.result()  # loads and compiles what the next one has at hand
             before = _timed(training.begin) if training.watched else 0.0
             self._asked[what] = before, _timed(training.result)
 
