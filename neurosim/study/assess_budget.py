@@ -83,13 +83,12 @@ def of_blocks(plan: Plan, out: Path, times: RunTimes, data: Dataset, once_more: 
         Blocks on devices that come after them, if any are left.
     """
     store = Store(plan, out)
-    missing = [store.blocks[key] for key in store.missing()]
+    missing = store.missing()
     if not missing:
         return 0.0
-    arms = {arm.device is not None: arm for arm in plan.experiment.arms()}
-    on_device = times.of_run(plan.experiment, arms[True], data)
-    seconds = on_device * (sum(block.learner().device is not None for block in missing) + once_more)
-    return (seconds + on_device * sum(block.learner().device is None for block in missing)) / times.workers
+    (arm, *_) = plan.experiment.device_arms()
+    on_device = times.of_run(plan.experiment, arm, data)
+    return times.shared(on_device * (len(missing) + once_more))
 
 
 def said_beforehand(

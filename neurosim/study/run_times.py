@@ -20,6 +20,8 @@ from neurosim.study.kept_runs import is_finished
 
 STEPS = 3
 """Mini-batches that are timed, after a first one that may compile."""
+START_S = 5.0
+"""In which processes of a pool load what they need; of two on two cores."""
 
 
 class RunTimes:
@@ -81,7 +83,11 @@ class RunTimes:
             for arm in experiment.arms()
             if arm.name in left
         ]
-        return sum(runs) / self.workers
+        return self.shared(sum(runs))
+
+    def shared(self, seconds: float) -> float:
+        """Return the seconds of runs that workers share, with those in which the workers start."""
+        return seconds / self.workers + (START_S if seconds and self.workers > 1 else 0.0)
 
 
 def _timed(what: Callable[[], Any]) -> float:
