@@ -79,7 +79,7 @@ def test_everything_is_asked_of_a_card_and_lies_where_its_commands_go_on(whole):
 
 def test_finished_parts_are_not_carried_out_again(small, tmp_path, monkeypatch):
     first = assess(PCM, tmp_path, seeds=2, minutes=1e-9)
-    assert "minutes were over" in first.parts["effects"].left_out
+    assert "does not fit in --minutes" in first.parts["effects"].left_out
     assert "Left out" in dict(assessment.sentences(first))
     assert first.parts["requirements"].results is None
     trained: list[str] = []

@@ -82,10 +82,11 @@ class CardMaker:
                 f"fitted to {pulses.source} ({len(pulses.traces)} devices, {pulses.count} pulses)",
             )
         for name, (value, why) in found.conventions.items():
-            self.put(name, value, why if why.startswith("definition") else f"{pulses.source}: {why}")
+            way = "measured in" if "seen" in why else "fitted to"
+            self.put(name, value, why if why.startswith("definition") else f"{way} {pulses.source}: {why}")
         if pulses.stuck_uS:
             found_stuck = proportion(len(pulses.stuck_uS), len(pulses.stuck_uS) + len(pulses.traces))
-            where = f"devices of {pulses.source} that do not answer to pulses"
+            where = f"measured: devices of {pulses.source} that do not answer to pulses"
             self.put("p_stuck_measured", found_stuck, where)
             self.put_table("stuck_measured_uS", pulses.stuck_uS, f"{where}: the median of each")
         self.notes += [*pulses.notes, *found.notes, *found.doubts()]
@@ -109,7 +110,7 @@ class CardMaker:
         seen += [float(g.max()) for table in tables if isinstance(table, Drift) for _, _, g in table.devices]
         seen += [float(g.max()) for table in tables if isinstance(table, Reads) for _, _, g in table.states]
         low = self.put("g_min_uS", 0.0, "assumption: states reach down to zero")
-        high = self.put("g_max_uS", max(seen), "largest conductance asked for or seen")
+        high = self.put("g_max_uS", max(seen), "measured: largest conductance asked for or seen")
         self.put("error_reference_uS", high, "definition: g_max_uS of this card")
         if not any(isinstance(table, Programming) for table in tables):
             self.notes.append("Programming error was not measured: states are written exactly.")
@@ -149,7 +150,7 @@ class CardMaker:
                 self.put("g_min_uS", best.rest_uS, f"{where}: where states lead to")
         elif isinstance(best, RelaxationFit):
             self.put("relaxation_mean_uS", best.mean_uS, where)
-            self.put("relaxation_start_s", best.start_s, f"{data.source}: first time")
+            self.put("relaxation_start_s", best.start_s, f"measured in {data.source}: first time")
             if best.spread_uS is not None and best.spread_uS.value > 0:
                 self.put("relaxation_sigma_slope_uS", best.spread_uS, where)
         else:
@@ -166,7 +167,7 @@ class CardMaker:
         """Set one exponent, or the table of several; the law's own where it has one, which cannot be negative."""
         where = f"fitted to {data.source} ({len(data.devices)} devices)"
         spread = None if found.spread is None or found.spread.value == 0 else found.spread
-        start = found.reference_s, f"{data.source}: first time"
+        start = found.reference_s, f"measured in {data.source}: first time"
         self.notes += ageing(found, data.source)
         if "drift_reference_s" in self.units:
             self.put("drift_reference_s", *start)
@@ -178,7 +179,9 @@ class CardMaker:
         self.put("drift_table_start_s", *start)
         if found.at:
             shares = [g / g_max_uS for g, _ in found.at]
-            self.put_table("drift_table_share", shares, f"{data.source}: where devices were first read")
+            self.put_table(
+                "drift_table_share", shares, f"measured in {data.source}: where devices were first read"
+            )
             self.put_table("drift_table_exponent", [exponent for _, exponent in found.at], where)
         else:
             self.put_table("drift_table_share", (0.0, 1.0), "definition: the same at every conductance")
@@ -199,13 +202,17 @@ class CardMaker:
         if found.flicker is not None:
             if found.power is None:
                 self.put(
-                    "flicker_power", 0.0, f"{data.source}: no dependence on the conductance beyond chance"
+                    "flicker_power",
+                    0.0,
+                    f"fitted to {data.source}: no dependence on the conductance beyond chance",
                 )
-            self.put("flicker_most", found.most, f"{data.source}: largest of the states that were read")
+            self.put(
+                "flicker_most", found.most, f"measured in {data.source}: largest of the states that were read"
+            )
             self.put(
                 "flicker_read_s",
                 found.interval_s,
-                f"{data.source}: interval of reads; what is faster is in read noise",
+                f"measured in {data.source}: interval of reads; what is faster is in read noise",
             )
         self.notes += reading(found, data.source)
 

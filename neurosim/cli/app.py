@@ -18,7 +18,7 @@ from neurosim.cli.requirements import requirements_command
 from neurosim.cli.run import run_command
 from neurosim.cli.studies import NETWORKS, network_command
 from neurosim.cli.sweep import collect_command, sweep_command
-from neurosim.cli.terminal import complain, show_cautions
+from neurosim.cli.terminal import cautions_at_the_end, complain
 from neurosim.cli.validate import validate_command
 from neurosim.cli.wires import wires_command
 from neurosim.core.errors import NeurosimError, Stopped
@@ -66,9 +66,8 @@ def main() -> None:
     """
     from neurosim.study import stopping
 
-    show_cautions()
     try:
-        with stopping.on_signals():
+        with stopping.on_signals(), cautions_at_the_end():
             code = app(prog_name="neurosim", standalone_mode=False)
     except Stopped as stop:
         complain(f"neurosim: {stop or 'stopped before it was done'}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from neurosim.cli.fit import Columns, Draws, ReadVoltage, WriteTime, WriteVoltage, fitted
 from neurosim.cli.options import Json, Workers
-from neurosim.cli.progress import progress
+from neurosim.cli.progress import parts
 from neurosim.cli.terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
 
@@ -23,9 +25,22 @@ def assess_command(
         "out/assess"
     ),
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="After which nothing new is begun but whether rules learn.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Budget. Whether rules learn is always asked; if that takes longer, it is said beforehand. Nothing else is begun "
+            "that does not fit in.",
+        ),
     ] = 10.0,
-    seeds: Annotated[int, typer.Option(min=2, help="Chips of each arm.")] = 5,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Chips of each arm, paired between arms.")] = 5,
+    dataset: Annotated[str, typer.Option(help="A name, or a folder, .npz or .csv of your own.")] = "digits",
+    train_images: Annotated[
+        int | None,
+        typer.Option("--train-images", min=12, help="Use so many training images.", show_default="all"),
+    ] = None,
+    test_images: Annotated[
+        int | None, typer.Option("--test-images", min=10, help="Use so many test images.", show_default="all")
+    ] = None,
     draws: Draws = 2,
     read_voltage: ReadVoltage = None,
     write_voltage: WriteVoltage = None,
@@ -39,45 +54,56 @@ def assess_command(
     Measured pulses are fitted first. Settings are chosen on validation images; each part lies in the folder with its experiment
     file, to go on with by the command that the report names.
     """
-    from neurosim.report.assessment import headline, sentences, write_assessment
+    from neurosim.report.assessment import headline, sentences, to_settle, write_assessment
+    from neurosim.report.fit_sheet import fit_tables
     from neurosim.study.assess import assess
     from neurosim.study.store import open_folder, write_json
 
     expect_json(json_file)
+    begun = time.monotonic()
     open_folder(out)
     drawn: list[str] = []
     notes: tuple[str, ...] = ()
+    more: list[Table] = []
     name: str | None
     if _is_measured(source):
         file, name = out / f"{Path(source).stem}.toml", Path(source).stem
         found, further = fitted(
             [Path(source)], file, None, read_voltage, write_voltage, write_time, column, None, draws
         )
-        card, drawn, notes, figure = (
-            str(file),
-            [str(each) for each in further],
-            found.card.remarks,
-            file.with_suffix(".svg"),
-        )
+        cards = f"; {len(further)} drawn from its intervals" if further else ""
+        say(f"fitted: {file}, law {found.card.law}{cards}")
+        card, drawn, figure = str(file), [str(each) for each in further], file.with_suffix(".svg")
+        notes, more = found.card.remarks, [_named(table) for table in fit_tables(found)]
     else:
         card, figure, name = source, out / "device.svg", None
         _drawn(source, figure)
-    with progress() as report:
-
-        def tell(title: str) -> Any:
-            return lambda arm, seed, done, total: report(f"{title}: {arm}", seed, done, total)
-
-        assessed = assess(card, out, drawn, seeds, minutes, workers, tell, name)
-    page = write_assessment(out, assessed, figure if figure.exists() else None, notes)
+    images = {"dataset": dataset, "train_images": train_images, "test_images": test_images}
+    with parts() as tell:
+        assessed = assess(card, out, drawn, seeds, minutes, workers, tell, name, images, begun, say)
+    page = write_assessment(out, assessed, figure if figure.exists() else None, notes, more)
+    settle = to_settle(assessed)
     if json_file is not None:
         write_json(
             json_file,
-            {"verdict": ". ".join(headline(assessed)), "said": sentences(assessed), **assessed.said()},
+            {
+                "verdict": ". ".join(headline(assessed)),
+                "to_settle": settle,
+                "said": sentences(assessed),
+                **assessed.said(),
+            },
         )
-    console().print(Text(". ".join(headline(assessed)), "bold"))
-    for name, said in sentences(assessed):
+    console().print(Text(f"\n{headline(assessed)[0]}", "bold"))
+    for name, said in (*settle, *sentences(assessed)):
         console().print(Text.assemble((name, "bold"), f": {said}".replace("\xa0", " ")))
     say(f"report: {page}")
+
+
+def _named(table: Table) -> Table:
+    """A table of the fit with what it is of above it."""
+    first = str(table.columns[0].header)
+    table.title = {"parameter": "The fitted card", "law": "Laws that were fitted"}.get(first, first)
+    return table
 
 
 def _is_measured(source: str) -> bool:

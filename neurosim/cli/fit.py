@@ -51,14 +51,18 @@ def fit_command(
     json_file: Json = None,
 ) -> None:
     """Fit a device law to measured pulses, programming errors, drift or repeated reads; write a card and a figure."""
-    from neurosim.report.fit_sheet import fit_numbers
+    from neurosim.report.fit_sheet import fit_numbers, fit_tables
     from neurosim.study.store import write_json
 
     card = out or Path(f"{data[0].absolute().stem}.toml")
     if card.suffix != ".toml":
         raise ConfigError(f"--out {card}: expected a name that ends in .toml")
     expect_json(json_file)
-    found, _ = fitted(data, card, model, read_voltage, write_voltage, write_time, column, resamples, draws)
+    found, drawn = fitted(
+        data, card, model, read_voltage, write_voltage, write_time, column, resamples, draws
+    )
+    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.remarks), sep="\n")
+    say(f"card: {card}\nfigure: {card.with_suffix('.svg')}" + "".join(f"\ndraw: {file}" for file in drawn))
     if json_file is not None:
         write_json(json_file, fit_numbers(found))
 
@@ -74,9 +78,9 @@ def fitted(
     resamples: int | None,
     draws: int,
 ) -> tuple[Fit, list[Path]]:
-    """Fit as the command does: write card, figure and drawn cards, print what was found; return it and the drawn cards' files."""
+    """Fit as the command does: write card, figure and drawn cards; return what was found and the drawn cards' files."""
     from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
-    from neurosim.report.fit_sheet import fit_tables, write_fit_sheet
+    from neurosim.report.fit_sheet import write_fit_sheet
     from neurosim.study.store import expect_file, write_text
 
     expect_file(card, "--out")
@@ -89,9 +93,7 @@ def fitted(
     drawn = {card.with_name(f"{one.name}.toml"): one for one in drawn_cards(found, draws)}
     for file, one in drawn.items():
         write_text(file, to_toml(one))
-    figure = write_fit_sheet(found, card.with_suffix(".svg"))
-    console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.remarks), sep="\n")
-    say(f"card: {card}\nfigure: {figure}" + "".join(f"\ndraw: {file}" for file in drawn))
+    write_fit_sheet(found, card.with_suffix(".svg"))
     return found, list(drawn)
 
 

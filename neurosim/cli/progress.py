@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,59 @@ def progress() -> AbstractContextManager[Report]:
 
 
 @contextmanager
+def parts() -> Iterator[Callable[[str, int], Report]]:
+    """Show the progress of a command of several parts: one bar a part with all its runs, or a line a part in a file or pipe.
+
+    Gives what returns the `Report` of a part, from its title and the number of its runs.
+    """
+    with progress() as report:
+        ended: list[Callable[[], None]] = []
+
+        def end() -> None:
+            while ended:
+                ended.pop()()
+
+        def tell(title: str, runs: int) -> Report:
+            end()
+            done_of: dict[tuple[str, int], float] = {}
+            line = f"{title} ({runs} runs)" if runs > 1 else title
+            told = [0]
+
+            def of_part(arm: str, seed: int, done: int, total: int) -> None:
+                done_of[arm, seed] = done / total
+                far = (
+                    THOUSANDTHS
+                    if sum(done_of.values()) >= runs
+                    else int(THOUSANDTHS * sum(done_of.values()) / runs)
+                )
+                if far > told[0]:
+                    told[0] = far
+                    show_part(report, line, far)
+
+            ended.append(lambda: show_part(report, line, THOUSANDTHS) if 0 < told[0] < THOUSANDTHS else None)
+            return of_part
+
+        yield tell
+        end()
+
+
+THOUSANDTHS = 1000
+
+
+def show_part(report: Report, line: str, done: int) -> None:
+    """Show how far a part is; it has no seed of its own."""
+    report(line, WHOLE, done, THOUSANDTHS)
+
+
+WHOLE = -1
+"""In place of a seed: progress of something that is not the run of one."""
+
+
+def _named(arm: str, seed: int) -> str:
+    return arm if seed == WHOLE else f"{arm}, seed {seed}"
+
+
+@contextmanager
 def _bars(console: PlainConsole) -> Iterator[Report]:
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -40,7 +93,7 @@ def _bars(console: PlainConsole) -> Iterator[Report]:
 
         def report(arm: str, seed: int, done: int, total: int) -> None:
             if (arm, seed) not in tasks:
-                name = escape(f"{arm}, seed {seed}")
+                name = escape(_named(arm, seed))
                 tasks[arm, seed] = bars.add_task(name, total=total, completed=done)
             bars.update(tasks[arm, seed], completed=done, total=total, visible=done < total)
 
@@ -58,7 +111,8 @@ def _lines() -> Iterator[Report]:
         if done < total and now - told.setdefault(key, now) < LINE_EVERY_S:
             return
         told[key] = now
-        line = f"{arm}, seed {seed}: {done} of {total}"
+        far = f"{100 * done // total} %" if seed == WHOLE else f"{done} of {total}"
+        line = f"{_named(arm, seed)}: {far}"
         if done >= total:
             complain(f"{line}, after {_clock(now - start)}")
             del begun[key], told[key]

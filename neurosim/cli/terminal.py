@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from neurosim.core.cautions import Caution
+from neurosim.core.cautions import gathered
 from neurosim.core.plain import printable
 
 
@@ -60,21 +60,15 @@ def expect_json(json_file: Path | None) -> None:
         expect_file(json_file, "--json")
 
 
-def show_cautions() -> None:
-    """Let warnings that neurosim gives on purpose be one line each, without the place in its code."""
-    shown = warnings.showwarning
+@contextmanager
+def cautions_at_the_end() -> Iterator[None]:
+    """Say in the end, once each, of what neurosim warned in the block: how often, where, and what a command can do about it.
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, Caution):
-            complain(f"neurosim: {category.__name__}: {message}")
-        else:
-            shown(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = show
+    However the block ends.
+    """
+    with gathered(alone=True) as found:
+        try:
+            yield
+        finally:
+            for said in found.said.values():
+                complain(f"neurosim: {said.kind}, {said.sentence}")

@@ -135,10 +135,11 @@ class Reader:
         if self.ledger.clipped_share > CLIPPED_SHARE and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{100 * self.ledger.clipped_share:.0f} % of ADC conversions were clipped at "
-                f"{self.converters.range_uS.max():.3g} uS; call calibrate(x) with typical inputs or set "
-                "ReadPath.adc_range_uS",
-                ClippingWarning,
+                ClippingWarning(
+                    f"{100 * self.ledger.clipped_share:.0f} % of ADC conversions were clipped at "
+                    f"{self.converters.range_uS.max():.3g} uS",
+                    "call calibrate(x) with typical inputs or set ReadPath.adc_range_uS",
+                ),
                 stacklevel=4,
             )
         return out

@@ -21,9 +21,11 @@ ROUNDING = 1e-6
 def warn_of_growth() -> None:
     """Warn that weights learn in a window that was fitted to where they started; called by `update`."""
     warnings.warn(
-        "the window was fitted to the programmed weights, the largest of which is a full difference: where "
-        "learning lets them grow, they end there; state the window as program(weights, w_max=...)",
-        WindowWarning,
+        WindowWarning(
+            "the window was fitted to the programmed weights, the largest of which is a full difference: where "
+            "learning lets them grow, they end there",
+            "state the window as program(weights, w_max=...)",
+        ),
         stacklevel=3,
     )
 
@@ -43,7 +45,8 @@ class Window:
             words = fault(used, clipped, learns)
             if words and not self._warned:
                 self._warned = True
-                warnings.warn(words, WindowWarning, stacklevel=5)
+                facts, _, remedy = words.partition("; ")
+                warnings.warn(WindowWarning(facts, remedy), stacklevel=5)
 
     def _clipped(self, used: Floats, clipped: int, learns: bool) -> str:
         if (

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from neurosim.core.errors import NeurosimError
 
-Mark = Literal["measured", "published model", "published", "computed", "assumed", "from memory", "unstated"]
-MARKS: tuple[Mark, ...] = (
-    "measured", "published model", "published", "computed", "assumed", "from memory", "unstated",
-)  # fmt: skip
-"""From the best down. "published": stated by the source of a card, which does not say whether it was measured;
-"unstated": nobody says where it comes from."""
+Mark = Literal[
+    "measured", "by definition", "given", "fitted", "published model", "published", "computed", "assumed", "from memory", "unstated",
+]  # fmt: skip
+MARKS: tuple[Mark, ...] = get_args(Mark)
+"""From the best down. "given": said by whoever measured, by an option of `neurosim fit`; "fitted": to measurements of one's own, by
+`neurosim fit`; "published": stated by the source of a card, which does not say whether it was measured; "unstated": nobody says where it
+comes from."""
 WEAK = ("assumed", "from memory", "unstated")
 """Marks of joules that a bill calls assumed, and that a strict bill refuses."""
 
 Sources = Mapping[str, str]
 """Where each number of a device comes from, by its name."""
+
+
+_OWN: dict[str, Mark] = {
+    "measured": "measured", "definition": "by definition", "given with --": "given", "fitted to": "fitted",
+    "drawn from the 95 % interval": "fitted",
+}  # fmt: skip
+"""How the source of a number begins that no publication states, with its mark."""
+_NUMBER = r"[-+]?\d[\d.]*(?:e[-+]?\d+)?"
+_ENDS_OF = re.compile(rf"({_NUMBER}) to ({_NUMBER})")
 
 
 def worst(marks: Iterable[Mark]) -> Mark:
@@ -34,7 +45,16 @@ def mark_of(source: str) -> Mark:
         return "assumed"
     if "default of the law" in said or "given with the device" in said or "set by the experiment" in said:
         return "unstated"
+    for start, mark in _OWN.items():
+        if said.startswith(start):
+            return mark
     return "computed" if "2 p_r a v" in said else "published"
+
+
+def intervals_of(source: str) -> list[tuple[float, float]]:
+    """Return the 95 % intervals that a fit wrote into a source, one a number of a table; none where there is none."""
+    _, there, ends = source.partition("95 % interval ")
+    return [(float(low), float(high)) for low, high in _ENDS_OF.findall(ends)] if there else []
 
 
 def sources_of(device: str) -> Sources | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,20 @@ from neurosim.report.aged import aged_sentence
 from neurosim.report.energy import took, wear_table
 from neurosim.report.html import REPORT, Shown, address, pages, write_report
 from neurosim.report.results import read_results
+from neurosim.report.settling import learning_of, settles
 from neurosim.report.table import summary_table
 from neurosim.report.text import percent, which_intervals
 from neurosim.report.verdict import verdict, with_ends
-from neurosim.study.assess import DEVICE, KEPT, RULES, Assessment, Part
+from neurosim.study.assess import DEVICE, KEPT, Assessment, Part
+from neurosim.study.assess_rules import RULES
 from neurosim.study.priced import ON_A_PAGE, priced
+from neurosim.study.run_times import minutes_words
 from neurosim.study.store import versions, write_text
 
 MOST_COSTLY = 3
 Said = list[tuple[str, str]]
+SCORES = {"softhebb": "vote", "forward-forward": "goodness"}
+"""The score that the verdict of each rule is on."""
 
 
 def headline(found: Assessment) -> tuple[str, str]:
@@ -39,12 +44,29 @@ def headline(found: Assessment) -> tuple[str, str]:
     return f"Learns on {found.name} as in ideal arithmetic: {whole}", "; ".join(kept)
 
 
+def to_settle(found: Assessment) -> Said:
+    """Return what would settle an undecided verdict, by each rule that is undecided; nothing where it is decided.
+
+    Computed from the widths of the intervals and their distances to the bars (`neurosim.study.statistics.settling`).
+    """
+    if not headline(found)[0].endswith("undecided"):
+        return []
+    said = []
+    for name, rule in RULES.items():
+        runs = (found.parts[name].results or {}).get("runs", ())
+        learnt = learning_of(runs, DEVICE, SCORES[name])
+        words = "" if learnt is None else settles(learnt, found.test_images, found.dataset)
+        said += [(f"To settle it by {rule.title}", words)] if words else []
+    return said
+
+
 def sentences(found: Assessment) -> Said:
     """Return what was found, each with what it is of: learning, the fit, effects, needs, costs, wear, settings, what was left out."""
     said: Said = []
+    settle = to_settle(found)
     for name in RULES:
         part = found.parts[name]
-        said.append((part.title, _of_device(part, "retention" in silences(found.card))))
+        said.append((part.title, _of_device(part, "retention" in silences(found.card), not settle)))
         if found.drawn:
             said.append((f"{part.title}, with what the fit leaves open", _drawn(part, len(found.drawn))))
     said += [("What costs most", line) for line in _effects(found.parts["effects"])]
@@ -56,10 +78,13 @@ def sentences(found: Assessment) -> Said:
             said.append((f"What learning takes, {part.title}", costs[DEVICE]))
     said += [("What it wears", line) for line in _wear(found.parts["softhebb"])]
     said += [(f"How it is written, {RULES[name].title}", f"{way}.") for name, way in found.ways.items()]
-    left = [
-        f"{part.title}: {part.left_out}; {part.command}" for part in found.parts.values() if part.left_out
-    ]
+    left = [_left(part) for part in found.parts.values() if part.left_out]
     return said + [("Left out", line) for line in left]
+
+
+def _left(part: Part) -> str:
+    takes = "" if part.takes_s is None else f" It takes about {minutes_words(part.takes_s)}."
+    return f"{part.title}: {part.left_out}.{takes} To go on: {part.command}"
 
 
 def _entries(part: Part) -> dict[str, dict[str, Any]]:
@@ -80,9 +105,12 @@ def _by_vote(entry: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _of_device(part: Part, without_retention: bool) -> str:
-    results = part.results or {}
-    said = verdict(_entries(part)[DEVICE])
+def _of_device(part: Part, without_retention: bool, decides: bool) -> str:
+    """What is found of the card itself; with what would decide the verdict, where that does not stand above already."""
+    results, entry = part.results or {}, dict(_entries(part)[DEVICE])
+    if entry.get("verdict") and not decides:
+        entry["verdict"] = {**entry["verdict"], "decides": ""}
+    said = verdict(entry)
     aged = aged_sentence(results.get("aged", ()), DEVICE)
     if aged and without_retention:
         aged = "\nWhat a year alone does is not known: the card has no retention data."
@@ -158,7 +186,11 @@ def _wear(part: Part) -> list[str]:
 
 
 def write_assessment(
-    out: Path, found: Assessment, figure: Path | None = None, notes: tuple[str, ...] = ()
+    out: Path,
+    found: Assessment,
+    figure: Path | None = None,
+    notes: tuple[str, ...] = (),
+    more: Sequence[Table] = (),
 ) -> Path:
     """Write the page of an assessment and those of its parts, and return its path.
 
@@ -170,6 +202,8 @@ def write_assessment(
         SVG of the device or of its fit, shown first.
     notes : tuple of str
         What the fit said.
+    more : sequence of Table
+        Of the fit, shown after all others.
     """
     for name, part in found.parts.items():
         if part.results is None:
@@ -180,14 +214,15 @@ def write_assessment(
             page.write_page(out / name, part.results)
     html = pages().get_template("assessment.html.j2").render(
         title=headline(found)[0],
-        each=headline(found)[1],
+        settle=to_settle(found),
+        cautions=list(found.cautions.said.values()),
         data=(found.parts["softhebb"].results or {})["data"],
         findings=sentences(found),
         notes=notes,
         intervals=which_intervals((found.parts["softhebb"].results or {})["summary"]),
         sheet=None if figure is None else figure.name,
         figures=list(_figures(out, found)),
-        tables=[page.as_text(table) for table in tables(found)],
+        tables=[page.as_text(table) for table in (*tables(found), *more)],
         parts=[part for part in found.parts.values() if part.results is not None],
         enough=percent(KEPT, 0),
         versions=", ".join(f"{package} {version}" for package, version in versions().items()),

@@ -18,6 +18,7 @@ from neurosim.report import aged, captions, pictures, plots, text, words
 from neurosim.report.energy import took
 from neurosim.report.results import ArmSummary, Results, nothing_in, read_pictures, read_results
 from neurosim.report.settings import energy_model, settings_of
+from neurosim.report.settling import with_options
 from neurosim.report.style import to_svg
 from neurosim.report.verdict import emphasised
 from neurosim.study.store import write_text
@@ -83,6 +84,7 @@ def pages() -> Environment:
         setting=text.setting,
         tied=words.tied,
         emphasised=emphasised,
+        with_options=with_options,
         percent=text.percent,
         spread=text.spread,
         joules=text.joules,

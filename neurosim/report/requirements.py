@@ -104,9 +104,16 @@ def has_words(line: Line) -> str:
 
 
 def marks(line: Line) -> str:
-    """Return how far the device's numbers may be trusted, each mark once."""
-    found = dict.fromkeys(number["mark"] for number in line["has"])
-    return ", ".join(found) or NOTHING
+    """Return how far the device's numbers may be trusted, each mark once, with the 95 % intervals that a fit gave them."""
+    found: dict[str, list[str]] = {}
+    for number in line["has"]:
+        ends = [
+            f"{significant(low, 3)} to {significant(high, 3)}" for low, high in number.get("intervals", ())
+        ]
+        whose = f"{number['name']} " if len(line["has"]) > 1 else ""
+        found.setdefault(number["mark"], []).extend([f"{whose}{', '.join(ends)}"] if ends else [])
+    told = [f"{mark} (95 %: {'; '.join(ends)})" if ends else mark for mark, ends in found.items()]
+    return ", ".join(told) or NOTHING
 
 
 def enough_words(line: Line, chips: int) -> str:

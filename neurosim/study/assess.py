@@ -12,16 +12,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import neurosim.data
+from neurosim.core.cautions import Gathered, during, gathered
 from neurosim.core.errors import NeurosimError, Stopped
+from neurosim.study.assess_budget import Budget, Late, of_blocks, said_beforehand
+from neurosim.study.assess_rules import RULES, Rule
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import kind_of
 from neurosim.study.requirements import backwards, requirements
 from neurosim.study.run import study
-from neurosim.study.store import open_folder, write_json, write_text
+from neurosim.study.run_times import RunTimes
+from neurosim.study.store import open_folder, read_json, write_json, write_text
 from neurosim.study.sweep import Enough, Plan, Sweep
 from neurosim.study.swept import collect
 from neurosim.study.training import Report
@@ -32,59 +37,9 @@ FACTORS = (0.0, 0.25, 1.0, 4.0)
 """Levels of what a device has, times what it has, at which it is asked what would be enough."""
 KEPT = 0.95
 """Share of the vote of ideal arithmetic that is to be kept: of 297 images of digits, a point is three of them."""
-A_YEAR_S = 31_536_000.0
 CHOOSING_SEEDS = 2
-_VERIFIED = {"decay_mode": "gain", "verify_reads": 1}
-
-
-class Rule(NamedTuple):
-    """A local rule that is asked about, as an experiment file has it; and ways to write that are tried."""
-
-    title: str
-    command: str
-    kind: str
-    settings: dict[str, Any]
-    ways: dict[str, dict[str, Any]]
-    """What an arm has for each, by its words."""
-    controls: tuple[dict[str, Any], ...] = ()
-    """Arms beside the device."""
-    at_last: dict[str, Any] | None = None
-    """Further settings of the study that reports, not of the one that chooses."""
-
-
-RULES: dict[str, Rule] = {
-    "softhebb": Rule(
-        "SoftHebb, one layer, by vote",
-        "compare",
-        "dense",
-        {"dataset": "digits", "neurons": 100, "epochs": 20, "rule": "softhebb", "rule_options": {"learning_rate": 0.2},
-         "mode": "mixed", "read": {"dac_bits": 8, "adc_bits": 8}, "curve_points": 0},
-        {
-            "pulsed as soon as a whole pulse is due": {},
-            "the same, decay as a digital gain": {"write": {"decay_mode": "gain"}},
-            "verified, pulse by pulse": {"write": {**_VERIFIED, "flush_pulses": 1}},
-            "verified, 12 pulses at a time": {"write": {**_VERIFIED, "flush_pulses": 12}},
-            "verified, 64 pulses at a time": {"write": {**_VERIFIED, "flush_pulses": 64}},
-        },
-        at_last={"then_aged_s": A_YEAR_S},
-    ),
-    "forward-forward": Rule(
-        "Forward-Forward, two layers, by goodness",
-        "ff",
-        "forward-forward",
-        {"dataset": "digits", "widths": [100, 100], "epochs": 20, "batch": 50},
-        {
-            "filtered changes": {"mode": "accumulate", "write": {"decay_mode": "gain"}},
-            "long filter, low goodness": {
-                "mode": "accumulate", "momentum": 0.99, "window": 8.0,
-                "settings": {"goodness": "minus-squares", "decay": 0.0},
-            },
-            "verified, pulse by pulse": {"mode": "mixed", "write": {**_VERIFIED, "prompt": True, "flush_pulses": 1}},
-            "verified, 64 pulses at a time": {"mode": "mixed", "write": {**_VERIFIED, "prompt": True, "flush_pulses": 64}},
-        },
-        ({"name": "ideal"}, {"name": "ideal, untrained", "learns": False}),
-    ),
-}  # fmt: skip
+Tell = Callable[[str, int], Report]
+"""From the title of a part and the number of its runs to its progress."""
 
 
 @dataclass
@@ -99,6 +54,8 @@ class Part:
     results: dict[str, Any] | None = None
     left_out: str = ""
     """Why there are no results."""
+    takes_s: float | None = None
+    """About how long it will take, where that is known and there are no results."""
 
 
 @dataclass
@@ -113,6 +70,11 @@ class Assessment:
     ways: dict[str, str] = field(default_factory=dict)
     """The way to write that was chosen for each rule, and how much better it was than the others."""
     drawn: tuple[str, ...] = ()
+    dataset: str = "digits"
+    test_images: int | None = None
+    """How many the data set has, whether all are used or not."""
+    cautions: Gathered = field(default_factory=Gathered)
+    """What was warned of while it was asked, now and in this folder before."""
 
     def said(self) -> dict[str, Any]:
         """Return it for a file."""
@@ -125,6 +87,8 @@ class Assessment:
             "card": self.card,
             "name": self.name,
             "drawn": list(self.drawn),
+            "dataset": self.dataset,
+            "cautions": self.cautions.kept(),
             "ways": self.ways,
             "parts": parts,
         }
@@ -137,8 +101,11 @@ def assess(
     seeds: int = 5,
     minutes: float = 10.0,
     workers: int = 1,
-    report: Callable[[str], Report] | None = None,
+    report: Tell | None = None,
     name: str | None = None,
+    images: dict[str, Any] | None = None,
+    begun: float | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Assessment:
     """Ask everything of one device, the most important first, as long as there is time.
 
@@ -153,13 +120,20 @@ def assess(
     seeds : int
         Chips of each arm.
     minutes : float
-        After which nothing new is begun but whether rules learn; what was left out is said.
+        A budget: whether rules learn is always asked, and if that alone takes longer, `say` is told so beforehand; nothing else is begun
+        that does not fit in, or goes on when they are over.
     workers : int
         Processes; results do not depend on it.
     report : callable, optional
-        From the title of a part to its progress.
+        From the title of a part and the number of its runs to its progress.
     name : str, optional
         What the device is called in words; default the card's name.
+    images : dict, optional
+        ``dataset``, ``train_images`` and ``test_images`` as an experiment file has them; default all digits.
+    begun : float, optional
+        When the budget began to run (`time.monotonic`); default now.
+    say : callable, optional
+        Told in whole sentences how long everything will take.
 
     Raises
     ------
@@ -167,52 +141,121 @@ def assess(
         If the card is not there or wrong; nothing has been computed then.
     """
     called = name or (Path(card).stem if card.endswith(".toml") else card)
-    started, found = time.monotonic(), Assessment(card, called, drawn=tuple(drawn))
-    tell = report or (lambda title: lambda *progress: None)
+    rules = {which: rule.on(images or {}) for which, rule in RULES.items()}
+    dataset = next(iter(rules.values())).settings["dataset"]
+    found = Assessment(card, called, drawn=tuple(drawn), dataset=str(dataset))
+    found.test_images = len(neurosim.data.load(dataset).x_test)
+    budget = Budget(minutes, time.monotonic() if begun is None else begun)
+    tell = report or (lambda title, runs: lambda *progress: None)
     open_folder(out)
-    for which, rule in RULES.items():
-        way, arm, choosing = _chosen(card, rule, out / f"choosing-{which}", tell, workers)
-        found.ways[which] = way
-        spec = _written(out / f"{which}.toml", rule, card, drawn, arm, seeds, choosing)
-        command = f"neurosim {rule.command} {out / which}.toml --out {out / which}"
-        results = _studied(spec, out / which, tell(rule.title), workers)
-        found.parts[which] = Part(which, rule.title, command, results)
-
-    def late() -> str:
-        over = time.monotonic() - started > 60 * minutes
-        return f"left out, as {minutes:g} minutes were over; --minutes gives more" if over else ""
-
-    for part, carried_out in _sweeps(out, found, tell, workers):
-        part.left_out = late()
-        if not part.left_out:
-            try:
-                part.results = carried_out()
-            except Stopped:
-                raise
-            except NeurosimError as error:
-                part.left_out = f"not carried out: {error}"
-        found.parts[part.name] = part
+    with gathered() as found.cautions:
+        _take_earlier(found, out)
+        times = RunTimes(workers)
+        first = _estimated(rules, card, drawn, seeds, out, times)
+        if say:
+            least = None
+            if not budget.holds(first["learning"]):
+                fewest = _estimated(rules, card, (), 2, out, times)["learning"] if seeds > 2 or drawn else 0.0
+                least = fewest if fewest else None
+            say(said_beforehand(budget, first, seeds, least, bool(drawn)))
+        started = time.monotonic()
+        for which, rule in rules.items():
+            with during(rule.title):
+                way, arm, choosing = _chosen(card, rule, out / f"choosing-{which}", tell, workers)
+                found.ways[which] = way
+                spec = _written(out / f"{which}.toml", rule, card, drawn, arm, seeds, choosing)
+                command = f"neurosim {rule.command} {out / which}.toml --out {out / which}"
+                results = _studied(spec, out / which, tell(rule.title, _runs_of(spec)), workers)
+                found.parts[which] = Part(which, rule.title, command, results)
+        budget.learn(first["learning"], time.monotonic() - started)
+        for part, carried_out in _sweeps(out, found, tell, workers, budget):
+            if budget.fits(first[part.name]):
+                try:
+                    with during(part.title):
+                        part.results = carried_out()
+                except Stopped:
+                    raise
+                except Late:
+                    part.left_out = f"begun, and stopped when --minutes {minutes:g} were over"
+                except NeurosimError as error:
+                    part.left_out = f"not carried out: {error}"
+            else:
+                part.left_out = f"left out, as it does not fit in --minutes {minutes:g}"
+                part.takes_s = first[part.name] * budget.slower
+            found.parts[part.name] = part
     write_json(out / "assess.json", found.said())
     return found
 
 
-def _chosen(
-    card: str, rule: Rule, out: Path, tell: Callable[[str], Report], workers: int
-) -> tuple[str, dict[str, Any], str]:
+def _take_earlier(found: Assessment, out: Path) -> None:
+    """Take the cautions of the runs that are finished already, which will not be given again."""
+    file = out / "assess.json"
+    earlier = read_json(file) if file.exists() else {}
+    if (earlier.get("card"), earlier.get("dataset")) == (found.card, found.dataset):
+        found.cautions.take(earlier.get("cautions", ()))
+
+
+def _runs_of(spec: Experiment) -> int:
+    return len(spec.planned()) * (1 if spec.then_aged_s is None else 2)
+
+
+def _estimated(
+    rules: dict[str, Rule], card: str, drawn: Sequence[str], seeds: int, out: Path, times: RunTimes
+) -> dict[str, float]:
+    """Return the seconds that learning and each sweep will take, of what is not finished; the way to write may be the slowest."""
+    found = {"learning": 0.0, "effects": 0.0, "requirements": 0.0}
+    for which, rule in rules.items():
+        ways = possible(card, rule)
+        choosing, where = _choosing(card, rule, ways), out / f"choosing-{which}"
+        data = choosing.data()
+        left = times.of_study(choosing, data, where)
+        file = where / "results.json"
+        arms = (
+            [rule.ways[_ranked(ways, read_json(file))[0][0]]]
+            if not left and file.exists()
+            else list(ways.values())
+        )
+        specs = [_experiment(rule, card, drawn, arm, seeds) for arm in arms]
+        reporting = [times.of_study(spec, data, out / which) for spec in specs]
+        found["learning"] += left + max(reporting)
+        if which == "softhebb":
+            spec = specs[reporting.index(max(reporting))].only([DEVICE]).changed(then_aged_s=None)
+            for name, plan in _plans(spec).items():
+                found[name] = of_blocks(
+                    plan, out / name, times, data, once_more=seeds if name == "requirements" else 0
+                )
+    return found
+
+
+def _plans(spec: Experiment) -> dict[str, Plan]:
+    """The sweeps over the layer that learns by SoftHebb, by their folders."""
+    return {
+        "effects": Plan(Sweep(axis=(Axis.from_text("only=each"),)), spec),
+        "requirements": backwards(spec, Enough(share=KEPT, score="vote"), FACTORS),
+    }
+
+
+def _chosen(card: str, rule: Rule, out: Path, tell: Tell, workers: int) -> tuple[str, dict[str, Any], str]:
     """Return the way to write by which a rule learns best on validation images, in words and as an arm has it, and where these lie."""
     ways = possible(card, rule)
     spec = _choosing(card, rule, ways)
-    results = _studied(spec, out, tell(f"{rule.title}: how to write"), workers)
+    with during("how to write"):
+        results = _studied(spec, out, tell(f"{rule.title}: how to write", _runs_of(spec)), workers)
+    ranked = _ranked(ways, results)
+    (best, most), (worst, least) = ranked[0], ranked[-1]
+    said = (
+        f"{best}: {100 * most:.1f} % on validation images, of {len(ranked)} ways to write tried with "
+        f"{CHOOSING_SEEDS} chips each ({worst}: {100 * least:.1f} %)"
+    )
+    return said, rule.ways[best], f"{out.name}/results.json"
+
+
+def _ranked(ways: dict[str, Any], results: dict[str, Any]) -> list[tuple[str, float]]:
+    """Ways to write with their mean accuracies, the best first."""
     means: dict[str, float] = {}
     for entry in results["summary"]:
         means.setdefault(entry["arm"], entry.get("vote_mean", entry["accuracy_mean"]))
-    ranked = sorted(ways, key=lambda name: -means[name])
-    best, worst = ranked[0], ranked[-1]
-    said = (
-        f"{best}: {100 * means[best]:.1f} % on validation images, of {len(ranked)} ways to write tried with "
-        f"{CHOOSING_SEEDS} chips each ({worst}: {100 * means[worst]:.1f} %)"
-    )
-    return said, rule.ways[best], f"{out.name}/results.json"
+    return sorted(((name, means[name]) for name in ways), key=lambda each: -each[1])
 
 
 def possible(card: str, rule: Rule) -> dict[str, dict[str, Any]]:
@@ -245,21 +288,35 @@ def _studied(spec: Experiment, out: Path, report: Report, workers: int) -> dict[
     return results
 
 
-def _written(
-    file: Path, rule: Rule, card: str, drawn: Sequence[str], arm: dict[str, Any], seeds: int, choosing: str
-) -> Experiment:
-    """Write the experiment of a rule, and return it as it is read."""
+def _settings(
+    rule: Rule, card: str, drawn: Sequence[str], arm: dict[str, Any], seeds: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Settings and arms of the study of a rule that reports."""
     devices = {DEVICE: card, **{f"drawn {k}": name for k, name in enumerate(drawn, 1)}}
     arms: list[dict[str, Any]] = [dict(control) for control in rule.controls]
     arms += [{"name": name, "device": device, **arm} for name, device in devices.items()]
     if rule.controls:
         arms.append({"name": f"{DEVICE}, untrained", "device": card, **arm, "learns": False})
+    return {**rule.settings, **(rule.at_last or {}), "seeds": seeds}, arms
+
+
+def _experiment(rule: Rule, card: str, drawn: Sequence[str], arm: dict[str, Any], seeds: int) -> Experiment:
+    """The study of a rule that reports, before anything was chosen."""
+    settings, arms = _settings(rule, card, drawn, arm, seeds)
+    found: Experiment = kind_of(rule.kind).parse({**settings, "arm": arms}, f"assess, {rule.title}")
+    return found
+
+
+def _written(
+    file: Path, rule: Rule, card: str, drawn: Sequence[str], arm: dict[str, Any], seeds: int, choosing: str
+) -> Experiment:
+    """Write the experiment of a rule, and return it as it is read."""
+    settings, arms = _settings(rule, card, drawn, arm, seeds)
     lines = [
         f"# {rule.title} on {card}: neurosim {rule.command} {file} --out {file.with_suffix('')}",
         "# How the device is written was chosen on validation images (chosen_on).",
     ]
-    settings = {**rule.settings, **(rule.at_last or {}), "seeds": seeds, "chosen_on": [choosing]}
-    lines += [f"{name} = {toml(value)}" for name, value in settings.items()]
+    lines += [f"{name} = {toml(value)}" for name, value in {**settings, "chosen_on": [choosing]}.items()]
     for each in arms:
         lines += ["", "[[arm]]", *(f"{name} = {toml(value)}" for name, value in each.items())]
     write_text(file, "\n".join(lines) + "\n")
@@ -268,24 +325,31 @@ def _written(
 
 
 def _sweeps(
-    out: Path, found: Assessment, tell: Callable[[str], Report], workers: int
+    out: Path, found: Assessment, tell: Tell, workers: int, budget: Budget
 ) -> Iterator[tuple[Part, Callable[[], dict[str, Any]]]]:
-    """Yield what is swept over the layer that learns by SoftHebb, and how."""
+    """Yield what is swept over the layer that learns by SoftHebb, and how; it ends by `Late` when the budget is over."""
     file = out / "softhebb.toml"
-    spec = kind_of("dense").from_toml(file).only([DEVICE]).changed(then_aged_s=None)
+    plans = _plans(kind_of("dense").from_toml(file).only([DEVICE]).changed(then_aged_s=None))
 
     def told(title: str) -> Any:
-        report = tell(title)
-        return lambda what, done, total: report("blocks", 0, done, total)
+        report = tell(title, 1)
+
+        def progress(what: str, done: int, total: int) -> None:
+            report("blocks", 0, done, total)
+            if done < total:
+                budget.check()
+
+        return progress
 
     def effects() -> dict[str, Any]:
-        store = Store(Plan(Sweep(axis=(Axis.from_text("only=each"),)), spec), out / "effects")
+        store = Store(plans["effects"], out / "effects")
         carry_out(store, told("Which effect costs most"), workers)
         return collect(store)
 
     def needs() -> dict[str, Any]:
-        plan = backwards(spec, Enough(share=KEPT, score="vote"), FACTORS)
-        return collect(requirements(plan, out / "requirements", told("What would be enough"), workers))
+        return collect(
+            requirements(plans["requirements"], out / "requirements", told("What would be enough"), workers)
+        )
 
     command = f"neurosim sweep {file} --axis only=each --out {out / 'effects'}"
     yield Part("effects", "Which effect costs most", command), effects

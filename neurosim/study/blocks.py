@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
+from neurosim.core.cautions import during
 from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
@@ -162,7 +163,8 @@ def work(block: Block, key: str, out: Path) -> str:
     place = out / "blocks" / f"{key}.json"
     failure = place.with_suffix(".failed.json")
     try:
-        rows = list(_rows(block, out))
+        with during(f"{block.arm}, seed {block.seed}"):
+            rows = list(_rows(block, out))
     except (Stopped, InUseError):
         raise
     except (NeurosimError, ArithmeticError, MemoryError, ValueError) as error:

@@ -99,8 +99,7 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
         trained(training, None, report)
         told = counted(training)
         return {**training.result(), **told}
-    checkpoint = checkpoint_of(training, out)
-    kept = checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
+    checkpoint, kept = checkpoint_of(training, out), _result_of(training, out)
     if not kept.exists():
         with held(checkpoint):
             if not kept.exists():  # nor has it been finished elsewhere meanwhile
@@ -115,6 +114,17 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
     found = read_kept(kept, "arm", "seed", "accuracy", "test_size")
     found.pop("made_with", None)
     return found
+
+
+def is_finished(training: Training, out: Path) -> bool:
+    """Whether `finished` has nothing left to compute in this folder."""
+    return _result_of(training, out).exists()
+
+
+def _result_of(training: Training, out: Path) -> Path:
+    """Where the finished run is kept."""
+    checkpoint = checkpoint_of(training, out)
+    return checkpoint.with_name(f"{checkpoint.stem}-{text_digest(training.evaluation)}.json")
 
 
 def counted(training: Training) -> dict[str, Any]:

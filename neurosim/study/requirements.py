@@ -10,7 +10,7 @@ from typing import Any
 
 from neurosim.core.errors import ConfigError, NeurosimError, UnknownNameError
 from neurosim.devices.card import silences
-from neurosim.energy.marks import mark_of
+from neurosim.energy.marks import intervals_of, mark_of
 from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.axis import Axis
 from neurosim.study.blocks import Store, Told, carry_out
@@ -170,7 +170,7 @@ def read_backwards(rows: Sequence[dict[str, Any]], plan: Plan) -> list[dict[str,
     found : list of dict
         ``arm``, ``chips``, ``share``, ``against``, ``score``, ``reference`` (the arm whose accuracy is to be kept), ``accuracy_mean``, ``kept`` (of the reference),
         ``answer`` (`KEEPS`, `LOSES`, `UNCLEAR`) of the device as given, ``left_out`` (what was not asked, and why) and ``lines``, one for each axis ``times.``, of `ABSENT` or of age: ``property``,
-        ``field``, ``unit``, ``has`` (numbers of the device with value, unit, source and mark), ``states``, ``given`` (its own
+        ``field``, ``unit``, ``has`` (numbers of the device with value, unit, source, mark and 95 % intervals of a fit), ``states``, ``given`` (its own
         level), ``levels`` (each with ``level``, ``accuracy_mean``, ``kept``, ``answer``), ``around`` (the level from which the
         walks start: its own, else the nearest whose mean keeps the share; None: there is none), ``up`` and ``down``
         (``level``: the last whose mean keeps it, ``shown``: the last shown to keep it, ``lost``: the first from which all are
@@ -268,7 +268,10 @@ def _numbers(arm: Arm, own: dict[str, float]) -> list[dict[str, Any]]:
         of_card = said.get(name) if place == "parameters" else None
         source = of_card["source"] if of_card else "set by the experiment"
         unit = of_card["unit"] if of_card else UNITS.get(path, "")
-        found.append({"name": name, "value": value, "unit": unit, "source": source, "mark": mark_of(source)})
+        found.append(
+            {"name": name, "value": value, "unit": unit, "source": source, "mark": mark_of(source),
+             "intervals": intervals_of(source)}
+        )  # fmt: skip
     return found
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from neurosim.core.cautions import during
 from neurosim.core.errors import Stopped, UnknownNameError
 from neurosim.data.dataset import Dataset
 from neurosim.devices.card import card_or_none
@@ -133,7 +134,9 @@ def all_runs(
     tasks = experiment.planned(ideal)
     if executor is None and workers <= 1:
         for seed, arm in tasks:
-            yield experiment.run(arm, seed, data, out, report)
+            with during(f"{arm.name}, seed {seed}"):
+                found = experiment.run(arm, seed, data, out, report)
+            yield found
         return
     with workers_pool(workers, report) if executor is None else lent(executor) as where:
         jobs = [where.submit(_block, experiment, arm, seed, out) for seed, arm in tasks]
@@ -152,7 +155,8 @@ def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any
     if key not in _data:
         _data.clear()
         _data[key] = experiment.data()
-    return experiment.run(arm, seed, _data[key], out, tell)
+    with during(f"{arm.name}, seed {seed}"):
+        return experiment.run(arm, seed, _data[key], out, tell)
 
 
 CHECKPOINT = "checkpoint.npz"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from multiprocessing import get_context, parent_process
 from queue import Empty
 from typing import Any
 
+from neurosim.core.cautions import Caution, during, place
 from neurosim.core.errors import LostWorkerError, Stopped
 from neurosim.kernels.jit import set_threads
 from neurosim.study import stopping
@@ -33,7 +36,8 @@ _to_parent: Any = None
 
 @contextmanager
 def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Open so many processes that share the cores; what they tell by `tell` reaches `report`.
+    """Open so many processes that share the cores; what they tell by `tell` reaches `report`, and cautions given in
+    them are given here, of the place that they had there.
 
     Where the block is left by an exception, such as `Stopped`, they are asked for the end as well: each writes the
     checkpoint of what it learns.
@@ -41,7 +45,7 @@ def workers_pool(count: int, report: Report | None = None) -> Iterator[ProcessPo
     context = get_context("spawn")
     stop, told, done = context.Event(), context.Queue(), threading.Event()
     threads = max(1, (os.cpu_count() or 1) // count)
-    listener = threading.Thread(target=_pass_on, args=(told, done, report), daemon=True)
+    listener = threading.Thread(target=_pass_on, args=(told, done, report, place()), daemon=True)
     listener.start()
     try:
         with ProcessPoolExecutor(
@@ -112,7 +116,7 @@ def tell(arm: str, seed: int, done: int, total: int) -> None:
 _last: dict[tuple[str, int], float] = {}
 
 
-def _pass_on(told: Any, done: threading.Event, report: Report | None) -> None:
+def _pass_on(told: Any, done: threading.Event, report: Report | None, where: tuple[str, ...]) -> None:
     while True:
         try:
             found = told.get(timeout=0.1)
@@ -120,13 +124,46 @@ def _pass_on(told: Any, done: threading.Event, report: Report | None) -> None:
             if done.is_set():
                 return
             continue
-        if report:
+        if isinstance(found[0], Caution):
+            with during(*where, *found[1]):
+                _caution_again(found[0], *found[2:])
+        elif report:
             report(*found)
+
+
+_cautioned: dict[Any, Any] = {}
+"""What this process remembers of cautions of its workers, by which Python's filter shows each once, where it is to."""
+
+
+def _caution_again(caution: Caution, filename: str, lineno: int) -> None:
+    """Give a caution of a worker; where cautions are errors, they are of the worker, and here only shown."""
+    try:
+        warnings.warn_explicit(caution, type(caution), filename, lineno, registry=_cautioned)
+    except Caution:
+        warnings.showwarning(caution, type(caution), filename, lineno)
+
+
+def _send_cautions(told: Any) -> None:
+    """Let cautions of this worker reach its parent, every one, for whoever counts them."""
+    shown = warnings.showwarning
+
+    def send(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *where: Any, **how: Any
+    ) -> None:
+        if isinstance(message, Caution):
+            told.put((message, place(), filename, lineno))
+        else:
+            shown(message, category, filename, lineno, *where, **how)
+
+    warnings.showwarning = send
+    if not sys.warnoptions:
+        warnings.simplefilter("always", Caution)
 
 
 def _start(threads: int, stop: Any, told: Any) -> None:
     global _to_parent
     _to_parent = told
+    _send_cautions(told)
     set_threads(threads)
     stopping.ask_only()
     stopping.look_at(stop)
