@@ -32,8 +32,9 @@ from neurosim.study.evaluate import (
     vote_accuracy,
 )
 from neurosim.study.holding import SAMPLE, held
+from neurosim.study.identity import content
 from neurosim.study.store import digest, pack_bits, write_arrays
-from neurosim.study.training import Seed, Training, content
+from neurosim.study.training import Seed, Training
 
 CURVE_IMAGES = 2000
 CURVE_IMAGES_A_NEURON = 10

@@ -17,11 +17,12 @@ from neurosim.network.readout import halvings
 from neurosim.study.deep import CHUNK
 from neurosim.study.deep_build import start_weights
 from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.identity import content
 from neurosim.study.kept_runs import finished
 from neurosim.study.layers import Layer, Shape, shapes
 from neurosim.study.robustness import spoilt_of
 from neurosim.study.store import pack_bits
-from neurosim.study.training import Report, Training, content
+from neurosim.study.training import Report, Training
 
 RADIUS = 2.0**0.5
 """Norm of the start weights that keeps the size of currents behind ReLU (He et al. 2015, arXiv 1502.01852)."""

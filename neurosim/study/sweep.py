@@ -26,10 +26,10 @@ from neurosim.study.doors import called
 from neurosim.study.effects import EACH, WAYS, levels_of, named
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE, READING, full_name, known_fields, with_setting
+from neurosim.study.identity import content
 from neurosim.study.kinds import kind_of
 from neurosim.study.sizes import TIMES
 from neurosim.study.store import text_digest
-from neurosim.study.training import content
 
 Measure = Literal["accuracy", "holding"]
 

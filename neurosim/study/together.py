@@ -66,7 +66,7 @@ class Together:
         filled = [at.get(place, seeds[-1]) for place in range(together)]
         self.whole: Any = first.another(filled)
         if first.takes_tensors:
-            self.whole.kept = self._on_device(first.images)
+            self.whole.beside = self._on_device(first.images)
         self.seconds = 0.0
         self.notes: list[dict[str, Any]] = []
 

@@ -13,22 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.bits import BITS
 from neurosim.core.errors import CheckpointError, ConfigError
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Readout
-from neurosim.study.code import own_code
 from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.events import layer_events
-from neurosim.study.store import (
-    digest,
-    read_arrays,
-    text_array,
-    write_arrays,
-)
+from neurosim.study.identity import content, identity_of
+from neurosim.study.store import read_arrays, text_array, write_arrays
 
 Report = Callable[[str, int, int, int], None]
 """Called with (arm, seed, mini-batches done, mini-batches in all)."""
@@ -92,7 +86,7 @@ class Training:
         """What is drawn of the way in the report: kept in checkpoints, and no part of what learns."""
         self.layers: list[Any] = []
         """Layers whose arrays and rules learn."""
-        self.kept: Any = None
+        self.beside: Any = None
         """Inputs of all images that are learnt, where they lie beside the arrays (`study.together`)."""
         self.answers: dict[str, Answers] | None = None
         """Class of each image reported on by each score, once it was evaluated; None: its kind does not keep them."""
@@ -241,26 +235,14 @@ class Training:
         return {}
 
     @cached_property
-    def _learnt(self) -> str:
+    def digest_of_images(self) -> str:
+        """Digest of the images that are learnt, which identities name."""
         return content(self.data, self.fit, self.images)
 
     @property
     def identity(self) -> str:
         """What a checkpoint must agree with: everything that decides the trained bits, defaults included."""
-        rules = self.rules
-        law = None if self.arm.device is None else self.arm.law()
-        found = {
-            "bits": BITS,
-            "kind": type(self).__name__,
-            "experiment": self.experiment.deciding(),
-            "arm": self.arm.deciding(),
-            "rules": [[type(rule).__qualname__, _settings(rule)] for rule in rules],
-            "seed": self.seed,
-            "images": self._learnt,
-            "code": own_code(law, *rules, self, self.experiment),
-            **self.own,
-        }
-        return json.dumps(found, sort_keys=True)
+        return identity_of(self)
 
     @property
     def evaluation(self) -> str:
@@ -270,8 +252,8 @@ class Training:
 
     def taken(self, chosen: NDArray[np.int64]) -> Any:
         """Return the inputs (..., rows) of images that are learnt, by their places."""
-        if self.kept is not None:
-            return self.kept[chosen]
+        if self.beside is not None:
+            return self.beside[chosen]
         return self.data.inputs(self.images[chosen.reshape(-1)]).reshape(*chosen.shape, -1)
 
     def run(self, progress: Callable[[int, int], None] | None = None, save: Any = None) -> None:
@@ -429,25 +411,6 @@ class Training:
         """Write what a report shows beside the results, once the run is finished."""
 
 
-def _settings(rule: Any) -> dict[str, Any]:
-    """All settings of a rule but for those that came later (`added`) and are not used: these decide nothing."""
-    unused = {
-        name
-        for name in getattr(rule, "added", ())
-        if getattr(rule, name) == type(rule).model_fields[name].default
-    }
-    found: dict[str, Any] = rule.model_dump(mode="json", exclude=unused)
-    return found
-
-
 def _of_reading(name: str) -> bool:
     """Whether an array of a snapshot says how devices are read, and not what they are."""
     return not {"adc_range_uS", "adc_trim_lsb", "ranging", "wires"}.isdisjoint(name.split("."))
-
-
-def content(data: Dataset, part: Labelled, images: Any = None) -> str:
-    """Digest of images and labels of a data set, and how they are taken; of images learnt without labels as well."""
-    found: State = {"images": part.images, "labels": part.labels}
-    if images is not None and images is not part.images:
-        found["unlabelled"] = images
-    return f"{digest(found)} {data.shape} {data.classes} {data.full_scale}"
