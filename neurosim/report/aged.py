@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from neurosim.report.style import INK, colours, label, new_figure, styled
+from neurosim.report.style import INK, colours, label, new_figure, styled, whiskers
 from neurosim.report.text import around, duration, spread
 from neurosim.report.verdict import with_ends
 
@@ -117,9 +117,11 @@ def _course(axes: Axes, courses: Sequence[Sequence[Sequence[float]]], start: flo
 
 def _marks(axes: Axes, entry: Mapping[str, Any], places: Sequence[float], colour: str) -> None:
     """Accuracy on the images reported on at the three moments."""
-    means = np.array([100 * entry[f"{moment}_mean"] for moment in MOMENTS])
-    ends = 100 * np.array([around(entry, moment) for moment in MOMENTS]).T
-    off = np.maximum(0, [means - ends[0], ends[1] - means])
+    shares = [entry[f"{moment}_mean"] for moment in MOMENTS]
+    means, off = (
+        [100 * mean for mean in shares],
+        whiskers(shares, [around(entry, moment) for moment in MOMENTS]),
+    )
     axes.errorbar(
         places, means, yerr=off, fmt="o", ms=5.5, color=colour, mfc="white", mew=1.6, capsize=3, elinewidth=1.1,
         zorder=5,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
 from neurosim.report.robustness import robustness_markdown
-from neurosim.report.style import MARKERS, colours, label, new_figure, styled
+from neurosim.report.style import MARKERS, colours, label, new_figure, styled, whiskers
 from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
     NOTHING,
@@ -54,16 +54,11 @@ def depth_curves(results: dict[str, Any]) -> Figure:
     colour = colours(list(arms))
     for place, (arm, depths) in enumerate(arms.items()):
         x = sorted(depths)
-        means = [100 * depths[depth]["accuracy_mean"] for depth in x]
-        known = [
-            around(depths[depth], "accuracy") or (mean / 100,) * 2
-            for depth, mean in zip(x, means, strict=True)
-        ]
-        ends = [[100 * pair[end] for pair in known] for end in (0, 1)]
-        off = [
-            [max(0.0, sign * (end - mean)) for end, mean in zip(edge, means, strict=True)]
-            for edge, sign in zip(ends, (-1, 1), strict=True)
-        ]
+        shares = [depths[depth]["accuracy_mean"] for depth in x]
+        means, off = (
+            [100 * mean for mean in shares],
+            whiskers(shares, [around(depths[depth], "accuracy") for depth in x]),
+        )
         shifted = [depth + 0.02 * (place - (len(arms) - 1) / 2) for depth in x]
         line: dict[str, Any] = {
             "marker": MARKERS[place % len(MARKERS)],

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled, tint
+from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled, tint, whiskers
 from neurosim.report.text import NOTHING, around, markdown_table, spread
 
 KINDS = {
@@ -108,9 +108,11 @@ def loss_bars(results: dict[str, Any]) -> Figure:
         axes = placed[place]
         for k, (name, words) in enumerate(BARS.items()):
             x = np.arange(len(entries)) + (k - (len(BARS) - 1) / 2) * width
-            means = np.array([100 * entry[f"{name}_mean"] for entry in entries])
-            ends = np.array([around(entry, name) for entry in entries]).T * 100
-            off = np.maximum(0, [means - ends[0], ends[1] - means])
+            shares = [entry[f"{name}_mean"] for entry in entries]
+            means, off = (
+                [100 * mean for mean in shares],
+                whiskers(shares, [around(entry, name) for entry in entries]),
+            )
             axes.bar(x, means, 0.9 * width, color=tint(colour[name], 0.75), label=words)
             axes.errorbar(x, means, yerr=off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
         axes.set_xticks(np.arange(len(entries)), [SHORT[entry["kind"]] for entry in entries], fontsize=8)

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from neurosim.report.style import MARKERS, colours, label, new_figure, styled
+from neurosim.report.style import MARKERS, colours, label, new_figure, styled, whiskers
 from neurosim.report.text import NOTHING, around, markdown_table, spread
 from neurosim.study.robustness import SPOILT
 
@@ -47,12 +47,11 @@ def robustness_curves(results: dict[str, Any]) -> Figure | None:
     colour = colours(list(dict.fromkeys(entry["arm"] for entry in results["robustness"])))
     for axes, (way, arms) in zip(panels, ways.items(), strict=True):
         for place, (arm, entries) in enumerate(arms.items()):
-            x, y = [entry["level"] for entry in entries], [100 * entry["accuracy_mean"] for entry in entries]
-            known = [around(entry, "accuracy") or (entry["accuracy_mean"],) * 2 for entry in entries]
-            off = [
-                [max(0.0, sign * (100 * pair[end] - mean)) for pair, mean in zip(known, y, strict=True)]
-                for end, sign in ((0, -1), (1, 1))
-            ]
+            x, shares = [entry["level"] for entry in entries], [entry["accuracy_mean"] for entry in entries]
+            y, off = (
+                [100 * mean for mean in shares],
+                whiskers(shares, [around(entry, "accuracy") for entry in entries]),
+            )
             axes.errorbar(
                 x, y, yerr=off, capsize=2, elinewidth=1, marker=MARKERS[place % len(MARKERS)], ms=4, lw=1.5,
                 color=colour[arm], label=label(arm, 34) if axes is panels[0] else None,

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from neurosim.report.text import one_line
 from neurosim.study.arm import IDEAL
@@ -118,6 +119,14 @@ def dashes(arms: Sequence[str]) -> dict[str, str]:
     styles = ("-", "--", ":", "-.")
     chosen = {arm: styles[k // len(PALETTE) % len(styles)] for k, arm in enumerate(devices)}
     return {arm: chosen.get(arm, "-") for arm in arms}
+
+
+def whiskers(shares: Sequence[float], intervals: Sequence[tuple[float, float] | None]) -> NDArray[np.float64]:
+    """Return how far bars of error reach below and above (2, n) means, in per cent; nowhere where there is no interval."""
+    known = [(mean, mean) if ends is None else ends for mean, ends in zip(shares, intervals, strict=True)]
+    means, ends = 100 * np.array(shares, np.float64), 100 * np.array(known, np.float64).T
+    found: NDArray[np.float64] = np.maximum(0.0, [means - ends[0], ends[1] - means])
+    return found
 
 
 def tint(colour: str, strength: float = 0.5) -> tuple[float, float, float]:
