@@ -2,8 +2,8 @@
 
 A device's return to the middle of its window looks faster in a short trace than it is, a filter of normal
 distributions is not exact at bounds, and a bound that few devices reach is known of those alone. All of it shifts
-fitted numbers, and as much where the data come from the fitted card. What is written as a share of the window is compared in uS: a window
-whose ends no device reached is that of what was seen, and each set of data shows another (parametric bootstrap; B. Efron and R. J.
+fitted numbers, and as much where the data come from the fitted card. What is written as a share of the window is compared in uS
+where an end of it was not reached: it is then that of what was seen, and each set of data shows another (parametric bootstrap; B. Efron and R. J.
 Tibshirani, An Introduction to the Bootstrap, 1993, ch. 10; iterated once: C. Gourieroux, A. Monfort and E. Renault,
 J. Appl. Econom. 8 (1993) S85).
 """
@@ -32,6 +32,7 @@ _FEWEST = 0.8
 """Numbers that fewer of the repeated fits have are left as they were."""
 _DIFFERENCES = frozenset({"g_min_uS", "g_max_uS", "state_max", "asymmetry"})
 """Numbers that are shifted by differences; all others are sizes, shifted by factors."""
+_WINDOW = ("g_min_uS", "g_max_uS")
 _LARGEST = np.log(4.0)
 """Largest shift of the logarithm of a size."""
 _TOLD = 0.5
@@ -108,10 +109,10 @@ def corrected(
         if len(runs) < _FEWEST * resamples:
             why = f"{resamples - len(runs)} of {resamples} fits to simulated data did not settle"
             break
-        better = _shifted(found, shifted, runs, len(pulses.traces))
         try:
+            better = _shifted(found, shifted, runs, len(pulses.traces))
             device = device_of(better)
-        except NeurosimError as error:
+        except (NeurosimError, ArithmeticError) as error:
             why = f"what the fits to simulated data are off makes no device: {error}"
             break
         shifted, done = better, len(runs)
@@ -139,25 +140,27 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[LawFit], devices: int)
     few = devices < FEWEST_DEVICES
     width = stats.norm.ppf((1 + COVERAGE) / 2) if few else student(devices)
     shifted = replace(found, numbers=dict(found.numbers), conventions=dict(found.conventions))
+    shares = {*_WINDOW} <= found.numbers.keys()
     for name in sorted(found.numbers, key=_turn):
         estimate = found.numbers[name]
         scale, back = (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
         told = [run for run in runs if name in run.numbers and "spread" not in name]
-        seen = np.array([_in_uS(run, name) for run in told])
+        seen = np.array([_free(run, name, shares) for run in told])
         kept = seen > 0 if scale is _logarithm else np.ones(len(seen), np.bool_)
         if kept.sum() < _FEWEST * len(runs) or (scale is _logarithm and estimate.value <= 0):
             continue
-        off = scale(seen[kept]) - float(scale(np.array(_in_uS(made_with, name))))
+        off = scale(seen[kept]) - float(scale(np.array(_free(made_with, name, shares))))
         by = float(off.mean())
         if scale is _logarithm:
             by = float(np.clip(by, -_LARGEST, _LARGEST))
         ends = [
-            scale(np.array(_in_uS(found, name, end))) for end in (estimate.low, estimate.value, estimate.high)
+            scale(np.array(_free(found, name, shares, end)))
+            for end in (estimate.low, estimate.value, estimate.high)
         ]
         low, value, high = sorted(map(float, ends))
         half = width * float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(off))
         moved = value - by + np.array([-max(value - low, half), 0.0, max(high - value, half)])
-        low, value, high = sorted(_from_uS(shifted, name, float(end)) for end in back(moved))
+        low, value, high = sorted(_written(shifted, name, shares, float(end)) for end in back(moved))
         shifted.numbers[name] = Estimate(value, low, high)
         if name == "g_min_uS":
             shifted.numbers[name] = shifted.numbers[name].at_least(0.0)
@@ -169,7 +172,7 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[LawFit], devices: int)
 
 def _turn(name: str) -> int:
     """The window comes first, then where rest lies in it: numbers in shares of it need both."""
-    return 0 if name in ("g_min_uS", "g_max_uS") else 1 if name == "state_max" else 2
+    return 0 if name in _WINDOW else 1 if name == "state_max" else 2
 
 
 def _given(fit: LawFit, name: str) -> float:
@@ -180,8 +183,10 @@ def _half_uS(fit: LawFit) -> float:
     return (_given(fit, "g_max_uS") - _given(fit, "g_min_uS")) / 2
 
 
-def _unit_uS(fit: LawFit, name: str) -> float:
-    """What a number is a share of, in uS, or one over it; 1 where it does not hang on the window."""
+def _unit_uS(fit: LawFit, name: str, shares: bool) -> float:
+    """What a number is a share of, in uS, or one over it; 1 where it does not hang on the window, or is compared as a share."""
+    if shares:
+        return 1.0
     if name == "step":
         return _half_uS(fit)
     if name in ("slope_up", "slope_down"):
@@ -190,19 +195,19 @@ def _unit_uS(fit: LawFit, name: str) -> float:
     return 1.0
 
 
-def _in_uS(fit: LawFit, name: str, value: float | None = None) -> float:
-    """A number of a fit, or another value of it, free of the window that it is written with."""
+def _free(fit: LawFit, name: str, shares: bool, value: float | None = None) -> float:
+    """A number of a fit, or another value of it, free of the window that it is written with, unless `shares` are compared."""
     value = fit.numbers[name].value if value is None else value
-    if name == "state_max":  # where rest lies
+    if name == "state_max" and not shares:  # where rest lies
         return _given(fit, "g_max_uS") - value * _half_uS(fit)
-    return value * _unit_uS(fit, name)
+    return value * _unit_uS(fit, name, shares)
 
 
-def _from_uS(fit: LawFit, name: str, value: float) -> float:
-    """The number of a fit that comes to this value free of its window."""
-    if name == "state_max":
+def _written(fit: LawFit, name: str, shares: bool, value: float) -> float:
+    """The number of a fit that `_free` makes this value of."""
+    if name == "state_max" and not shares:
         return (_given(fit, "g_max_uS") - value) / _half_uS(fit)
-    return value / _unit_uS(fit, name)
+    return value / _unit_uS(fit, name, shares)
 
 
 def _logarithm(value: Values | float) -> Values:
