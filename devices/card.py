@@ -214,6 +214,10 @@ def _named(name: str) -> Card:
     path = Path(name)
     if path.suffix == ".toml":
         return _said_if_shadow(path)
+    if path.exists():
+        raise ConfigError(
+            f"{name} is no card: neurosim fit {name} makes one of measured data, my-card.toml is one"
+        )
     raise UnknownNameError("device card", name, known)
 
 

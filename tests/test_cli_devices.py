@@ -12,9 +12,6 @@ from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.devices import cards
 from neurosim.devices.card import read
 
-PULSE, ASSUMED = 7, 8
-"""Columns of the plain list."""
-
 
 def listed(*arguments: str) -> list[list[str]]:
     done = CliRunner().invoke(app, ["devices", "list", "--plain", *arguments])
@@ -83,3 +80,10 @@ def test_json_on_standard_output_is_json_alone(tmp_path, monkeypatch):
     again = CliRunner().invoke(app, ["devices", "show", "pcm-nandakumar-2018"])
     assert "pcm-accumulative" in again.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_measured_data_given_for_a_card_are_told_so(tmp_path):
+    (tmp_path / "wafer.csv").write_text("pulse,conductance\n1,2\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["devices", "show", str(tmp_path / "wafer.csv")])
+    with pytest.raises(ConfigError, match=r"wafer\.csv is no card: neurosim fit .*wafer\.csv makes one"):
+        raise done.exception

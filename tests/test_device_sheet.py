@@ -181,7 +181,7 @@ def test_plot_refuses_and_leaves_nothing(
 
 def test_list_and_show_as_tables_and_json(tmp_path: Path) -> None:
     listed = neurosim("list", "--json", str(tmp_path / "list.json"))
-    for heading in ("technology", "law", "states", "on/off", "a pulse up", "assumed"):
+    for heading in ("technology", "law", "states", "a pulse up", "assumed", "silent on"):
         assert heading in listed
     values = json.loads((tmp_path / "list.json").read_text(encoding="utf-8"))
     assert values == [facts(find(name)) for name in sorted(cards())]

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -38,9 +39,9 @@ from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.dense import DenseTraining
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import full_name, with_setting
-from neurosim.study.store import digest
+from neurosim.study.store import digest, pack_bits
 from neurosim.study.sweep import Plan
-from neurosim.study.swept import collect, planned, sweep
+from neurosim.study.swept import collect, planned, sweep, tolerances
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
 TINY: dict[str, Any] = {
@@ -411,3 +412,18 @@ def test_one_axis_at_a_time_is_asked_for_in_python_as_in_a_file():
     assert [len(plan.points) for plan in (grid, alone)] == [4, 4]
     assert all(len(point.levels) == 2 for point in grid.points)
     assert all(len(point.levels) == 1 for point in alone.points)
+
+
+def test_of_bits_the_least_that_is_enough_is_told_whatever_their_order():
+    draws, shares = np.random.default_rng(0), {4: 0.5, 6: 0.9, 8: 0.9}
+    rows = [
+        {"arm": "PCM", "seed": seed, "read.adc_bits": bits, "test_size": 400, "accuracy": float(right.mean()), "correct": pack_bits(right)}
+        for seed in range(5)
+        for bits, share in shares.items()
+        for right in [draws.permutation(400) < share * 400]
+    ]  # fmt: skip
+    for levels in ((4, 6, 8), (8, 6, 4)):
+        (found,) = tolerances(rows, {"read.adc_bits": Axis(field="read.adc_bits", levels=levels)})
+        assert found["level"] == 6
+        assert "is enough" in found["verdict"]
+        assert "4 is not" in found["verdict"]

@@ -21,9 +21,10 @@ def assess_command(
     source: Annotated[
         str, typer.Argument(metavar="CARD|DATA.csv", help="A card by name or file, or measured pulses.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of everything.")] = Path(
-        "out/assess"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of everything.", show_default="out/assess-NAME"),
+    ] = None,
     minutes: Annotated[
         float,
         typer.Option(
@@ -61,6 +62,7 @@ def assess_command(
 
     expect_json(json_file)
     begun = time.monotonic()
+    out = Path("out") / f"assess-{Path(source).stem}" if out is None else out
     open_folder(out)
     drawn: list[str] = []
     notes: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -105,6 +105,7 @@ def facts(card: Card) -> dict[str, Any]:
         "pulse_up_mark": pulse_J(card)[1],
         "numbers": len(card.parameters),
         "assumed": assumed(card),
+        "silent_on": card.silent_on,
         "drifts": device.drifts,
         "has_read_noise": device.has_read_noise,
     }
@@ -115,33 +116,48 @@ def numbers(card: Card) -> dict[str, Any]:
     return {
         **facts(card),
         "notes": list(card.notes),
-        "silent_on": card.silent_on,
         "parameters": {name: number.model_dump() for name, number in card.parameters.items()},
     }
 
 
 HEADINGS = (
-    "name", "technology", "law", "states", "on/off", "window", "down", "a pulse up", "assumed",
+    "name", "technology", "law", "states", "window", "down", "a pulse up", "assumed", "silent on",
 )  # fmt: skip
 
 
 def row_of(card: Card) -> tuple[str, ...]:
     """Return what the list of cards says of one, under `HEADINGS`."""
     device = card.device()
-    derived = (states_words(device), on_off_words(device), window_words(device))
+    derived = (states_words(device), window_words(device))
     down = "steps" if device.steps_down else "abrupt"
     share = f"{assumed(card)} of {len(card.parameters)}"
-    return (card.name, card.technology, card.law, *derived, down, pulse_words(card), share)
+    return (
+        card.name,
+        card.technology,
+        card.law,
+        *derived,
+        down,
+        pulse_words(card),
+        share,
+        ", ".join(card.silent_on),
+    )
 
 
 def cards_table(known: Iterable[Card]) -> Table:
     """Return a table of cards, one row each; names are never broken."""
-    caption = "A pulse up: joules in the mid window, of the device alone, without periphery. Assumed: numbers of the card."
+    caption = "A pulse up: joules in the mid window, of the device alone, without periphery. Assumed: numbers of the card; what it is silent on is none of them."
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, caption=caption, caption_justify="left")
     for heading in HEADINGS:
-        numeric = heading in ("states", "on/off", "assumed")
-        whole = numeric or heading in ("name", "window", "a pulse up")
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=whole)
+        numeric = heading in ("states", "assumed")
+        whole = numeric or heading in ("name", "law", "window", "a pulse up")
+        overflow: Literal["fold", "ellipsis"] = "ellipsis" if whole else "fold"
+        table.add_column(
+            heading,
+            justify="right" if numeric else "left",
+            no_wrap=whole,
+            overflow=overflow,
+            min_width=len(heading),
+        )
     for card in known:
         table.add_row(*(Text(word) for word in row_of(card)))
     return table

@@ -59,6 +59,10 @@ def learning_of(runs: Sequence[Mapping[str, Any]], device: str, score: str) -> L
         return None
 
 
+FEW = 10
+"""Below so many chips a forecast says how little it is worth."""
+
+
 def settles(learning: Learning, available: int | None = None, dataset: str = "the data set") -> str:
     """Return what would settle an undecided verdict; "" where it is decided.
 
@@ -92,9 +96,12 @@ def settles(learning: Learning, available: int | None = None, dataset: str = "th
         known = [
             f"about {chips:,} seeds with {rounded(images):,} test images (--seeds {chips}, and --dataset, one that has as many)"
         ]
-    return (
-        f"{lead}If the means stay, {', or '.join(known)} would settle it: then it is {ANSWERS[found.answer]}."
+    few = (
+        f" {found.had[0]} chips are few: their means may move, and the answer with them."
+        if found.had[0] < FEW
+        else ""
     )
+    return f"{lead}If the means stay, {', or '.join(known)} would settle it, and it would be {ANSWERS[found.answer]}.{few}"
 
 
 def rounded(count: int) -> int:

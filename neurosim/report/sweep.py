@@ -130,7 +130,9 @@ def tolerance_table(results: Results, of: str | None = None) -> Table | None:
     if not tolerances:
         return None
     table = Table(
-        title=Text("The largest level that keeps 99 % of the accuracy at the first"),
+        title=Text(
+            "The last level that keeps 99 % of the accuracy at the first; of bits the most come first"
+        ),
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,

@@ -254,6 +254,9 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
                 continue
             arm, beside = json.loads(place)
             numbers = [float("inf") if level is None else float(level) for level in levels]
+            if field.endswith("bits"):  # the more the better: the undisturbed end comes first
+                order = sorted(range(len(numbers)), key=lambda k: -numbers[k])
+                numbers, at = [numbers[k] for k in order], [at[k] for k in order]
             reached = asdict(tolerance(numbers, [chips_of_rows(some) for some in at], KEPT))
             if _untouched(at):
                 reached |= {"level": None, "low": None, "high": None, "verdict": UNTOUCHED}

@@ -121,6 +121,8 @@ def _in_a_row(held: Iterable[bool]) -> int:
 def _words(levels: Sequence[float], level: int, low: int, high: int) -> str:
     last = len(levels) - 1
     first, end = f"{levels[0]:g}", f"{levels[-1]:g}"
+    if levels[0] > levels[-1]:
+        return _enough(levels, level, low, high)
     if low == last:
         return f"At least {end}, the last level tried."
     if low == 0 and high > last:
@@ -135,3 +137,23 @@ def _words(levels: Sequence[float], level: int, low: int, high: int) -> str:
     if high == 1:
         return f"None of the levels tried: below {levels[1]:g}."
     return f"{levels[level]:g} (95 %: at least {levels[low]:g}, below {levels[high]:g})."
+
+
+def _enough(levels: Sequence[float], level: int, low: int, high: int) -> str:
+    """The words where levels fall, as bits do: how little is enough."""
+    last = len(levels) - 1
+    first, end = f"{levels[0]:g}", f"{levels[-1]:g}"
+    if low == last:
+        return f"Even {end} is enough, the last level tried."
+    if low == 0 and high > last:
+        return (
+            f"Not enough chips to say: {first} may be needed, and {end}, the last level tried, may be enough."
+        )
+    if high > last:
+        return (
+            f"{levels[level]:g} is enough (95 %: {levels[low]:g} is; "
+            f"whether {end}, the last level tried, still is, these chips cannot tell)."
+        )
+    if high == 1:
+        return f"{first} is needed, the most that was tried: {levels[1]:g} is not enough."
+    return f"{levels[level]:g} is enough (95 %: {levels[low]:g} is, {levels[high]:g} is not)."
