@@ -46,6 +46,30 @@ def test_a_window_of_what_was_seen_shifts_no_step(law: str):
     assert steps[1] == pytest.approx(steps[0], rel=0.1)
 
 
+def test_what_too_few_fits_have_keeps_its_size_where_rest_moves():
+    """A slope is a share of the way from rest to a bound: where rest moves in the window, the share changes and the slope does not."""
+    pulses = drawn("linear-step", DESIGNS[2], np.random.default_rng([0, 2, 2])).pulses
+    plain = _laws(pulses, "linear-step")[0][0]
+    assert "slope_down" in plain.numbers
+    device = ns.devices.load("ecram-li-tang-2018")
+    draws = np.random.default_rng(0)
+
+    def without(_):
+        numbers = {name: one for name, one in plain.numbers.items() if name != "slope_down"}
+        rest = numbers["state_max"]
+        moved = rest.value - 0.1 + 0.02 * draws.standard_normal()
+        return replace(plain, numbers=numbers | {"state_max": replace(rest, value=moved)})
+
+    better = corrected(plain, pulses, lambda _: device, without, 3)
+    assert better.numbers["state_max"].value == pytest.approx(
+        plain.numbers["state_max"].value + 0.2, abs=0.05
+    )  # twice
+    sizes = [physical(found)["slope_down_per_uS"] for found in (plain, better)]
+    assert sizes[1].value == pytest.approx(sizes[0].value)
+    assert sizes[1].low == pytest.approx(sizes[0].low)
+    assert better.numbers["slope_down"].value != pytest.approx(plain.numbers["slope_down"].value, rel=0.1)
+
+
 def test_simulated_traces_begin_where_the_measured_ones_did():
     pulses = drawn_in_numpy("soft-bounds", 0.06, 0.3, 20, 1, 5, 0)
     found = _laws(pulses, "soft-bounds")[0][0]

@@ -148,6 +148,9 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[LawFit], devices: int)
         seen = np.array([_free(run, name, shares) for run in told])
         kept = seen > 0 if scale is _logarithm else np.ones(len(seen), np.bool_)
         if kept.sum() < _FEWEST * len(runs) or (scale is _logarithm and estimate.value <= 0):
+            stays = [_free(found, name, shares, end) for end in (estimate.low, estimate.value, estimate.high)]
+            low, value, high = sorted(_written(shifted, name, shares, end) for end in stays)
+            shifted.numbers[name] = Estimate(value, low, high)
             continue
         off = scale(seen[kept]) - float(scale(np.array(_free(made_with, name, shares))))
         by = float(off.mean())
