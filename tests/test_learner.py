@@ -131,7 +131,7 @@ def test_a_damaged_file_one_of_something_else_and_one_of_other_bits_are_refused(
         ns.Learner.load(tmp_path / "weights.npz")
     with pytest.raises(ns.errors.CheckpointError, match="other arm"):
         ns.Learner.load(path, DENSE.changed(read={"adc_bits": 4}))
-    monkeypatch.setattr("neurosim.study.training.BITS", -1)
+    monkeypatch.setattr("neurosim.study.identity.BITS", -1)
     with pytest.raises(ns.errors.CheckpointError, match="other bits than here"):
         ns.Learner.load(path)
 
