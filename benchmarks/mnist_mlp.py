@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import neurosim.data
+from benchmarks import backpropagated
 from benchmarks.kept_page import RESULTS
 
 FILE = RESULTS / "mnist-mlp.safetensors"
@@ -24,14 +25,7 @@ def main() -> None:
     fit = data.training(hold_out=True)
     x, y = torch.from_numpy(data.inputs(fit.images)), torch.from_numpy(fit.labels)
     model = nn.Sequential(nn.Linear(data.rows, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, data.classes))
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    rate = torch.optim.lr_scheduler.OneCycleLR(adam, 3e-3, total_steps=EPOCHS * -(-len(x) // BATCH))
-    for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(x)).split(BATCH):
-            adam.zero_grad()
-            nn.functional.cross_entropy(model(x[chosen]), y[chosen]).backward()
-            adam.step()
-            rate.step()
+    backpropagated.train(model, x, y, EPOCHS, BATCH, 3e-3)
     with torch.no_grad():
         answers = model(torch.from_numpy(data.inputs(data.x_validation))).argmax(dim=1)
     right = float((answers == torch.from_numpy(data.y_validation)).float().mean())

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import neurosim as ns
 import neurosim.data
+from benchmarks import backpropagated
 from benchmarks.kept_page import RESULTS
 from neurosim.report.text import markdown_table, percent, si
 from neurosim.study.statistics import Chips, mean_accuracy, mean_gap
@@ -79,14 +80,7 @@ def train(data: Any) -> Net:
     fit = data.training(hold_out=True)
     x, y = pictures(data, fit.images), torch.from_numpy(fit.labels)
     model = Net()
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    rate = torch.optim.lr_scheduler.OneCycleLR(adam, 1e-2, total_steps=EPOCHS * -(-len(x) // BATCH))
-    for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(x)).split(BATCH):
-            adam.zero_grad()
-            nn.functional.cross_entropy(model(x[chosen]), y[chosen]).backward()
-            adam.step()
-            rate.step()
+    backpropagated.train(model, x, y, EPOCHS, BATCH, 1e-2)
     return model.eval()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assess_helpers import of_tiny_nets
 from helpers import PCM, every_card
 from typer.testing import CliRunner
 
@@ -30,13 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def small():
     """The same questions of tiny nets, with two ways to write each."""
     monkeypatch = pytest.MonkeyPatch()
-    rules = {
-        name: rule._replace(settings={**rule.settings, **SMALL[name]}, ways=dict(list(rule.ways.items())[:2]))
-        for name, rule in RULES.items()
-    }
-    monkeypatch.setattr(module, "RULES", rules)
-    monkeypatch.setattr(assessment, "RULES", rules)
-    monkeypatch.setattr(module, "FACTORS", (0.0, 1.0))
+    of_tiny_nets(monkeypatch, SMALL)
     yield
     monkeypatch.undo()
 

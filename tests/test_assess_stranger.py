@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assess_helpers import of_tiny_nets
 from helpers import PCM
 from typer.testing import CliRunner
 
@@ -35,13 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def small(monkeypatch):
     """The same questions of tiny nets, with two ways to write each."""
-    rules = {
-        name: rule._replace(settings={**rule.settings, **SMALL[name]}, ways=dict(list(rule.ways.items())[:2]))
-        for name, rule in RULES.items()
-    }
-    monkeypatch.setattr(module, "RULES", rules)
-    monkeypatch.setattr(assessment, "RULES", rules)
-    monkeypatch.setattr(module, "FACTORS", (0.0, 1.0))
+    of_tiny_nets(monkeypatch, SMALL)
 
 
 def drawn(device: float, chips: int, images: int, ideal: float = 0.9, seed: int = 0) -> Learning:

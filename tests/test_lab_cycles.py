@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab_forms import DEVICES, SEQUENCE, conductance, lines, word
@@ -23,10 +24,10 @@ def counted(of: str = "Cycle", first: int = 0, step: int = 1, restart: bool = Fa
     )
 
 
-def read(tmp_path: Path, text: str, **options: object) -> tuple[Pulses, list[str]]:
+def read(tmp_path: Path, text: str, **options: Any) -> tuple[Pulses, list[str]]:
     file, told = tmp_path / "train.csv", []
     file.write_text(text, encoding="utf-8")
-    (table,) = read_tables([file], told=told.append, **options)  # type: ignore[arg-type]
+    (table,) = read_tables([file], told=told.append, **options)
     assert isinstance(table, Pulses)
     return table, told
 

@@ -73,10 +73,10 @@ class RunTimes:
 
     def of_study(self, experiment: Experiment, data: Dataset, out: Path | None = None) -> float:
         """Return the seconds of the runs of a study that are not finished in its folder."""
-        kept = out is not None and (out / "runs").is_dir()
+        folder = out if out is not None and (out / "runs").is_dir() else None
         left: dict[str, int] = {}
         for seed, arm in experiment.planned():
-            if not (kept and is_finished(experiment.training(arm, seed, data), out)):  # type: ignore[arg-type]
+            if folder is None or not is_finished(experiment.training(arm, seed, data), folder):
                 left[arm.name] = left.get(arm.name, 0) + 1
         runs = [
             left[arm.name] * self.of_run(experiment, arm, data)

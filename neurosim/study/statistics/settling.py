@@ -13,6 +13,7 @@ from neurosim.study.statistics.learning import FAILS, KEEPS, WITHIN, Learning
 MOST_CHIPS, MOST_IMAGES, MOST_TIMES = 1000, 1_000_000, 100
 """So many in all, or so many times as many of both, are looked ahead."""
 Answer = Literal["yes", "no", "between"]
+Name = Literal["gap", "keeps", "fails"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Bar:
         How far the 95 % interval of that mean reaches towards it.
     """
 
-    name: Literal["gap", "keeps", "fails"]
+    name: Name
     bar: float
     away: float
     reaches: float
@@ -105,9 +106,15 @@ def settling(learning: Learning) -> Settling | None:
             return high_of_no < 0
         return low_of_no >= 0 and (high < 0 or low_of_gap > WITHIN)
 
-    bars = {"yes": ("keeps", "gap"), "no": ("fails",), "between": ("fails", "keeps", "gap")}[answer]
-    at = {"gap": (gap, WITHIN, WITHIN), "keeps": (keeps, KEEPS, 0.0), "fails": (fails, FAILS, 0.0)}
-    seen = [_bar(name, *at[name]) for name in bars]
+    asked: dict[Answer, tuple[Name, ...]] = {
+        "yes": ("keeps", "gap"), "no": ("fails",), "between": ("fails", "keeps", "gap"),
+    }  # fmt: skip
+    at: dict[Name, tuple[Contrast, float, float]] = {
+        "gap": (gap, WITHIN, WITHIN),
+        "keeps": (keeps, KEEPS, 0.0),
+        "fails": (fails, FAILS, 0.0),
+    }
+    seen = [_bar(name, *at[name]) for name in asked[answer]]
     if (
         answer == "between"
     ):  # either of the two bars of a yes is enough: the one that is nearest to being cleared
@@ -133,10 +140,10 @@ def _interval(contrast: Contrast, chips: int, images: int) -> tuple[float, float
     return replace(contrast, images=images, spread=few).interval(chips)
 
 
-def _bar(name: str, contrast: Contrast, bar: float, null: float) -> Bar:
+def _bar(name: Name, contrast: Contrast, bar: float, null: float) -> Bar:
     low, high = contrast.interval()
     reaches = contrast.value - low if contrast.value >= null else high - contrast.value
-    return Bar(name, bar, abs(contrast.value - null), reaches)  # type: ignore[arg-type]
+    return Bar(name, bar, abs(contrast.value - null), reaches)
 
 
 def _missed(bar: Bar, contrast: Contrast, _: float, null: float) -> bool:
