@@ -302,6 +302,29 @@ def _network(kept: Kept, sizes: Sizes, what: str, experiment: Any, goal: dict[st
     yield
 
 
+def own_weights(kept: Kept, sizes: Sizes) -> Iterator[None]:
+    """Images that chips with weights trained elsewhere answer, one chip and several in one pass; layers are read eagerly."""
+    rows, cols, _ = sizes.shapes[0]
+    model = torch.nn.Sequential(torch.nn.Linear(rows, cols), torch.nn.ReLU(), torch.nn.Linear(cols, 10))
+    images = torch.rand(sizes.images, rows, device=kept.on)
+    for chips in (1, sizes.nets):
+        converted = ns.convert(
+            model, CARDS[0], range(chips), {"dac_bits": 8, "adc_bits": 8}, torch_device=str(kept.on)
+        )
+        each = seconds_of(lambda converted=converted: converted(images), sizes.runs, kept.on) / chips
+        what = "own weights" if chips == 1 else f"own weights, {chips} chips"
+        kept.add(
+            {
+                "what": what,
+                "card": CARDS[0],
+                "layers": [rows, cols, 10],
+                "images": sizes.images,
+                "ms_a_chip": 1e3 * each,
+            }
+        )
+        yield
+
+
 def _wait(kept: Kept) -> None:
     if kept.on.type == "cuda":
         torch.cuda.synchronize()
@@ -361,7 +384,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("no GPU here: --torch-device cpu --small tries the script itself")
     sizes = SMALL if given.small else Sizes()
     kept = Kept(given.out, on, given.seconds)
-    for part in (races, thousand, networks, agreement, tests):
+    for part in (races, thousand, networks, own_weights, agreement, tests):
         for _ in part(kept, sizes):
             if kept.late:
                 print(f"the time is over within {part.__name__}; what was found is in {given.out}")

@@ -34,9 +34,11 @@ def test_all_figures_are_kept(tmp_path):
         "deep SoftHebb, 2 chips",
         "Forward-Forward",
         "Forward-Forward, 2 chips",
+        "own weights",
+        "own weights, 2 chips",
         "agreement",
     ]
-    for net in ("deep SoftHebb", "Forward-Forward"):
+    for net in ("deep SoftHebb", "Forward-Forward", "own weights"):
         assert figures[net]["ms_a_chip"] > 0 < figures[f"{net}, 2 chips"]["ms_a_chip"]
     for work in ("forward", "accumulate", "mixed"):
         assert figures[work]["cells_beyond_1e-5"] == 0

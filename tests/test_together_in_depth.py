@@ -154,7 +154,7 @@ def test_a_mortal_chip_has_its_bits_whoever_learns_beside_it(monkeypatch):
 
 def test_what_cannot_be_a_batch_is_refused():
     spec = experiment("spikes", {}, together=2)
-    with pytest.raises(ConfigError, match=r"together = 2.*'forward-forward' and 'mortal'"):
+    with pytest.raises(ConfigError, match=r"together = 2.*'mortal' and 'weights'"):
         spec.check()
 
 

@@ -189,7 +189,7 @@ class Experiment(Arrays):
             if (arm.together or 1) > 1 and not (self.learns_together and arm.backend == "torch"):
                 raise ConfigError(
                     f"arm {arm.name}: together = {arm.together}, but seeds learn as one batch only in studies of kind "
-                    "'dense', 'deep', 'forward-forward' and 'mortal' on the torch backend; leave it out, and use --workers"
+                    "'dense', 'deep', 'forward-forward', 'mortal' and 'weights' on the torch backend; leave it out, and use --workers"
                 )
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)

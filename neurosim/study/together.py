@@ -158,6 +158,17 @@ class Together:
         done = {"steps": self.whole.steps, "seconds": self.seconds / len(self.seeds)}
         return self.whole.snapshot(self.places[seed]), {**notes, **done}
 
+    def answered(self) -> dict[int, dict[str, Any]]:
+        """Return what each chip is asked at the end, where its kind asks all of them in one pass; empty otherwise."""
+        if not self.whole.asked_together:
+            return {}
+        self.whole.seconds = self.seconds
+        results = self.whole.evaluated_each()
+        return {
+            seed: {"evaluation": self.whole.evaluation, "result": results[k]}
+            for seed, k in self.places.items()
+        }
+
 
 def _parts(labelled: Labelled) -> Iterator[tuple[Any, NDArray[np.int64]]]:
     """Yield images and labels, few enough at a time for the answers of all chips."""
@@ -187,11 +198,14 @@ def learnt_with(training: Training, progress: Callable[[int, int], None] | None 
         return found
 
     first = training if training.seed == chosen[0] else make(chosen[0])
-    key = f"{first.identity} {chosen} {training.watched}"
+    key = f"{first.identity} {chosen} {training.watched} {training.evaluation if training.asked_together else ''}"
     if training.seed not in _waiting.get(key, {}):
         batch = Together(make, chosen)
         batch.run(progress)
-        _waiting[key] = {seed: batch.of(seed) for seed in chosen}
+        learnt = {seed: batch.of(seed) for seed in chosen}
+        for seed, answered in batch.answered().items():
+            learnt[seed][1]["answered"] = answered
+        _waiting[key] = learnt
     _stand(training, _waiting[key].pop(training.seed))
     if not _waiting[key]:
         del _waiting[key]

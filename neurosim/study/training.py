@@ -67,6 +67,8 @@ class Training:
     """Whether it is asked for classes before and while it learns, where its kind does that; no bit depends on it."""
     takes_tensors = False
     """Whether a step learns from tensors as from arrays, so that images may lie beside the arrays."""
+    asked_together = False
+    """Whether the chips of a batch are evaluated in one pass (`evaluated_each`), and not each by itself."""
     goes_on = True
     """Whether it may learn further images after its end: no rate of learning has come to zero there."""
 

@@ -28,11 +28,14 @@ from neurosim.study.weights_spec import WeightsExperiment, content_digest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from neurosim.crossbar.ledger import Ledger
     from neurosim.reference.chain import Chain
     from neurosim.reference.convert import CrossbarModel
 
 CHUNK = 4000
-"""Images that pass through a model at once."""
+"""Images that pass through a model at once, of all its instances."""
+Points = list[dict[str, Any]]
+"""What is read, or said, of each chip."""
 OF_AN_ARM = {"arm", "seeds", "energy", "seconds_mean"}
 """What a summary says of an arm once, and not at each time."""
 
@@ -51,15 +54,19 @@ class WeightsTraining(Training):
         The model as it was trained.
     model : CrossbarModel or None
         The same on devices, once it is programmed; never in ideal arithmetic.
+    answered : dict or None
+        What a batch of chips has read of this one (`evaluated_each`), and of which evaluation it is.
     """
 
     experiment: WeightsExperiment
+    asked_together = True
 
     def __init__(self, experiment: WeightsExperiment, arm: Any, seed: int, data: Dataset):
         super().__init__(experiment, arm, seed, data)
         self.chain = chain_of(experiment, data)
         self.model: CrossbarModel | None = None
         self.calibrated = False
+        self.answered: dict[str, Any] | None = None
 
     @property
     def batch(self) -> int:
@@ -88,7 +95,7 @@ class WeightsTraining(Training):
         if self.model is None and arm.device is not None:
             with single_threaded_torch():
                 self.model = convert(
-                    self.chain.model, arm.law(), self.seed, arm.read_path(), arm.write_path(),
+                    self.chain.model, arm.law(), self.instances or self.seed, arm.read_path(), arm.write_path(),
                     percentile=self.experiment.percentile,
                     periphery=Periphery.parse(arm.periphery, f"arm {arm.name}, periphery"),
                     torch_device=arm.torch_device, exclude=self.chain.digital,
@@ -98,6 +105,7 @@ class WeightsTraining(Training):
 
     def calibrate(self) -> None:
         """Set the ADCs' ranges, and the reference of drift compensation, by training images."""
+        self.answered = None
         model = self._programmed()
         if model is not None:
             with single_threaded_torch():
@@ -113,83 +121,115 @@ class WeightsTraining(Training):
 
         Of devices that have aged before, such as those that a sweep reads at an age, at that age instead.
         """
+        if self.answered and self.answered["evaluation"] == self.evaluation:
+            found: dict[str, Any] = self.answered["result"]
+            return found
+        return self.evaluated_each()[0]
+
+    def evaluated_each(self) -> list[dict[str, Any]]:
+        """Return the same of every chip, all of them read in one pass."""
         started = time.perf_counter()
         model = self._programmed()
         if not self.calibrated:
             self.calibrate()
         with single_threaded_torch():
-            points, further = ([self._point(0.0, False)], {}) if model is None else self._read(model)
-        guessed = self.test.labels == np.bincount(self.fit.labels).argmax()
-        return {
-            "arm": self.name,
-            "seed": self.seed,
-            "accuracy": points[0]["accuracy"],
-            "correct": {"accuracy": points[0]["correct"]},
-            "untrained": _scored(guessed),
-            "points": points,
-            **further,
-            "test_size": len(self.test.labels),
-            "seconds": self.seconds + time.perf_counter() - started,
-        }
+            rounds, further = self._read(model)
+        seeds = self.instances or (self.seed,)
+        seconds = (self.seconds + time.perf_counter() - started) / len(seeds)
+        guessed = _scored(self.test.labels == np.bincount(self.fit.labels).argmax())
+        return [
+            {
+                "arm": self.name,
+                "seed": seed,
+                "accuracy": points[0]["accuracy"],
+                "correct": {"accuracy": points[0]["correct"]},
+                "untrained": guessed,
+                "points": list(points),
+                **own,
+                "test_size": len(self.test.labels),
+                "seconds": seconds,
+            }
+            for seed, own, points in zip(seeds, further, zip(*rounds, strict=True), strict=True)
+        ]
 
-    def _read(self, model: CrossbarModel) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """What is read at each time, and what the run says beside."""
+    def _read(self, model: CrossbarModel | None) -> tuple[list[Points], Points]:
+        """What every chip reads at each time, and what the run of each says beside."""
+        if model is None:
+            return [self._points(0.0, False)], [{} for _ in self.instances or (self.seed,)]
         now, drifts = self.layers[0].array.now_s, self.layers[0].array.device.drifts
-        points = [self._point(now, False)]
-        energy = self._energy(model)
+        rounds = [self._points(now, False)]
+        joules = [self._energy(ledger) for ledger in model.ledgers]
         if now and drifts:
-            points.append(self._compensated(model, now))
+            rounds.append(self._compensated(model, now))
         for time_s in self.experiment.times_s if drifts else ():
             model.advance(time_s - now)
             now = time_s
             model.stop_compensation()
-            points += [self._point(now, False), self._compensated(model, now)]
-        clipped = model.ledgers[0].clipped_share
-        return points, {"drifts": drifts, "adc_clipped_share": clipped, "energy": energy}
+            rounds += [self._points(now, False), self._compensated(model, now)]
+        return rounds, [
+            {"drifts": drifts, "adc_clipped_share": ledger.clipped_share, "energy": energy}
+            for ledger, energy in zip(model.ledgers, joules, strict=True)
+        ]
 
-    def _compensated(self, model: CrossbarModel, time_s: float) -> dict[str, Any]:
-        gains = [float(gain) for gain in model.compensate().values()]
-        return self._point(time_s, True, gains)
+    def _compensated(self, model: CrossbarModel, time_s: float) -> Points:
+        gains = np.array([gain.tolist() for gain in model.compensate().values()])
+        return self._points(time_s, True, gains.T.tolist())
 
-    def _point(self, time_s: float, compensated: bool, gain: Sequence[float] = ()) -> dict[str, Any]:
-        """Which of the images are right now; raises `Stopped` if somebody asked for the end."""
+    def _points(self, time_s: float, compensated: bool, gains: Sequence[list[float]] = ()) -> Points:
+        """Which of the images each chip has right now; raises `Stopped` if somebody asked for the end."""
         if stopping.asked():
             raise Stopped
-        right = right_of(self.model or self.chain.model, self.data, self.test.images, self.test.labels)
-        return {
-            "time_s": time_s,
-            "compensated": compensated,
-            "accuracy": float(right.mean()),
-            "correct": pack_bits(right),
-            "gain": list(gain),
-        }
+        chips = len(self.instances or (self.seed,))
+        right = right_of(self.model or self.chain.model, self.data, self.test.images, self.test.labels, chips)
+        return [
+            {"time_s": time_s, "compensated": compensated, "gain": gain, **_right(own)}
+            for own, gain in zip(
+                np.broadcast_to(right, (chips, right.shape[-1])),
+                gains or [[] for _ in range(chips)],
+                strict=True,
+            )
+        ]
 
-    def _energy(self, model: CrossbarModel) -> dict[str, float | None]:
+    def _energy(self, ledger: Ledger) -> dict[str, float | None]:
         """Joules of programming, and for each image of what has been read so far: for calibration twice, and once."""
-        ledger, images = model.ledgers[0], len(self.test.labels) + 2 * len(self._typical)
+        images = len(self.test.labels) + 2 * len(self._typical)
         return {
             "program_J": None if math.isnan(ledger.program_J) else ledger.program_J,
             "read_J_per_image": ledger.read_J / images,
             "read_periphery_J_per_image": ledger.read_periphery_J / images,
         }
 
-    def snapshot(self) -> State:
-        """Return the devices of every layer, as named arrays; nothing in ideal arithmetic."""
+    def snapshot(self, instance: int = 0) -> State:
+        """Return the devices of every layer of one chip, as named arrays; nothing in ideal arithmetic."""
         model = self._programmed()
         return {
             f"{name}.{key}": values
             for name, layer in (model.layers.items() if model else ())
-            for key, values in layer.array.snapshot().items()
+            for key, values in layer.array.snapshot(instance).items()
         }
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        self.answered = None
         model = self._programmed()
         for name, layer in model.layers.items() if model else ():
             place = f"{name}."
             layer.array.restore(
                 {key.removeprefix(place): values for key, values in saved.items() if key.startswith(place)}
             )
+
+    def notes(self) -> dict[str, Any]:
+        """As of every training, with what a batch has read of this chip."""
+        return {**super().notes(), **({"answered": self.answered} if self.answered else {})}
+
+    def take_notes(self, notes: dict[str, Any]) -> None:
+        """Go back to notes of a checkpoint, or of a batch."""
+        super().take_notes(notes)
+        self.answered = notes.get("answered")
+
+
+def _right(right: NDArray[np.bool_]) -> dict[str, Any]:
+    return {"accuracy": float(right.mean()), "correct": pack_bits(right)}
 
 
 def _scored(right: NDArray[np.bool_]) -> dict[str, Any]:
@@ -204,13 +244,16 @@ def pictures(data: Dataset, images: Any) -> Tensor:
     return found.movedim(-1, 1)
 
 
-def right_of(model: Any, data: Dataset, images: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which images (n, rows) a model gives the class of their label."""
+def right_of(
+    model: Any, data: Dataset, images: Any, labels: NDArray[np.int64], chips: int = 1
+) -> NDArray[np.bool_]:
+    """Return which images (n, rows) a model gives the class of their label: ([instances,] n)."""
+    at_once = max(1, CHUNK // chips)
     answers = [
-        model(pictures(data, images[first : first + CHUNK])).argmax(dim=-1).cpu().numpy()
-        for first in range(0, len(labels), CHUNK)
+        model(pictures(data, images[first : first + at_once])).argmax(dim=-1).cpu().numpy()
+        for first in range(0, len(labels), at_once)
     ]
-    found: NDArray[np.bool_] = np.concatenate(answers) == labels
+    found: NDArray[np.bool_] = np.concatenate(answers, axis=-1) == labels
     return found
 
 

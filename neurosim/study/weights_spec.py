@@ -34,6 +34,7 @@ class WeightsExperiment(Experiment):
 
     kind: ClassVar[str] = "weights"
     learns: ClassVar[bool] = False
+    learns_together: ClassVar[bool] = True
     aside: ClassVar[frozenset[str]] = frozenset({"times_s", "calibration_images"})
 
     weights: str
