@@ -99,6 +99,8 @@ def test_cards_that_a_fit_drew_are_arms_beside_it(small, tmp_path):
         (("yes", "no"), "yes"),
         (("no", "no"), "no"),
         (("no", "undecided"), "undecided"),
+        (("less", "undecided"), "undecided"),
+        (("less", "no"), "no, but it learns"),
         ((None, "no"), "undecided"),
     ],
 )

@@ -33,7 +33,7 @@ from neurosim.report.kept_pages import DRAWN_BY, write_kept_page
 from neurosim.report.results import Results, read_results
 from neurosim.report.sweep import sweep_table
 from neurosim.report.table import mcnemar_table, summary_table
-from neurosim.report.verdict import p_value
+from neurosim.report.verdict import answer_of, p_value
 from neurosim.study.statistics import mcnemar
 from neurosim.study.store import unpack_bits
 
@@ -208,6 +208,29 @@ def test_verdict_stands_first_and_says_what_would_decide(tmp_path: Path) -> None
     assert page.index("As good as ideal arithmetic") < page.index("In ideal arithmetic the layer reaches")
     found["summary"][1] |= {"verdict": None}
     assert "As good as ideal" not in words.findings(Results.of(found))[0][1]
+
+
+def test_verdicts_of_an_earlier_version_which_knew_no_less_follow_from_their_intervals(
+    tmp_path: Path,
+) -> None:
+    found = results(["PCM"], 3)
+    cannot = "More chips cannot decide while the share lies between the bounds."
+    entry = found["summary"][1] | {
+        "verdict": {"answer": "undecided", "seen": "x.", "decides": cannot, "more_chips": None},
+        "accuracy_learning_kept": 0.7, "accuracy_learning_kept_interval": (0.6, 0.8), "gap_interval": (0.02, 0.04),
+    }  # fmt: skip
+    found["summary"][1] = entry
+    finding = words.findings(Results.of(found))[0][1]
+    assert finding.startswith("As good as ideal arithmetic: no, but it learns.")
+    assert "cannot decide" not in finding
+    assert answer_of({**entry, "accuracy_learning_kept_interval": (-0.1, 0.8)}) == "undecided"
+    assert answer_of({**entry, "accuracy_learning_kept_interval": (0.6, 0.95)}) == "less"  # by the gap
+    assert (
+        answer_of({**entry, "accuracy_learning_kept_interval": (0.6, 0.95), "gap_interval": (0.0, 0.04)})
+        == "undecided"
+    )
+    one = {**entry["verdict"], "decides": "One chip tells nothing of others: take three or more."}
+    assert answer_of({**entry, "verdict": one}) == "undecided"
 
 
 def test_older_results(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from neurosim.report.results import read_results
 from neurosim.report.settling import learning_of, settles
 from neurosim.report.table import summary_table
 from neurosim.report.text import percent, which_intervals
-from neurosim.report.verdict import verdict, with_ends
+from neurosim.report.verdict import ANSWERED, answer_of, verdict, with_ends
 from neurosim.study.assess import DEVICE, KEPT, Assessment, Part
 from neurosim.study.assess_rules import RULES
 from neurosim.study.priced import ON_A_PAGE, priced
@@ -36,12 +36,12 @@ def headline(found: Assessment) -> tuple[str, str]:
     for name, rule in RULES.items():
         entry = _entries(found.parts[name])[DEVICE]
         decided = entry.get("verdict")
-        answers.append("no verdict" if decided is None else decided["answer"])
+        answers.append("undecided" if decided is None else answer_of(entry))
         share = entry.get("accuracy_learning_kept")
         seen = "" if share is None else f", {percent(share, 0)} % of the learning kept"
-        kept.append(f"{rule.title}: {answers[-1]}{seen}")
-    whole = "yes" if "yes" in answers else "no" if set(answers) == {"no"} else "undecided"
-    return f"Learns on {found.name} as in ideal arithmetic: {whole}", "; ".join(kept)
+        kept.append(f"{rule.title}: {'no verdict' if decided is None else ANSWERED[answers[-1]]}{seen}")
+    whole = next(one for one in ("yes", "undecided", "less", "no") if one in answers)
+    return f"Learns on {found.name} as in ideal arithmetic: {ANSWERED[whole]}", "; ".join(kept)
 
 
 def to_settle(found: Assessment) -> Said:

@@ -34,7 +34,7 @@ from neurosim.report import (
 from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.results import read_pictures
 from neurosim.report.text import JOULES_OF_AN_UPDATE, around, duration, percent, which_intervals
-from neurosim.report.verdict import verdict, with_ends
+from neurosim.report.verdict import ANSWERED, answer_of, verdict, with_ends
 from neurosim.study.store import write_text
 
 Results = dict[str, Any]
@@ -200,8 +200,8 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
 
 def _answers(own: list[dict[str, Any]]) -> str:
     """How many points have which verdict, with a space before it."""
-    answers = Counter(point["verdict"]["answer"] for point in own if point.get("verdict"))
-    told = ", ".join(f"{one} at {answers[one]}" for one in ("yes", "undecided", "no") if answers[one])
+    answers = Counter(answer_of(point) for point in own if point.get("verdict"))
+    told = ", ".join(f"{words} at {answers[one]}" for one, words in ANSWERED.items() if answers[one])
     return f" Of {len(own)} points: {told}." if told else ""
 
 

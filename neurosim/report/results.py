@@ -116,7 +116,7 @@ class McNemar(Part):
 class Verdict(Part):
     """Whether an arm does what ideal arithmetic does (`neurosim.study.statistics.Verdict`)."""
 
-    answer: Literal["yes", "no", "undecided"]
+    answer: Literal["yes", "less", "no", "undecided"]
     seen: str
     decides: str = ""
     more_chips: int | None = None

@@ -10,19 +10,15 @@ from markupsafe import Markup, escape
 
 from neurosim.core.errors import NeurosimError
 from neurosim.report.text import percent
+from neurosim.report.verdict import ANSWERED
 from neurosim.study.statistics import Chips, chips_of, paired
 from neurosim.study.statistics.learning import Learning
 from neurosim.study.statistics.settling import MOST_TIMES, Bar, Settling, settling
 
-ANSWERS = {
-    "yes": "yes",
-    "no": "no",
-    "between": "neither yes nor no, as it learns, but not as well as in ideal arithmetic",
-}
 ONE_CHIP = "One chip tells nothing of others: ask with three or more, --seeds 3."
 _OPTION = re.compile(r"--[a-z][a-z-]*(?: \d+)?")
 NO_LEARNING = (
-    "Ideal arithmetic itself is not seen to learn here, so there is nothing to keep: more images to learn from "
+    "Ideal arithmetic itself does not learn here, so there is nothing to keep: more images to learn from "
     "(--train-images), another data set (--dataset), or more epochs in the experiment file."
 )
 
@@ -78,15 +74,10 @@ def settles(learning: Learning, available: int | None = None, dataset: str = "th
         return ""
     found = settling(learning)
     if found is None:
-        return ONE_CHIP if learning.gap.chips < 2 else NO_LEARNING
+        return ONE_CHIP if learning.gap.chips < 2 else _nothing_to_keep(learning)
     why = "; ".join(_why(bar) for bar in found.bars)
     ways = [_by_chips(found), _by_images(found, available, dataset)]
     known = [way for way in ways if way]
-    if not found.bars:
-        return (
-            f"More seeds or images change nothing: it is {ANSWERS[found.answer]}. Another device would, "
-            "or another way to write it."
-        )
     lead = f"{why[:1].upper()}{why[1:]}. "
     if not known and found.both is None:
         return f"{lead}Not even {MOST_TIMES} times as many seeds and test images would settle it: the bar lies too near."
@@ -101,7 +92,16 @@ def settles(learning: Learning, available: int | None = None, dataset: str = "th
         if found.had[0] < FEW
         else ""
     )
-    return f"{lead}If the means stay, {', or '.join(known)} would settle it, and it would be {ANSWERS[found.answer]}.{few}"
+    return f"{lead}If the means stay, {', or '.join(known)} would settle it, and it would be: {ANSWERED[found.answer]}.{few}"
+
+
+def _nothing_to_keep(learning: Learning) -> str:
+    """Where what ideal arithmetic gains is not told apart from nothing: it does not learn, or the seeds are few."""
+    found = learning.verdict()
+    if found.more_chips is None:
+        return NO_LEARNING if learning.possible.value <= 0 else f"{found.seen} {found.decides}"
+    chips = rounded(learning.possible.chips + found.more_chips)
+    return f"{found.seen} If the means stay, about {chips:,} seeds (--seeds {chips}) would tell it apart."
 
 
 def rounded(count: int) -> int:
@@ -116,6 +116,7 @@ def _why(bar: Bar) -> str:
         "gap": f"the gap lies {away} points from the bar of {percent(bar.bar, 0)} point",
         "keeps": f"what it gains lies {away} points from the bar of {percent(bar.bar, 0)} % of the learning",
         "fails": f"what it gains lies {away} points from the bar of {percent(bar.bar, 0)} % of the learning",
+        "learns": f"what it gains lies {away} points above nothing",
     }[bar.name]
     return f"{of}, and its interval reaches {reaches} points towards it"
 

@@ -8,8 +8,11 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from neurosim.report.text import around, number, percent
+from neurosim.study.statistics.learning import KEEPS, WITHIN
 
 QUESTION = "As good as"
+ANSWERED = {"yes": "yes", "less": "no, but it learns", "no": "no", "undecided": "undecided"}
+"""Answers of a verdict in words: a "no" keeps less than half of the learning."""
 
 
 def emphasised(said: str) -> Markup:
@@ -36,6 +39,16 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
 
 
+def answer_of(entry: Mapping[str, Any]) -> str:
+    """Return the answer of an entry's verdict; that of an earlier version, which knew no "less", by its intervals."""
+    decided = entry["verdict"]
+    found: str = decided["answer"]
+    kept, gap = entry.get("accuracy_learning_kept_interval"), entry.get("gap_interval")
+    if found != "undecided" or not kept or not gap or decided.get("decides", "").startswith("One "):
+        return found
+    return "less" if kept[0] > 0 and (kept[1] < KEEPS or gap[0] > WITHIN) else found
+
+
 def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: str = "accuracy") -> str:
     """Return what a summary says of one arm, the verdict first; how many chips are as good on a line of its own.
 
@@ -51,11 +64,11 @@ def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: s
     parts = []
     decided = entry.get("verdict")
     if decided is not None:
-        parts.append(f"{QUESTION} {against}: {decided['answer']}.")
+        parts.append(f"{QUESTION} {against}: {ANSWERED[answer_of(entry)]}.")
     parts.append(f"{_seen(entry, against, name)}.")
     if decided is not None and entry.get("accuracy_learning_kept_interval") is None:
-        parts.append(f"{against[:1].upper()}{against[1:]} itself is not seen to learn here.")
-    if decided is not None and decided.get("decides"):
+        parts.append(decided["seen"].replace("Ideal arithmetic", f"{against[:1].upper()}{against[1:]}"))
+    if decided is not None and decided.get("decides") and answer_of(entry) == "undecided":
         parts.append(decided["decides"])
     if entry.get("missing"):
         parts.append(f"No verdict: {entry['missing']}.")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, duration, joules, markdown_table, number, percent, spread
+from neurosim.report.verdict import answer_of
 from neurosim.report.words import split
 from neurosim.study.arm import IDEAL
 
@@ -128,7 +129,7 @@ def against_table(results: Results) -> Table:
                 NOTHING if gap is None else spread(point["gap_to_ideal_mean"], gap),
                 NOTHING if p is None else "< 0.001" if p < 0.001 else number(p, 3),
                 percent(point["accuracy_learning_kept"], 0),
-                point["verdict"]["answer"] if point["verdict"] else NOTHING,
+                answer_of(point) if point["verdict"] else NOTHING,
                 split(point.get("mcnemar", {}).get("accuracy", ())),
             )  # fmt: skip
     return table
@@ -263,8 +264,9 @@ def _finding(results: Results, entry: Entry) -> str:
         said += f"; {NO_DATA}"
     last = (later or [first])[-1]
     if last["verdict"] is not None:
-        decides = f" {last['verdict']['decides']}" if last["verdict"]["decides"] else ""
-        said += f". As good as trained, {_when(last)}: {last['verdict']['answer']}.{decides}"
+        answer = answer_of(last)
+        decides = f" {last['verdict']['decides']}" if answer == "undecided" else ""
+        said += f". As good as trained, {_when(last)}: {answer}.{decides}"
     else:
         said += "."
     if entry["adc_clipped_share"] > CLIPPED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ KEEPS, FAILS, WITHIN = 0.90, 0.50, 0.01
 """Shares of the learning from which the answer is yes and below which it is no; the gap that a yes allows."""
 MOST_CHIPS = 1000
 """So many chips more are looked ahead."""
+Answer = Literal["yes", "less", "no", "undecided"]
 _FAR = 1e6
 _MORE = "take more test images."
 _LEARN = "Take more chips and more test images, or let it learn for longer."
@@ -48,7 +50,8 @@ class Verdict:
 
     Parameters
     ----------
-    answer : {"yes", "no", "undecided"}
+    answer : {"yes", "less", "no", "undecided"}
+        "less": it learns, and not as well.
     seen : str
         Share of the learning kept and gap, with their intervals, in a sentence.
     decides : str
@@ -57,7 +60,7 @@ class Verdict:
         About how many more chips would decide it; None where it is decided or chips cannot.
     """
 
-    answer: Literal["yes", "no", "undecided"]
+    answer: Answer
     seen: str
     decides: str = ""
     more_chips: int | None = None
@@ -125,36 +128,61 @@ class Learning:
         Returns
         -------
         verdict : Verdict
-            A yes or a no is wrong of 2.5 % of all devices at the edge at most. One chip alone is undecided.
+            "less" asks for both: the lower end of the learning kept is above nothing, and the upper end below `keeps` or
+            the lower end of the gap above `within`. A yes or a no is wrong of 2.5 % of all devices at the edge at most, a
+            "less" of 5 % (two bars). One chip alone is undecided.
         """
-        gap, enough, little = self.gap, self.beyond(keeps), self.beyond(fails)
-
-        def answer(chips: int | None = None) -> Literal["yes", "no", "undecided"]:
-            if enough.interval(chips)[0] >= 0 and gap.interval(chips)[1] <= within:
-                return "yes"
-            return "no" if little.interval(chips)[1] < 0 else "undecided"
-
         kept = self.kept()
         if kept.interval is None or kept.share is None:
-            return Verdict("undecided", "Ideal arithmetic itself is not seen to learn here.", _LEARN)
-        seen = _seen(kept.share, kept.interval, gap)
-        if gap.chips < 2:
+            return self._nothing_to_keep()
+        seen = _seen(kept.share, kept.interval, self.gap)
+        if self.gap.chips < 2:
             return Verdict("undecided", seen, "One chip tells nothing of others: take three or more.")
-        if (found := answer()) != "undecided":
+        if (found := self.answer(None, keeps, within, fails)) != "undecided":
             return Verdict(found, seen)
-        if fails <= kept.share < keeps:
-            return Verdict(
-                "undecided", seen, "More chips cannot decide while the share lies between the bounds."
-            )
-        if kept.share >= keeps and gap.value > within:
-            cannot = f"More chips cannot decide while the gap itself is over {_points(within)}."
-            return Verdict("undecided", seen, cannot)
-        more = bisect_left(range(MOST_CHIPS), True, key=lambda k: answer(gap.chips + k) != "undecided")
-        if more < MOST_CHIPS:
-            return Verdict(
-                "undecided", seen, f"About {more} more {'chip' if more == 1 else 'chips'} would decide.", more
-            )
-        return Verdict("undecided", seen, f"{MOST_CHIPS} more chips would not decide: {_MORE}")
+        more = _first_of(lambda k: self.answer(self.gap.chips + k, keeps, within, fails) != "undecided")
+        if more is None:
+            return Verdict("undecided", seen, f"{MOST_CHIPS} more chips would not decide: {_MORE}")
+        return Verdict("undecided", seen, f"About {_chips(more)} would decide.", more)
+
+    def answer(
+        self, chips: int | None = None, keeps: float = KEEPS, within: float = WITHIN, fails: float = FAILS
+    ) -> Answer:
+        """Return the answer alone, of so many chips with the same means and variances; None: of those there are."""
+        gap, enough = self.gap.interval(chips), self.beyond(keeps).interval(chips)
+        if enough[0] >= 0 and gap[1] <= within:
+            return "yes"
+        if self.beyond(fails).interval(chips)[1] < 0:
+            return "no"
+        worse = enough[1] < 0 or gap[0] > within
+        return "less" if worse and self.beyond(0).interval(chips)[0] > 0 else "undecided"
+
+    def _nothing_to_keep(self) -> Verdict:
+        """What is said where what ideal arithmetic gains is not told apart from nothing."""
+        gains = self.possible
+        if gains.value <= 0:
+            return Verdict("undecided", "Ideal arithmetic itself does not learn here.", _LEARN)
+        low, high = (f"{100 * end:z.1f}" for end in gains.interval())
+        seen = (
+            f"Ideal arithmetic gains {100 * gains.value:z.1f} points by learning (95 %: {low} to {high}), which is not told "
+            "apart from nothing."
+        )
+        if gains.chips < 2:
+            return Verdict("undecided", seen, "One chip tells nothing of others: take three or more.")
+        more = _first_of(lambda k: gains.interval(gains.chips + k)[0] > 0)
+        if more is None:
+            return Verdict("undecided", seen, _LEARN)
+        return Verdict("undecided", seen, f"About {_chips(more)} would tell it apart.", more)
+
+
+def _first_of(decided: Callable[[int], bool]) -> int | None:
+    """The least number of chips more with which it is; None where not even the most would do."""
+    more = bisect_left(range(MOST_CHIPS), True, key=decided)
+    return more if more < MOST_CHIPS else None
+
+
+def _chips(more: int) -> str:
+    return f"{more} more {'chip' if more == 1 else 'chips'}"
 
 
 def _seen(share: float, interval: tuple[float, float], gap: Contrast) -> str:
@@ -165,10 +193,6 @@ def _seen(share: float, interval: tuple[float, float], gap: Contrast) -> str:
         f"It keeps {100 * share:.0f} % of the learning (95 %: {low:z.0f} to {high:z.0f}), with a gap to ideal of "
         f"{100 * gap.value:z.1f} points (95 %: {ends})."
     )
-
-
-def _points(share: float) -> str:
-    return "1 point" if share == 0.01 else f"{100 * share:g} points"
 
 
 def learning_kept(device: Chips, untrained_device: Chips, ideal: Chips, untrained_ideal: Chips) -> Kept:

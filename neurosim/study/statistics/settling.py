@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from neurosim.study.statistics.crossed import Contrast
-from neurosim.study.statistics.learning import FAILS, KEEPS, WITHIN, Learning
+from neurosim.study.statistics.learning import FAILS, KEEPS, WITHIN, Answer, Learning
 
 MOST_CHIPS, MOST_IMAGES, MOST_TIMES = 1000, 1_000_000, 100
 """So many in all, or so many times as many of both, are looked ahead."""
-Answer = Literal["yes", "no", "between"]
-Name = Literal["gap", "keeps", "fails"]
+Name = Literal["gap", "keeps", "fails", "learns"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class Bar:
 
     Parameters
     ----------
-    name : {"gap", "keeps", "fails"}
-        That of the gap to ideal, the share of the learning for a yes, or that below which it is a no.
+    name : {"gap", "keeps", "fails", "learns"}
+        That of the gap to ideal, the share of the learning for a yes, that below which it is a no, or none of it.
     bar : float
         The gap, or the share.
     away : float
@@ -49,8 +48,8 @@ class Settling:
 
     Parameters
     ----------
-    answer : {"yes", "no", "between"}
-        What it would then be; "between": shown to learn, and shown not to learn as well as in ideal arithmetic.
+    answer : {"yes", "less", "no"}
+        What it would then be.
     bars : tuple of Bar
         Those that an interval still reaches across.
     chips, images : int or None
@@ -87,10 +86,12 @@ def settling(learning: Learning) -> Settling | None:
     Intervals of more chips or images are those to be expected with the same value and variances. More images make what chance of
     images each chip has for itself smaller too, which is part of the spread from chip to chip.
     """
-    gap, keeps, fails = learning.gap, learning.beyond(KEEPS), learning.beyond(FAILS)
+    gap, keeps, fails, learns = (
+        learning.gap, learning.beyond(KEEPS), learning.beyond(FAILS), learning.beyond(0)
+    )  # fmt: skip
     if gap.chips < 2 or learning.kept().interval is None:
         return None
-    answer: Answer = "between"
+    answer: Answer = "less"
     if keeps.value >= 0 and gap.value <= WITHIN:
         answer = "yes"
     elif fails.value < 0:
@@ -99,24 +100,24 @@ def settling(learning: Learning) -> Settling | None:
     def clear(chips: int, images: int) -> bool:
         low_of_gap, high_of_gap = _interval(gap, chips, images)
         low, high = _interval(keeps, chips, images)
-        low_of_no, high_of_no = _interval(fails, chips, images)
         if answer == "yes":
             return low >= 0 and high_of_gap <= WITHIN
-        if answer == "no":
-            return high_of_no < 0
-        return low_of_no >= 0 and (high < 0 or low_of_gap > WITHIN)
+        worse = high < 0 or low_of_gap > WITHIN
+        less = worse and _interval(learns, chips, images)[0] > 0
+        return less or (answer == "no" and _interval(fails, chips, images)[1] < 0)
 
     asked: dict[Answer, tuple[Name, ...]] = {
-        "yes": ("keeps", "gap"), "no": ("fails",), "between": ("fails", "keeps", "gap"),
+        "yes": ("keeps", "gap"), "no": ("fails",), "less": ("learns", "keeps", "gap"),
     }  # fmt: skip
     at: dict[Name, tuple[Contrast, float, float]] = {
         "gap": (gap, WITHIN, WITHIN),
         "keeps": (keeps, KEEPS, 0.0),
         "fails": (fails, FAILS, 0.0),
+        "learns": (learns, 0.0, 0.0),
     }
     seen = [_bar(name, *at[name]) for name in asked[answer]]
     if (
-        answer == "between"
+        answer == "less"
     ):  # either of the two bars of a yes is enough: the one that is nearest to being cleared
         nearest = max((bar for bar in seen[1:] if _missed(bar, *at[bar.name])), key=_clearness)
         seen = [seen[0], nearest]
