@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -316,7 +316,8 @@ def main() -> None:
         if f"{law} {design} {seed}" not in kept and seed < sets_of(DESIGNS[design], given.sets)
     ]
     with ProcessPoolExecutor(given.workers, initializer=set_threads, initargs=(1,)) as pool:
-        for done, ((law, design, seed), found) in enumerate(pool.map(_job, jobs), start=1):
+        asked = [pool.submit(_job, job) for job in jobs]  # one that takes minutes holds no other up
+        for done, ((law, design, seed), found) in enumerate(map(Future.result, as_completed(asked)), start=1):
             kept[f"{law} {design} {seed}"] = found
             if done % 8 == 0 or done == len(jobs):
                 write_json(kept_in, kept)

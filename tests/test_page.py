@@ -30,10 +30,15 @@ from neurosim import (
     WeightsExperiment,
 )
 from neurosim.core.errors import DataError
+from neurosim.energy.bill import joules_text
+from neurosim.report import words
+from neurosim.report.glossary import WORDS
 from neurosim.report.page import KINDS, as_text, write_page
+from neurosim.report.results import Results
 from neurosim.report.sweep import sweep_table
 from neurosim.study.compare import compare
 from neurosim.study.ideals import assumed, ideals
+from neurosim.study.priced import ON_A_PAGE, priced
 from neurosim.study.run import study
 from neurosim.study.store import write_json
 from neurosim.study.swept import sweep
@@ -109,6 +114,16 @@ def test_the_verdict_or_what_it_needs_stands_first(
         assert "No verdict: the control of" in first
         assert "the same arm with learns = false" in first
     assert page.index('id="findings"') < page.index("<figure>")
+
+
+def test_words_of_a_report_are_those_of_the_glossary(found: dict[str, tuple[Path, dict[str, Any]]]) -> None:
+    glossary = (Path(__file__).parents[1] / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for word, meaning in WORDS.items():
+        assert f"| **{word}** | {meaning} |" in glossary
+    for out, results in found.values():
+        page = write_page(out, results).read_text(encoding="utf-8")
+        assert page.count('<details id="words">') == 1
+        assert "<b>learning kept</b>: (device − its control)" in page
 
 
 def test_tables_of_the_page_are_those_of_the_terminal(found: dict[str, tuple[Path, dict[str, Any]]]) -> None:
@@ -269,4 +284,24 @@ def test_it_prints_without_anything_cut(
     assert heights
     assert min(heights) >= 0.75 * SMALLEST_PX, (
         "a px is 0.75 points; a word's box is no lower than its letters"
+    )
+
+
+def test_a_finding_has_the_joules_of_a_sample_that_energy_has_and_the_verdict_by_vote(tmp_path: Path) -> None:
+    spec = DenseExperiment(
+        dataset="digits", train_images=300, neurons=20, readout_epochs=1, device=(PCM,), seeds=3
+    )
+    found = Results.of(compare(spec))
+    (each,) = priced(found.model_dump(), [ON_A_PAGE])
+    per = each.bill.per(each.samples)
+    (finding,) = (said for arm, said in words.findings(found) if arm == PCM)
+    costs = finding.partition("Learning costs ")[2]
+    assert costs.startswith(f"{joules_text(per['sample'])} a sample (")
+    assert "periphery included" in costs
+    assert f"{joules_text(per['synapse_and_sample'])} for each synapse" in costs
+    assert "at least" not in costs
+    (arm,) = found.device_arms
+    assert arm.vote_verdict is not None
+    assert ("By vote" in finding) and ("as good as ideal arithmetic" in finding.partition("By vote")[2]) == (
+        arm.vote_learning_kept_interval is not None
     )

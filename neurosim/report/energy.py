@@ -24,12 +24,16 @@ def took(results: dict[str, Any] | Results) -> list[tuple[str, str]]:
         Of any kind of study; without events (ideal arithmetic, an earlier version) there are none.
     """
     known = results if isinstance(results, dict) else results.model_dump()
-    if not any(run.get("events") for run in known.get("runs") or known.get("rows") or ()):
-        return []
+    return [(arm, f"{each.bill.sentence()} {_in_time(each)}") for arm, each in _first_of_arms(known).items()]
+
+
+def _first_of_arms(results: dict[str, Any]) -> dict[str, Priced]:
+    """The bill of each arm, of a sweep at its first point; none without events."""
     first: dict[str, Priced] = {}
-    for each in priced(known, [ON_A_PAGE]):
-        first.setdefault(each.arm, each)
-    return [(arm, f"{each.bill.sentence()} {_in_time(each)}") for arm, each in first.items()]
+    if any(run.get("events") for run in results.get("runs") or results.get("rows") or ()):
+        for each in priced(results, [ON_A_PAGE]):
+            first.setdefault(each.arm, each)
+    return first
 
 
 def _in_time(each: Priced) -> str:
@@ -39,11 +43,33 @@ def _in_time(each: Priced) -> str:
     if each.times.not_timed:
         said += f", without {', '.join(each.times.not_timed)}, for which there is no time"
     if each.samples:
+        of_a_sample, of_a_synapse = _of_a_sample(each)
         said += (
-            f"; {joules_text(each.bill.learnt().joules / each.samples)}, periphery included, for each of "
-            f"{each.samples:,} samples"
+            f"; without programming the start {of_a_sample}, periphery included, for each of {each.samples:,} samples, "
+            f"{of_a_synapse} for each of them and synapse"
         )
     return f"{said}."
+
+
+def _of_a_sample(each: Priced) -> tuple[str, str]:
+    """Joules of learning for a sample, and for a sample and synapse, as `neurosim energy` has them."""
+    per = each.bill.per(each.samples)
+    return joules_text(per["sample"]), joules_text(per.get("synapse_and_sample"))
+
+
+def a_sample_costs(results: Results) -> dict[str, str]:
+    """Return, for each arm whose events are known, what a sample of learning costs, in a sentence that may be quoted."""
+    return {
+        arm: (
+            f"Learning costs {least}{_of_a_sample(each)[0]} a sample ({low} to {high}; prices {each.bill.prices}, periphery "
+            f"included, {100 * learnt.assumed_share:.0f} % of it assumed), {_of_a_sample(each)[1]} for each synapse."
+        )
+        for arm, each in _first_of_arms(results.model_dump()).items()
+        if each.samples
+        for learnt in [each.bill.learnt()]
+        for low, high in [[joules_text(end / each.samples) for end in learnt.total()[1:]]]
+        for least in ["at least " if each.bill.absent else ""]
+    }
 
 
 def energy_table(found: Sequence[Priced]) -> Table:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from neurosim.core.protocols import State
 from neurosim.report import aged, captions, pictures, plots, text, words
 from neurosim.report.energy import took
+from neurosim.report.glossary import WORDS
 from neurosim.report.results import ArmSummary, Results, nothing_in, read_pictures, read_results
 from neurosim.report.settings import energy_model, settings_of
 from neurosim.report.settling import with_options
@@ -78,11 +79,12 @@ def pages() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, nothing=text.NOTHING, took=took)
+    environment.globals.update(words=words, nothing=text.NOTHING, took=took, glossary=WORDS)
     environment.filters.update(
         amount=text.amount,
         setting=text.setting,
         tied=words.tied,
+        plain=lambda said: re.sub("[*`]", "", said),
         emphasised=emphasised,
         with_options=with_options,
         percent=text.percent,

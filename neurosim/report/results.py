@@ -156,6 +156,8 @@ class ArmSummary(Part):
     vote_gap_to_ideal_mean: float
     vote_gap_interval: Interval | None = _interval("vote_gap")
     vote_learning_kept: float | None
+    vote_learning_kept_interval: Interval | None = None
+    vote_verdict: Verdict | None = None
     accuracy_triangle_mean: float | None = None
     accuracy_triangle_interval: Interval | None = _interval("accuracy_triangle")
     mcnemar: dict[str, tuple[McNemar, ...]] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from neurosim.report.text import around, number, percent
+from neurosim.report.text import MINUS, around, number, percent
 from neurosim.study.statistics.learning import KEEPS, WITHIN
 
 QUESTION = "As good as"
@@ -67,7 +68,8 @@ def verdict(entry: Mapping[str, Any], against: str = "ideal arithmetic", name: s
         parts.append(f"{QUESTION} {against}: {ANSWERED[answer_of(entry)]}.")
     parts.append(f"{_seen(entry, against, name)}.")
     if decided is not None and entry.get("accuracy_learning_kept_interval") is None:
-        parts.append(decided["seen"].replace("Ideal arithmetic", f"{against[:1].upper()}{against[1:]}"))
+        seen = re.sub(r"-(?=\d)", MINUS, decided["seen"])
+        parts.append(seen.replace("Ideal arithmetic", f"{against[:1].upper()}{against[1:]}"))
     if decided is not None and decided.get("decides") and answer_of(entry) == "undecided":
         parts.append(decided["decides"])
     if entry.get("missing"):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from neurosim.report.aged import aged_sentence
+from neurosim.report.energy import a_sample_costs
 from neurosim.report.results import ArmSummary, Results
 from neurosim.report.text import NOTHING, PULSE_UNKNOWN, joules, number, percent
-from neurosim.report.verdict import verdict
+from neurosim.report.verdict import ANSWERED, answer_of, verdict
 
 NAMED = 4
 """So many device arms get a sentence each; of more, only the best ones do."""
@@ -61,20 +62,32 @@ def _finding(results: Results, arm: ArmSummary) -> str:
     missing = "" if results.ideal else "no arm in ideal arithmetic was run"
     said = verdict({**arm.model_dump(by_alias=True), "missing": missing})
     left = aged_sentence(results.aged, arm.arm)
-    return f"{said}{left}\nBy vote it keeps {_kept(arm.vote_learning_kept)} of the learning.{_cost(arm)}"
+    return f"{said}{left}\n{_by_vote(arm)}{_cost(results, arm)}"
 
 
-def _kept(share: float | None) -> str:
-    if share is None:
-        return "an undefined share"
-    return "none" if share <= 0 else f"{percent(share, 0)} %"
+def _by_vote(arm: ArmSummary) -> str:
+    """What it keeps by the vote of winners, with the verdict by it where there is one."""
+    share = arm.vote_learning_kept
+    kept = "an undefined share" if share is None else "none" if share <= 0 else f"{percent(share, 0)} %"
+    said = f"By vote it keeps {kept} of the learning"
+    if arm.vote_verdict is None or arm.vote_learning_kept_interval is None:
+        return f"{said}."
+    by_vote = {
+        "verdict": arm.vote_verdict.model_dump(), "gap_interval": arm.vote_gap_interval,
+        "accuracy_learning_kept_interval": arm.vote_learning_kept_interval,
+    }  # fmt: skip
+    low, high = (percent(end, 0) for end in arm.vote_learning_kept_interval)
+    return f"{said} ({low} to {high}): as good as ideal arithmetic {ANSWERED[answer_of(by_vote)]}."
 
 
-def _cost(arm: ArmSummary) -> str:
+def _cost(results: Results, arm: ArmSummary) -> str:
+    """What a sample costs where events are known; of results of an earlier version what its ledger says of an update."""
     if arm.energy is None:
         return ""
     if not arm.energy.known:
         return f" What an update costs is not known: {PULSE_UNKNOWN}."
+    if (known := a_sample_costs(results).get(arm.arm)) is not None:
+        return f" {known}"
     device = joules(arm.energy.update_J_per_synapse)
     whole = joules(arm.energy.update_J_per_synapse_with_periphery)
     return (
