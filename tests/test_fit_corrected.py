@@ -34,6 +34,18 @@ def test_what_short_traces_bend_is_straightened(tmp_path):
     assert any("simulated with this card" in note for note in better.notes)
 
 
+def test_a_window_that_some_simulated_sets_do_not_reach_shifts_no_step():
+    """Both bounds were met in the data, and one of them not in each simulated set: steps are compared in uS then."""
+    data = drawn("constant-step", DESIGNS[4], np.random.default_rng([2, 1, 4]))
+    plain = _laws(data.pulses, "constant-step")[0][0]
+    assert {"g_min_uS", "g_max_uS"} <= plain.numbers.keys()
+    better = _corrected(plain, data.pulses, 4)
+    before, after = (physical(found)["step_uS"] for found in (plain, better))
+    assert after.value == pytest.approx(before.value, rel=0.12)  # moved by a quarter when compared as a share
+    known = np.exp(data.own)[:, :2].mean()
+    assert after.low < known < after.high
+
+
 @pytest.mark.parametrize("law", ["constant-step", pytest.param("linear-step", marks=pytest.mark.slow)])
 def test_a_window_of_what_was_seen_shifts_no_step(law: str):
     """Fifty pulses of a hundredth of the window, both ways: no bound is met, and each set of data spans another range."""

@@ -302,6 +302,7 @@ def test_a_finding_has_the_joules_of_a_sample_that_energy_has_and_the_verdict_by
     assert "at least" not in costs
     (arm,) = found.device_arms
     assert arm.vote_verdict is not None
-    assert ("By vote" in finding) and ("as good as ideal arithmetic" in finding.partition("By vote")[2]) == (
+    assert "By vote" in finding
+    assert ("as good as ideal arithmetic" in finding.partition("By vote")[2]) == (
         arm.vote_learning_kept_interval is not None
     )

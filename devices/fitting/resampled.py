@@ -3,7 +3,7 @@
 A device's return to the middle of its window looks faster in a short trace than it is, a filter of normal
 distributions is not exact at bounds, and a bound that few devices reach is known of those alone. All of it shifts
 fitted numbers, and as much where the data come from the fitted card. What is written as a share of the window is compared in uS
-where an end of it was not reached: it is then that of what was seen, and each set of data shows another (parametric bootstrap; B. Efron and R. J.
+where an end of it was not reached, in the data or in one of the simulated sets: it is then that of what was seen, and each set of data shows another (parametric bootstrap; B. Efron and R. J.
 Tibshirani, An Introduction to the Bootstrap, 1993, ch. 10; iterated once: C. Gourieroux, A. Monfort and E. Renault,
 J. Appl. Econom. 8 (1993) S85).
 """
@@ -140,7 +140,7 @@ def _shifted(found: LawFit, made_with: LawFit, runs: list[LawFit], devices: int)
     few = devices < FEWEST_DEVICES
     width = stats.norm.ppf((1 + COVERAGE) / 2) if few else student(devices)
     shifted = replace(found, numbers=dict(found.numbers), conventions=dict(found.conventions))
-    shares = {*_WINDOW} <= found.numbers.keys()
+    shares = all({*_WINDOW} <= fit.numbers.keys() for fit in (found, *runs))
     for name in sorted(found.numbers, key=_turn):
         estimate = found.numbers[name]
         scale, back = (np.asarray, np.asarray) if name in _DIFFERENCES else (_logarithm, np.exp)
