@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from neurosim.cli.options import Json
+from neurosim.cli.progress import WHOLE, progress
 from neurosim.cli.terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
 
@@ -85,10 +86,12 @@ def fitted(
 
     expect_file(card, "--out")
     expect_file(card.with_suffix(".svg"), "figure")
-    found = fit(
-        data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
-        RESAMPLES if resamples is None else resamples,
-    )  # fmt: skip
+    with progress() as report:
+        found = fit(
+            data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
+            RESAMPLES if resamples is None else resamples,
+            lambda what, done, total: report(what, WHOLE, done, total),
+        )  # fmt: skip
     write_text(card, to_toml(found.card))
     drawn = {card.with_name(f"{one.name}.toml"): one for one in drawn_cards(found, draws)}
     for file, one in drawn.items():
