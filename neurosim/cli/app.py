@@ -13,6 +13,7 @@ from neurosim.cli.compare import compare_command
 from neurosim.cli.devices import devices_app
 from neurosim.cli.energy import energy_command
 from neurosim.cli.fit import fit_command
+from neurosim.cli.meant import instead
 from neurosim.cli.report import report_command
 from neurosim.cli.requirements import requirements_command
 from neurosim.cli.run import run_command
@@ -93,5 +94,7 @@ def _misused(error: BaseException) -> int:
         print(message)
     else:
         more = f"; see {context.command_path} --help" if context else ""
-        complain(f"neurosim: {message.rstrip('.')}{more}")
+        option = getattr(error, "option_name", None)
+        meant = instead(option, context) if option and context and "possibilities" in vars(error) else ""
+        complain(f"neurosim: {meant or message.rstrip('.')}{more}")
     return int(getattr(error, "exit_code", 2))

@@ -122,14 +122,9 @@ def changed_by(experiment: Experiment, text: str, option: str = "--set") -> Expe
             f"{option} {text}: expected SETTING=VALUE; several levels are a sweep, --vary or neurosim sweep"
         )
     found = with_setting(experiment, name, axis.all_levels[0])
-    if (
-        not any(name.startswith(f"{place}.") for place in ("experiment", *FREE))
-        and not experiment.device_arms()
-    ):
-        if name not in EVERY_ARM:
-            raise ConfigError(
-                f"{option} {text}: no arm is on devices, which {name} is of; give --device as well"
-            )
+    anywhere = name in EVERY_ARM or name.split(".")[0] in ("experiment", *FREE)
+    if not anywhere and not experiment.device_arms():
+        raise ConfigError(f"{option} {text}: no arm is on devices, which {name} is of; give --device as well")
     return found
 
 
