@@ -108,6 +108,11 @@ class TestCautionsStayWithTheResults:
         run("report o")
         assert Path("o/report.html").read_text(encoding="utf-8") == page
 
+    def test_also_where_another_evaluation_trains_nothing_anew(self, run: Any) -> None:
+        run(f"compare e.toml {NARROW} --out o")
+        run(f"compare e.toml {NARROW} --out o --set readout_epochs=2 --overwrite")
+        assert 'id="cautions"' in Path("o/report.html").read_text(encoding="utf-8")
+
     def test_not_on_that_of_another_experiment(self, run: Any) -> None:
         run(f"compare e.toml {NARROW} --out o")
         run("compare e.toml --out o --overwrite")

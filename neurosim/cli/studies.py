@@ -178,7 +178,7 @@ def spare_results(out: Path, now: dict[str, Any], overwrite: bool, some_arms: bo
             file.unlink()
         elif other:
             raise ConfigError(
-                f"--out {out}: {file} is of another experiment ({other}); choose another folder, or --overwrite"
+                f"--out {out}: {file} is of another experiment ({other}); choose another folder, or --overwrite (finished runs stay)"
             )
 
 

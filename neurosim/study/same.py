@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from neurosim.core.cautions import Gathered, Said, gathered
 from neurosim.study.experiment import Experiment
-from neurosim.study.store import open_folder, read_json, text_digest, write_json
+from neurosim.study.store import open_folder, read_json, write_json
 
 EXTENDED = {"seeds", "first_seed", "device", "arm", "arms", "chosen_on", "then_aged_s"}
 """What results may have more of and be of the same experiment; arms are compared one by one."""
 CAUTIONS = "cautions"
-"""Folder beside results of what was warned of: a file for each set of cautions, so that processes may share it."""
+"""Folder beside results of what was warned of: a file of each process, so that several may share it."""
 
 
 def config_of(experiment: Experiment) -> dict[str, Any]:
@@ -31,7 +32,9 @@ def said_of(experiment: Experiment, axes: Sequence[str] = ()) -> dict[str, Any]:
     return {**(swept if axes else {"kind": experiment.kind}), "config": config_of(experiment)}
 
 
-def difference(kept: Mapping[str, Any], now: Mapping[str, Any], some_arms: bool = True) -> str:
+def difference(
+    kept: Mapping[str, Any], now: Mapping[str, Any], some_arms: bool = True, besides: Collection[str] = ()
+) -> str:
     """Return in words what tells two experiments apart, both as results say it; "" where they are the same.
 
     Parameters
@@ -40,6 +43,8 @@ def difference(kept: Mapping[str, Any], now: Mapping[str, Any], some_arms: bool 
         With what `said_of` returns. A setting that only one of them has, as it is of another version, tells nothing.
     some_arms : bool
         Whether those of now may lack arms that are kept.
+    besides : collection of str
+        Settings of the experiment that may differ.
     """
     kinds = [(of.get("kind") or "dense", of.get("of")) for of in (kept, now)]
     if kinds[0] != kinds[1]:
@@ -48,7 +53,7 @@ def difference(kept: Mapping[str, Any], now: Mapping[str, Any], some_arms: bool 
     if axes[0] != axes[1]:
         return f"axes {', '.join(axes[0])}"
     before, after = (of.get("config") or {} for of in (kept, now))
-    shared = (before.keys() & after.keys()) - EXTENDED
+    shared = (before.keys() & after.keys()) - EXTENDED - {*besides}
     for name in (name for name in before if name in shared):
         if before[name] != after[name]:
             return f"{name} = {_short(before[name], after[name])}"
@@ -76,23 +81,21 @@ def _short(before: Any, after: Any) -> str:
     return str(before)
 
 
-def cautions_kept(
-    out: Path | None, experiment: Experiment, axes: Sequence[str] = ()
-) -> AbstractContextManager[Any]:
-    """Keep in a folder, however the block ends, what is warned of in it; without a folder nothing is kept."""
-    return nullcontext() if out is None else _kept(out, experiment, axes)
-
-
 @contextmanager
-def _kept(out: Path, experiment: Experiment, axes: Sequence[str]) -> Iterator[None]:
-    with gathered() as found:
+def cautions_kept(out: Path | None, experiment: Experiment, axes: Sequence[str] = ()) -> Iterator[None]:
+    """Keep in a folder, as soon as it comes, what is warned of in the block; without a folder nothing is kept."""
+    what = {"experiment": said_of(experiment, axes), "evaluation": sorted(experiment.aside)}
+    name = f"{uuid4().hex[:16]}.json"
+
+    def keep(found: Gathered) -> None:
+        if out is not None and found.said:
+            write_json(open_folder(out / CAUTIONS) / name, {**what, "cautions": found.kept()})
+
+    with gathered(told=keep) as found:
         try:
             yield
         finally:
-            if found.said:
-                what = {"experiment": said_of(experiment, axes), "cautions": found.kept()}
-                name = f"{text_digest(repr(what))}.json"
-                write_json(open_folder(out / CAUTIONS) / name, what)
+            keep(found)
 
 
 def cautions_of(out: Path | None, results: Mapping[str, Any]) -> list[Said]:
@@ -100,6 +103,6 @@ def cautions_of(out: Path | None, results: Mapping[str, Any]) -> list[Said]:
     found = Gathered()
     for file in [] if out is None else sorted((out / CAUTIONS).glob("*.json")):
         kept = read_json(file)
-        if not difference(kept["experiment"], results):
+        if not difference(kept["experiment"], results, besides=kept["evaluation"]):
             found.take(kept["cautions"])
     return list(found.said.values())
