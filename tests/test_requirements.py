@@ -259,7 +259,7 @@ class TestReadBackwards:
         assert found_of(curve, share=0.85)["line"]["up"]["level"] == 2.0
 
     def test_of_an_accuracy_of_nothing_there_is_no_share(self) -> None:
-        with pytest.raises(ConfigError, match="the accuracy to be kept is 0 %.*; let it learn longer"):
+        with pytest.raises(ConfigError, match=r"the accuracy to be kept is 0 %.*; let it learn longer"):
             found_of({0.0: 0.0, 1.0: 0.0, 2.0: 0.0}, ideal=0.0, chips=1)
 
     def test_levels_without_all_seeds_are_left_out(self) -> None:

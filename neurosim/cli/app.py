@@ -71,7 +71,7 @@ def main() -> None:
         with stopping.on_signals(), cautions_at_the_end():
             code = app(prog_name="neurosim", standalone_mode=False)
     except Stopped as stop:
-        complain(f"neurosim: {stop or 'stopped before it was done'}")
+        complain(f"neurosim: {str(stop) or 'stopped before it was done'}")
         raise SystemExit(stopping.exit_code()) from None
     except NeurosimError as error:
         complain(f"neurosim: {error}")
