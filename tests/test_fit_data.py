@@ -141,6 +141,7 @@ def test_fit_writes_a_card_that_runs_at_once(tmp_path: Path) -> None:
     found = neurosim("fit", "mine.csv", "--model", "soft-bounds", "--out", "card.toml", "--json", "fit.json",
                      "--resamples", "2", "--draws", "1", cwd=tmp_path)  # fmt: skip
     assert found.returncode == 0, found.stderr
+    assert "fits to simulated data: 100 %, after" in found.stderr
     assert "cycle_to_cycle" in found.stdout
     assert "give --write-voltage and --write-time" in found.stdout.replace("\n", " ")
     assert "card-draw-1.toml" in found.stdout

@@ -114,7 +114,9 @@ class TestVary:
         asked("compare", spec, *out)
         assert "choose another folder" in refused("compare", spec, "--vary", "read_noise=0,0.1", *out)
         asked("compare", spec, "--vary", "read_noise=0,0.1", "--out", str(tmp_path / "v"))
-        assert "kind 'sweep'; choose another folder" in refused("compare", spec, "--out", str(tmp_path / "v"))
+        assert "(kind 'sweep'); choose another folder" in refused(
+            "compare", spec, "--out", str(tmp_path / "v")
+        )
 
     def test_networks_have_it_too(self, tmp_path: Path) -> None:
         spec = file(tmp_path, "ff.toml", **SMALL, widths=[12, 8], epochs=1, device=[PCM])

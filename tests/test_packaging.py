@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -291,3 +292,11 @@ def test_a_wheel_holds_everything_and_works_from_another_folder(tmp_path):
     )
     assert asked.stdout.startswith(f"pcm-accumulative {len(devices.cards())}"), asked.stderr
     assert (home / "compare.toml").is_file()
+
+
+def test_links_of_the_readme_lead_to_files_that_are_kept_beside_it():
+    """A forge and a copy of the repository follow them; no address of a home is known that a package index could follow."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if link.endswith(".svg")], "the figure"

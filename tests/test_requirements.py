@@ -258,6 +258,10 @@ class TestReadBackwards:
         assert (own["kept"], own["line"]["up"]["level"]) == (pytest.approx(1.0), 2.0)
         assert found_of(curve, share=0.85)["line"]["up"]["level"] == 2.0
 
+    def test_of_an_accuracy_of_nothing_there_is_no_share(self) -> None:
+        with pytest.raises(ConfigError, match=r"the accuracy to be kept is 0 %.*; let it learn longer"):
+            found_of({0.0: 0.0, 1.0: 0.0, 2.0: 0.0}, ideal=0.0, chips=1)
+
     def test_levels_without_all_seeds_are_left_out(self) -> None:
         curve = {0.0: 0.9, 1.0: 0.9, 2.0: 0.9}
         found = found_of(curve)

@@ -21,7 +21,7 @@ from neurosim.devices.fitting.from_files import read_tables
 from neurosim.devices.fitting.population import Estimate
 from neurosim.devices.fitting.reads import ReadsFit, fit_reads
 from neurosim.devices.fitting.reads_left_out import without_doubtful_reads
-from neurosim.devices.fitting.resampled import RESAMPLES, corrected
+from neurosim.devices.fitting.resampled import RESAMPLES, Progress, corrected, silent
 from neurosim.devices.fitting.result import LawFit
 from neurosim.devices.fitting.retention import (
     CLEAR,
@@ -87,6 +87,7 @@ def fit(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     told: Callable[[str], None] | None = None,
     resamples: int = RESAMPLES,
+    progress: Progress = silent,
 ) -> Fit:
     """Fit device laws to measured data.
 
@@ -111,6 +112,8 @@ def fit(
         refused, with those that could be said.
     resamples : int
         Sets of data simulated with the card on which the fit of a law of small steps is repeated, twice, to correct it; 0: none.
+    progress : callable, optional
+        Called with what is done, how many of them are, and of how many: laws, then fits to simulated data.
 
     Returns
     -------
@@ -142,9 +145,9 @@ def fit(
         for table in tables
     )
     pulses = next((table for table in tables if isinstance(table, Pulses)), None)
-    ranking, refused = _laws(pulses, model)
+    ranking, refused = _laws(pulses, model, progress)
     if pulses is not None:
-        ranking = (_corrected(ranking[0], pulses, resamples), *ranking[1:])
+        ranking = (_corrected(ranking[0], pulses, resamples, progress), *ranking[1:])
     maker = CardMaker(ranking[0].law if ranking else WRITTEN)
     if pulses is not None:
         maker.put_pulses(ranking[0], pulses)
@@ -178,7 +181,9 @@ def _trusted(pulses: Pulses) -> Pulses:
     return without_stuck(without_doubtful_reads(pulses))
 
 
-def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...], dict[str, str]]:
+def _laws(
+    pulses: Pulses | None, model: str | None, progress: Progress
+) -> tuple[tuple[LawFit, ...], dict[str, str]]:
     known = registry.names("law fitter")
     if model is not None and model not in known and not (pulses is None and model == WRITTEN):
         raise UnknownNameError("law fitter", model, known)
@@ -189,13 +194,16 @@ def _laws(pulses: Pulses | None, model: str | None) -> tuple[tuple[LawFit, ...],
             )
         return (), {}
     fitted, refused = [], {}
-    for name in known if model is None else [model]:
+    asked = known if model is None else [model]
+    for done, name in enumerate(asked):
+        progress("fits of laws", done, len(asked))
         try:
             fitted.append(_fitted(name, pulses))
         except CapabilityError as error:
             if model is not None:
                 raise CapabilityError(f"{pulses.source}: {name} cannot be fitted: {error}") from None
             refused[name] = str(error)
+    progress("fits of laws", len(asked), len(asked))
     for whole, part in _CONTAINS.items():
         _refuse_below(whole, part, fitted, refused)
     if not fitted:
@@ -257,7 +265,7 @@ def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str
         refused[whole] = f"nothing that it has more describes the data better than {part}, which it contains"
 
 
-def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
+def _corrected(found: LawFit, pulses: Pulses, resamples: int, progress: Progress = silent) -> LawFit:
     """Correct the fit of a law of small steps by fits to data simulated with its card."""
 
     def device(of: LawFit) -> Law:
@@ -267,7 +275,8 @@ def _corrected(found: LawFit, pulses: Pulses, resamples: int) -> LawFit:
         return found
     fitted = found
     if found.law in _REPEATED:
-        fitted = corrected(found, pulses, device, registry.find("law fitter", found.law), resamples)
+        fitter = registry.find("law fitter", found.law)
+        fitted = corrected(found, pulses, device, fitter, resamples, progress)
     gap = gap_of_curves(device(fitted), pulses)
     return fitted if gap is None else replace(fitted, notes=(*fitted.notes, gap))
 

@@ -28,6 +28,9 @@ RESAMPLES = 12
 """Sets of data that a fit is repeated on, in each of two rounds."""
 ROUNDS = 2
 FEWEST_RESAMPLES = 2
+REPEATED = "fits to simulated data"
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how many of them are, and of how many."""
 _FEWEST = 0.8
 """Numbers that fewer of the repeated fits have are left as they were."""
 _DIFFERENCES = frozenset({"g_min_uS", "g_max_uS", "state_max", "asymmetry"})
@@ -37,6 +40,10 @@ _LARGEST = np.log(4.0)
 """Largest shift of the logarithm of a size."""
 _TOLD = 0.5
 """A shift of more standard errors than this is told."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody how far a fit is."""
 
 
 def simulated(device: Law, pulses: Pulses, seed: int) -> Pulses:
@@ -72,6 +79,7 @@ def corrected(
     device_of: Callable[[LawFit], Law],
     fitter: Callable[[Pulses], LawFit],
     resamples: int = RESAMPLES,
+    progress: Progress = silent,
 ) -> LawFit:
     """Return a fit shifted by what fits to data simulated with its card are off, its intervals no narrower than these scatter.
 
@@ -86,6 +94,8 @@ def corrected(
         That made `found`.
     resamples : int
         Simulated sets of data in each of two rounds, two at least; 0 leaves the fit as it is.
+    progress : callable, optional
+        Called with what is done, how many of them are, and of how many.
 
     Returns
     -------
@@ -104,8 +114,8 @@ def corrected(
             f"resamples = {resamples}: the scatter of fits needs {FEWEST_RESAMPLES}; 0 corrects nothing"
         )
     shifted, done, device = found, 0, device_of(found)
-    for _ in range(ROUNDS):
-        runs = _repeated(device, pulses, fitter, resamples)
+    for turn in range(ROUNDS):
+        runs = _repeated(device, pulses, fitter, resamples, turn, progress)
         if len(runs) < _FEWEST * resamples:
             why = f"{resamples - len(runs)} of {resamples} fits to simulated data did not settle"
             break
@@ -123,15 +133,22 @@ def corrected(
 
 
 def _repeated(
-    device: Law, pulses: Pulses, fitter: Callable[[Pulses], LawFit], resamples: int
+    device: Law,
+    pulses: Pulses,
+    fitter: Callable[[Pulses], LawFit],
+    resamples: int,
+    turn: int,
+    progress: Progress,
 ) -> list[LawFit]:
     runs: list[LawFit] = []
     for seed in range(resamples):
+        progress(REPEATED, turn * resamples + seed, ROUNDS * resamples)
         try:
             with np.errstate(all="ignore"):
                 runs.append(fitter(simulated(device, pulses, seed)))
         except (CapabilityError, np.linalg.LinAlgError, ArithmeticError):
             continue
+    progress(REPEATED, (turn + 1) * resamples, ROUNDS * resamples)
     return runs
 
 

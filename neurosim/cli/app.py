@@ -13,6 +13,7 @@ from neurosim.cli.compare import compare_command
 from neurosim.cli.devices import devices_app
 from neurosim.cli.energy import energy_command
 from neurosim.cli.fit import fit_command
+from neurosim.cli.meant import instead
 from neurosim.cli.report import report_command
 from neurosim.cli.requirements import requirements_command
 from neurosim.cli.run import run_command
@@ -70,7 +71,7 @@ def main() -> None:
         with stopping.on_signals(), cautions_at_the_end():
             code = app(prog_name="neurosim", standalone_mode=False)
     except Stopped as stop:
-        complain(f"neurosim: {stop or 'stopped before it was done'}")
+        complain(f"neurosim: {str(stop) or 'stopped before it was done'}")
         raise SystemExit(stopping.exit_code()) from None
     except NeurosimError as error:
         complain(f"neurosim: {error}")
@@ -93,5 +94,7 @@ def _misused(error: BaseException) -> int:
         print(message)
     else:
         more = f"; see {context.command_path} --help" if context else ""
-        complain(f"neurosim: {message.rstrip('.')}{more}")
+        option = getattr(error, "option_name", None)
+        meant = instead(option, context) if option and context and "possibilities" in vars(error) else ""
+        complain(f"neurosim: {meant or message.rstrip('.')}{more}")
     return int(getattr(error, "exit_code", 2))

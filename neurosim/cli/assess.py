@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.cli.fit import Columns, Draws, ReadVoltage, WriteTime, WriteVoltage, fitted
-from neurosim.cli.options import Json, Workers
+from neurosim.cli.options import Json, Overwrite, Workers
 from neurosim.cli.progress import parts
 from neurosim.cli.terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
@@ -48,6 +48,7 @@ def assess_command(
     write_time: WriteTime = None,
     column: Columns = None,
     workers: Workers = 1,
+    overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
     """Say of one device whether local rules learn on it, what it tolerates, costs and wears, and what it would need.
@@ -71,8 +72,9 @@ def assess_command(
     if _is_measured(source):
         file, name = out / f"{Path(source).stem}.toml", Path(source).stem
         found, further = fitted(
-            [Path(source)], file, None, read_voltage, write_voltage, write_time, column, None, draws
-        )
+            [Path(source)], file, None, read_voltage, write_voltage, write_time, column, None, draws, overwrite,
+            again=True,
+        )  # fmt: skip
         cards = f"; {len(further)} drawn from its intervals" if further else ""
         say(f"fitted: {file}, law {found.card.law}{cards}")
         card, drawn, figure = str(file), [str(each) for each in further], file.with_suffix(".svg")
@@ -81,6 +83,7 @@ def assess_command(
         card, figure, name = source, out / "device.svg", None
         _drawn(source, figure)
     images = {"dataset": dataset, "train_images": train_images, "test_images": test_images}
+    _spare(out, card, dataset, overwrite)
     with parts() as tell:
         assessed = assess(card, out, drawn, seeds, minutes, workers, tell, name, images, begun, say)
     page = write_assessment(out, assessed, figure if figure.exists() else None, notes, more)
@@ -118,6 +121,18 @@ def _is_measured(source: str) -> bool:
             f"{source}: no such file; give measured pulses, a card's file, or a name of 'neurosim devices list'"
         )
     return Path(source).exists()
+
+
+def _spare(out: Path, card: str, dataset: str, overwrite: bool) -> None:
+    """Refuse to write over the assessment of another card or on other images; raises `ConfigError`."""
+    from neurosim.study.store import read_json
+
+    file = out / "assess.json"
+    kept = read_json(file) if file.exists() and not overwrite else {}
+    if kept and (Path(kept["card"]).name, kept.get("dataset", dataset)) != (Path(card).name, dataset):
+        raise ConfigError(
+            f"--out {out}: {file} is of another card or other images ({kept['card']}); choose another folder, or --overwrite"
+        )
 
 
 def _drawn(source: str, figure: Path) -> None:

@@ -17,7 +17,7 @@ OWN_WEIGHTS = {"weights", "layers", "times"}
 """Options about weights that were trained elsewhere."""
 WITH_THEM = {
     *OWN_WEIGHTS, "experiment", "dataset", "device", "arm", "seeds", "seed", "hold_out", "read_noise", "vary", "workers", "out",
-    "json_file",
+    "settings", "overwrite", "json_file",
 }  # fmt: skip
 """Options that mean something with them."""
 

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from neurosim.cli.options import Json
-from neurosim.cli.terminal import console, expect_json, say
+from neurosim.cli.terminal import console, expect_json, say, standard
 from neurosim.core.plain import printable
 
 devices_app = typer.Typer(no_args_is_help=True, help="Published device cards.")
@@ -63,7 +63,7 @@ def list_devices(
         write_json(json_file, [facts(card) for card in known])
     if plain:
         for row in (HEADINGS, *map(row_of, known)):
-            print(*map(printable, row), sep="\t")
+            print(*map(printable, row), sep="\t", file=standard())
     else:
         console().print(cards_table(known))
 

@@ -59,11 +59,13 @@ def energy_command(
     from neurosim.study.priced import kept_results, priced
     from neurosim.study.store import expect_file, whole_file, write_json
 
+    expect_json(json_file)
     if where is None:
+        if json_file is not None:
+            write_json(json_file, {name: price_list(name).summary for name in built_in()})
         for name in built_in():
             say(f"{name}: {price_list(name).summary}")
         return
-    expect_json(json_file)
     if out is not None:
         check_figure_name(out)
         expect_file(out, "--out")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from neurosim.cli.options import Json
+from neurosim.cli.options import Json, Overwrite
+from neurosim.cli.progress import WHOLE, progress
+from neurosim.cli.studies import spare_files
 from neurosim.cli.terminal import console, expect_json, say
 from neurosim.core.errors import ConfigError
 
@@ -48,6 +50,7 @@ def fit_command(
         typer.Option(min=0, help="Sets of simulated data that correct a fit of small steps; 0: none."),
     ] = None,
     draws: Draws = 0,
+    overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
     """Fit a device law to measured pulses, programming errors, drift or repeated reads; write a card and a figure."""
@@ -59,7 +62,7 @@ def fit_command(
         raise ConfigError(f"--out {card}: expected a name that ends in .toml")
     expect_json(json_file)
     found, drawn = fitted(
-        data, card, model, read_voltage, write_voltage, write_time, column, resamples, draws
+        data, card, model, read_voltage, write_voltage, write_time, column, resamples, draws, overwrite
     )
     console().print(*fit_tables(found), *(Text(f"- {note}") for note in found.card.remarks), sep="\n")
     say(f"card: {card}\nfigure: {card.with_suffix('.svg')}" + "".join(f"\ndraw: {file}" for file in drawn))
@@ -77,18 +80,33 @@ def fitted(
     column: list[str] | None,
     resamples: int | None,
     draws: int,
+    overwrite: bool,
+    again: bool = False,
 ) -> tuple[Fit, list[Path]]:
-    """Fit as the command does: write card, figure and drawn cards; return what was found and the drawn cards' files."""
+    """Fit as the command does: write card, figure and drawn cards; return what was found and the drawn cards' files.
+
+    Files that are there are not written over; `again`, they are where the fit ends in the same card.
+    """
     from neurosim.devices.fitting import RESAMPLES, drawn_cards, fit, to_toml
     from neurosim.report.fit_sheet import write_fit_sheet
     from neurosim.study.store import expect_file, write_text
 
     expect_file(card, "--out")
     expect_file(card.with_suffix(".svg"), "figure")
-    found = fit(
-        data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
-        RESAMPLES if resamples is None else resamples,
-    )  # fmt: skip
+    names = [
+        card,
+        card.with_suffix(".svg"),
+        *(card.with_name(f"{card.stem}-draw-{k + 1}.toml") for k in range(draws)),
+    ]
+    spare_files(names, overwrite or again)
+    with progress() as report:
+        found = fit(
+            data, model, read_voltage, write_voltage, write_time, card.stem, _columns(column or []), say,
+            RESAMPLES if resamples is None else resamples,
+            lambda what, done, total: report(what, WHOLE, done, total),
+        )  # fmt: skip
+    if again and card.exists() and card.read_text(encoding="utf-8") != to_toml(found.card):
+        spare_files([card], overwrite)
     write_text(card, to_toml(found.card))
     drawn = {card.with_name(f"{one.name}.toml"): one for one in drawn_cards(found, draws)}
     for file, one in drawn.items():

@@ -10,14 +10,32 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from neurosim.cli.terminal import json_goes_to
 from neurosim.core.errors import ConfigError
 
 Json = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is standard output."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=json_goes_to,
+        help="Write the results as JSON; - is standard output, tables then go to standard error.",
+    ),
 ]
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.toml")]
 FirstSeed = Annotated[int | None, typer.Option("--seed", help="First seed; same seed, same bits.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SETTING=VALUE",
+        help="Change any setting, by the name that an axis has: read.adc_bits=4, window=2; repeat for more.",
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Write over what is there of another experiment, or another card."),
+]
 Kind = Annotated[
     str | None,
     typer.Option(
@@ -59,6 +77,7 @@ class Common:
             "--hold-out", help="Leave the validation images out, and report on them instead of the test set."
         ),
     ] = False
+    settings: Settings = None
     vary: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +109,7 @@ class Common:
         ),
     ] = False
     workers: Workers = 1
+    overwrite: Overwrite = False
     json_file: Json = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,38 @@ LINE_EVERY_S = 30.0
 """Seconds between two lines about one run, where there is no terminal."""
 
 
-def progress() -> AbstractContextManager[Report]:
-    """Return a context that shows progress on standard error, and gives the `Report` to call."""
+COMPILING = "compiling kernels, which later runs find compiled: a minute or two"
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Show progress on standard error, and say so when kernels are compiled first; gives the `Report` to call."""
     errors = PlainConsole(stderr=True)
-    return _bars(errors) if errors.is_terminal else _lines()
+    shown = _bars(errors) if errors.is_terminal else _lines()
+    with shown as report, _compiling_told(lambda: errors.print(COMPILING, soft_wrap=True)):
+        yield report
+
+
+@contextmanager
+def _compiling_told(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` when numba begins to compile what no earlier process left compiled; at most once."""
+    from numba.core import event
+
+    events: Any = event  # untyped
+
+    class First(events.Listener):  # type: ignore[misc]
+        told = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.told:
+                self.told = True
+                tell()
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    with events.install_listener("numba:compile", First()):
+        yield
 
 
 @contextmanager

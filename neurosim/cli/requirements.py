@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Workers
-from neurosim.cli.studies import chosen, of_one_kind
+from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Overwrite, Settings, Workers
+from neurosim.cli.studies import chosen
 from neurosim.cli.wires import numbers
 
 
@@ -39,7 +39,9 @@ def requirements_command(
     hold_out: Annotated[
         bool, typer.Option("--hold-out", help="Report on the validation images instead of the test set.")
     ] = False,
+    settings: Settings = None,
     workers: Workers = 1,
+    overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
     """Show, beside what a device has, which step, noise, asymmetry, spread ... would be enough for this net.
@@ -48,19 +50,23 @@ def requirements_command(
     device has, read backwards.
     """
     from neurosim.cli.progress import progress
-    from neurosim.cli.sweep import opened_sweep, shown_sweep
+    from neurosim.cli.sweep import opened_sweep, shown_sweep, spare_sweep
     from neurosim.study.axis import Axis
+    from neurosim.study.blocks import Store
     from neurosim.study.requirements import backwards, requirements
     from neurosim.study.sweep import Enough, with_devices
     from neurosim.study.swept import collect
 
-    spec = chosen(kind, Common(experiment=experiment, seed=seed, seeds=seeds, hold_out=hold_out, arm=arm))
+    spec = chosen(
+        kind,
+        Common(experiment=experiment, seed=seed, seeds=seeds, hold_out=hold_out, arm=arm, settings=settings),
+    )
     if device:
         spec = with_devices(spec, [Axis(field="device", levels=tuple(device))])
     enough = Enough.parse({"share": keep, "against": against, "score": score}, "--keep, --against, --score")
     plan = backwards(spec, enough, numbers(factors, "--factors"))
     opened_sweep(out, json_file)
-    of_one_kind(out, "sweep")
+    spare_sweep(Store(plan, out), overwrite)
     with progress() as report:
         store = requirements(plan, out, lambda what, done, total: report("blocks", 0, done, total), workers)
     shown_sweep(collect(store), out, json_file)

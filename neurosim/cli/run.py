@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind
+from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Settings
 from neurosim.cli.progress import progress
 from neurosim.cli.studies import chosen, opened, tell
 from neurosim.cli.terminal import say
@@ -21,6 +21,7 @@ def run_command(
     kind: Kind = None,
     arm: Annotated[str | None, typer.Option(help="Arm to train; default the first device.")] = None,
     seed: FirstSeed = None,
+    settings: Settings = None,
     checkpoint_s: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 30.0,
     json_file: Json = None,
 ) -> None:
@@ -28,7 +29,7 @@ def run_command(
     from neurosim.study.run import pick_arm, run_with_checkpoints
     from neurosim.study.store import write_json
 
-    spec = chosen(kind, Common(experiment=experiment, seed=seed))
+    spec = chosen(kind, Common(experiment=experiment, seed=seed, settings=settings))
     if not (math.isfinite(checkpoint_s) and checkpoint_s >= 0):
         raise ConfigError(f"--checkpoint-s {checkpoint_s}: must be finite and at least 0")
     spec.check()

@@ -76,7 +76,9 @@ def named(spec: Experiment, common: Common, out: str | None = None) -> bool:
             raise ConfigError(f"{option} needs at least one --device, or an arm with a device")
         given = tuple(Axis.from_text(axis, option) for axis in axes)
         plan = Plan(Sweep(axis=given, measure="holding" if common.holding else "accuracy"), spec)
-        carry_out_sweep(Store(plan, common.folder(out)), common.json_file, common.workers)
+        carry_out_sweep(
+            Store(plan, common.folder(out)), common.json_file, common.workers, overwrite=common.overwrite
+        )
     elif common.holding:
         show_holding(spec, common.json_file)
     return bool(axes) or common.holding
@@ -87,6 +89,7 @@ def chosen(kind: str | None, common: Common, **further: Any) -> Any:
 
     Of no kind in particular it is what the file says. Settings of `read` and `write` are changed number by number; options that are None change nothing.
     """
+    from neurosim.study.axis import changed_by
     from neurosim.study.kinds import kind_of
 
     known = kind_of(kind, common.experiment)
@@ -98,6 +101,8 @@ def chosen(kind: str | None, common: Common, **further: Any) -> Any:
         for part in {"read", "write"} & set(changes):
             changes[part] = {**getattr(spec, part).model_dump(exclude_unset=True), **changes[part]}
         spec = spec.changed(**changes) if changes else spec
+    for setting in common.settings or ():
+        spec = changed_by(spec, setting)
     return spec.only(common.arm) if common.arm else spec
 
 
@@ -114,11 +119,12 @@ def carry_out(
     study : callable
         Called as `neurosim.study.run.study`.
     """
+    from neurosim.study.same import said_of
     from neurosim.study.store import write_json
 
     spec.check()
     opened(out, common.json_file)
-    of_one_kind(out, spec.kind)
+    spare_results(out, said_of(spec), common.overwrite, bool(common.arm))
     tell([spec])
     with progress() as report:
         results = study(spec, out, report, common.workers)
@@ -146,14 +152,41 @@ def opened(out: Path, json_file: Path | None) -> None:
         expect_json(json_file)
 
 
-def of_one_kind(out: Path, kind: str) -> None:
-    """Refuse to write over the results of another kind of study; raises `ConfigError`."""
+def spare_results(out: Path, now: dict[str, Any], overwrite: bool, some_arms: bool = False) -> None:
+    """Refuse to write over results of another experiment, or take them away where that was asked for.
+
+    Parameters
+    ----------
+    out : Path
+    now : dict
+        What `neurosim.study.same.said_of` says of the experiment that is to be carried out.
+    overwrite : bool
+    some_arms : bool
+        Whether some of its arms were asked for, which share a folder with others.
+
+    Raises
+    ------
+    ConfigError
+        If there are some of an experiment that differs by more than its seeds, further arms, or time left alone.
+    """
+    from neurosim.study.same import difference
     from neurosim.study.store import read_json
 
     for file in (out / RESULTS, out / SWEPT):
-        other = read_json(file).get("kind", "dense") if file.exists() else kind
-        if other != kind:
-            raise ConfigError(f"--out {out}: {file} is of a study of kind '{other}'; choose another folder")
+        other = difference(read_json(file), now, some_arms) if file.exists() else ""
+        if other and overwrite:
+            file.unlink()
+        elif other:
+            raise ConfigError(
+                f"--out {out}: {file} is of another experiment ({other}); choose another folder, or --overwrite (finished runs stay)"
+            )
+
+
+def spare_files(files: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to write over a file, unless that was asked for; raises `ConfigError`."""
+    for file in files:
+        if file.exists() and not overwrite:
+            raise ConfigError(f"{file} is there already; give another --out, or --overwrite")
 
 
 def show(results: dict[str, Any], out: Path) -> None:

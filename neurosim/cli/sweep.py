@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.cli.options import Json, Kind, Workers
+from neurosim.cli.options import Json, Kind, Overwrite, Workers
 from neurosim.cli.progress import progress
-from neurosim.cli.studies import SWEPT, of_one_kind, opened, show, tell
+from neurosim.cli.studies import SWEPT, opened, show, spare_results, tell
 from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
 
@@ -57,6 +57,7 @@ def sweep_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is to be done, and do nothing.")
     ] = False,
+    overwrite: Overwrite = False,
     json_file: Json = None,
     table: TableFile = None,
 ) -> None:
@@ -66,13 +67,13 @@ def sweep_command(
     part = None if shard is None else _part(shard)
     store = Store(_plan(file, axis, kind, one_at_a_time, holding), out)
     if dry_run:
-        _tell(store)
+        _tell(store, json_file)
         return
     if part is None and workers == 1 and executor is None and len(store.missing()) > 1:
         say(
             f"{len(store.missing())} blocks; as N jobs: neurosim sweep ... --shard I/N, then neurosim collect ..."
         )
-    carry_out_sweep(store, json_file, workers, executor, part, retry_failed, table)
+    carry_out_sweep(store, json_file, workers, executor, part, retry_failed, table, overwrite)
 
 
 def carry_out_sweep(
@@ -83,6 +84,7 @@ def carry_out_sweep(
     part: tuple[int, int] | None = None,
     retry_failed: bool = False,
     table: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Carry out what is missing of a sweep, and show what is there.
 
@@ -91,14 +93,14 @@ def carry_out_sweep(
     store : Store
     json_file : Path, optional
         Where the results are written as well.
-    workers, executor, part, retry_failed, table
+    workers, executor, part, retry_failed, table, overwrite
         As of `sweep_command`.
     """
     from neurosim.study.blocks import carry_out
     from neurosim.study.swept import collect
 
     opened_sweep(store.out, json_file, table)
-    of_one_kind(store.out, "sweep")
+    spare_sweep(store, overwrite)
     tell(point.learning for point in store.plan.points)
     with _lent(executor, workers) as where, progress() as report:
         carry_out(
@@ -119,6 +121,7 @@ def collect_command(
     kind: Kind = None,
     one_at_a_time: OneAtATime = False,
     holding: Holding = False,
+    overwrite: Overwrite = False,
     json_file: Json = None,
     table: TableFile = None,
 ) -> None:
@@ -128,8 +131,9 @@ def collect_command(
 
     plan = _plan(file, axis, kind, one_at_a_time, holding)
     opened_sweep(out, json_file, table)
-    of_one_kind(out, "sweep")
-    results = collect(Store(plan, out))
+    store = Store(plan, out)
+    spare_sweep(store, overwrite)
+    results = collect(store)
     shown_sweep(results, out, json_file, table)
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
@@ -188,11 +192,21 @@ def _lent(name: str | None, workers: int) -> Any:
     raise ConfigError(f"--executor {name}: must be loky or dask:ADDRESS of a scheduler")
 
 
-def _tell(store: Store) -> None:
+def spare_sweep(store: Store, overwrite: bool) -> None:
+    """Refuse to write over another sweep, or take it away where that was asked for, as `spare_results`."""
+    from neurosim.study.same import said_of
+
+    spare_results(store.out, said_of(store.plan.experiment, list(store.plan.columns)), overwrite)
+
+
+def _tell(store: Store, json_file: Path | None) -> None:
     from neurosim.report.text import si
+    from neurosim.study.store import write_json
     from neurosim.study.swept import estimate
 
     found = estimate(store)
+    if json_file is not None:
+        write_json(json_file, {"points": len(store.plan.points), **found})
     seconds = (
         "unknown until a block is finished"
         if found["seconds"] is None

@@ -31,18 +31,19 @@ _aside = False
 """Whether tables and lines go to standard error, for standard output has the JSON."""
 
 
-def _standard() -> TextIO:
+def standard() -> TextIO:
+    """Return where tables and lines go."""
     return sys.stderr if _aside else sys.stdout
 
 
 def console() -> Console:
     """Return where tables go: as wide as the terminal, or a fixed width in a file or pipe."""
-    return PlainConsole(file=_standard(), width=None if _standard().isatty() else 160)
+    return PlainConsole(file=standard(), width=None if standard().isatty() else 160)
 
 
 def say(line: str) -> None:
     """Print a line at once."""
-    print(printable(line), file=_standard(), flush=True)
+    print(printable(line), file=standard(), flush=True)
 
 
 def complain(line: str) -> None:
@@ -50,13 +51,18 @@ def complain(line: str) -> None:
     print(printable(line.replace("\n", " ")), file=sys.stderr)
 
 
+def json_goes_to(json_file: Path | None) -> Path | None:
+    """Take the value of `--json` as it is read: "-" is standard output, and from then on all else goes beside it."""
+    global _aside
+    _aside = str(json_file) == "-"
+    return json_file
+
+
 def expect_json(json_file: Path | None) -> None:
-    """Refuse before any work a file for `--json` that cannot be written; "-" is standard output, tables then go beside it."""
+    """Refuse before any work a file for `--json` that cannot be written."""
     from neurosim.study.store import expect_file
 
-    global _aside
-    _aside = json_file is not None and str(json_file) == "-"
-    if json_file is not None and not _aside:
+    if json_file is not None and str(json_file) != "-":
         expect_file(json_file, "--json")
 
 

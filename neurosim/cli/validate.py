@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from neurosim.cli.options import FirstSeed, Json
-from neurosim.cli.terminal import PlainConsole, console, expect_json
+from neurosim.cli.terminal import PlainConsole, console, expect_json, say
 
 
 def validate_command(
@@ -53,6 +53,6 @@ def validate_command(
         terminal.print(*validation_tables(machine))
     if json_file is not None:
         write_json(json_file, results)
-    print("the backends agree" if results["holds"] else "the backends DISAGREE")
+    say("the backends agree" if results["holds"] else "the backends DISAGREE")
     if not results["holds"]:
         raise typer.Exit(1)

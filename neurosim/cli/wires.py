@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Workers
+from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Overwrite, Settings, Workers
 from neurosim.cli.studies import chosen
 from neurosim.core.errors import ConfigError
 
@@ -49,7 +49,9 @@ def wires_command(
     train_ohm: Annotated[str, typer.Option(metavar="R1,R2,...", help="Ohm to learn at.")] = "0,1,5",
     train_tile: Annotated[int, typer.Option(min=2, help="Lines of a tile while it learns.")] = 256,
     seed: FirstSeed = None,
+    settings: Settings = None,
     workers: Workers = 1,
+    overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
     """Show accuracy against wire resistance and tile size, learnt at some resistances and read at others.
@@ -62,7 +64,7 @@ def wires_command(
     from neurosim.study.blocks import Store
     from neurosim.study.sweep import Plan, Sweep
 
-    spec = chosen(kind, Common(experiment=experiment, seed=seed))
+    spec = chosen(kind, Common(experiment=experiment, seed=seed, settings=settings))
     if not spec.device_arms():
         raise ConfigError("wires: needs at least one --device, or an arm with a device")
     axes = (
@@ -71,4 +73,4 @@ def wires_command(
         Axis(field="wires.ohm", levels=tuple(numbers(ohm, "--ohm")), when="reading"),
         Axis(field="tiles.lines", levels=tuple(whole_numbers(tile, "--tile")), when="reading"),
     )
-    carry_out_sweep(Store(Plan(Sweep(axis=axes), spec), out), json_file, workers)
+    carry_out_sweep(Store(Plan(Sweep(axis=axes), spec), out), json_file, workers, overwrite=overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -165,12 +165,13 @@ class Gathered:
     def __init__(self) -> None:
         self.said: dict[tuple[str, str], Said] = {}
 
-    def add(self, caution: Caution) -> None:
-        """Count one, given where we are (`place`)."""
+    def add(self, caution: Caution) -> bool:
+        """Count one, given where we are (`place`); return whether it is the first of its kind and words there."""
         key = type(caution).__name__, re.sub(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", "#", str(caution))
         found = self.said.setdefault(key, Said(key[0], caution.for_commands))
         where = ": ".join(place())
         found.places[where] = found.places.get(where, 0) + 1
+        return found.places[where] == 1
 
     def take(self, kept: Any) -> None:
         """Take those of an earlier time as well, as `kept` returned them; at one place the larger number counts."""
@@ -189,7 +190,9 @@ class Gathered:
 
 
 @contextmanager
-def gathered(alone: bool = False) -> Iterator[Gathered]:
+def gathered(
+    alone: bool = False, told: Callable[[Gathered], None] = lambda found: None
+) -> Iterator[Gathered]:
     """Gather the cautions that are shown in the block.
 
     Parameters
@@ -197,6 +200,8 @@ def gathered(alone: bool = False) -> Iterator[Gathered]:
     alone : bool
         Show none of them, as whoever gathers says them in the end, and let each be counted however often it comes; else they go on
         to where they went before.
+    told : callable, optional
+        Called with what is gathered so far where a caution is the first of its kind and words at its place.
     """
     found = Gathered()
     with warnings.catch_warnings():
@@ -212,8 +217,8 @@ def gathered(alone: bool = False) -> Iterator[Gathered]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if isinstance(message, Caution):
-                found.add(message)
+            if isinstance(message, Caution) and found.add(message):
+                told(found)
             if not (alone and isinstance(message, Caution)):
                 shown(message, category, filename, lineno, file, line)
 

@@ -22,6 +22,7 @@ from neurosim.report.settings import energy_model, settings_of
 from neurosim.report.settling import with_options
 from neurosim.report.style import to_svg
 from neurosim.report.verdict import emphasised
+from neurosim.study.same import cautions_of
 from neurosim.study.store import write_text
 
 REPORT = "report.html"
@@ -56,6 +57,7 @@ def write_report(folder: Path) -> Path:
     html = pages().get_template("report.html.j2").render(
         title=words.title(results),
         results=results,
+        cautions=cautions_of(folder, {"config": results.config}),
         figures=list(_figures(results, held)),
         unseen=[arm.arm for arm in results.summary if arm.arm not in held],
         settings=settings_of(results.config),

@@ -35,6 +35,7 @@ from neurosim.report.html import REPORT, Shown, address, pages
 from neurosim.report.results import read_pictures
 from neurosim.report.text import JOULES_OF_AN_UPDATE, around, duration, percent, which_intervals
 from neurosim.report.verdict import ANSWERED, answer_of, verdict, with_ends
+from neurosim.study.same import cautions_of
 from neurosim.study.store import write_text
 
 Results = dict[str, Any]
@@ -401,6 +402,7 @@ def write_page(folder: Path, results: Results) -> Path:
         html = pages().get_template("page.html.j2").render(
             title=shows.title(results),
             results=results,
+            cautions=cautions_of(folder, results),
             findings=shows.findings(results),
             intervals=which_intervals(results.get("summary") or results["points"]),
             figures=figures,

@@ -11,7 +11,9 @@ from pydantic import Field, field_validator, model_validator
 
 from neurosim.core.errors import ConfigError
 from neurosim.core.frozen import Frozen
-from neurosim.study.fields import AGE
+from neurosim.study.effects import WAYS
+from neurosim.study.experiment import Experiment
+from neurosim.study.fields import AGE, EVERY_ARM, FREE, full_name, with_setting
 
 When = Literal["both", "learning", "reading"]
 
@@ -103,6 +105,27 @@ class Axis(Frozen):
         else:
             given["levels"] = [_value(level.strip()) for level in levels.split(",")]
         return cls.parse(given, f"{option} {text}")
+
+
+def changed_by(experiment: Experiment, text: str, option: str = "--set") -> Experiment:
+    """Return the experiment with one setting changed that is written ``field=value``, by the names of axes.
+
+    Raises
+    ------
+    NeurosimError
+        If it is not written so, there is no such setting, its value is out of range, or nothing here has it.
+    """
+    axis = Axis.from_text(text, option)
+    name = full_name(experiment, axis.field)
+    if len(axis.all_levels) > 1 or axis.when != "both" or name in (AGE, *WAYS):
+        raise ConfigError(
+            f"{option} {text}: expected SETTING=VALUE; several levels are a sweep, --vary or neurosim sweep"
+        )
+    found = with_setting(experiment, name, axis.all_levels[0])
+    anywhere = name in EVERY_ARM or name.split(".")[0] in ("experiment", *FREE)
+    if not anywhere and not experiment.device_arms():
+        raise ConfigError(f"{option} {text}: no arm is on devices, which {name} is of; give --device as well")
+    return found
 
 
 def _value(text: str) -> Any:

@@ -14,6 +14,7 @@ from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
 from neurosim.study.kept_runs import checkpoint_of, counted, trained
+from neurosim.study.same import cautions_kept
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
 from neurosim.study.training import Training
@@ -121,16 +122,16 @@ def carry_out(
             block = store.blocks[key]
             told(f"{block.arm}, seed {block.seed}", done, total)
 
-    if executor is None and workers <= 1:
-        for key in wanted:
-            work(store.blocks[key], key, store.out)
-            finish(key)
-        return
-    with workers_pool(workers) if executor is None else lent(executor) as where:
-        for key in _in_flight(
-            where, store, _longest_first(store, wanted), AHEAD * max(workers, os.cpu_count() or 1)
-        ):
-            finish(key)
+    with cautions_kept(store.out, store.plan.experiment, list(store.plan.columns)):
+        if executor is None and workers <= 1:
+            for key in wanted:
+                work(store.blocks[key], key, store.out)
+                finish(key)
+            return
+        most = AHEAD * max(workers, os.cpu_count() or 1)
+        with workers_pool(workers) if executor is None else lent(executor) as where:
+            for key in _in_flight(where, store, _longest_first(store, wanted), most):
+                finish(key)
 
 
 def _longest_first(store: Store, wanted: Sequence[str]) -> list[str]:

@@ -22,8 +22,8 @@ PARTS: dict[str, type[Frozen]] = {
     "periphery": Periphery,
 }  # fmt: skip
 """Settings of an arm that are models of their own."""
-OF_AN_ARM = ("mode", "window", "precision", "backend", "seconds_per_update")
-EVERY_ARM = ("precision", "backend")
+OF_AN_ARM = ("mode", "window", "precision", "backend", "torch_device", "seconds_per_update")
+EVERY_ARM = ("precision", "backend", "torch_device")
 """Settings that ideal arithmetic has as well."""
 READING = ("read", "wires", "tiles")
 """Parts of an arm that may change between learning and reading: everything that is not the devices' own state."""

@@ -204,6 +204,11 @@ def _of_arm(arm: Arm, rows: Sequence[dict[str, Any]], plan: Plan, enough: Enough
         known = sorted(name for name, value in own[seeds[0]].items() if isinstance(value, float))
         raise UnknownNameError("score", enough.score, known, " to read a sweep backwards by")
     wanted = chips_of_rows([reference[seed] for seed in seeds], enough.score)
+    if not wanted.accuracies.any():
+        raise ConfigError(
+            f"requirements of arm {arm.name}: the {enough.score} to be kept is 0 %, of which there is no share; let it learn "
+            "longer, from more images or with more neurons"
+        )
     given = _level(None, chips_of_rows([own[seed] for seed in seeds], enough.score), wanted, enough.share)
     lines = []
     for column in plan.columns:

@@ -16,6 +16,7 @@ from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.kept_runs import learn
 from neurosim.study.locks import held
+from neurosim.study.same import cautions_kept, config_of
 from neurosim.study.selection import chosen_on
 from neurosim.study.store import digest, open_folder, versions
 from neurosim.study.training import Report
@@ -61,11 +62,12 @@ def study(
     data = experiment.data()
     if out is not None:
         open_folder(out / "runs")
-    beforehand = experiment.beforehand(data)
-    try:
-        runs = list(all_runs(experiment, data, out, report, workers, executor, ideal))
-    except Stopped as stop:
-        raise _in_words(stop, out) from None
+    with cautions_kept(out, experiment):
+        beforehand = experiment.beforehand(data)
+        try:
+            runs = list(all_runs(experiment, data, out, report, workers, executor, ideal))
+        except Stopped as stop:
+            raise _in_words(stop, out) from None
     return {
         "kind": experiment.kind,
         **experiment.summarise(runs),
@@ -79,10 +81,7 @@ def about(experiment: Experiment, data: Dataset) -> dict[str, Any]:
     """Return what every kind of results says of what was done: data, settings, devices, ideals, assumptions, versions."""
     return {
         "data": experiment.about_data(data),
-        "config": {
-            **experiment.model_dump(mode="json"),
-            "arms": [arm.model_dump(mode="json") for arm in experiment.device_arms()],
-        },
+        "config": config_of(experiment),
         "changed": changed_settings(experiment),
         "devices": {name: card_of(part) for name, part in experiment.device_parts().items()},
         "chosen_on": chosen_on(experiment),
