@@ -182,7 +182,7 @@ def _trusted(pulses: Pulses) -> Pulses:
 
 
 def _laws(
-    pulses: Pulses | None, model: str | None, progress: Progress
+    pulses: Pulses | None, model: str | None, progress: Progress = silent
 ) -> tuple[tuple[LawFit, ...], dict[str, str]]:
     known = registry.names("law fitter")
     if model is not None and model not in known and not (pulses is None and model == WRITTEN):
