@@ -186,8 +186,8 @@ class RecurrentStack(ForwardForwardStack):
         """Return the activity (n, cols) of a layer after one iteration, in which it learns if there is a phase."""
 
         def settle(u: Floats) -> Floats:
-            found: Floats = before * self.how.damping + u.clip(0) * (1 - self.how.damping)
-            return found
+            y: Floats = u.clip(0)
+            return y + (before - y) * self.how.damping  # exactly y where nothing has changed
 
         if phase is None:
             return settle(read(layer, drive, None))
