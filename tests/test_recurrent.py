@@ -181,6 +181,8 @@ def test_what_does_not_fit_is_refused() -> None:
         RecurrentStack([Dense(IdealArray((5, 20)), PLAIN)], Recurrent(), CLASSES)
     with pytest.raises(InputError, match=r"takes \(n, 34\)"):
         net().forward(samples(3)[:, : WIDTHS[0]])
+    with pytest.raises(InputError, match="classes = 5: above the last layer there is room for 4"):
+        net().goodness_of_labels(samples(3)[:, : WIDTHS[0]], 5)
     with pytest.raises(CapabilityError, match="leave out jump, or recurrent"):
         net(PLAIN.changed(jump=0.3))
     with pytest.raises(CapabilityError, match="leave out recurrent"):

@@ -111,20 +111,25 @@ class RecurrentStack(ForwardForwardStack):
         return self._pixels + (self.classes if self.how.top_down else 0)
 
     def labelled(self, images: Floats, labels: Labels, classes: int) -> Floats:
-        """Return samples (n, inputs) of images (n, pixels) and labels (n,)."""
+        """Return samples (n, inputs) of images (n, pixels) and labels (n,); raises `InputError` for another number of classes."""
         if not self.how.top_down:
             return with_labels(images, labels, classes)
+        if classes != self.classes:
+            raise InputError(
+                f"classes = {classes}: above the last layer there is room for {self.classes}, one each; give that number"
+            )
         one_each = beside(images, np.eye(self.classes, dtype=np.float32))
         found: Floats = library(images).concatenate([images, one_each[beside(images, labels)]], -1)
         return found
 
     def _unlabelled(self, images: Floats, classes: int) -> Answers:
         """Return the answers of the bottom-up pass to images (n, pixels), which no label has a part in."""
-        if not self.how.top_down:
-            samples = with_neutral_label(images, classes)
+        if self.how.top_down:
+            samples = self.labelled(
+                images, np.zeros(images.shape[:-1], np.int64), classes
+            )  # any, none is seen
         else:
-            none = library(images).zeros_like(images[..., : self.classes])
-            samples = library(images).concatenate([images, none], -1)
+            samples = with_neutral_label(images, classes)
         return self._run(self._with_bias(samples), None, _read, 0)
 
     def learn_online(self, positive: Floats, negative: Floats) -> Answers:
