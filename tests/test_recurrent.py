@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from capability_helpers import experiment, states, timeless, weights
+from capability_helpers import experiment, states, timeless, together, weights
 from helpers import PCM
 from scipy.special import expit
 from test_torch_forward_forward import agree
@@ -288,6 +288,18 @@ def test_a_study_a_sweep_and_mortal_chips_take_it(tmp_path: Path) -> None:
     copies = study(experiment("mortal", {}, recurrent=SHORT))
     assert copies["originals"][0]["on_ideal"].keys() == {"goodness", "softmax"}
     assert {run["way"] for run in copies["runs"]} == {"copied", "scratch"}
+
+
+def test_it_goes_with_every_option_at_once() -> None:
+    """What docs/capabilities.md says of it: whatever Forward-Forward takes."""
+    with_it, without = (begun(together(FF), recurrent=how) for how in (SHORT, None))
+    for one in (with_it, without):
+        one.run()
+    assert [array.shape[0] for array in (layer.array for layer in with_it.layers)] == [71, 21]
+    assert with_it.layers[0].array.ledger.updates == 3 * without.layers[0].array.ledger.updates > 0
+    result = with_it.result()
+    assert 0 <= result["accuracy"] <= 1
+    assert all("wires" in layer for layer in result["layers"])
 
 
 def test_it_learns_digits() -> None:
