@@ -100,6 +100,7 @@ def by_hand(
 
 @pytest.mark.parametrize("squares", [True, False])
 def test_each_iteration_is_that_of_plain_numpy(squares: bool) -> None:
+    """Hinton, arXiv 2212.13345, section 3.4: states of each iteration, and the goodness summed over the third to the fifth."""
     rule = PLAIN.changed(goodness="squares" if squares else "sum")
     x, ws = samples(7), started(True)
     course = by_hand(ws, x, 8, squares=squares)
@@ -115,6 +116,7 @@ def test_each_iteration_is_that_of_plain_numpy(squares: bool) -> None:
 
 @pytest.mark.parametrize("squares", [True, False])
 def test_layers_learn_in_every_iteration_as_plain_numpy_does(squares: bool) -> None:
+    """Section 3.4 with equation 1: eight updates of each layer from a mini-batch, in ideal arithmetic."""
     found = net(PLAIN.changed(goodness="squares" if squares else "sum"))
     positive, negative, ws = samples(6), samples(3, 2), started(True)
     course = by_hand(ws, np.vstack([positive, negative]), 8, np.repeat([1.0, -1.0], [6, 3]), squares=squares)
@@ -140,6 +142,7 @@ def test_goodness_of_labels_and_states_without_one() -> None:
 
 
 def test_one_undamped_iteration_without_top_down_input_is_the_plain_stack() -> None:
+    """Section 3.3 is what section 3.4 comes to without what is new in it: the same bits."""
     one = net(iterations=1, damping=0.0, read_from=1, read_to=1, top_down=False)
     plain = ForwardForwardStack(layers(top_down=False))
     positive, negative = (samples(6, seed)[:, : WIDTHS[0]] for seed in (1, 2))
