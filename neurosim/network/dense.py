@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -80,7 +81,12 @@ class Dense:
         """Return what the neurons pass on of currents (batch, cols): these themselves, unless they have a transfer."""
         return u if self.neurons is None else self.neurons(u)
 
-    def learn(self, x: Floats, phase: Floats | None = None) -> Floats:
+    def learn(
+        self,
+        x: Floats,
+        phase: Floats | None = None,
+        settle: Callable[[Floats], Floats] | None = None,
+    ) -> Floats:
         """Read one mini-batch (batch, rows), update the array in place, return the currents (batch, cols).
 
         Parameters
@@ -88,6 +94,9 @@ class Dense:
         x : (batch, rows) array
         phase : (batch,) array, optional
             1 for positive and -1 for negative samples, for rules that need it: both are one update.
+        settle : callable, optional
+            What neurons with a memory make of what they pass on (batch, cols); the rule takes that for the currents, and it is
+            returned.
 
         Raises
         ------
@@ -101,6 +110,8 @@ class Dense:
             self._measure_norms()
         x = self._inputs(x)
         u = self.forward(x)
+        if settle is not None:
+            u = settle(u)
         if self.rule.ideal_only:
             ideal = cast(IdealArithmetic, self.array)
             ideal.apply(self._change(x, self._currents(ideal, x, u), factor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,27 @@ class ForwardForwardStack:
                 )
             self.rules.append(layer.rule)
         for number, (before, after) in enumerate(pairwise(self.layers), 1):
-            if before.array.shape[1] + 1 != after.array.shape[0]:
+            above = self._above(number)
+            if before.array.shape[1] + above + 1 != after.array.shape[0]:
+                told = f", {above} from above" if above else ""
                 raise InputError(
                     f"layer {number} has {before.array.shape[1]} outputs, layer {number + 1} takes "
-                    f"{after.array.shape[0] - 1}, and a bias"
+                    f"{after.array.shape[0] - 1 - above}{told}, and a bias"
                 )
+
+    def _above(self, number: int) -> int:
+        """Rows of a layer, the first of them number 0, that are driven from above: none."""
+        return 0
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a sample."""
+        found: int = self.layers[0].array.shape[0] - 1
+        return found
+
+    def of_layers(self, layers: Sequence[Dense]) -> Self:
+        """Return other layers that run as these do."""
+        return type(self)(layers)
 
     @property
     def read_layers(self) -> slice:
@@ -150,8 +166,8 @@ class ForwardForwardStack:
 
     def _with_bias(self, *parts: Floats, in_turn: bool = False) -> Floats:
         """Parts (n, rows) of a mini-batch, one behind the other or their samples in turn, with the bias' input beside them, one."""
-        layer = self.layers[0]
-        rows, count, done = layer.array.shape[0], sum(x.shape[-2] for x in parts), 0
+        layer, rows = self.layers[0], self.inputs + 1
+        count, done = sum(x.shape[-2] for x in parts), 0
         lead = self._instances
         for x in parts:
             if x.ndim != 2 + len(lead) or x.shape[-1] + 1 != rows or x.shape[:-2] != lead:
@@ -173,7 +189,7 @@ class ForwardForwardStack:
         """
         images = self.layers[0].placed(images)
         found = [
-            self.forward(with_labels(images, np.full(len(images), label), classes))
+            self.forward(self.labelled(images, np.full(len(images), label), classes))
             .goodness[:, self.read_layers]
             .sum(1)
             for label in range(classes)
@@ -183,7 +199,15 @@ class ForwardForwardStack:
 
     def neutral_states(self, images: Floats, classes: int) -> Floats:
         """Return the states (n, features) of all layers but the first, side by side, for images without a label."""
-        return self.features(self.forward(with_neutral_label(self.layers[0].placed(images), classes)))
+        return self.features(self._unlabelled(self.layers[0].placed(images), classes))
+
+    def labelled(self, images: Floats, labels: Labels, classes: int) -> Floats:
+        """Return samples (n, rows) of images (n, pixels) and labels (n,): these stand on the first pixels."""
+        return with_labels(images, labels, classes)
+
+    def _unlabelled(self, images: Floats, classes: int) -> Answers:
+        """Return the answers to images (n, pixels) whose label is not known."""
+        return self.forward(with_neutral_label(images, classes))
 
     def features(self, answers: Answers) -> Floats:
         """Return the states (n, features) of all layers but the first, side by side."""

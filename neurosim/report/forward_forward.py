@@ -39,11 +39,23 @@ def _contrasts(config: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(own))
 
 
+def _labels(config: dict[str, Any]) -> list[str]:
+    """Where labels stand while any of the arms learns."""
+    shared, found = config.get("recurrent"), []
+    for arm in [*(config.get("arm") or []), *({} for _ in config.get("device") or [])] or [{}]:
+        own = arm.get("recurrent")
+        how = shared if own is None else {**(shared or {}), **own}
+        above = how is not None and how.get("top_down", True)
+        found.append("labels above the last layer" if above else "labels on images")
+    return list(dict.fromkeys(found))
+
+
 def learnt(results: dict[str, Any]) -> str:
     """What was learnt, in one line."""
     data, config = results["data"], results["config"]
     epochs = f"{config['epochs']} epoch{'s' if config['epochs'] > 1 else ''}"
-    kind = "labels on images" if config["supervised"] else f"{' and '.join(_contrasts(config))}, no labels"
+    without = f"{' and '.join(_contrasts(config))}, no labels"
+    kind = " or ".join(_labels(config)) if config["supervised"] else without
     return f"{data['note']}, {data['train_images']} training images, {epochs}, {kind}"
 
 

@@ -29,7 +29,7 @@ READING = ("read", "wires", "tiles")
 """Parts of an arm that may change between learning and reading: everything that is not the devices' own state."""
 AGE = "age_s"
 """Seconds between the end of learning and reading."""
-FREE = ("settings", "rule_options", "samples", "neuron", "inhibition")
+FREE = ("settings", "rule_options", "samples", "recurrent", "neuron", "inhibition")
 """Tables whose keys only the rule knows, or what is of the kind that the table says."""
 NOT_SWEPT = {"arm", "device", "seeds", "first_seed", "layer"}
 UNITS = {
@@ -186,7 +186,8 @@ def _with(owner: Any, field: str, inner: str, value: Any) -> dict[str, Any]:
 def _refuse_where_an_arm_has_its_own(experiment: Experiment, field: str, inner: str) -> None:
     """Raise `ConfigError` for a model that an arm has instead of the experiment's, so that a level would not reach it."""
     for arm in experiment.listed:
-        if isinstance(getattr(arm, field, None), Frozen):
+        own = getattr(arm, field, None)
+        if isinstance(own, Frozen) or (isinstance(own, dict) and inner in own):
             raise ConfigError(
                 f"{field}.{inner}: arm {arm.name} has its own {field}; leave it out there, so that every level reaches it"
             )

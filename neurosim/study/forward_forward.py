@@ -22,8 +22,6 @@ from neurosim.network.negatives import (
     hybrids,
     jittered,
     mixtures,
-    with_labels,
-    with_neutral_label,
     wrong_labels,
 )
 from neurosim.network.readout import LinearReadout, Readout
@@ -51,6 +49,9 @@ class ForwardForwardTraining(Training):
     ):
         super().__init__(experiment, arm, seed, data)
         self.samples = experiment.samples_of(arm)
+        recurrent = experiment.recurrent_of(arm)
+        self.iterations = 1 if recurrent is None else recurrent.iterations
+        """Of the network in which its layers learn, each an update."""
         held = Labelled(data.x_validation, data.y_validation)
         followed = held if self.holds_out else self.fit
         some = slice(experiment.curve_images)
@@ -74,20 +75,27 @@ class ForwardForwardTraining(Training):
 
     def _build(self) -> ForwardForwardStack:
         born = self.instances or self.seed
-        return build_stack(self.experiment, self.arm, self.data.image_shape, self._updates, born)
+        return build_stack(
+            self.experiment,
+            self.arm,
+            self.data.image_shape,
+            self._updates,
+            born,
+            classes=self.data.classes,
+        )
 
     @property
     def updates_a_step(self) -> int:
-        """Updates of the arrays that one mini-batch is: one, one for each phase, or one for each sample."""
+        """Updates of the arrays that one mini-batch is: one, one for each phase, or one for each sample, in each iteration."""
         if not self.arm.learns:
             return 0
         together = 1 if self.arm.phases == "together" else 2
-        return 2 * self.batch if self.experiment.online else together
+        return self.iterations * (2 * self.batch if self.experiment.online else together)
 
     @property
     def _updates(self) -> int:
         """Updates that the layers take in the whole training."""
-        return self.total * (2 * self.batch if self.experiment.online else 1)
+        return self.total * self.iterations * (2 * self.batch if self.experiment.online else 1)
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Make samples of one mini-batch; layers and head learn from them."""
@@ -97,7 +105,7 @@ class ForwardForwardTraining(Training):
         """Set the converters by training images, with their labels where these are learnt."""
         images = self.data.inputs(self.fit.images[:CHUNK])
         if self.experiment.supervised:
-            images = with_labels(images, self.fit.labels[:CHUNK], self.data.classes)
+            images = self.stack.labelled(images, self.fit.labels[:CHUNK], self.data.classes)
         if self.instances:
             images = np.stack([images] * len(self.instances))
         self.stack.calibrate(images)
@@ -124,9 +132,8 @@ class ForwardForwardTraining(Training):
             images = self._drawn("jitter", lambda x, draws: jittered(x, shape, made.jitter, draws), images)
         if spec.supervised:
             images = self.layers[0].placed(images)
-            positive = with_labels(images, labels, classes)
-            neutral = with_neutral_label(images, classes)
-            scores = self.head.learn(self.stack.features(self.stack.forward(neutral)), labels, self._gain)
+            positive = self.stack.labelled(images, labels, classes)
+            scores = self.head.learn(self.stack.neutral_states(images, classes), labels, self._gain)
             hard = scores if made.negatives == "hard" else library(scores).zeros_like(scores)
             wrong = self._drawn(
                 "negatives",
@@ -135,7 +142,8 @@ class ForwardForwardTraining(Training):
                 labels,
             )
             several = [
-                with_labels(images, wrong[..., k, :], classes) for k in range(made.negatives_per_sample)
+                self.stack.labelled(images, wrong[..., k, :], classes)
+                for k in range(made.negatives_per_sample)
             ]
             negative = library(images).concatenate(several, -2)
         else:

@@ -14,6 +14,7 @@ from neurosim.core.seeds import generator
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.local_fields import Indices, LocalFields, Shape, grid, receptive_fields
+from neurosim.network.recurrent import RecurrentStack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.holding import SAMPLE, held
 
@@ -54,10 +55,14 @@ def _programmed(
     return array
 
 
-def _inputs(experiment: ForwardForwardExperiment, image_shape: Shape) -> Iterator[tuple[int, Indices | None]]:
+def _inputs(
+    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, classes: int
+) -> Iterator[tuple[int, Indices | None]]:
     """Yield of each layer how many inputs there are, and which of them each location sees (None: all see all)."""
+    recurrent = experiment.recurrent_of(arm)
+    above = (*experiment.layers[1:], classes) if recurrent is not None and recurrent.top_down else ()
     for number, cols in enumerate(experiment.layers):
-        rows, seen = math.prod(image_shape), None
+        rows, seen = math.prod(image_shape) + sum(above[number : number + 1]), None
         image_shape = image_shape if experiment.receptive else (1, 1, cols)
         if experiment.receptive is not None:
             size, stride = experiment.receptive[number]
@@ -74,15 +79,17 @@ def build_stack(
     seed: int | Sequence[int],
     draws: Draws | None = None,
     weights: Sequence[Floats] | None = None,
+    classes: int = 10,
 ) -> ForwardForwardStack:
     """Return the arm's layers for images (height, width, channels), programmed with `weights` or the start weights.
 
     `draws` are the seeds of what the chip is born with, where they are not its own. Several seeds are instances of torch arrays.
+    `classes` are the labels that can stand above the last layer of a recurrent network.
     """
     arm = arm.settled(experiment)
     layers: list[Dense] = []
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
-    for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
+    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
         array: Any
         own = arm.at(number)
         if seen is None:
@@ -106,11 +113,16 @@ def build_stack(
             )
             neurons = own.neurons.draw(array.shape[1], of, f"layer {number}")
         layers.append(own.dense(array, learns_by[number], neurons=neurons))
-    return ForwardForwardStack(layers)
+    recurrent = experiment.recurrent_of(arm)
+    return ForwardForwardStack(layers) if recurrent is None else RecurrentStack(layers, recurrent, classes)
 
 
 def holding(
-    experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, seed: int = 0
+    experiment: ForwardForwardExperiment,
+    arm: ForwardForwardArm,
+    image_shape: Shape,
+    seed: int = 0,
+    classes: int = 10,
 ) -> list[dict[str, Any]]:
     """Return what an arm's devices make of the start weights of each layer (`study.holding.held`).
 
@@ -122,9 +134,11 @@ def holding(
     image_shape : (int, int, int)
         Height, width and channels.
     seed : int
+    classes : int
+        Of labels that stand above the last layer of a recurrent network.
     """
     arm, found = arm.settled(experiment).changed(backend="numba"), []
-    for number, (rows, seen) in enumerate(_inputs(experiment, image_shape)):
+    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
         own, of_a_neuron = arm.at(number), rows if seen is None else seen.shape[1]
         array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
         mode = own.mode or "accumulate"

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from neurosim.core.config import WritePath
 from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset
+from neurosim.network.recurrent import Recurrent
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.doors import DataName
@@ -64,6 +65,8 @@ class ForwardForwardArm(LayeredArm):
 
     samples: dict[str, Any] = Field(default_factory=dict)
     """Settings of `Samples` that are not the experiment's."""
+    recurrent: dict[str, Any] | None = None
+    """Settings of `Recurrent` that are not the experiment's; None: as the experiment has it."""
     learns: bool = True
     """False: the layers stay as they start; the head learns."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -102,6 +105,13 @@ class ForwardForwardArm(LayeredArm):
         }
         return ForwardForward.parse(given, f"arm {self.name}, settings")
 
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that decides the bits of a settled arm's runs; what is the experiment's is none of it."""
+        found = super().deciding()
+        if self.recurrent is None:
+            del found["recurrent"]
+        return found
+
     def filtered(self) -> WritePath:
         """Return how arrays are written, changes filtered by the arm's momentum; raises `ConfigError`."""
         return self.write_path(momentum=self.momentum or None)
@@ -133,6 +143,8 @@ class ForwardForwardExperiment(Samples, Experiment):
     batch: int = Field(100, ge=2)
     online: bool = False
     """Layers take an update a sample, a positive and a negative one in turn; the head learns by mini-batches."""
+    recurrent: Recurrent | None = None
+    """Top-down effects: layers are driven from below and above, over several iterations; None: one pass, bottom up."""
     curve_images: int = Field(1000, ge=1)
     """Images on which the accuracy is followed: of the validation split with `hold_out`, else of those learnt."""
     calibrate_every: int = Field(100, ge=1)
@@ -170,6 +182,7 @@ class ForwardForwardExperiment(Samples, Experiment):
                 raise ValueError(
                     f"arm {arm.name}, phases: online, each sample is an update anyway; leave it out"
                 )
+            self._can_be_recurrent(arm)
             arm.for_layers(len(self.layers))
             for number, rule in enumerate(self.rules_of(arm, 1)):
                 if rule.jump is not None and not self.online:
@@ -179,6 +192,34 @@ class ForwardForwardExperiment(Samples, Experiment):
                 if rule.jump is not None and arm.at(number).momentum:
                     raise ValueError(f"arm {arm.name}, jump: a filtered jump does not land; set momentum = 0")
         return self
+
+    def _can_be_recurrent(self, arm: ForwardForwardArm) -> None:
+        """Refuse what has no meaning, or is not there, where a network runs for several iterations."""
+        if self.recurrent_of(arm) is None:
+            return
+        for not_so, why in (
+            (self.online, "online: an update belongs to an iteration of a mini-batch; leave out online"),
+            (not self.supervised, "supervised = false: a label stands above the last layer; leave it out"),
+            (
+                self.receptive is not None,
+                "local receptive fields see nothing above them; choose another preset, or widths",
+            ),
+        ):
+            if not_so:
+                raise ValueError(f"arm {arm.name}, recurrent: {why}, or recurrent")
+
+    def recurrent_of(self, arm: ForwardForwardArm) -> Recurrent | None:
+        """Return how an arm's network runs in iterations: as the experiment says, but for what the arm does; None: it does not.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such setting, or a value is out of range.
+        """
+        if arm.recurrent is None:
+            return self.recurrent
+        shared = {} if self.recurrent is None else self.recurrent.model_dump()
+        return Recurrent.parse({**shared, **arm.recurrent}, f"arm {arm.name}, recurrent")
 
     def samples_of(self, arm: ForwardForwardArm) -> Samples:
         """Return how an arm's samples are made: as the experiment says, but for what the arm does; raises `ConfigError`."""
@@ -215,8 +256,9 @@ class ForwardForwardExperiment(Samples, Experiment):
         found = super().deciding()
         for name in ("layer", "preset", "widths"):
             found.pop(name)
-        if found["contrast"] == "hybrids":
-            del found["contrast"]
+        for name, unused in (("contrast", "hybrids"), ("recurrent", None)):
+            if found[name] == unused:
+                del found[name]
         if any(each.settings for each in self.layer):
             built["settings"] = [each.settings for each in self.layer]
         return {**found, **built}
@@ -231,7 +273,9 @@ class ForwardForwardExperiment(Samples, Experiment):
         """Return what each arm's devices make of the weights of each layer."""
         from neurosim.study.forward_forward_build import holding
 
-        return {arm.name: holding(self, arm, data.image_shape) for arm in self.device_arms()}
+        return {
+            arm.name: holding(self, arm, data.image_shape, classes=data.classes) for arm in self.device_arms()
+        }
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""

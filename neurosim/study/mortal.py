@@ -99,7 +99,14 @@ class ChipTraining(ForwardForwardTraining):
         weights = None if self.copied is None else self.copied.weights
         born = self.instances or self.seed
         return build_stack(
-            self.experiment, self.arm, self.data.image_shape, self._updates, born, self.chip, weights
+            self.experiment,
+            self.arm,
+            self.data.image_shape,
+            self._updates,
+            born,
+            self.chip,
+            weights,
+            self.data.classes,
         )
 
     @property
@@ -140,7 +147,7 @@ class ChipTraining(ForwardForwardTraining):
             array: Any = IdealArray(layer.array.shape, precision=layer.array.precision)
             array.program(to_numpy(layer.array.weights()))
             layers.append(Dense(array, layer.stated))
-        self.stack = ForwardForwardStack(layers)
+        self.stack = own.of_layers(layers)
         scores = self._scores(self.test)
         self.stack = own
         return scores
