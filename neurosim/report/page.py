@@ -18,6 +18,7 @@ from neurosim.report import (
     any_kind,
     budget,
     deep,
+    embedded,
     forward_forward,
     forward_forward_figures,
     holding,
@@ -257,7 +258,10 @@ KINDS: dict[str, Shows] = {
         lambda results, held: {
             "preferred": Drawn(
                 "What drives a neuron most", preferred.EXPLAINED, preferred.preferred_images(results, held)
-            )
+            ),
+            "embedded": Drawn(
+                "Images as points", embedded.EXPLAINED, embedded.embedded_images(results, held)
+            ),
         },
     ),
     "forward-forward": Shows(

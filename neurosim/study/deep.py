@@ -19,6 +19,7 @@ from neurosim.network.readout import LinearReadout, single_threaded_torch
 from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.embedded import PIXELS, embedded
 from neurosim.study.evaluate import Answers, on_devices
 from neurosim.study.robustness import spoilt_of
 from neurosim.study.run import study
@@ -198,10 +199,25 @@ class DeepTraining(Training):
         return found
 
     def keep_beside(self, out: Path) -> None:
-        """Write what drives the neurons of each depth most, of the first seed, where the experiment asks for it."""
+        """Write what drives neurons most, and images as points, of the first seed, where the experiment asks for it."""
         spec = self.experiment
-        if not spec.preferred or self.seed != spec.first_seed:
+        if self.seed != spec.first_seed:
             return
+        kept: State = {}
+        if spec.preferred:
+            kept |= self._preferred(spec.preferred)
+        if spec.embedded:
+            images = self.test.images[: spec.embedded]
+            pixels = {PIXELS: self.data.inputs(images)}
+            depths = range(1, len(self.stack.layers) + 1)
+            kept |= embedded(
+                pixels | self.features(images, depths), self.test.labels[: spec.embedded], self.seed
+            )
+        if kept:
+            write_arrays(out / f"pictures-{self.name}.npz", kept)
+
+    def _preferred(self, neurons: int) -> State:
+        """What drives the first neurons of each depth most."""
         from neurosim.reference.ideal_copy import IdealCopy
         from neurosim.reference.preferred import best_patches, preferred
 
@@ -209,10 +225,10 @@ class DeepTraining(Training):
         kept: State = {}
         with single_threaded_torch():
             for depth in range(1, len(self.stack.layers) + 1):
-                kept[f"preferred.{depth}"] = preferred(net, depth, spec.preferred, self.seed)
-                best = best_patches(net, depth, spec.preferred, images)
+                kept[f"preferred.{depth}"] = preferred(net, depth, neurons, self.seed)
+                best = best_patches(net, depth, neurons, images)
                 kept[f"patches.{depth}"], kept[f"driven.{depth}"] = best.patches, best.currents
-        write_arrays(out / f"pictures-{self.name}.npz", kept)
+        return kept
 
     def snapshot(self, *instance: int) -> State:
         """Return the layers, as named arrays; of one instance, where there are several."""

@@ -17,6 +17,7 @@ from neurosim.study.arm import Arm, Positive
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import phaseless
 from neurosim.study.doors import DataName, RuleName
+from neurosim.study.embedded import refuse_without_umap
 from neurosim.study.experiment import Experiment
 from neurosim.study.layered_arm import LayeredArm
 from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
-SHOWN = ("robustness", "preferred")
+SHOWN = ("robustness", "preferred", "embedded")
 """Settings of what is asked and drawn once a net has learnt."""
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
@@ -163,6 +164,8 @@ class DeepExperiment(Experiment):
     preferred: int = Field(0, ge=0)
     """So many neurons of each depth, of the first seed, for which the report shows the image, and the patches of reported-on
     images, that drive them most."""
+    embedded: int = Field(0, ge=0)
+    """So many reported-on images, of the first seed, that the report draws as points: a UMAP of what each depth answers."""
     calibrate_every: int = Field(100, ge=1)
     arm: tuple[DeepArm, ...] = ()
     window: Positive | tuple[Positive, ...] = 4.0
@@ -248,6 +251,8 @@ class DeepExperiment(Experiment):
         from neurosim.study.deep_build import refuse_beforehand
 
         super().check()
+        if self.embedded:
+            refuse_without_umap()
         for arm in self.arms():
             if arm.backend == "torch":
                 refuse_beforehand(self, arm)
