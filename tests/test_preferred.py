@@ -9,9 +9,10 @@ from test_robustness import LOCAL, ON_DEVICES, experiment
 
 from neurosim.reference.ideal_copy import IdealCopy
 from neurosim.reference.preferred import best_patches, preferred, seen_by
+from neurosim.report.kept_pages import write_kept_page
 from neurosim.report.page import figures_of
 from neurosim.study.deep import DeepTraining, deep
-from neurosim.study.store import read_arrays
+from neurosim.study.store import read_arrays, write_json
 
 NEURONS = 6
 
@@ -89,12 +90,21 @@ def test_best_patches_are_those_of_the_layers(training):
         np.testing.assert_array_equal(patch, expected)
 
 
-def test_a_report_shows_them(tmp_path):
-    results = deep(experiment(LOCAL, ON_DEVICES, robustness=None, preferred=NEURONS), tmp_path)
+def test_a_report_and_a_kept_page_show_them(tmp_path):
+    folder = tmp_path / "kept"
+    results = deep(experiment(LOCAL, ON_DEVICES, robustness=None, preferred=NEURONS), folder)
+    write_json(tmp_path / "kept.json", results)
+    page = write_kept_page(tmp_path / "kept.json")
+    assert page is not None
+    assert (
+        "](kept-preferred.svg)"
+        in page.read_text(encoding="utf-8").partition("## What drives a neuron most")[2]
+    )
+    assert "<svg" in (tmp_path / "kept-preferred.svg").read_text(encoding="utf-8")
     for arm in ("ideal", "devices"):
-        held = read_arrays(tmp_path / f"pictures-{arm}.npz")
+        held = read_arrays(folder / f"pictures-{arm}.npz")
         assert set(held) == {
             f"{what}.{depth}" for what in ("preferred", "patches", "driven") for depth in (1, 2)
         }
-    assert figures_of(results, tmp_path)["preferred"].figure is not None
+    assert figures_of(results, folder)["preferred"].figure is not None
     assert figures_of(results)["preferred"].figure is None

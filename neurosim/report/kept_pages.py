@@ -23,7 +23,7 @@ from neurosim.report.kept_benchmarks import coverage_markdown, races_markdown, v
 from neurosim.report.mortal import mortal_markdown
 from neurosim.report.page import KINDS, as_text
 from neurosim.report.plots import accuracy_bars, energy_bars, learning_curves
-from neurosim.report.results import Results
+from neurosim.report.results import Results, read_pictures
 from neurosim.report.rewired import rewired_curves
 from neurosim.report.spikes import spikes_markdown
 from neurosim.report.style import to_svg
@@ -270,11 +270,21 @@ Draws = Callable[[Path, Values], Kept]
 
 
 def _of_kind(kind: str, markdown: Callable[[str, Values], str]) -> Draws:
-    """Of a kind with a Markdown page of its own: that, and the figures of its HTML page."""
+    """Of a kind with a Markdown page of its own: that, the figures of its HTML page, and those of pictures in the folder of its name."""
 
     def draw(file: Path, values: Values) -> Kept:
-        drawn = KINDS[kind].figures({"data": {}, **values})
-        return Kept(markdown(file.stem, values), {name: one.figure for name, one in drawn.items()})
+        arms = list(dict.fromkeys(entry["arm"] for entry in values.get("summary", ())))
+        held = read_pictures(file.with_suffix(""), arms)
+        seen = {
+            name: one for name, one in KINDS[kind].pictures(values, held).items() if one.figure is not None
+        }
+        sections = [
+            f"## {one.heading}\n\n{one.caption}\n\n![{one.heading}]({file.stem}-{name}.svg)\n"
+            for name, one in seen.items()
+        ]
+        drawn = {**KINDS[kind].figures({"data": {}, **values}), **seen}
+        text = "\n".join([markdown(file.stem, values), *sections])
+        return Kept(text, {name: one.figure for name, one in drawn.items()})
 
     return draw
 
