@@ -18,6 +18,7 @@ INSIDE = re.compile(r"^\s*(?:from (neurosim\.[\w.]+) import (.+)|import (neurosi
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
     *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")),
     *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")),
 ]

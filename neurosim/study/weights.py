@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CHUNK = 4000
 """Images that pass through a model at once, of all its instances."""
 Points = list[dict[str, Any]]
-"""What is read, or said, of each chip."""
+# What is read, or said, of each chip; a docstring would have it among the reference.
 OF_AN_ARM = {"arm", "seeds", "energy", "seconds_mean"}
 """What a summary says of an arm once, and not at each time."""
 
