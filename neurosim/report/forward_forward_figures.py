@@ -17,8 +17,10 @@ from neurosim.report.text import UPDATE_ENERGIES
 
 CROWD = 6
 """More arms than these share the colour of their device, and their curves are followed by the first readout only."""
-GREY = "#8a8a8a"
-"""Of arms in ideal arithmetic after the first."""
+GREYS = ("#5f5f5f", "#949494", "#bcbcbc")
+"""Of arms in ideal arithmetic after the first, which is black."""
+DASHES = ("-", "--", ":", "-.")
+"""Of their curves, so that no two are alike."""
 MARKS: tuple[Any, ...] = (*"os^DvPX<>phd*", (4, 1, 45))
 LINES = ("-", ":", "-.")
 STYLES = {"goodness": "-", "linear": "-", "softmax": "--"}
@@ -46,11 +48,16 @@ def _looks(results: dict[str, Any]) -> dict[str, Look]:
     if len(names) <= CROWD:
         return {arm: Look(colour, "o") for arm, colour in colours(names).items()}
     ideal, devices = _by_device(results)
-    found = {arm: Look(GREY if k else IDEAL_COLOUR, "") for k, arm in enumerate(ideal)}
+    found = {arm: Look(_grey(k), "") for k, arm in enumerate(ideal)}
     for number, arms in enumerate(devices.values()):
         for k, arm in enumerate(arms):
             found[arm] = Look(PALETTE[number % len(PALETTE)], MARKS[k % len(MARKS)])
     return found
+
+
+def _grey(k: int) -> str:
+    """The colour of the k-th arm in ideal arithmetic."""
+    return GREYS[(k - 1) % len(GREYS)] if k else IDEAL_COLOUR
 
 
 @styled
@@ -90,8 +97,7 @@ def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
     panels = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
     for axes, (device, names) in zip(panels[:, 0], devices.items(), strict=True):
         for k, arm in enumerate(ideal):
-            colour = GREY if k else IDEAL_COLOUR
-            _curve(axes, _courses(results, arm, readout), colour, "-", label(arm, 60))
+            _curve(axes, _courses(results, arm, readout), _grey(k), DASHES[k % len(DASHES)], label(arm, 60))
         for k, arm in enumerate(names):
             line = LINES[k // len(PALETTE) % len(LINES)]
             colour = PALETTE[k % len(PALETTE)]
