@@ -274,10 +274,12 @@ def page(result: dict[str, Any]) -> str:
         if point["information"].get(name, np.inf) < COUNTS and one["fitted"]
     ]
     shares = [one["held"] / one["fitted"] for one in counted]
+    held, fitted = (sum(int(one[name]) for one in counted) for name in ("held", "fitted"))
     order = np.sort([one["below"] for one in counted])
     holm = np.maximum.accumulate(order * np.arange(len(order), 0, -1))
     said = (
-        f"Of {len(counted)} numbers that count, the intervals hold the truth in {100 * np.median(shares):.1f} % in the median; "
+        f"Of {len(counted)} numbers that count, the intervals hold the truth in {100 * np.median(shares):.1f} % in the median, in all "
+        f"{held} of {fitted} ({100 * held / fitted:.1f} %); "
         f"{int((holm < 0.05).sum())} are below {100 * SURE:.0f} % beyond chance (Holm, 5 %)."
         if counted
         else "Nothing counts."
