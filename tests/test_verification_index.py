@@ -9,7 +9,8 @@ import re
 import pytest
 from helpers import ROOT
 
-PAGE = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
+PAGES = ("verification", "verification_cards")
+PAGE = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in PAGES)
 NAMED = sorted(set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE)))
 ROWS = [
     line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| check", "| fact"))
@@ -38,8 +39,9 @@ def test_every_row_names_a_test_or_why_there_is_none():
     assert not re.search(r"/(work|home|tmp|root)/", PAGE)
 
 
-def test_the_page_is_linked():
-    assert "\nverification\n" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+def test_the_pages_are_linked():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert all(f"\n{name}\n" in index for name in PAGES)
 
 
 @pytest.mark.parametrize(
