@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from neurosim.report.text import made_with
 from neurosim.study.store import versions, write_json, write_text
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -109,12 +110,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
-    found = composition(given.cards, given.devices)
+    found = {**composition(given.cards, given.devices), "versions": versions()}
     print(f"worst {found['worst_standard_errors']:.1f} standard errors, limit {LIMIT}")
     if given.json:
-        write_json(given.json, {**found, "versions": versions()})
+        write_json(given.json, found)
     if given.page:
-        write_text(given.page, page(found))
+        write_text(given.page, f"{page(found).rstrip()}\n\n{made_with(found)}")
     return 0 if found["holds"] else 1
 
 

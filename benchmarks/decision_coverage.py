@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from neurosim.report.text import markdown_table, percent
+from neurosim.report.text import made_with, markdown_table, percent
 from neurosim.study.statistics import Chips, Crossed, interval, tolerance, wilson
 from neurosim.study.statistics.crossed import SURE, Contrast
 from neurosim.study.statistics.learning import Learning
@@ -325,7 +325,7 @@ def main() -> None:
     if given.json:
         write_json(given.json, found)
     if given.page:
-        write_text(given.page, page(found))
+        write_text(given.page, f"{page(found).rstrip()}\n\n{made_with(found)}")
     print(page(found))
 
 

@@ -27,7 +27,7 @@ from neurosim.devices.fitting.bipolar import constant_move, linear_move, soft_mo
 from neurosim.devices.fitting.filtering import OWN, shared_score
 from neurosim.devices.fitting.fit import _corrected, _laws
 from neurosim.devices.fitting.population import FEWEST_DEVICES
-from neurosim.report.text import markdown_table
+from neurosim.report.text import made_with, markdown_table
 from neurosim.study.store import read_json, versions, write_json, write_text
 
 Values = NDArray[np.float64]
@@ -269,7 +269,7 @@ def page(result: dict[str, Any]) -> str:
     """Return the tables in Markdown."""
     counted = [
         one
-        for point in result["points"]
+        for point in result["designs"]
         for name, one in point["numbers"].items()
         if point["information"].get(name, np.inf) < COUNTS and one["fitted"]
     ]
@@ -285,7 +285,7 @@ def page(result: dict[str, Any]) -> str:
         else "Nothing counts."
     )
     parts = ["# fit-grid\n", " ".join((__doc__ or "").split("\n\n")[0].split()) + "\n", said + "\n"]
-    for point in result["points"]:
+    for point in result["designs"]:
         rows = [
             [
                 f"`{name}`",
@@ -335,9 +335,9 @@ def main() -> None:
         }
         for law, design in itertools.product(LAWS, range(len(DESIGNS)))
     ]  # fmt: skip
-    result = {"points": points, "versions": versions()}
+    result = {"designs": points, "versions": versions()}
     write_json(given.out, result)
-    write_text(given.out.with_suffix(".md"), page(result))
+    write_text(given.out.with_suffix(".md"), f"{page(result).rstrip()}\n\n{made_with(result)}")
     print(page(result).split("\n\n")[2])
 
 

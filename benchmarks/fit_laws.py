@@ -23,7 +23,7 @@ from benchmarks.fit_grid import DESIGNS, LAWS, Values, drawn
 from neurosim import set_threads
 from neurosim.core.errors import NeurosimError
 from neurosim.devices.fitting import fit
-from neurosim.report.text import markdown_table
+from neurosim.report.text import made_with, markdown_table
 from neurosim.study.store import read_json, versions, write_json, write_text
 
 MOST_PULSES = 1500
@@ -165,7 +165,7 @@ def main() -> None:
             print(key, found["outcome"], found.get("law"), found.get("seconds"), flush=True)
     result = {"sets": kept, "versions": versions()}
     write_json(given.out, result)
-    write_text(given.out.with_suffix(".md"), page(result))
+    write_text(given.out.with_suffix(".md"), f"{page(result).rstrip()}\n\n{made_with(result)}")
     print(page(result).split("\n\n")[2])
 
 

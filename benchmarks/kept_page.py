@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neurosim.report.text import made_with
 from neurosim.study.store import read_json, write_json, write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -27,7 +28,7 @@ def main(
     result = read_json(given.json) if given.again else measured()
     if not given.again:
         write_json(given.json, result)
-    written_behind(given.page, place, page(result))
+    written_behind(given.page, place, f"{page(result).rstrip()}\n\n{made_with(result)}")
 
 
 def written_behind(page: Path, place: str, text: str) -> None:

@@ -19,7 +19,7 @@ from benchmarks.small_nets import Backpropagation, Competitive, Net, OneUpdate, 
 from neurosim.energy import Bill, PriceList, Pulse, price, price_list
 from neurosim.energy.digital import VERIFY_J
 from neurosim.energy.published import Ratio, learning_over_inference, verify_over_pulse
-from neurosim.report.text import markdown_table
+from neurosim.report.text import made_with, markdown_table
 from neurosim.study.events import layer_events
 from neurosim.study.priced import mean_events
 from neurosim.study.store import read_json, versions, write_json
@@ -377,7 +377,7 @@ def main() -> None:
     if not given.again:
         result["controls"] = controlled(result, four_digits())
         write_json(given.json, result)
-    written_behind(given.page, PLACE, page(result))
+    written_behind(given.page, PLACE, f"{page(result).rstrip()}\n\n{made_with(result)}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import neurosim as ns
 import neurosim.data
 from benchmarks import backpropagated
 from benchmarks.kept_page import RESULTS
-from neurosim.report.text import markdown_table, percent, si
+from neurosim.report.text import made_with, markdown_table, percent, si
 from neurosim.study.statistics import Chips, mean_accuracy, mean_gap
 from neurosim.study.store import versions, write_json, write_text
 
@@ -209,7 +209,8 @@ def main() -> None:
     model.load_state_dict(load_file(file))
     found = study(model, data)
     write_json(RESULTS / f"{NAME}.json", found)
-    write_text(RESULTS / f"{NAME}.md", page(json.loads((RESULTS / f"{NAME}.json").read_text())))
+    kept = json.loads((RESULTS / f"{NAME}.json").read_text())
+    write_text(RESULTS / f"{NAME}.md", f"{page(kept).rstrip()}\n\n{made_with(kept)}")
     print(page(found))
 
 

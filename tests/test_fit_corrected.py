@@ -294,4 +294,4 @@ def test_covers_are_counted_from_intervals():
         "law": "constant-step", "design": DESIGNS[4].words, "sets": 4, "information": {"g_max_uS": 0.1},
         "numbers": {"g_max_uS": found},
     }  # fmt: skip
-    assert "| `g_max_uS` | 10 | yes | 3 of 4 | 67 | +4 |" in page({"points": [point]})
+    assert "| `g_max_uS` | 10 | yes | 3 of 4 | 67 | +4 |" in page({"designs": [point]})

@@ -327,6 +327,20 @@ def test_a_kept_page_is_drawn_from_its_results(name: str, tmp_path: Path) -> Non
     assert shown <= {figure.name for figure in tmp_path.glob("*.svg")}
 
 
+def test_every_kept_page_says_by_which_code_libraries_and_seeds_it_was_made() -> None:
+    said = text.made_with({"versions": {"neurosim": "1", "commit": "abc", "source": "s", "numpy": "2"},
+                           "runs": [{"seed": seed} for seed in (3, 1, 2, 3)]})  # fmt: skip
+    assert said == "Made with neurosim 1 at commit `abc`; numpy 2; seeds 1 to 3.\n"
+    assert text.made_with({"runs": []}) == ""
+    pages = 0
+    for file in (ROOT / "results").glob("*.json"):
+        kept, page = json.loads(file.read_text()), file.with_suffix(".md")
+        if page.exists() and isinstance(kept, dict) and kept.get("versions"):
+            pages += 1
+            assert page.read_text(encoding="utf-8").endswith(text.made_with(kept)), page.name
+    assert pages > 50
+
+
 def test_files_without_a_page_are_named_and_those_after_them_drawn(tmp_path: Path) -> None:
     other, damaged = tmp_path / "other.json", tmp_path / "damaged.json"
     other.write_text("[1, 2]")

@@ -28,7 +28,16 @@ from neurosim.report.rewired import rewired_curves
 from neurosim.report.spikes import spikes_markdown
 from neurosim.report.style import to_svg
 from neurosim.report.sweep import sweep_curves
-from neurosim.report.text import JOULES_OF_AN_UPDATE, NOTHING, around, markdown_table, percent, si, spread
+from neurosim.report.text import (
+    JOULES_OF_AN_UPDATE,
+    NOTHING,
+    around,
+    made_with,
+    markdown_table,
+    percent,
+    si,
+    spread,
+)
 from neurosim.report.weights import weights_markdown
 from neurosim.report.words import intervals, mcnemar, mcnemar_explained
 from neurosim.study.priced import ON_A_PAGE, priced
@@ -87,7 +96,8 @@ def write_kept_page(file: Path) -> Path | None:
             with whole_file(file.with_name(f"{file.stem}-{kind}.svg")) as stream:
                 stream.write(to_svg(figure))
     page = file.with_suffix(".md")
-    write_text(page, text)
+    line = made_with(values)
+    write_text(page, f"{text.rstrip()}\n\n{line}" if line else text)
     return page
 
 

@@ -38,6 +38,23 @@ JOULES_OF_AN_UPDATE = (
 """What stands beside them: unit, periphery, and what is assumed."""
 
 
+def made_with(values: Mapping[str, Any]) -> str:
+    """Return the line of a kept page that says by which code, libraries and seeds its numbers were made; "" where nothing is kept of it."""
+    found = dict(values.get("versions") or {})
+    if not found:
+        return ""
+    commit = f"commit `{found['commit']}`" if "commit" in found else "a commit that was not kept"
+    own = {"commit", "source", "neurosim"}
+    libraries = ", ".join(f"{name} {version}" for name, version in found.items() if name not in own)
+    seeds = sorted({run["seed"] for run in values.get("runs") or values.get("rows") or () if "seed" in run})
+    said = f"Made with neurosim {found.get('neurosim', '')} at {commit}; {libraries}"
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        said += f"; seeds {seeds[0]} to {seeds[-1]}"
+    elif seeds:
+        said += f"; seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return f"{said}.\n"
+
+
 def joules(value: float | None) -> str:
     """Return joules with a unit prefix; None and NaN, which nobody knows, as `NO_PRICE`."""
     return NO_PRICE if value is None or math.isnan(value) else si(value, "J")
