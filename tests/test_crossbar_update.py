@@ -10,9 +10,10 @@ import pytest
 from crossbar_helpers import COLS, ROWS, F, close, made
 from helpers import BUILT_IN, IDEAL, MODES, PCM, check_mean, quiet, quiet_pcm, small_weights
 
-from neurosim import Crossbar, Dense, Faults, ReadPath, Refresh, WritePath, devices
+from neurosim import Crossbar, Dense, Faults, ReadPath, Refresh, TorchCrossbar, TorchDense, WritePath, devices
 from neurosim.core.cautions import ClippingWarning
 from neurosim.core.errors import CapabilityError, InputError
+from neurosim.network.arrays import to_numpy
 from neurosim.rules import SoftHebb
 
 PJ = 1e-12
@@ -173,6 +174,22 @@ def test_gains_hold_the_norms_that_columns_follow():
     assert max(layer.norm_errors) > 0.03, "what is given back"
     off = np.abs(np.linalg.norm(array.weights(), axis=0) / followed - 1)
     assert (off < 1e-3).mean() > 0.8, "but for columns that were halved on this occasion, by coarse steps"
+
+
+@pytest.mark.parametrize("machine", [Crossbar, TorchCrossbar])
+def test_a_column_that_is_followed_down_to_nothing_keeps_a_gain(machine):
+    """At a rate far too high the norm that a rule follows can end at zero; the study went to pieces at the next measurement."""
+    array = machine((20, 4), "ecram-li-tang-2018", write=WritePath(w_max=1.0, decay_mode="gain"))
+    array.program(0.3 * np.random.default_rng(0).normal(size=(20, 4)), w_max=array.w_max)
+    rule = SoftHebb(learning_rate=0.01, adaptive_gain=True)
+    layer = (Dense if machine is Crossbar else TorchDense)(array, rule, "mixed", norm_every=2)
+    x = np.random.default_rng(1).random((5, 20)).astype(np.float32)
+    layer.learn(x)
+    layer.state["norm_squared"][..., 1] = 0
+    for _ in range(4):
+        u = layer.learn(x)
+    assert np.isfinite(to_numpy(u)).all()
+    assert np.abs(to_numpy(array.weights())[..., 1]).max() < 0.05  # of 0.6: it begins anew
 
 
 @pytest.mark.parametrize("faults", [None, Faults(spare_columns=3, placement="aware")])

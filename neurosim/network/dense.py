@@ -138,7 +138,8 @@ class Dense:
         if self.steps and "tracking_error" in self.state:
             self.norm_errors.append(abs(self.state["tracking_error"]).mean(-1))
         if self.steps and followed is not None and self.array.gains_hold_norms:
-            self.array.scale_columns(followed / (norms + SMALLEST_NORM))
+            least = followed.clip(SMALLEST_NORM)  # a column that is followed down to nothing keeps a gain
+            self.array.scale_columns(least / (norms + SMALLEST_NORM))
             self.state["norm_squared"][...] = followed**2
 
     def _change(self, x: Floats, u: Floats, phase: Floats | None) -> LocalUpdate:
