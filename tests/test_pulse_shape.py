@@ -7,6 +7,7 @@ from helpers import ROOT
 
 from benchmarks.pulse_shape import GOAL, PLACE, down_V, experiment, page, pulses_J, reached
 from neurosim import devices
+from neurosim.report.text import made_with
 from neurosim.study.store import read_json
 
 FOLDER = ROOT / "results"
@@ -19,7 +20,7 @@ def kept():
 
 def test_the_page_is_that_of_the_kept_runs(kept):
     written = (FOLDER / "pulse-shape.md").read_text(encoding="utf-8").partition(PLACE)[2]
-    assert written.strip() == page(kept).strip()
+    assert written.strip() == f"{page(kept).strip()}\n\n{made_with(kept)}".strip()
 
 
 def test_pulses_down_drive_the_state_as_those_up_do():
