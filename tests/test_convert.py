@@ -22,6 +22,7 @@ from benchmarks import residual_cnn
 from neurosim import convert
 from neurosim.core.errors import CapabilityError, CheckpointError, ConfigError, InputError, NeurosimError
 from neurosim.network.readout import single_threaded_torch
+from neurosim.report.text import made_with
 
 ALL = ["stem", "block.depthwise", "block.pointwise", "along", "head"]
 """Layers of `Residual` that can go onto devices."""
@@ -322,7 +323,8 @@ def test_the_page_of_the_residual_net_is_what_its_script_makes_of_its_numbers() 
     """No figure of it is typed in; and the options are the three that it says."""
     folder = ROOT / "results"
     found = json.loads((folder / "residual-cnn.json").read_text())
-    assert residual_cnn.page(found) == (folder / "residual-cnn.md").read_text()
+    written = f"{residual_cnn.page(found).rstrip()}\n\n{made_with(found)}"
+    assert written == (folder / "residual-cnn.md").read_text()
     assert list(found["options"]) == list(residual_cnn.OPTIONS)
     net = residual_cnn.Net()
     net.load_state_dict(load_file(folder / "residual-cnn.safetensors"))
