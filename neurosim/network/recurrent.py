@@ -15,6 +15,7 @@ from neurosim.network.arrays import beside, empty, library
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import Answers, ForwardForwardStack
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label
+from neurosim.rules.forward_forward import ForwardForward
 
 
 class Recurrent(Frozen):
@@ -78,7 +79,7 @@ class RecurrentStack(ForwardForwardStack):
     def __init__(self, layers: Sequence[Dense], how: Recurrent, classes: int):
         self.how, self.classes = how, classes
         super().__init__(layers)
-        if any(layer.stated.jump is not None for layer in self.layers):  # type: ignore[union-attr]
+        if any(cast(ForwardForward, layer.stated).jump is not None for layer in self.layers):
             raise CapabilityError(
                 "jump: an update puts the goodness of one pass in its place, and damped activities keep some of that before; "
                 "leave out jump, or recurrent"

@@ -73,15 +73,22 @@ class ForwardForwardTraining(Training):
         """Return the images that are learnt and those that are reported on."""
         return self.data.training(hold_out=self.holds_out), super().parts()[1]
 
+    @property
+    def _born_with(self) -> tuple[Any, Any]:
+        """Seeds of what a chip is born with and start weights, where they are not its own (`build_stack`)."""
+        return None, None
+
     def _build(self) -> ForwardForwardStack:
-        born = self.instances or self.seed
+        born, (draws, weights) = self.instances or self.seed, self._born_with
         return build_stack(
             self.experiment,
             self.arm,
             self.data.image_shape,
             self._updates,
             born,
-            classes=self.data.classes,
+            draws,
+            weights,
+            self.data.classes,
         )
 
     @property

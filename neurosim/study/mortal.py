@@ -12,11 +12,9 @@ from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
 from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
-from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.reference.ideal import IdealArray
 from neurosim.study.evaluate import on_devices
 from neurosim.study.forward_forward import ForwardForwardTraining
-from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.kept_runs import checkpoint_of, finished
 from neurosim.study.mortal_spec import Kind, MortalExperiment, chip_seed, draws_of
@@ -95,19 +93,9 @@ class ChipTraining(ForwardForwardTraining):
         """Validation images are left out, whatever is reported on."""
         return True
 
-    def _build(self) -> ForwardForwardStack:
-        weights = None if self.copied is None else self.copied.weights
-        born = self.instances or self.seed
-        return build_stack(
-            self.experiment,
-            self.arm,
-            self.data.image_shape,
-            self._updates,
-            born,
-            self.chip,
-            weights,
-            self.data.classes,
-        )
+    @property
+    def _born_with(self) -> tuple[Any, Any]:
+        return self.chip, None if self.copied is None else self.copied.weights
 
     @property
     def own(self) -> dict[str, Any]:
