@@ -77,7 +77,7 @@ def _by_vote(arm: ArmSummary) -> str:
         "accuracy_learning_kept_interval": arm.vote_learning_kept_interval,
     }  # fmt: skip
     low, high = (percent(end, 0) for end in arm.vote_learning_kept_interval)
-    return f"{said} ({low} to {high}): as good as ideal arithmetic {ANSWERED[answer_of(by_vote)]}."
+    return f"{said} ({low} to {high}); as good as ideal arithmetic: {ANSWERED[answer_of(by_vote)]}."
 
 
 def _cost(results: Results, arm: ArmSummary) -> str:
