@@ -204,3 +204,10 @@ def test_ideal_arithmetic_is_given_none_of_its_own(kind: str, option: str) -> No
         experiment(kind, {"device": None, **OPTIONS[option]})
     beside = experiment(kind, {"device": None}, **OPTIONS[option]).arms()[0]
     assert beside.deciding() == experiment(kind, {"device": None}).arms()[0].deciding()
+
+
+@pytest.mark.parametrize("kind", ["deep", "Forward-Forward", "local fields", "mortal"])
+def test_images_that_make_no_mini_batch_are_refused_and_not_left_unlearnt(kind: str) -> None:
+    given = trained(kind, {})[0]
+    with pytest.raises(ConfigError, match="images to learn from make no mini-batch; give more, or a smaller"):
+        type(given)(given.experiment.changed(batch=100), given.arm, 0, given.data).run()

@@ -128,7 +128,12 @@ class Training:
 
     @property
     def batches(self) -> int:
-        """Mini-batches of an epoch; what is left over is left out."""
+        """Mini-batches of an epoch; what is left over is left out. Raises `ConfigError` where there is not even one."""
+        if len(self.images) < self.batch:
+            raise ConfigError(
+                f"batch = {self.batch}: {len(self.images)} images to learn from make no mini-batch; give more, or a "
+                "smaller batch"
+            )
         return len(self.images) // self.batch
 
     @property
