@@ -6,6 +6,7 @@ import numba
 import pytest
 
 from neurosim.cli.progress import COMPILING, progress
+from neurosim.study.workers import workers_pool
 
 
 def test_compiling_is_said_once_and_only_where_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,3 +19,14 @@ def test_compiling_is_said_once_and_only_where_it_happens(capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == [COMPILING]
     twice(1j)
     assert not capsys.readouterr().err
+
+
+def compiles() -> float:
+    """Let numba compile, in a worker."""
+    return float(numba.njit(lambda x: 3 * x)(1.0))
+
+
+def test_compiling_in_a_worker_is_said_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(), workers_pool(1) as pool:
+        assert [pool.submit(compiles).result() for _ in range(2)] == [3, 3]
+    assert capsys.readouterr().err.splitlines() == [COMPILING]

@@ -23,32 +23,12 @@ COMPILING = "compiling kernels, which later runs find compiled: a minute or two"
 @contextmanager
 def progress() -> Iterator[Report]:
     """Show progress on standard error, and say so when kernels are compiled first; gives the `Report` to call."""
+    from neurosim.kernels.compiling import told_once
+
     errors = PlainConsole(stderr=True)
     shown = _bars(errors) if errors.is_terminal else _lines()
-    with shown as report, _compiling_told(lambda: errors.print(COMPILING, soft_wrap=True)):
+    with shown as report, told_once(lambda: errors.print(COMPILING, soft_wrap=True)):
         yield report
-
-
-@contextmanager
-def _compiling_told(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` when numba begins to compile what no earlier process left compiled; at most once."""
-    from numba.core import event
-
-    events: Any = event  # untyped
-
-    class First(events.Listener):  # type: ignore[misc]
-        told = False
-
-        def on_start(self, _: Any) -> None:
-            if not self.told:
-                self.told = True
-                tell()
-
-        def on_end(self, _: Any) -> None:
-            pass
-
-    with events.install_listener("numba:compile", First()):
-        yield
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 from neurosim.core.cautions import Caution, during, place
 from neurosim.core.errors import LostWorkerError, Stopped
+from neurosim.kernels.compiling import elsewhere, tell_once
 from neurosim.kernels.jit import set_threads
 from neurosim.study import stopping
 from neurosim.study.training import Report
@@ -29,6 +30,9 @@ TELL_EVERY_S = 0.5
 
 LOST = {"KilledWorker"}
 """What executors that are not imported here raise where a worker is gone: dask, after it has tried on several."""
+
+COMPILES = ("compiles",)
+"""A worker's word that numba begins to compile there."""
 
 _to_parent: Any = None
 """Queue in which this worker tells how far its runs are."""
@@ -124,7 +128,9 @@ def _pass_on(told: Any, done: threading.Event, report: Report | None, where: tup
             if done.is_set():
                 return
             continue
-        if isinstance(found[0], Caution):
+        if found == COMPILES:
+            elsewhere()
+        elif isinstance(found[0], Caution):
             with during(*where, *found[1]):
                 _caution_again(found[0], *found[2:])
         elif report:
@@ -164,6 +170,7 @@ def _start(threads: int, stop: Any, told: Any) -> None:
     global _to_parent
     _to_parent = told
     _send_cautions(told)
+    tell_once(lambda: told.put(COMPILES))
     set_threads(threads)
     stopping.ask_only()
     stopping.look_at(stop)
