@@ -31,7 +31,7 @@ from neurosim.report.earlier import from_earlier
 from neurosim.report.html import write_report
 from neurosim.report.kept_pages import DRAWN_BY, write_kept_page
 from neurosim.report.results import Results, read_results
-from neurosim.report.sweep import sweep_table
+from neurosim.report.sweep import scores_table, sweep_table
 from neurosim.report.table import mcnemar_table, summary_table
 from neurosim.report.verdict import answer_of, p_value
 from neurosim.study.statistics import mcnemar
@@ -297,6 +297,24 @@ def test_levels_of_an_earlier_version_keep_their_numbers() -> None:
         for point in arm["points"]:
             assert own[arm["arm"], point["level"]] == point["accuracy_mean"]
     assert from_earlier(results(["PCM"])) is None
+
+
+def test_a_sweep_shows_what_else_was_asked_at_each_point() -> None:
+    found = json.loads((ROOT / "results/softhebb-settings.json").read_text())
+    table = scores_table(found)
+    assert table is not None
+    assert [str(column.header) for column in table.columns][-3:] == ["arm", "depth 1", "norm 1, layer 1"]
+    assert table.row_count == sum("accuracy_mean" in point for point in found["points"])
+    sharp = next(
+        p for p in found["points"] if p["arm"] == "ideal" and p.get("settings.inverse_temperature") == 100
+    )
+    assert f"{100 * sharp['norm 1, layer 1_mean']:.1f} (" in "".join(
+        cell for column in table.columns for cell in map(str, column.cells)
+    )
+    for point in found["points"]:
+        for name in [name for name in point if name.startswith(("depth", "norm"))]:
+            del point[name]
+    assert scores_table(found) is None
 
 
 DRAWN = {

@@ -166,7 +166,8 @@ def _sweep_tables(results: Results) -> list[Table | None]:
         return [requirements.requirements_table(results)]
     points = sweep.sweep_table(results) if sweep.drawn(results) else None
     of = rewired.READ if rewired.is_rewired(results) else None
-    return [budget.budget_table(results), sweep.tolerance_table(results, of), points]
+    beside = sweep.scores_table(results) if points is not None and of is None else None
+    return [budget.budget_table(results), sweep.tolerance_table(results, of), points, beside]
 
 
 def _sweep_findings(results: Results) -> list[tuple[str, str]]:

@@ -37,6 +37,12 @@ SCORES = {
     "vote": "Vote of the winning neuron",
     "accuracy_linear": "Linear readout of spike counts",
 }
+NO_SCORES = {"accuracy", "gap_to_ideal", "accuracy_gap", "seconds"}
+OTHER_SCORES = {
+    "accuracy_triangle": "readout of Triangle features",
+    "vote": "vote",
+    "accuracy_linear": "linear readout of spike counts",
+}
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
 JOULES = f"; joules with periphery, prices {ON_A_PAGE}: what is assumed says neurosim energy"
@@ -98,6 +104,33 @@ def sweep_table(results: Results) -> Table:
             spread(point["accuracy_mean"], around(point, "accuracy")),
             "" if gap is None else spread(gap, around(point, "gap") or around(point, "accuracy_gap")),
             *([took.get(_place(results, point), "")] if took else []),
+        )  # fmt: skip
+    return table
+
+
+def scores_table(results: Results) -> Table | None:
+    """Return what else each point was asked for, beside its headline; None where there is nothing else."""
+    points = [point for point in results["points"] if "accuracy_mean" in point]
+    names = dict.fromkeys(name[:-5] for point in points for name in point if name.endswith("_mean"))
+    beside = [name for name in names if name not in NO_SCORES]
+    if not beside:
+        return None
+    axes = several(results)
+    table = Table(
+        title=Text("What else was asked"),
+        caption="Means over seeds and 95 % intervals, %",
+        box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False,
+    )  # fmt: skip
+    for axis in axes:
+        table.add_column(Text(heading(axis)), justify="right")
+    table.add_column("arm", overflow="fold")
+    for name in beside:
+        table.add_column(Text(OTHER_SCORES.get(name, name)), justify="right")
+    for point in _once(points, [axis["field"] for axis in results["axes"]]):
+        table.add_row(
+            *(Text(level_text(point[axis["field"]]) if axis["field"] in point else "·") for axis in axes),
+            Text(point["arm"]),
+            *(spread(point[f"{name}_mean"], around(point, name)) if f"{name}_mean" in point else "" for name in beside),
         )  # fmt: skip
     return table
 
