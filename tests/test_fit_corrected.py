@@ -179,7 +179,7 @@ def test_laws_that_cannot_be_fitted_are_named_on_the_card(tmp_path):
     found = uncorrected([data])
     assert found.card.law == "constant-step"
     assert any(
-        note.startswith("Not ruled out, for the data do not tell its numbers: soft-bounds")
+        note.startswith("Not ruled out, for these data give no card of it: soft-bounds")
         for note in found.card.notes
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from neurosim.devices.fitting.curved import (
 from neurosim.devices.fitting.likelihood import Devices, fit_devices
 from neurosim.devices.fitting.most_likely import largest_likelihood
 from neurosim.devices.fitting.population import Values
-from neurosim.devices.fitting.result import LawFit
+from neurosim.devices.fitting.result import Largest, LawFit
 from neurosim.devices.fitting.stepped_card import (
     CYCLE,
     REACH_DOWN,
@@ -154,8 +155,8 @@ def _best(pulses: Pulses, tried: list[tuple[StepLaw, Start]]) -> LawFit:
 
 
 def _told(found: Stepping, pulses: Pulses) -> LawFit:
-    """Return the numbers of a card, and the largest likelihood of the law, by which laws are ranked."""
-    return replace(card_numbers(found, pulses.count), log_likelihood=found.devices.largest)
+    """Return the numbers of a card, and what looks for the largest likelihood of the law, by which laws are ranked."""
+    return replace(card_numbers(found, pulses.count), climb=found.devices.largest)
 
 
 def _curved(pulses: Pulses, tried: list[tuple[StepLaw, Start]], flat: tuple[StepLaw, Values]) -> LawFit:
@@ -193,7 +194,12 @@ def _most_likely(traces: list[Trace], tried: list[tuple[StepLaw, Start]]) -> Ste
     if not found:
         raise reasons[0]
     best = max(found, key=_likelihood)
-    largest = max(one.devices.largest for one in found)
+    looks = [one.devices.largest for one in found if one.devices.largest is not None]
+
+    @cache
+    def largest() -> Largest:
+        return max(look() for look in looks)
+
     return replace(best, devices=replace(best.devices, largest=largest))
 
 
@@ -223,7 +229,12 @@ def _search(traces: list[Trace], law: StepLaw, origin: float, own: Values, slope
             break
     if not fitted.converged:
         raise CapabilityError(f"{UNSETTLED}: too few pulses, or of another kind")
-    largest = largest_likelihood(traces, law.move, before, fitted.own, fitted.shared, free)
+    own, shared = fitted.own, fitted.shared
+
+    @cache
+    def largest() -> Largest:
+        return largest_likelihood(traces, law.move, before, own, shared, free)
+
     return _stepping(law, before, replace(fitted, largest=largest), free, traces)
 
 

@@ -13,7 +13,6 @@ from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, DataError, InputError, UnknownNameError
 from neurosim.devices.card import Card
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit, fit_programming
-from neurosim.devices.fitting.bipolar import UNSETTLED
 from neurosim.devices.fitting.card_maker import WRITTEN, CardMaker
 from neurosim.devices.fitting.curved import STRAIGHT
 from neurosim.devices.fitting.curves import gap_of_curves
@@ -36,6 +35,7 @@ from neurosim.devices.law import Law
 
 _CONTAINS = dict.fromkeys(("linear-step", "power-step", "exp-step"), "constant-step")
 """Laws that another is a case of."""
+_NOTHING_MORE = "nothing that it has more describes the data better than"
 _BELOW_ZERO = 0.05
 """Share of the upper bound by which a fitted lower bound may lie below zero."""
 _ALL_ANSWER = dict.fromkeys(("p_stuck_measured", "stuck_measured_uS"))
@@ -215,33 +215,52 @@ def _laws(
 def _ranked(fitted: Sequence[LawFit]) -> tuple[LawFit, ...]:
     """Order laws by their BIC, behind that of the card: a curve or a label must be clearly better than small steps are."""
     order = sorted(fitted, key=lambda one: one.bic)
-    plain = next((one for one in order if one.law in _OF_SMALL_STEPS), None)
-    if plain is not None and order[0].law in _CLEARLY and plain.bic - order[0].bic < CLEAR:
+    best = order[0]
+    plain = next((one for one in order if one.law in _OF_SMALL_STEPS and not _clearly(best, one)), None)
+    if plain is not None and best.law in _CLEARLY:
         order.remove(plain)
         order.insert(0, plain)
     return tuple(order)
 
 
-def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
-    """Say which laws describe the data about as well as the best, or could not be asked.
+def _clearly(best: LawFit, other: LawFit) -> bool:
+    """Whether the first is told from the other, however numbers are counted that data do not tell.
 
-    A law that contains the best and does not show what it has beyond it was asked, unless its fit did not settle.
+    A curve follows each device's bounds where none was reached, and so has more freedom than a line, which does not.
     """
+    return min(other.bic - best.bic, other.bic_of_told - best.bic_of_told) >= CLEAR
+
+
+def _undecided(ranking: Sequence[LawFit], refused: Mapping[str, str]) -> list[str]:
+    """Say which laws describe the data about as well as the best, or could not be asked."""
     if not ranking:
         return []
     best = ranking[0]
-    said = [
-        f"The data do not tell {best.law} from {one.law}, whose BIC is {abs(one.bic - best.bic):.1f} "
-        f"{'above' if one.bic >= best.bic else 'below'}; {CLEAR:g} would be clear."
-        for one in ranking[1:]
-        if one.bic - best.bic < CLEAR
-    ]
+    said = []
+    for one in ranking[1:]:
+        if not _clearly(best, one):
+            by, told = one.bic - best.bic, one.bic_of_told - best.bic_of_told
+            also = (
+                f" ({abs(told):.1f} {_side(told)} without numbers that no device told)" if by >= CLEAR else ""
+            )
+            said.append(
+                f"The data do not tell {best.law} from {one.law}, whose BIC is {abs(by):.1f} {_side(by)}{also}; {CLEAR:g} "
+                "above would be clear."
+            )
     return said + [
-        f"Not ruled out, for the data do not tell its numbers: {law} ({reason})."
+        f"Not ruled out, for these data give no card of it: {law} ({reason})."
         for law, reason in refused.items()
-        if ({law, best.law} <= set(_OF_SMALL_STEPS) and (law not in _CONTAINS or UNSETTLED in reason))
-        or ({law, best.law} == set(_CURVED) and reason not in STRAIGHT)
+        if {law, best.law} <= set(_BIPOLAR) and _not_asked(reason)
     ]
+
+
+def _side(by: float) -> str:
+    return "above" if by >= 0 else "below"
+
+
+def _not_asked(reason: str) -> bool:
+    """Whether a law was refused for anything but that it has nothing to say beyond a plainer one."""
+    return reason not in STRAIGHT and _NOTHING_MORE not in reason
 
 
 def _alike(law: str, pulses: Pulses, refused: Mapping[str, str]) -> list[str]:
@@ -260,9 +279,9 @@ def _alike(law: str, pulses: Pulses, refused: Mapping[str, str]) -> list[str]:
 def _refuse_below(whole: str, part: str, fitted: list[LawFit], refused: dict[str, str]) -> None:
     """Refuse the fit of a law that describes the data worse than one that it contains: its search went astray."""
     found = {one.law: one for one in fitted}
-    if whole in found and part in found and found[whole].log_likelihood < found[part].log_likelihood:
+    if whole in found and part in found and found[whole].largest.value < found[part].largest.value:
         fitted.remove(found[whole])
-        refused[whole] = f"nothing that it has more describes the data better than {part}, which it contains"
+        refused[whole] = f"{_NOTHING_MORE} {part}, which it contains"
 
 
 def _corrected(found: LawFit, pulses: Pulses, resamples: int, progress: Progress = silent) -> LawFit:
@@ -293,10 +312,11 @@ def _fitted(name: str, pulses: Pulses) -> LawFit:
     with np.errstate(all="ignore"):
         try:
             found: LawFit = registry.find("law fitter", name)(pulses)
+            bic = found.bic
         except (np.linalg.LinAlgError, ArithmeticError):
             raise CapabilityError("the data do not tell its numbers apart") from None
         numbers = [end for estimate in found.numbers.values() for end in (estimate.low, estimate.high)]
-        if not np.isfinite([found.bic, *numbers]).all():
+        if not np.isfinite([bic, *numbers]).all():
             raise CapabilityError("the data do not tell its numbers apart")
     found = _above_zero(found)
     if name in _CURVED:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from neurosim.devices.fitting.filtering import OWN, fit_own, innovations, log_likelihood, shared_score
 from neurosim.devices.fitting.population import COVERAGE, Estimate, Values, student
-from neurosim.devices.fitting.result import Steps
+from neurosim.devices.fitting.result import Largest, Steps
 from neurosim.devices.fitting.tables import Trace
 from neurosim.kernels.jit import share
 
@@ -45,8 +45,8 @@ class Devices:
     parameters: int
     steps: Steps
     converged: bool
-    largest: float = float("nan")
-    """The largest logarithm of the likelihood near these numbers, by which laws are ranked."""
+    largest: Callable[[], Largest] | None = None
+    """Looks for the largest likelihood near these numbers, by which laws are ranked."""
 
     def shared_estimate(self, k: int) -> Estimate:
         """Return the exponential of a shared number with its interval."""
@@ -162,7 +162,7 @@ def fit_devices(
     return Devices(
         own,
         np.linalg.inv(information).astype(np.float64),
-        _evidence(traces, own, value, shared, origin, move),
+        bound_gains(traces, own, value, shared, origin, move),
         shared,
         _shared_error(score, matrix, at, len(shared)),
         lean,
@@ -201,9 +201,10 @@ def _shared_error(score: Values, information: Values, at: list[int], size: int) 
     return error
 
 
-def _evidence(
+def bound_gains(
     traces: Sequence[Trace], own: Values, value: Values, shared: Values, origin: float, move: Any
 ) -> Values:
+    """Return by how much each device's upper and lower bound (devices, 2) raise the logarithm of its likelihood, `value`."""
     found = np.empty((len(own), 2))
     for k, trace in enumerate(traces):
         for side in (0, 1):

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from neurosim.devices.fitting.filtering import OWN, innovations, log_likelihood, slopes
-from neurosim.devices.fitting.likelihood import without_own
+from neurosim.devices.fitting.likelihood import bound_gains, without_own
 from neurosim.devices.fitting.population import Values
+from neurosim.devices.fitting.result import Largest
 from neurosim.devices.fitting.tables import Trace
 from neurosim.kernels.jit import jit, share
 
@@ -22,6 +23,9 @@ _LOOSE = 1e-2
 """Holds what a trace does not tell where it starts, as an inverse variance of logarithms."""
 _ENOUGH = 0.02
 """Gain of the logarithm at which the search ends."""
+_CYCLE, _WRITE = 0, 1
+"""Places of the two noises among the shared numbers."""
+_FIFTH = float(np.log(5.0))
 
 
 @jit
@@ -79,8 +83,11 @@ def largest_likelihood(
     own: Values,
     shared: Values,
     free: Sequence[int],
-) -> float:
-    """Return the largest logarithm of the likelihood near fitted numbers, whichever these are.
+) -> Largest:
+    """Return the largest likelihood near fitted numbers, whichever these are.
+
+    Where noise is larger than a step, much of it can be taken for noise of the reads, and steps for larger: so it is looked for from
+    less of either noise as well.
 
     Parameters
     ----------
@@ -96,23 +103,45 @@ def largest_likelihood(
     free : sequence of int
         Those of the shared numbers that are not held.
     """
-    at, shared = list(free), shared.copy()
-    nearer = own.copy()
+    starts = [shared]
+    if shared[_CYCLE] > 0:
+        for place in {_CYCLE, _WRITE} & set(free):
+            starts.append(shared.copy())
+            starts[-1][place] -= _FIFTH
+    climbed = [_climbed_together(traces, move, origin, own, start, list(free)) for start in starts]
+    each, own, shared = max(climbed, key=lambda found: float(found[0].sum()))
+    worth = 0.5 * np.log(max(2, sum(int(np.count_nonzero(t.sign)) for t in traces)))
+    gains = bound_gains(traces, own, each, shared, origin, move)
+    lost = gains[gains < worth]
+    value = float(each.sum())
+    return Largest(value, value - float(lost.sum()), own.size + len(free) - lost.size)
+
+
+def _climbed_together(
+    traces: Sequence[Trace],
+    move: Callable[..., Any],
+    origin: float,
+    own: Values,
+    shared: Values,
+    at: list[int],
+) -> tuple[Values, Values, Values]:
+    """The largest logarithm of each device that is reached from here, and the numbers of devices and of all there."""
+    shared, nearer = shared.copy(), own.copy()
     for k, trace in enumerate(traces):
         g = trace.conductance_uS
         least = 1e-3 * float(np.ptp(g))
         nearer[k, 2:] = np.log(np.maximum([g.max() - origin, origin - g.min()], least))
 
-    def climbed(shared: Values, starts: Sequence[Values]) -> tuple[Values, float]:
+    def climbed(shared: Values, starts: Sequence[Values]) -> tuple[Values, Values]:
         def one(k: int) -> Any:
             t = traces[k]
             tried = [_climbed(s[k], shared, origin, t.conductance_uS, t.sign, move) for s in starts]
             return max(tried, key=lambda found: float(found[1]))
 
         found = list(share(one, range(len(traces))))
-        return np.array([row for row, _ in found]), float(sum(value for _, value in found))
+        return np.array([row for row, _ in found]), np.array([value for _, value in found])
 
-    own, value = climbed(shared, (own, nearer))
+    own, each = climbed(shared, (own, nearer))
     for _ in range(30 if at else 0):
         step = _common_step(traces, move, origin, own, shared, at)
         gained = 0.0
@@ -120,13 +149,13 @@ def largest_likelihood(
             moved = shared.copy()
             moved[at] += step
             again, reached = climbed(moved, (own,))
-            if reached > value:
-                own, shared, gained, value = again, moved, reached - value, reached
+            if (by := float(reached.sum() - each.sum())) > 0:
+                own, shared, gained, each = again, moved, by, reached
                 break
             step = step / 4
         if gained < _ENOUGH:
             break
-    return value
+    return each, own, shared
 
 
 def _common_step(

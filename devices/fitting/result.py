@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,17 @@ class Steps:
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
 
+class Largest(NamedTuple):
+    """The largest likelihood of a law."""
+
+    value: float
+    """Its logarithm, over all numbers."""
+    plain: float
+    """The same without those bounds of single devices that gain less than Schwarz's criterion asks of a number."""
+    told: int
+    """How many numbers are then left."""
+
+
 @dataclass(frozen=True)
 class LawFit:
     """A law fitted to pulse traces."""
@@ -59,11 +71,24 @@ class LawFit:
     devices: dict[str, tuple[Values, Values]] = field(default_factory=dict)
     """Values and standard errors of the single devices, by name of the quantity."""
     notes: tuple[str, ...] = ()
+    climb: Callable[[], Largest] | None = None
+    """Looks for the largest likelihood of the law, where its numbers are not at it."""
+
+    @property
+    def largest(self) -> Largest:
+        """The largest likelihood of the law, by which it is ranked."""
+        of_all = Largest(self.log_likelihood, self.log_likelihood, self.parameters)
+        return of_all if self.climb is None else self.climb()
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion: smaller is better."""
-        return float(self.parameters * np.log(self.observations) - 2 * self.log_likelihood)
+        return float(self.parameters * np.log(self.observations) - 2 * self.largest.value)
+
+    @property
+    def bic_of_told(self) -> float:
+        """The same with no more numbers than the data tell: a bound that a device does not show is none."""
+        return float(self.largest.told * np.log(self.observations) - 2 * self.largest.plain)
 
     def goodness(self) -> dict[str, float]:
         """Return what the one-step errors should be: spread 1, no correlation, normal (a p-value)."""

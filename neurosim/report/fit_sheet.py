@@ -75,7 +75,7 @@ def fit_numbers(fit: Fit) -> dict[str, Any]:
         "interval95": {name: [e.low, e.high] for name, e in fit.intervals.items()},
         "ranking": [
             {
-                "law": law.law, "bic": law.bic, "log_likelihood": law.log_likelihood,
+                "law": law.law, "bic": law.bic, "log_likelihood": law.largest.value,
                 "parameters": law.parameters, "observations": law.observations, **law.goodness(),
             }
             for law in fit.ranking
