@@ -75,7 +75,15 @@ def distilled_bars(results: dict[str, Any]) -> Figure:
             shares = [entry[f"{way}_mean"] for entry in own]
             off = whiskers(shares, [around(entry, way) for entry in own])
             top.bar(at, [100 * share for share in shares], 0.125, color=tint(COLOURS[way], 0.75), label=words)
-            top.errorbar(at, [100 * share for share in shares], yerr=off, fmt="none", ecolor="#555555", elinewidth=1, capsize=2)
+            top.errorbar(
+                at,
+                [100 * share for share in shares],
+                yerr=off,
+                fmt="none",
+                ecolor="#555555",
+                elinewidth=1,
+                capsize=2,
+            )
         for k, way in enumerate(NEW):
             at = x + (k - 1) * 0.24
             found = [entry["agreement"][way] for entry in own]
@@ -83,7 +91,9 @@ def distilled_bars(results: dict[str, Any]) -> Figure:
                 [100 * (one[name] or 0) for one in found] for name in ("same_wrong", "same_wrong_by_chance")
             )
             bottom.bar(at, height, 0.21, color=tint(COLOURS[way], 0.75))
-            bottom.hlines(chance, at - 0.105, at + 0.105, color="#222222", lw=1.5, label="by chance" if not k else None)
+            bottom.hlines(
+                chance, at - 0.105, at + 0.105, color="#222222", lw=1.5, label="by chance" if not k else None
+            )
         top.set_title(readout)
         top.set_ylim(0, 100)
         for each in (top, bottom):
@@ -129,7 +139,12 @@ def _accuracies(results: dict[str, Any]) -> list[list[str]]:
 def _same(results: dict[str, Any]) -> list[list[str]]:
     names = ("same", "same_by_chance", "same_wrong", "same_wrong_by_chance")
     return [
-        [entry["arm"], entry["readout"], WAYS[way], *(percent(entry["agreement"][way][name]) for name in names)]
+        [
+            entry["arm"],
+            entry["readout"],
+            WAYS[way],
+            *(percent(entry["agreement"][way][name]) for name in names),
+        ]
         for entry in results["distilled"]
         for way in NEW
     ]

@@ -181,9 +181,17 @@ def handed_on(
         copies = [run for run in own if run["way"] == "copied" and run["kind"] == last]
         for readout in experiment.readouts:
             copied = [
-                entry for entry in summary if (entry["arm"], entry["kind"], entry["readout"]) == (arm.name, last, readout)
+                entry
+                for entry in summary
+                if (entry["arm"], entry["kind"], entry["readout"]) == (arm.name, last, readout)
             ]
-            entry: Run = {"arm": arm.name, "readout": readout, "kind": last, "seeds": len(first), "chips": len(ways["few"])}
+            entry: Run = {
+                "arm": arm.name,
+                "readout": readout,
+                "kind": last,
+                "seeds": len(first),
+                "chips": len(ways["few"]),
+            }
             for name in ("original", "copied", "relearnt"):
                 for part in ("mean", "interval"):
                     entry[f"{name}_{part}"] = copied[0][f"{name}_{part}"]
@@ -191,7 +199,10 @@ def handed_on(
                 mean = mean_accuracy(by_seed(some, readout))
                 entry |= {f"{way}_mean": mean.value, f"{way}_interval": (mean.low, mean.high)}
             entry |= as_good_as_the_original(first, ways["distilled"], ways["distilled"], readout)
-            entry["agreement"] = {way: _mean_agreement([run["agreement"][readout] for run in some]) for way, some in ways.items()}
+            entry["agreement"] = {
+                way: _mean_agreement([run["agreement"][readout] for run in some])
+                for way, some in ways.items()
+            }
             entry["teacher_right"] = float(np.mean([run["teacher"]["right"] for run in first]))
             entry["joules"] = {
                 "original": _mean_joules([run["counts"] for run in first]),

@@ -264,7 +264,9 @@ def original_and_copies(
     if experiment.distilled is None:
         return {"original": original, "copies": copies}
     said = first.said or first.ask()
-    copies += _taught(experiment, arm, seed, data, lessons(experiment.distilled, first.fit, said, seed), out, report)
+    copies += _taught(
+        experiment, arm, seed, data, lessons(experiment.distilled, first.fit, said, seed), out, report
+    )
     answers = original.pop("answers")
     for run in copies:
         if run["way"] in TAUGHT:
