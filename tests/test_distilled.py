@@ -335,6 +335,7 @@ def test_a_sweep_takes_the_number_of_labels(tmp_path: Path) -> None:
     scores = {"accuracy", "copied", "relearnt", "scratch", "distilled", "few"}
     assert all(scores <= row.keys() for row in found["rows"])
     assert len(found["rows"]) == 2
+    assert {"sweep-distilled", "sweep-few"} <= found.plot().keys()
     learnt = list(tmp_path.rglob("*.npz"))
     assert len(learnt) == 3 + 2 * 2, "of both levels one original, one copy and one from scratch"
 

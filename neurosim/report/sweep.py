@@ -36,6 +36,8 @@ SCORES = {
     "accuracy": "Accuracy",
     "vote": "Vote of the winning neuron",
     "accuracy_linear": "Linear readout of spike counts",
+    "distilled": "Chip taught by the first",
+    "few": "Chip with few labels alone",
 }
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
