@@ -10,17 +10,16 @@ import pytest
 from test_mortal import CHIP, IDEAL, experiment
 
 import neurosim.data
-from neurosim import ForwardForwardArm, MortalExperiment, load_results, sweep
+from neurosim import Distilled, ForwardForwardArm, MortalExperiment, load_results, sweep
 from neurosim.core.errors import CheckpointError, ConfigError
 from neurosim.core.seeds import generator
-from neurosim.data.dataset import Labelled
+from neurosim.data import Labelled
 from neurosim.network.forward_forward import SoftmaxHead
 from neurosim.report.mortal import mortal_markdown
 from neurosim.report.page import write_page
 from neurosim.study.distilled import Said, agreement, joules_of, lessons, seen_labels
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.mortal import ChipTraining, mortal
-from neurosim.study.mortal_spec import Distilled
 from neurosim.study.store import write_json
 from neurosim.study.together import Together, _waiting
 
