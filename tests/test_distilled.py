@@ -10,7 +10,7 @@ import pytest
 from test_mortal import CHIP, IDEAL, experiment
 
 import neurosim.data
-from neurosim import Distilled, ForwardForwardArm, MortalExperiment, load_results, sweep
+from neurosim import Distilled, ForwardForwardArm, MortalExperiment, Together, load_results, sweep
 from neurosim.core.errors import CheckpointError, ConfigError
 from neurosim.core.seeds import generator
 from neurosim.data import Labelled
@@ -21,7 +21,7 @@ from neurosim.study.distilled import Said, agreement, joules_of, lessons, seen_l
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.mortal import ChipTraining, mortal
 from neurosim.study.store import write_json
-from neurosim.study.together import Together, _waiting
+from neurosim.study.together import _waiting
 
 DRAWS = np.random.default_rng(0)
 TAUGHT = {"distilled": Distilled(labels=20, temperature=2.0)}
@@ -140,6 +140,22 @@ def test_a_taught_chip_is_the_stack_driven_by_hand(negatives: Any) -> None:
     for ours, theirs in zip(stack.layers, found.stack.layers, strict=True):
         np.testing.assert_allclose(theirs.array.weights(), ours.array.weights(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found.head.snapshot()["weights"], weights, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"recurrent": {"iterations": 2, "read_from": 1, "read_to": 2}}, {"online": True}, {"jitter": 1}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_it_goes_with_iterations_single_samples_and_shifted_images(changes: dict[str, Any]) -> None:
+    chips = [
+        training(IDEAL, epochs=1, how=how, **changes) for how in (None, Distilled(labels=20, temperature=0.1))
+    ]
+    for chip in chips:
+        chip.run()
+        assert chip.ask().scores.shape == (100, 10)
+    one, other = (chip.stack.layers[1].array.weights() for chip in chips)
+    assert np.abs(one - other).max() > 0
 
 
 def test_the_control_learns_few_labels_and_as_much_of_them() -> None:
@@ -270,6 +286,10 @@ def test_a_study_hands_on_answers_beside_weights(tmp_path: Path) -> None:
             assert entry[f"{way}_mean"] == pytest.approx(np.mean(scores))
             low, high = entry[f"{way}_interval"]
             assert low <= entry[f"{way}_mean"] <= high
+        beyond = entry["same_wrong_beyond_scratch"]["distilled"]
+        shares = [entry["agreement"][way]["same_wrong"] for way in ("distilled", "scratch")]
+        assert beyond["mean"] == pytest.approx(shares[0] - shares[1])
+        assert beyond["interval"] is None, "one seed"
         assert entry["verdict"]["answer"] in ("yes", "less", "no", "undecided")
         on_chip = entry["arm"] == "chip"
         assert all((value is not None) == on_chip for value in entry["joules"].values())

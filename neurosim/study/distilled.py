@@ -13,7 +13,7 @@ from neurosim.core.seeds import generator
 from neurosim.crossbar.ledger import JOULES
 from neurosim.data.dataset import Labelled
 from neurosim.network.negatives import Labels
-from neurosim.study.statistics import by_seed, mean_accuracy
+from neurosim.study.statistics import by_seed, interval, mean_accuracy
 from neurosim.study.store import digest
 
 if TYPE_CHECKING:
@@ -203,6 +203,9 @@ def handed_on(
                 way: _mean_agreement([run["agreement"][readout] for run in some])
                 for way, some in ways.items()
             }
+            entry["same_wrong_beyond_scratch"] = {
+                way: _beyond(ways[way], ways["scratch"], readout) for way in ("distilled", "few")
+            }
             entry["teacher_right"] = float(np.mean([run["teacher"]["right"] for run in first]))
             entry["joules"] = {
                 "original": _mean_joules([run["counts"] for run in first]),
@@ -218,6 +221,20 @@ def _mean_agreement(each: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     """Means over chips; of shares of wrong answers over those whose teacher gave any."""
     known = {name: [one[name] for one in each if one[name] is not None] for name in each[0]}
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}
+
+
+def _beyond(runs: Sequence[Run], others: Sequence[Run], readout: str) -> dict[str, Any] | None:
+    """By how much more of the first chip's wrong answers runs give than others at the same chips; None where it gives none.
+
+    Chips of one seed are taught by one first chip: their mean is one value, and the interval (Student) is over seeds.
+    """
+    by: dict[int, list[float]] = {}
+    for one, other in zip(runs, others, strict=True):
+        shares = [run["agreement"][readout]["same_wrong"] for run in (one, other)]
+        if None not in shares:
+            by.setdefault(one["seed"], []).append(shares[0] - shares[1])
+    values = [float(np.mean(own)) for own in by.values()]
+    return {"mean": float(np.mean(values)), "interval": interval(values)} if values else None
 
 
 def _mean_joules(each: Sequence[dict[str, float | None]]) -> float | None:
