@@ -283,15 +283,21 @@ class SoftmaxHead:
         found: Labels = to_numpy(self.scores(features).argmax(-1))
         return found
 
-    def learn(self, features: Floats, labels: Labels, gain: float = 1.0) -> Floats:
-        """Learn from one mini-batch and return the scores (n, classes) that it had before."""
+    def learn(self, features: Floats, labels: Labels | Floats, gain: float = 1.0) -> Floats:
+        """Learn from one mini-batch and return the scores (n, classes) that it had before.
+
+        Labels are numbers of classes (n,), or soft targets: a probability for each class (n, classes).
+        """
         features = alike(self._weights, features)
         scores, do = self.scores(features), library(self._weights)
         error = do.exp(scores - do.amax(scores, -1)[..., None])
         error /= -error.sum(-1)[..., None]
-        of_right = error.reshape(-1, error.shape[-1])  # the same memory
-        of_right[beside(error, np.arange(labels.size)), beside(error, labels.reshape(-1))] += 1
-        change = _product(features.swapaxes(-1, -2), error) / labels.shape[-1]
+        if labels.ndim == error.ndim:
+            error += alike(error, labels)
+        else:
+            of_right = error.reshape(-1, error.shape[-1])  # the same memory
+            of_right[beside(error, np.arange(labels.size)), beside(error, labels.reshape(-1))] += 1
+        change = _product(features.swapaxes(-1, -2), error) / error.shape[-2]
         self._velocity += (1 - HEAD_MOMENTUM) * (change - self._velocity)
         self._weights += gain * self.rate * (self._velocity - self.decay * self._weights)
         return scores

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from neurosim.report import distilled
 from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled, tint, whiskers
 from neurosim.report.text import NOTHING, around, markdown_table, spread
 
@@ -160,8 +161,9 @@ def recovery_curves(results: dict[str, Any]) -> Figure:
 
 
 def figures(results: dict[str, Any]) -> dict[str, Figure]:
-    """Both figures by the name of their file."""
-    return {"mortal": loss_bars(results), "recovery": recovery_curves(results)}
+    """All figures by the name of their file."""
+    taught = {"distilled": distilled.distilled_bars(results)} if results.get("distilled") else {}
+    return {"mortal": loss_bars(results), "recovery": recovery_curves(results), **taught}
 
 
 def mortal_table(results: dict[str, Any]) -> Table:
@@ -248,5 +250,6 @@ def mortal_markdown(name: str, results: dict[str, Any]) -> str:
             f"![accuracy while learning at the other chip]({name}-recovery.svg)\n",
             recovery,
             *(_section(arm, readout, entries) for (arm, readout), entries in _panels(results).items()),
+            *([distilled.section(name, results)] if results.get("distilled") else []),
         ]
     )

@@ -18,6 +18,7 @@ from neurosim.report import (
     any_kind,
     budget,
     deep,
+    distilled,
     embedded,
     forward_forward,
     forward_forward_figures,
@@ -234,12 +235,13 @@ def _mortal_findings(results: Results) -> list[tuple[str, str]]:
             ),
         )
         for arm, entry in own.items()
-    ]
+    ] + distilled.findings(results)
 
 
 MORTAL = {
     "mortal": ("What a copy loses", "Against the chip that learnt."),
     "recovery": ("What learning there recovers", "Against images seen at the other chip."),
+    "distilled": ("What is handed on as answers", distilled.SHARES),
 }
 """Heading and caption of the figures of mortal chips."""
 KINDS: dict[str, Shows] = {
@@ -292,7 +294,7 @@ KINDS: dict[str, Shows] = {
         lambda results: {
             name: Drawn(*MORTAL[name], figure) for name, figure in mortal.figures(results).items()
         },
-        lambda results: [mortal.mortal_table(results)],
+        lambda results: [mortal.mortal_table(results), *distilled.tables(results)],
         _mortal_findings,
         "neurosim mortal EXPERIMENT.toml --out {folder}",
     ),

@@ -36,6 +36,8 @@ SCORES = {
     "accuracy": "Accuracy",
     "vote": "Vote of the winning neuron",
     "accuracy_linear": "Linear readout of spike counts",
+    "distilled": "Chip taught by the first",
+    "few": "Chip with few labels alone",
 }
 NO_SCORES = {"accuracy", "gap_to_ideal", "accuracy_gap", "seconds"}
 OTHER_SCORES = {

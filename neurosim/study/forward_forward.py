@@ -132,7 +132,10 @@ class ForwardForwardTraining(Training):
         ]
         return library(each[0]).stack(each)
 
-    def _step(self, images: Floats, labels: Labels) -> None:
+    def _step(
+        self, images: Floats, labels: Labels, targets: Floats | None = None, told: Floats | None = None
+    ) -> None:
+        """Learn from images and labels; of the head, and of what negatives are drawn from, another may have told (n, classes)."""
         spec, classes, shape = self.experiment, self.data.classes, self.data.image_shape
         made = self.samples
         if made.jitter:
@@ -140,7 +143,9 @@ class ForwardForwardTraining(Training):
         if spec.supervised:
             images = self.layers[0].placed(images)
             positive = self.stack.labelled(images, labels, classes)
-            scores = self.head.learn(self.stack.neutral_states(images, classes), labels, self._gain)
+            wanted = labels if targets is None else targets
+            scores = self.head.learn(self.stack.neutral_states(images, classes), wanted, self._gain)
+            scores = scores if told is None else told
             hard = scores if made.negatives == "hard" else library(scores).zeros_like(scores)
             wrong = self._drawn(
                 "negatives",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats, State
-from neurosim.data.dataset import Dataset
+from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.reference.ideal import IdealArray
-from neurosim.study.evaluate import on_devices
+from neurosim.study.distilled import TAUGHT, Lesson, Said, Way, agreement, lessons, teaching
+from neurosim.study.evaluate import looking, on_devices
 from neurosim.study.forward_forward import ForwardForwardTraining
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.kept_runs import checkpoint_of, finished
@@ -53,7 +56,14 @@ class ChipTraining(ForwardForwardTraining):
         What is programmed onto it before it learns; its digital head gets the head.
     chips : dict, optional
         Number of each chip, by its seed, that what was copied goes to as well; they may learn as one batch.
+    lesson : Lesson, optional
+        What it learns from, where these are not all images with their labels.
     """
+
+    asked = False
+    """Whether its answers to the images reported on are kept, and what it says of those that are learnt."""
+    said: Said | None = None
+    """What it said of them, once it was asked."""
 
     def __init__(
         self,
@@ -64,8 +74,9 @@ class ChipTraining(ForwardForwardTraining):
         draws: Draws | None = None,
         copied: Learnt | None = None,
         chips: dict[int, int] | None = None,
+        lesson: Lesson | None = None,
     ):
-        self.chip, self.copied, self.chips = draws or Draws(), copied, chips
+        self.chip, self.copied, self.chips, self.lesson = draws or Draws(), copied, chips, lesson
         self.before: dict[str, Any] | None = None
         """Accuracies before it learns here, of what was copied or of start weights, on the images reported on; and
         which of these were right, packed, as ``correct``."""
@@ -81,7 +92,9 @@ class ChipTraining(ForwardForwardTraining):
         draws = self.chip.model_copy(update=own)
         if isinstance(seed, int):
             draws = draws.model_copy(update=dict.fromkeys(own, seed))
-        return ChipTraining(self.experiment, self.arm, seed, self.data, draws, self.copied, self.chips)
+        return ChipTraining(
+            self.experiment, self.arm, seed, self.data, draws, self.copied, self.chips, self.lesson
+        )
 
     @property
     def numbers(self) -> dict[int, int]:
@@ -93,6 +106,20 @@ class ChipTraining(ForwardForwardTraining):
         """Validation images are left out, whatever is reported on."""
         return True
 
+    def parts(self) -> tuple[Labelled, Labelled]:
+        """Return the images that are learnt, with the labels that it sees, and those that are reported on."""
+        fit, test = super().parts()
+        return (fit if self.lesson is None else self.lesson.fit), test
+
+    def step(self, chosen: NDArray[np.int64]) -> None:
+        """Learn one mini-batch; from what another chip says of it, where one does."""
+        lesson = self.lesson
+        if lesson is None or lesson.told is None or lesson.targets is None:
+            super().step(chosen)
+        else:
+            labels = lesson.fit.labels[chosen]
+            self._step(self.taken(chosen), labels, lesson.targets[chosen], lesson.told[chosen])
+
     @property
     def _born_with(self) -> tuple[Any, Any]:
         return self.chip, None if self.copied is None else self.copied.weights
@@ -101,7 +128,13 @@ class ChipTraining(ForwardForwardTraining):
     def own(self) -> dict[str, Any]:
         """What decides the bits beside the training: the chip, and what was copied to it."""
         source = None if self.copied is None else text_digest(self.copied.identity)
-        return {"chip": self.chip.model_dump(mode="json"), "copied from": source}
+        found = {"chip": self.chip.model_dump(mode="json"), "copied from": source}
+        return found if self.lesson is None else {**found, "lesson": self.lesson.digest}
+
+    @property
+    def evaluation(self) -> str:
+        """What decides a result beyond the training."""
+        return f"{super().evaluation} with answers" if self.asked else super().evaluation
 
     def prepare(self) -> None:
         """Set the converters."""
@@ -128,6 +161,25 @@ class ChipTraining(ForwardForwardTraining):
         weights = [to_numpy(layer.array.weights()) for layer in self.stack.layers]
         return Learnt(self.identity, weights, self.head.snapshot())
 
+    def ask(self) -> Said:
+        """Ask it once for all images that are learnt, and count that; it is left as it was."""
+        with ExitStack() as open_eyes:
+            for layer in self.stack.layers:
+                open_eyes.enter_context(looking(layer.array))
+            before = self.counts()
+            self.solve_wires()
+            self.calibrate()
+            scores = to_numpy(self.head.scores(self._features(self.fit.images)))
+            after = self.counts()
+        cost = {name: None if value is None else value - (before[name] or 0) for name, value in after.items()}
+        return Said(scores, cost)
+
+    def result(self) -> dict[str, Any]:
+        """Evaluate what was learnt; where it is asked, as it stood before that."""
+        if self.asked:
+            self.said = self.ask()
+        return super().result()
+
     def on_ideal(self) -> dict[str, float]:
         """Return the accuracy of the weights in ideal arithmetic, without unknown neurons."""
         own, layers = self.stack, []
@@ -145,6 +197,8 @@ class ChipTraining(ForwardForwardTraining):
         self.calibrate()
         found = super().evaluated()
         first = self.copied is None and self.chip == Draws()
+        if self.asked and self.answers is not None:
+            found["answers"] = {name: self.answers[name].tolist() for name in self.experiment.readouts}
         return {
             **found,
             "before" if self.copied is not None else "untrained": self.before,
@@ -202,13 +256,31 @@ def original_and_copies(
 ) -> dict[str, Any]:
     """Return the ``original`` of one arm and seed, and its runs at other chips as ``copies``."""
     first: Any = experiment.training(arm, seed, data)
+    first.asked = experiment.distilled is not None
     original = finished(first, out, report)
     if first.steps < first.total and out is not None:
         first.resume(checkpoint_of(first, out))
-    return {
-        "original": original,
-        "copies": _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report),
-    }
+    copies = _at_other_chips(experiment, arm, seed, data, first.learnt(), out, report)
+    if experiment.distilled is None:
+        return {"original": original, "copies": copies}
+    said = first.said or first.ask()
+    copies += _taught(
+        experiment, arm, seed, data, lessons(experiment.distilled, first.fit, said, seed), out, report
+    )
+    answers = original.pop("answers")
+    for run in copies:
+        if run["way"] in TAUGHT:
+            others = run.pop("answers")
+            run["agreement"] = {
+                name: agreement(np.array(own), np.array(others[name]), first.test.labels)
+                for name, own in answers.items()
+            }
+    return {"original": {**original, "teacher": teaching(said, first.fit)}, "copies": copies}
+
+
+def _chips(experiment: MortalExperiment, seed: int) -> dict[int, int]:
+    """Place of each other chip that the network with a seed goes to, by the chip's seed."""
+    return {chip_seed(seed, number): number - 1 for number in range(1, experiment.chips + 1)}
 
 
 def _at_other_chips(
@@ -228,15 +300,38 @@ def _at_other_chips(
     again = experiment.for_epochs(experiment.relearn_epochs)
     ways: list[tuple[Kind, Learnt | None]] = [(kind, learnt) for kind in experiment.kinds_of(arm)]
     ways.append(("all", None))
-    chips = {chip_seed(seed, number): number - 1 for number in range(1, experiment.chips + 1)}
-    runs = []
+    chips, runs = _chips(experiment, seed), []
     for number, other in enumerate(chips, start=1):
         for kind, copied in ways:
-            way = "scratch" if copied is None else "copied"
+            way: Way = "scratch" if copied is None else "copied"
             learner = arm if copied is None else experiment.learning_on(arm)
             training = ChipTraining(again, learner, other, data, draws_of(kind, seed, other), copied, chips)
+            training.asked = copied is None and experiment.distilled is not None
             run = finished(training, out, report)
             runs.append({**run, "seed": seed, "chip": number, "kind": kind, "way": way})
+    return runs
+
+
+def _taught(
+    experiment: MortalExperiment,
+    arm: ForwardForwardArm,
+    seed: int,
+    data: Dataset,
+    lessons: dict[Way, Lesson],
+    out: Path | None,
+    report: Report | None,
+) -> list[dict[str, Any]]:
+    """Runs at the same other chips, all draws their own, that learn from each lesson."""
+    assert experiment.distilled is not None
+    again = experiment.for_epochs(experiment.distilled.epochs or experiment.relearn_epochs)
+    chips, runs = _chips(experiment, seed), []
+    for number, other in enumerate(chips, start=1):
+        for way, lesson in lessons.items():
+            draws = draws_of("all", seed, other)
+            training = ChipTraining(again, arm, other, data, draws, None, chips, lesson)
+            training.asked = True
+            run = finished(training, out, report)
+            runs.append({**run, "seed": seed, "chip": number, "kind": "all", "way": way})
     return runs
 
 
@@ -276,7 +371,7 @@ def summarise(
                     entry[f"{name}_images"] = [
                         images_until(run["curve"], readout, wanted[run["seed"]]) for run in some
                     ]
-                entry |= _as_good_as_the_original(list(first.values()), copies, scratch, readout)
+                entry |= as_good_as_the_original(list(first.values()), copies, scratch, readout)
                 found.append(entry)
     return found
 
@@ -286,7 +381,7 @@ def _mean(name: str, chips: Chips) -> dict[str, Any]:
     return {f"{name}_mean": found.value, f"{name}_interval": (found.low, found.high)}
 
 
-def _as_good_as_the_original(
+def as_good_as_the_original(
     originals: list[dict[str, Any]], copies: list[dict[str, Any]], scratch: list[dict[str, Any]], readout: str
 ) -> dict[str, Any]:
     """What `compared` says of copies that have learnt on, the chip that learnt in the place of ideal arithmetic.

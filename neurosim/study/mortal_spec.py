@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from neurosim.core.errors import ConfigError
+from neurosim.core.frozen import Frozen
 from neurosim.core.hardware import Draws
 from neurosim.core.seeds import key
 from neurosim.data.dataset import Dataset
@@ -50,6 +52,19 @@ def differences(arm: ForwardForwardArm) -> list[str]:
     return found
 
 
+class Distilled(Frozen):
+    """How a new chip learns from what the first says of images, and which true labels it may see (Hinton, section 9)."""
+
+    labels: int = Field(100, ge=1)
+    """Images whose true label the new chip may see, as many of each class as can be; drawn by the seed. The control learns
+    from these alone."""
+    epochs: int | None = Field(None, ge=1)
+    """Over all training images, whose other labels it does not see; default: `relearn_epochs`. The control takes as many
+    updates."""
+    temperature: float = Field(1.0, gt=0)
+    """By which the first chip's scores are divided before they become probabilities."""
+
+
 class MortalExperiment(ForwardForwardExperiment):
     """Networks that learn on one chip, are copied to others, and go on learning there; each arm is a make of chips."""
 
@@ -66,6 +81,8 @@ class MortalExperiment(ForwardForwardExperiment):
     """Share of the rule's rate with which copied weights learn on; from scratch layers have the whole."""
     recovered_within: float = Field(0.01, gt=0, lt=1)
     """Share of images that a recovered network may still be behind the original."""
+    distilled: Distilled | None = None
+    """What the first chip knows is handed on to new ones as answers instead of weights, beside the other ways; None: it is not."""
 
     @model_validator(mode="after")
     def _chips_differ(self) -> Self:
@@ -101,6 +118,11 @@ class MortalExperiment(ForwardForwardExperiment):
         known = {"none", *own, *(("all",) if own and not alone else ())}
         return [kind for kind in self.kinds if kind in known]
 
+    def most_different(self, arm: ForwardForwardArm) -> Kind:
+        """Return the kind of the other chips of an arm that share least with the first."""
+        kinds = self.kinds_of(arm)
+        return "all" if "all" in kinds else max(kinds, key=KINDS.index)
+
     def learning_on(self, arm: ForwardForwardArm) -> ForwardForwardArm:
         """Return the arm with the rate of copied weights that learn on."""
         rate = self.relearn_rate * arm.build_rule(1).learning_rate
@@ -112,6 +134,23 @@ class MortalExperiment(ForwardForwardExperiment):
         """Return the training of a single chip: what the study sets beyond it does not belong to its checkpoint."""
         shared = self.model_dump(exclude_unset=True, include=set(ForwardForwardExperiment.model_fields))
         return ForwardForwardExperiment.parse({**shared, "epochs": epochs}, "training at a chip")
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
+        found = super().deciding()
+        if self.distilled is None:
+            del found["distilled"]
+        return found
+
+    def beforehand(self, data: Dataset) -> dict[str, Any]:
+        """Return what the results say that is known before any training; refuses more labels than there are images."""
+        images = len(data.training().labels)
+        if self.distilled is not None and self.distilled.labels > images:
+            raise ConfigError(
+                f"distilled.labels = {self.distilled.labels}: only {images} images are learnt; give at most as many, or "
+                "more train_images"
+            )
+        return super().beforehand(data)
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what learns on the first chip of an arm, not yet begun."""
@@ -128,23 +167,28 @@ class MortalExperiment(ForwardForwardExperiment):
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracy at the original chip, and the means over copies as they arrive and after learning on."""
         found = {"accuracy": result["original"]["accuracy"]}
-        copies = [run for run in result["copies"] if run["way"] == "copied"]
-        readout = self.readouts[0]
-        for name, values in (
-            ("copied", [run["before"][readout] for run in copies]),
-            ("relearnt", [run["readouts"][readout] for run in copies]),
-            ("scratch", [run["readouts"][readout] for run in result["copies"] if run["way"] == "scratch"]),
-        ):
+        copies, readout = result["copies"], self.readouts[0]
+        ways = {"relearnt": "copied", "scratch": "scratch"}
+        if self.distilled is not None:
+            ways |= {"distilled": "distilled", "few": "few"}
+        arrived = [run["before"][readout] for run in copies if run["way"] == "copied"]
+        found["copied"] = sum(arrived) / len(arrived)
+        for name, way in ways.items():
+            values = [run["readouts"][readout] for run in copies if run["way"] == way]
             found[name] = sum(values) / len(values)
         return found
 
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
-        """Return originals, runs at other chips, and what copying lost and learning recovered."""
+        """Return originals, runs at other chips, what copying lost and learning recovered, and what could be handed on."""
+        from neurosim.study.distilled import handed_on
         from neurosim.study.mortal import summarise
 
         originals = [each["original"] for each in runs]
         copies = [run for each in runs for run in each["copies"]]
-        return {"originals": originals, "runs": copies, "summary": summarise(self, originals, copies)}
+        found = {"originals": originals, "runs": copies, "summary": summarise(self, originals, copies)}
+        if self.distilled is not None:
+            found["distilled"] = handed_on(self, found["summary"], originals, copies)
+        return found
 
     def about_data(self, data: Dataset) -> dict[str, Any]:
         """Return what the results say of the images; those of validation are always left out of what is learnt."""
