@@ -71,6 +71,17 @@ def _inputs(
         yield rows, seen
 
 
+def neurons_of(experiment: ForwardForwardExperiment, image_shape: Shape) -> list[int]:
+    """Return the neurons of each layer, all its locations together, for images (height, width, channels)."""
+    if experiment.receptive is None:
+        return list(experiment.layers)
+    found = []
+    for cols, (size, stride) in zip(experiment.layers, experiment.receptive, strict=True):
+        image_shape = (*grid(image_shape, size, stride), cols)
+        found.append(math.prod(image_shape))
+    return found
+
+
 def build_stack(
     experiment: ForwardForwardExperiment,
     arm: ForwardForwardArm,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core.config import WritePath
+from neurosim.core.errors import ConfigError
 from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset
 from neurosim.network.recurrent import Recurrent
@@ -191,7 +193,17 @@ class ForwardForwardExperiment(Samples, Experiment):
                     )
                 if rule.jump is not None and arm.at(number).momentum:
                     raise ValueError(f"arm {arm.name}, jump: a filtered jump does not land; set momentum = 0")
+            if self.receptive is None:
+                self.blocks_fit(arm, self.layers)
         return self
+
+    def blocks_fit(self, arm: ForwardForwardArm, neurons: Sequence[int]) -> None:
+        """Refuse blocks that the neurons of each layer, all its locations together, do not divide into; raises `ConfigError`."""
+        for number, (rule, count) in enumerate(zip(self.rules_of(arm, 1), neurons, strict=True), 1):
+            try:
+                rule.block_size(count)
+            except ConfigError as error:
+                raise ConfigError(f"arm {arm.name}, layer {number}: {error}") from None
 
     def _can_be_recurrent(self, arm: ForwardForwardArm) -> None:
         """Refuse what has no meaning, or is not there, where a network runs for several iterations."""
@@ -279,6 +291,10 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        from neurosim.study.forward_forward_build import neurons_of
+
+        for arm in self.arms():
+            self.blocks_fit(arm, neurons_of(self, data.image_shape))
         return {**super().beforehand(data), "holding": self.holding(data)}
 
     def scores(self, result: Any) -> dict[str, float]:
