@@ -126,7 +126,9 @@ class ForwardForward(Falling):
         size, over = divmod(cols, self.blocks)
         if over or not size:
             dividing = ", ".join(str(k) for k in range(1, cols + 1) if not cols % k)
-            raise ConfigError(f"blocks = {self.blocks}: {cols} neurons divide evenly by {dividing} alone; take one of these")
+            raise ConfigError(
+                f"blocks = {self.blocks}: {cols} neurons divide evenly by {dividing} alone; take one of these"
+            )
         return size
 
     def activity(self, u: Floats) -> tuple[Floats, Floats]:
@@ -142,7 +144,12 @@ class ForwardForward(Falling):
         def fill(block: tuple[int, int]) -> Floats:
             some, along = slice(*block), np.zeros(u.shape[1])
             activities(
-                self._parts(u[some]), self.squares, counted[some], self._parts(y[some]), goodness[some], self._parts(along)
+                self._parts(u[some]),
+                self.squares,
+                counted[some],
+                self._parts(y[some]),
+                goodness[some],
+                self._parts(along),
             )
             return along
 

@@ -40,6 +40,11 @@ class ForwardForwardTwin(LocalTwin):
         total: Tensor = (torch.square(y) if self.options.squares else y).sum(dim=-1, dtype=torch.float64)
         return total
 
+    def _parts(self, columns: Tensor) -> Tensor:
+        """Columns (..., cols) block by block, (..., blocks, neurons of each)."""
+        blocks = self.options.blocks
+        return columns.reshape(*columns.shape[:-1], blocks, columns.shape[-1] // blocks)
+
     def _probability(self, y: Tensor) -> Tensor:
         """Of being positive, for each sample or block of it (...), by activities (..., cols), in double precision."""
         rule = self.options
@@ -76,8 +81,7 @@ class ForwardForwardTwin(LocalTwin):
         positive = (phase > 0).to(torch.float64)
         jumps = None if rule.jump is None else self._jumps(x, y, phase, state)
         self._count(state)
-        in_blocks = (rule.blocks, rule.block_size(y.shape[-1]))
-        signal = positive.unsqueeze(-1) - self._probability(y.unflatten(-1, in_blocks))
+        signal = positive.unsqueeze(-1) - self._probability(self._parts(y))
         quiet = signal.abs() < (rule.skip_quiet or QUIET) if jumps is None else (jumps == 0).unsqueeze(-1)
         state["samples"] = state["samples"] + len(phase)
         state["quiet"] = state["quiet"] + quiet.all(dim=-1).sum(dim=-1, keepdim=True)
@@ -89,12 +93,12 @@ class ForwardForwardTwin(LocalTwin):
         slope = y if rule.squares else torch.sign(y)
         if jumps is None:
             step = (rule.sign / rule.temperature * signal * share.unsqueeze(-1)).to(y.dtype).unsqueeze(-1)
-            own = (slope.unflatten(-1, in_blocks) * step).flatten(-2) * rate
+            own = (self._parts(slope) * step).flatten(-2) * rate
         else:
             own = slope * jumps.to(y.dtype).unsqueeze(-1)
         means = state["mean_activity"]
         pull = rule.peer * (means.mean(dim=-1, keepdim=True) - means).unsqueeze(-2)
         post = own + of_positive * pull * rate
         if rule.skip_quiet or jumps is not None:
-            post = torch.where(quiet.unsqueeze(-1), 0.0, post.unflatten(-1, in_blocks)).flatten(-2)
+            post = torch.where(quiet.unsqueeze(-1), 0.0, self._parts(post)).flatten(-2)
         return update(x, post, rate.squeeze(-2) * rule.decay if rule.decay else None)
