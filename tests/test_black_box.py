@@ -41,10 +41,7 @@ WHOLE: dict[str, Any] = {"mixing": True, "power": 1.5, "noise": 0.3, "dropped": 
 
 def started() -> list[np.ndarray]:
     draws = np.random.default_rng(0)
-    return [
-        draws.normal(0, 1.2 / rows**0.5, (rows + 1, cols))
-        for rows, cols in zip(WIDTHS, WIDTHS[1:], strict=False)
-    ]
+    return [draws.normal(0, 1.2 / rows**0.5, (rows + 1, cols)) for rows, cols in pairwise(WIDTHS)]
 
 
 def net(how: BlackBox | None = None, rule: Any = PLAIN) -> ForwardForwardStack:
