@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from neurosim.core.errors import CapabilityError
+from neurosim.core.errors import CapabilityError, ConfigError
 from neurosim.core.protocols import Floats, LocalUpdate, State, Work
 from neurosim.kernels.goodness import activities, answers, directions
 from neurosim.kernels.jit import share
@@ -50,16 +50,23 @@ class ForwardForward(Falling):
     Decay and the peer term stay as they are; the landing is exact without them. Where `rate_updates` lets the rate
     fall, the jump falls short in the same proportion.
 
+    With `blocks` above one, the columns of a layer are so many groups of neighbours of equal size, and each decides for
+    itself: it has a goodness (the sum over its own neurons), a threshold (`threshold` times these) and a signal of its
+    own, so that a layer has to be right in every part of it. What a layer passes on, peer term and decay are those of
+    the layer, and so is the goodness by which labels are told apart: the sum over all blocks.
+
     Notes
     -----
     The phase and the signal are what a synapse's own wires do not carry: the phase is broadcast to the layer, a scalar
-    a sample, and the signal comes from the layer's own sum.
+    a sample, and the signal comes from the own sum of the layer, or of the block.
     """
 
     name: ClassVar[str] = "forward-forward"
     ideal_only: ClassVar[bool] = False
     needs_phase: ClassVar[bool] = True
     needs_norms: ClassVar[bool] = False
+    added: ClassVar[tuple[str, ...]] = ("blocks",)
+    """Settings that came later: where they are not used, kept runs are what they were."""
 
     goodness: Goodness = "squares"
     threshold: float = Field(1.0, gt=0)
@@ -70,10 +77,14 @@ class ForwardForward(Falling):
     peer: float = Field(0.03, ge=0)
     """Strength of the pull of each neuron's mean activity to that of the layer; 0: none."""
     skip_quiet: float = Field(0.0, ge=0, lt=1)
-    """Samples for which abs(t - p) is below this change nothing, and cost no product and no pulse."""
+    """Samples for which abs(t - p) is below this change nothing, and cost no product and no pulse; with blocks those for which
+    it is below in all of them, and a quiet block of another sample changes nothing."""
 
     jump: float | None = Field(None, gt=0)
     """How far beyond the threshold, in goodness of one neuron, an update brings its one sample; None: by the rate."""
+    blocks: int = Field(1, ge=1)
+    """Groups of neighbouring columns, of equal size, each of which decides by its own goodness; 1: the layer as a whole. Columns
+    of local receptive fields lie location by location: as many blocks as locations are a goodness for each location."""
 
     @model_validator(mode="after")
     def _can_jump(self) -> Self:
@@ -87,6 +98,11 @@ class ForwardForward(Falling):
             raise ValueError(f"jump = {self.jump}: must be below threshold = {self.threshold}")
         if self.skip_quiet:
             raise ValueError("jump: samples that need none are skipped anyway; leave out skip_quiet")
+        if self.blocks > 1:
+            raise ValueError(
+                f"jump = {self.jump}: with blocks = {self.blocks} each would jump by another factor, which turns the direction; "
+                "leave out blocks, or jump"
+            )
         return self
 
     @property
@@ -99,27 +115,56 @@ class ForwardForward(Falling):
         """Whether the goodness is made of squares, else of the activities themselves."""
         return self.goodness.endswith("squares")
 
+    def block_size(self, cols: int) -> int:
+        """Return the neurons of one block of a layer of so many.
+
+        Raises
+        ------
+        ConfigError
+            If they are not so many blocks of one size.
+        """
+        size, over = divmod(cols, self.blocks)
+        if over or not size:
+            dividing = ", ".join(str(k) for k in range(1, cols + 1) if not cols % k)
+            raise ConfigError(
+                f"blocks = {self.blocks}: {cols} neurons divide evenly by {dividing} alone; take one of these"
+            )
+        return size
+
     def activity(self, u: Floats) -> tuple[Floats, Floats]:
         """Return y = relu(u) (batch, cols) and the goodness of each sample (batch,), in double precision."""
         y, goodness, _ = self._activity(u, np.zeros(len(u), np.bool_))
-        return y, goodness
+        total: Floats = goodness.sum(axis=1)
+        return y, total
 
     def _activity(self, u: Floats, counted: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-        """Return what `activity` does, and the sums of y (cols,) over the samples that are counted (batch,)."""
-        y, goodness = np.empty_like(u), np.empty(len(u))
+        """Return y, the goodness of each block (batch, blocks), and the sums of y (cols,) over the samples that are counted (batch,)."""
+        y, goodness = np.empty(u.shape, u.dtype), np.empty((len(u), self.blocks))
 
         def fill(block: tuple[int, int]) -> Floats:
             some, along = slice(*block), np.zeros(u.shape[1])
-            activities(u[some], self.squares, counted[some], y[some], goodness[some], along)
+            activities(
+                self._parts(u[some]),
+                self.squares,
+                counted[some],
+                self._parts(y[some]),
+                goodness[some],
+                self._parts(along),
+            )
             return along
 
         along = sum(share(fill, _blocks(u)), np.zeros(u.shape[1]))
         return y, self.sign * goodness, along
 
+    def _parts(self, columns: Floats) -> Floats:
+        """Columns (..., cols) block by block, (..., blocks, neurons of each): the same memory."""
+        return columns.reshape(*columns.shape[:-1], self.blocks, columns.shape[-1] // self.blocks)
+
     def signal(self, goodness: Floats, cols: int, phase: Floats) -> Floats:
-        """Return t - p of each sample (batch,)."""
+        """Return t - p of each sample (batch,), or of each block of each sample (batch, blocks), of so many neurons."""
         z = (goodness - self.sign * self.threshold * cols) / self.temperature
-        found: Floats = (phase > 0) - (0.5 + 0.5 * np.tanh(0.5 * z))
+        up = (phase > 0).reshape(-1, *(1,) * (goodness.ndim - 1))
+        found: Floats = up - (0.5 + 0.5 * np.tanh(0.5 * z))
         return found
 
     def jumps(self, x: Floats, goodness: Floats, cols: int, phase: Floats) -> Floats:
@@ -155,7 +200,8 @@ class ForwardForward(Falling):
         return y, self.sign * goodness
 
     def state(self, rows: int, cols: int) -> State:
-        """Mean activities, samples seen and quiet ones among them; updates, if counted."""
+        """Mean activities, samples seen and quiet ones among them; updates, if counted. Refuses what `block_size` does."""
+        self.block_size(cols)
         return {
             "mean_activity": np.full(cols, START, np.float32),
             "samples": np.zeros(cols, np.int64),
@@ -176,7 +222,7 @@ class ForwardForward(Falling):
     def __call__(self, x: Floats, u: Floats, state: State, phase: Floats) -> LocalUpdate:
         """Return the update for inputs (batch, rows), currents (batch, cols) and phases (batch,), 1 or -1.
 
-        Quiet samples that are to be skipped are left out of the update.
+        Quiet samples that are to be skipped are left out of the update; what a quiet block of another answers is zero.
         """
         rate = float(self._rate(state)[0])
         positive = phase > 0
@@ -184,15 +230,17 @@ class ForwardForward(Falling):
         y, goodness, sums = self._activity(u, positive)
         step: Floats
         if self.jump is None:
-            signal = self.signal(goodness, u.shape[1], phase)
+            signal = self.signal(goodness, self.block_size(u.shape[1]), phase)
             part = rate / np.where(positive, max(1, ups), max(1, len(phase) - ups))
-            step = self.sign / self.temperature * signal * part
+            step = self.sign / self.temperature * signal * part[:, None]
             quiet = np.abs(signal) < (self.skip_quiet or QUIET)
         else:
-            step = self.jumps(x, goodness, u.shape[1], phase) * float(np.max(self._left(state)))
+            jumps = self.jumps(x, goodness[:, 0], u.shape[1], phase)
+            step = (jumps * float(np.max(self._left(state))))[:, None]
             quiet = step == 0
+        silent = quiet.all(axis=1)
         state["samples"] += len(x)
-        state["quiet"] += np.count_nonzero(quiet)
+        state["quiet"] += np.count_nonzero(silent)
         means = state["mean_activity"]
         if ups:
             means *= OLD
@@ -204,15 +252,18 @@ class ForwardForward(Falling):
         self._count(state)
         decay = np.full_like(means, rate * self.decay) if self.decay else None
         if (self.skip_quiet or self.jump is not None) and quiet.any():
-            return LocalUpdate(x[~quiet], y[~quiet], decay)
+            if self.blocks > 1:
+                self._parts(y)[quiet] = 0
+            return LocalUpdate(x[~silent], y[~silent], decay)
         return LocalUpdate(x, y, decay)
 
     def _answer(self, y: Floats, step: Floats, pull: Floats, pulled: NDArray[np.bool_]) -> None:
-        """Make of activities y (batch, cols), in place, what the columns answer."""
+        """Make of activities y (batch, cols), in place, what the columns answer to the steps of their blocks (batch, blocks)."""
+        pulls = self._parts(pull) if pull.size else pull.reshape(0, 0)
 
         def fill(block: tuple[int, int]) -> None:
             some = slice(*block)
-            answers(step[some], pull, pulled[some], self.squares, y[some])
+            answers(step[some], pulls, pulled[some], self.squares, self._parts(y[some]))
 
         share(fill, _blocks(y))
 

@@ -128,7 +128,7 @@ class Draws(Frozen):
     converters: int | None = None
     """Gains and offsets of converters and sense amplifiers."""
     neurons: int | None = None
-    """Transfers of the neurons behind the columns: a layer's, no array has them."""
+    """Transfers of the neurons behind the columns, and the mixtures of black boxes behind them: a layer's, no array has them."""
 
     def seed_of(self, kind: str, own: int) -> int:
         """Return the seed of one kind of draw; `own` is that of the chip."""

@@ -23,15 +23,16 @@ def _rectified(currents: Any, squares: bool, y: Any) -> Any:
 
 @jit
 def activities(u: Any, squares: bool, counted: Any, y: Any, goodness: Any, along: Any) -> None:
-    """Fill y (n, cols) with ``max(u, 0)`` and `goodness` (n,) with the sum of y^2, or of y.
+    """Fill y (n, blocks, cols) with ``max(u, 0)`` and `goodness` (n, blocks) with the sum of y^2, or of y, over each block.
 
-    Activities of the samples that are `counted` (n,) are added to `along` (cols,), in double precision.
+    Activities of the samples that are `counted` (n,) are added to `along` (blocks, cols), in double precision.
     """
     for n in range(u.shape[0]):
-        goodness[n] = _rectified(u[n], squares, y[n])
-        if counted[n]:
-            for j in range(y.shape[1]):
-                along[j] += y[n, j]
+        for k in range(u.shape[1]):
+            goodness[n, k] = _rectified(u[n, k], squares, y[n, k])
+            if counted[n]:
+                for j in range(y.shape[2]):
+                    along[k, j] += y[n, k, j]
 
 
 @jit
@@ -49,14 +50,15 @@ def directions(u: Any, squares: bool, y: Any, goodness: Any) -> None:
 
 @jit
 def answers(step: Any, pull: Any, pulled: Any, squares: bool, y: Any) -> None:
-    """Replace activities y (n, cols) by ``step y``, or by `step` where y is positive; `pull` (cols,) is added where `pulled` (n,).
+    """Replace activities y (n, blocks, cols) by ``step y``, or by `step` (n, blocks) where y is positive.
 
-    `pull` may be empty: there is none.
+    `pull` (blocks, cols) is added where `pulled` (n,). It may be empty: there is none.
     """
     for n in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gate = y[n, j] if squares else np.sign(y[n, j])
-            y[n, j] = step[n] * gate
-        if pull.size > 0 and pulled[n]:
-            for j in range(y.shape[1]):
-                y[n, j] += pull[j]
+        for k in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                gate = y[n, k, j] if squares else np.sign(y[n, k, j])
+                y[n, k, j] = step[n, k] * gate
+            if pull.size > 0 and pulled[n]:
+                for j in range(y.shape[2]):
+                    y[n, k, j] += pull[k, j]

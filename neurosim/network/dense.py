@@ -25,6 +25,7 @@ from neurosim.core.protocols import (
     needs_phase,
 )
 from neurosim.network.arrays import one_of
+from neurosim.network.black_box import Box
 from neurosim.network.neurons import Transfer
 
 SMALLEST_NORM = 1e-6
@@ -168,6 +169,10 @@ class Dense:
         if isinstance(self.rule, LebesgueRule) and self.rule.lebesgue_p != 2:
             return self.passed(ideal.forward_lebesgue(x, self.rule.lebesgue_p))
         return u
+
+    def boxed(self, box: Box) -> Any:
+        """Return a black box behind this layer as what computes where the layer does."""
+        return box
 
     def placed(self, values: Any) -> Any:
         """Return an array (of images, labels ...) where the layer computes: as it is, or as a tensor of torch there."""

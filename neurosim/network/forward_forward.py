@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.errors import CapabilityError, CheckpointError, InputError
-from neurosim.core.protocols import Floats, State
+from neurosim.core.protocols import DeviceArray, Floats, State, Work
 from neurosim.kernels.products import small_product
 from neurosim.network.arrays import alike, beside, empty, library, one_of, to_numpy
+from neurosim.network.black_box import Box
 from neurosim.network.dense import Dense
 from neurosim.network.local_fields import locations
 from neurosim.network.negatives import Labels, with_labels, with_neutral_label
@@ -26,7 +28,7 @@ class Answers(NamedTuple):
     """What layers make of samples."""
 
     states: list[Floats]
-    """Of each layer (n, cols): the direction of its activity, which is all that the next one sees."""
+    """Of each layer (n, cols): the direction of its activity, which is all that the next one sees, through a black box or not."""
     goodness: NDArray[np.float64]
     """(n, layers), of the activity before its length is taken away."""
 
@@ -41,6 +43,8 @@ class ForwardForwardStack:
     ----------
     layers : sequence of Dense
         With the rule `ForwardForward`; each array has one row more than there are inputs: the biases, driven by one.
+    boxes : sequence of Box
+        What stands between each layer and the next (`BlackBox.draw`), one fewer than there are layers; none: nothing does.
 
     Raises
     ------
@@ -48,10 +52,10 @@ class ForwardForwardStack:
         If a layer learns by another rule, or jumps although its neurons see fields of the inputs only: then the change
         would turn the direction of its activity.
     InputError
-        If there is no layer, or one layer's outputs do not fit the next.
+        If there is no layer, one layer's outputs do not fit the next, or boxes do not fit the layers.
     """
 
-    def __init__(self, layers: Sequence[Dense]):
+    def __init__(self, layers: Sequence[Dense], boxes: Sequence[Box] = ()):
         if not layers:
             raise InputError("layers: expected at least one")
         self.layers = list(layers)
@@ -74,6 +78,21 @@ class ForwardForwardStack:
                     f"layer {number} has {before.array.shape[1]} outputs, layer {number + 1} takes "
                     f"{after.array.shape[0] - 1 - above}{told}, and a bias"
                 )
+        self.passed = 0
+        """Samples that have passed through black boxes: what these do by chance is drawn by it."""
+        self._given = tuple(boxes)
+        if boxes and len(boxes) != len(self.layers) - 1:
+            raise InputError(
+                f"{len(boxes)} black boxes and {len(self.layers)} layers: give one for each layer but the last"
+            )
+        for number, (layer, box) in enumerate(zip(self.layers, boxes, strict=False), 1):
+            own = getattr(layer.array, "instances", None)
+            if box.count != layer.array.shape[1] or box.instances != own:
+                raise InputError(
+                    f"the black box behind layer {number} is drawn for {box.count} neurons and {box.instances or 1} instances, "
+                    f"the layer has {layer.array.shape[1]} and {own or 1}: draw it for these"
+                )
+        self._boxes = [layer.boxed(box) for layer, box in zip(self.layers, boxes, strict=False)]
 
     def _above(self, number: int) -> int:
         """Rows of a layer, the first of them number 0, that are driven from above: none."""
@@ -86,8 +105,10 @@ class ForwardForwardStack:
         return found
 
     def of_layers(self, layers: Sequence[Dense]) -> Self:
-        """Return other layers that run as these do."""
-        return type(self)(layers)
+        """Return other layers that run as these do, behind the same black boxes."""
+        found = type(self)(layers, self._given)
+        found.passed = self.passed
+        return found
 
     @property
     def read_layers(self) -> slice:
@@ -154,15 +175,38 @@ class ForwardForwardStack:
 
     def _pass(self, inputs: Floats, phase: Any, read: Callable[[Dense, Floats, Any], Floats]) -> Answers:
         """Pass samples (n, rows + 1) through all layers, each of which `read` asks for its currents."""
-        states, goodness = [], []
+        states, goodness, samples = [], [], inputs.shape[-2]
         self.rules[0].normalised(inputs[..., :-1], out=inputs[..., :-1])
-        for layer, rule in zip(self.layers, self.rules, strict=True):
+        for number, (layer, rule) in enumerate(zip(self.layers, self.rules, strict=True)):
             u = read(layer, inputs, phase)
             inputs = empty(u, *u.shape[:-1], u.shape[-1] + 1)
             inputs[..., -1] = 1
             goodness.append(rule.normalised(u, out=inputs[..., :-1])[1])
             states.append(inputs[..., :-1])
+            if number < len(self._boxes):
+                inputs = self._through(number, inputs, phase is not None)
+        self.passed += samples if self._boxes else 0
         return Answers(states, library(goodness[0]).stack(goodness, -1))
+
+    def _through(self, number: int, inputs: Floats, learning: bool) -> Floats:
+        """Return what a layer's black box makes of inputs (n, cols + 1) of the next one, normalised as this one normalises."""
+        after, told = self.layers[number + 1], empty(inputs, *inputs.shape)
+        told[..., -1] = 1
+        came = self._boxes[number](inputs[..., :-1], self.passed)
+        self.rules[number + 1].normalised(came, out=told[..., :-1])
+        if learning and not after.array.ideal:
+            work = Work(answers=2 * came.shape[-2] * came.shape[-1])
+            cast(DeviceArray, after.array).count_work(work)
+        return told
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Context in which passes leave no trace in what black boxes draw later; arrays have their own."""
+        passed = self.passed
+        try:
+            yield
+        finally:
+            self.passed = passed
 
     def _with_bias(self, *parts: Floats, in_turn: bool = False) -> Floats:
         """Parts (n, rows) of a mini-batch, one behind the other or their samples in turn, with the bias' input beside them, one."""
@@ -229,7 +273,8 @@ class ForwardForwardStack:
 
     def snapshot(self, *instance: int) -> State:
         """Return everything needed to go on later with the same bits, as named arrays; of one instance, where there are several."""
-        return {
+        passed = {"passed": np.array([self.passed], np.int64)} if self._boxes else {}
+        return passed | {
             f"{number}.{name}": values
             for number, layer in enumerate(self.layers)
             for name, values in layer.snapshot(*instance).items()
@@ -237,6 +282,10 @@ class ForwardForwardStack:
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
+        if self._boxes:
+            if "passed" not in saved:
+                raise CheckpointError("checkpoint does not fit these layers: it was made without black boxes")
+            self.passed = int(saved["passed"][0])
         for number, layer in enumerate(self.layers):
             prefix = f"{number}."
             layer.restore(

@@ -11,8 +11,18 @@ from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.experiment import Experiment
 from neurosim.study.statistics import chips_of, decision
 
-OF_THE_ARRAY = ("device", "parameters", "read", "wires", "tiles", "faults", "neurons", "precision")
-"""Settings in which a control without learning must not differ; how devices are written it need not share."""
+OF_THE_ARRAY = (
+    "device",
+    "parameters",
+    "read",
+    "wires",
+    "tiles",
+    "faults",
+    "neurons",
+    "precision",
+    "black_box",
+)
+"""Settings in which a control without learning must not differ, where its kind has them; how devices are written it need not share."""
 
 
 class Beside(NamedTuple):
@@ -119,7 +129,9 @@ def _partner(arm: Any, ideals: Sequence[Any]) -> Any:
 
 def _control(arm: Any, still: Sequence[Any]) -> str | None:
     """The arm without learning whose array is that of an arm, and of several the one that shares most settings."""
-    alike = [each for each in still if all(getattr(each, f) == getattr(arm, f) for f in OF_THE_ARRAY)]
+    alike = [
+        each for each in still if all(getattr(each, f, None) == getattr(arm, f, None) for f in OF_THE_ARRAY)
+    ]
     fields = type(arm).model_fields
     same = max(alike, key=lambda each: sum(getattr(each, f) == getattr(arm, f) for f in fields), default=None)
     return None if same is None else str(same.name)

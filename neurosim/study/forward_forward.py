@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from neurosim.network.negatives import (
 )
 from neurosim.network.readout import LinearReadout, Readout
 from neurosim.study.controls import decided
-from neurosim.study.evaluate import linear_readout, looking, on_devices
+from neurosim.study.evaluate import linear_readout, on_devices
 from neurosim.study.forward_forward_build import build_stack
 from neurosim.study.forward_forward_spec import HELD, ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.run import study
@@ -197,11 +197,15 @@ class ForwardForwardTraining(Training):
 
     def _right(self, some: Labelled) -> dict[str, NDArray[np.bool_]]:
         """Which of some images each readout gets right, without a trace in what learns."""
-        with ExitStack() as open_eyes:
-            for layer in self.stack.layers:
-                open_eyes.enter_context(looking(layer.array))
+        with self.looking():
             found = self._predictions(some.images)
         return {name: classes == some.labels for name, classes in found.items()}
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Context in which it can be asked without a trace in what learns."""
+        with super().looking(), self.stack.looking():
+            yield
 
     def _scores(self, some: Labelled) -> dict[str, float]:
         """Accuracies on some images, without a trace in what learns."""

@@ -11,6 +11,7 @@ import numpy as np
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
+from neurosim.network.black_box import Box
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
 from neurosim.network.local_fields import Indices, LocalFields, Shape, grid, receptive_fields
@@ -71,6 +72,17 @@ def _inputs(
         yield rows, seen
 
 
+def neurons_of(experiment: ForwardForwardExperiment, image_shape: Shape) -> list[int]:
+    """Return the neurons of each layer, all its locations together, for images (height, width, channels)."""
+    if experiment.receptive is None:
+        return list(experiment.layers)
+    found = []
+    for cols, (size, stride) in zip(experiment.layers, experiment.receptive, strict=True):
+        image_shape = (*grid(image_shape, size, stride), cols)
+        found.append(math.prod(image_shape))
+    return found
+
+
 def build_stack(
     experiment: ForwardForwardExperiment,
     arm: ForwardForwardArm,
@@ -88,6 +100,14 @@ def build_stack(
     """
     arm = arm.settled(experiment)
     layers: list[Dense] = []
+    boxes: list[Box] = []
+    how = experiment.box_of(arm)
+    born = draws or Draws()
+    of: int | list[int] = (
+        born.seed_of("neurons", seed)
+        if isinstance(seed, int)
+        else [born.seed_of("neurons", one) for one in seed]
+    )
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
     for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
         array: Any
@@ -105,16 +125,16 @@ def build_stack(
             array = LocalFields(seen, each, rows + 1)
         neurons = None
         if own.neurons is not None:
-            born = draws or Draws()
-            of: int | list[int] = (
-                born.seed_of("neurons", seed)
-                if isinstance(seed, int)
-                else [born.seed_of("neurons", one) for one in seed]
-            )
             neurons = own.neurons.draw(array.shape[1], of, f"layer {number}")
+        if how is not None and number + 1 < len(experiment.layers):
+            boxes.append(how.draw(array.shape[1], seed, f"layer {number}", of))
         layers.append(own.dense(array, learns_by[number], neurons=neurons))
     recurrent = experiment.recurrent_of(arm)
-    return ForwardForwardStack(layers) if recurrent is None else RecurrentStack(layers, recurrent, classes)
+    return (
+        ForwardForwardStack(layers, boxes)
+        if recurrent is None
+        else RecurrentStack(layers, recurrent, classes)
+    )
 
 
 def holding(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neurosim.core.config import WritePath
+from neurosim.core.errors import ConfigError
 from neurosim.core.frozen import Frozen
 from neurosim.data.dataset import Dataset
+from neurosim.network.black_box import BlackBox
 from neurosim.network.recurrent import Recurrent
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
@@ -67,6 +70,8 @@ class ForwardForwardArm(LayeredArm):
     """Settings of `Samples` that are not the experiment's."""
     recurrent: dict[str, Any] | None = None
     """Settings of `Recurrent` that are not the experiment's; None: as the experiment has it."""
+    black_box: dict[str, Any] | None = None
+    """Settings of `BlackBox` that are not the experiment's; None: as the experiment has it."""
     learns: bool = True
     """False: the layers stay as they start; the head learns."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -108,8 +113,9 @@ class ForwardForwardArm(LayeredArm):
     def deciding(self) -> dict[str, Any]:
         """Return everything that decides the bits of a settled arm's runs; what is the experiment's is none of it."""
         found = super().deciding()
-        if self.recurrent is None:
-            del found["recurrent"]
+        for name in ("recurrent", "black_box"):
+            if getattr(self, name) is None:
+                del found[name]
         return found
 
     def filtered(self) -> WritePath:
@@ -145,6 +151,8 @@ class ForwardForwardExperiment(Samples, Experiment):
     """Layers take an update a sample, a positive and a negative one in turn; the head learns by mini-batches."""
     recurrent: Recurrent | None = None
     """Top-down effects: layers are driven from below and above, over several iterations; None: one pass, bottom up."""
+    black_box: BlackBox | None = None
+    """What stands between each layer and the next; None: nothing does."""
     curve_images: int = Field(1000, ge=1)
     """Images on which the accuracy is followed: of the validation split with `hold_out`, else of those learnt."""
     calibrate_every: int = Field(100, ge=1)
@@ -183,6 +191,10 @@ class ForwardForwardExperiment(Samples, Experiment):
                     f"arm {arm.name}, phases: online, each sample is an update anyway; leave it out"
                 )
             self._can_be_recurrent(arm)
+            if self.box_of(arm) is not None and len(self.layers) == 1:
+                raise ValueError(
+                    f"arm {arm.name}, black_box: stands between layers, and there is one; give more, or leave it out"
+                )
             arm.for_layers(len(self.layers))
             for number, rule in enumerate(self.rules_of(arm, 1)):
                 if rule.jump is not None and not self.online:
@@ -191,7 +203,17 @@ class ForwardForwardExperiment(Samples, Experiment):
                     )
                 if rule.jump is not None and arm.at(number).momentum:
                     raise ValueError(f"arm {arm.name}, jump: a filtered jump does not land; set momentum = 0")
+            if self.receptive is None:
+                self.blocks_fit(arm, self.layers)
         return self
+
+    def blocks_fit(self, arm: ForwardForwardArm, neurons: Sequence[int]) -> None:
+        """Refuse blocks that the neurons of each layer, all its locations together, do not divide into; raises `ConfigError`."""
+        for number, (rule, count) in enumerate(zip(self.rules_of(arm, 1), neurons, strict=True), 1):
+            try:
+                rule.block_size(count)
+            except ConfigError as error:
+                raise ConfigError(f"arm {arm.name}, layer {number}: {error}") from None
 
     def _can_be_recurrent(self, arm: ForwardForwardArm) -> None:
         """Refuse what has no meaning, or is not there, where a network runs for several iterations."""
@@ -203,6 +225,10 @@ class ForwardForwardExperiment(Samples, Experiment):
             (
                 self.receptive is not None,
                 "local receptive fields see nothing above them; choose another preset, or widths",
+            ),
+            (
+                self.box_of(arm) is not None,
+                "black_box: what comes from above would pass one as well, backwards; leave out black_box",
             ),
         ):
             if not_so:
@@ -220,6 +246,19 @@ class ForwardForwardExperiment(Samples, Experiment):
             return self.recurrent
         shared = {} if self.recurrent is None else self.recurrent.model_dump()
         return Recurrent.parse({**shared, **arm.recurrent}, f"arm {arm.name}, recurrent")
+
+    def box_of(self, arm: ForwardForwardArm) -> BlackBox | None:
+        """Return what stands between an arm's layers: as the experiment says, but for what the arm does; None: nothing.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such setting, or a value is out of range.
+        """
+        found = self.black_box or BlackBox()
+        if arm.black_box is not None:
+            found = BlackBox.parse({**found.model_dump(), **arm.black_box}, f"arm {arm.name}, black_box")
+        return None if found.empty else found
 
     def samples_of(self, arm: ForwardForwardArm) -> Samples:
         """Return how an arm's samples are made: as the experiment says, but for what the arm does; raises `ConfigError`."""
@@ -256,7 +295,7 @@ class ForwardForwardExperiment(Samples, Experiment):
         found = super().deciding()
         for name in ("layer", "preset", "widths"):
             found.pop(name)
-        for name, unused in (("contrast", "hybrids"), ("recurrent", None)):
+        for name, unused in (("contrast", "hybrids"), ("recurrent", None), ("black_box", None)):
             if found[name] == unused:
                 del found[name]
         if any(each.settings for each in self.layer):
@@ -279,6 +318,10 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     def beforehand(self, data: Dataset) -> dict[str, Any]:
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
+        from neurosim.study.forward_forward_build import neurons_of
+
+        for arm in self.arms():
+            self.blocks_fit(arm, neurons_of(self, data.image_shape))
         return {**super().beforehand(data), "holding": self.holding(data)}
 
     def scores(self, result: Any) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from neurosim.data.dataset import Dataset
 from neurosim.network.arrays import to_numpy
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import Readout
-from neurosim.study.evaluate import looking, on_devices
+from neurosim.study.evaluate import on_devices
 from neurosim.study.experiment import Experiment
 from neurosim.study.kinds import load_experiment
 from neurosim.study.learnt_file import from_state, in_state
@@ -368,9 +368,7 @@ class Learner(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Context in which reads leave no trace, through exactly solved wires."""
-        with ExitStack() as open_eyes:
-            for layer in self.training_.layers:
-                open_eyes.enter_context(looking(layer.array))
+        with self.training_.looking():
             self.training_.solve_wires()
             yield
 

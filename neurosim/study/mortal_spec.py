@@ -12,6 +12,7 @@ from neurosim.core.frozen import Frozen
 from neurosim.core.hardware import Draws
 from neurosim.core.seeds import key
 from neurosim.data.dataset import Dataset
+from neurosim.network.black_box import BlackBox
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def chip_seed(seed: int, number: int) -> int:
     return int(key(seed, "chip", number)[0])
 
 
-def differences(arm: ForwardForwardArm) -> list[str]:
-    """Return the kinds of draws in which two chips of a settled arm differ."""
+def differences(arm: ForwardForwardArm, box: BlackBox | None = None) -> list[str]:
+    """Return the kinds of draws in which two chips of a settled arm differ, with a black box between their layers or none."""
     found = [] if arm.device is None else ["devices"]
     if arm.device is not None:
         device, read = arm.law(), arm.read_path()
@@ -47,7 +48,7 @@ def differences(arm: ForwardForwardArm) -> list[str]:
             found.append("faults")
         if read.adc_gain_spread or read.adc_offset_lsb or read.amplifier_offset_V:
             found.append("converters")
-    if arm.neurons is not None and arm.neurons.differ:
+    if (arm.neurons is not None and arm.neurons.differ) or (box is not None and box.mixing):
         found.append("neurons")
     return found
 
@@ -107,13 +108,13 @@ class MortalExperiment(ForwardForwardExperiment):
             if not self.kinds_of(arm):
                 raise ValueError(
                     f"arm {arm.name}: no two of its chips differ in any of {', '.join(self.kinds)}; give it a device, "
-                    "p_stuck_between, read.adc_gain_spread or neurons.power_spread, or the kind 'none'"
+                    "p_stuck_between, read.adc_gain_spread, neurons.power_spread or black_box.mixing, or the kind 'none'"
                 )
         return self
 
     def kinds_of(self, arm: ForwardForwardArm) -> list[Kind]:
         """Return the kinds that the other chips of an arm are made of; where all is one of them, once."""
-        own = differences(arm.settled(self))
+        own = differences(arm.settled(self), self.box_of(arm))
         alone = len(own) == 1 and own[0] in self.kinds
         known = {"none", *own, *(("all",) if own and not alone else ())}
         return [kind for kind in self.kinds if kind in known]

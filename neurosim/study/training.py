@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.local_fields import locations
 from neurosim.network.readout import LinearReadout, Readout
-from neurosim.study.evaluate import Answers, on_devices
+from neurosim.study.evaluate import Answers, looking, on_devices
 from neurosim.study.events import layer_events
 from neurosim.study.identity import content, identity_of
 from neurosim.study.store import read_arrays, text_array, write_arrays
@@ -390,6 +391,14 @@ class Training:
                 for name, value in ledger.items():
                     found[name] = found.get(name, 0) + value
         return {name: None if math.isnan(value) else value for name, value in found.items()}
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Context in which it can be asked without a trace in what learns."""
+        with ExitStack() as open_eyes:
+            for layer in self.layers:
+                open_eyes.enter_context(looking(layer.array))
+            yield
 
     def calibrate(self) -> None:
         """Set the converters of the arrays by training images."""

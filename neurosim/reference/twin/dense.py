@@ -12,9 +12,11 @@ from torch import Tensor
 from neurosim.core import registry
 from neurosim.core.errors import CapabilityError, UnknownNameError
 from neurosim.core.protocols import Rule, UpdateMode
+from neurosim.network.black_box import Box
 from neurosim.network.dense import Dense
 from neurosim.network.neurons import Transfer
 from neurosim.reference.twin.arithmetic import TorchIdeal
+from neurosim.reference.twin.black_box import TorchBox
 from neurosim.reference.twin.crossbar import TorchCrossbar
 from neurosim.reference.twin.tensors import real_tensor
 
@@ -65,6 +67,10 @@ class TorchDense(Dense):
         powers, gains = self._drawn
         size, most = gains * u.abs() ** powers, self.neurons.saturation
         return torch.copysign(size if most is None else most * torch.tanh(size / most), u)
+
+    def boxed(self, box: Box) -> TorchBox:
+        """Return a black box behind this layer as one of tensors."""
+        return TorchBox(box, self.on, self.dtype)
 
     def placed(self, values: Any) -> Tensor:
         """Return an array (of images, labels ...) as a tensor where the layer computes, of its own type."""

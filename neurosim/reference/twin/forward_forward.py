@@ -21,6 +21,7 @@ class ForwardForwardTwin(LocalTwin):
 
     def state(self, rows: int, cols: int) -> TensorState:
         """Mean activities, samples seen and quiet ones among them; updates, if counted."""
+        self.options.block_size(cols)
         shape = (*self.instances, cols)
         counts = {"samples", "quiet"} | ({"updates"} if self.options.rate_updates is not None else set())
         zeros = {name: torch.zeros(shape, dtype=torch.int64, device=self.kind["device"]) for name in counts}
@@ -35,12 +36,17 @@ class ForwardForwardTwin(LocalTwin):
         return self._falling(constant, state).unsqueeze(-2)
 
     def _total(self, y: Tensor) -> Tensor:
-        """Sum of each sample (..., batch) that its goodness is, without the sign, in double precision."""
+        """Sum of each sample or block of it (...) that its goodness is, without the sign, in double precision."""
         total: Tensor = (torch.square(y) if self.options.squares else y).sum(dim=-1, dtype=torch.float64)
         return total
 
+    def _parts(self, columns: Tensor) -> Tensor:
+        """Columns (..., cols) block by block, (..., blocks, neurons of each)."""
+        blocks = self.options.blocks
+        return columns.reshape(*columns.shape[:-1], blocks, columns.shape[-1] // blocks)
+
     def _probability(self, y: Tensor) -> Tensor:
-        """Of being positive, for each sample (..., batch), in double precision."""
+        """Of being positive, for each sample or block of it (...), by activities (..., cols), in double precision."""
         rule = self.options
         total = self._total(y)
         return torch.sigmoid(rule.sign * (total - rule.threshold * y.shape[-1]) / rule.temperature)
@@ -75,10 +81,10 @@ class ForwardForwardTwin(LocalTwin):
         positive = (phase > 0).to(torch.float64)
         jumps = None if rule.jump is None else self._jumps(x, y, phase, state)
         self._count(state)
-        signal = positive - self._probability(y)
-        quiet = signal.abs() < (rule.skip_quiet or QUIET) if jumps is None else jumps == 0
+        signal = positive.unsqueeze(-1) - self._probability(self._parts(y))
+        quiet = signal.abs() < (rule.skip_quiet or QUIET) if jumps is None else (jumps == 0).unsqueeze(-1)
         state["samples"] = state["samples"] + len(phase)
-        state["quiet"] = state["quiet"] + quiet.sum(dim=-1, keepdim=True)
+        state["quiet"] = state["quiet"] + quiet.all(dim=-1).sum(dim=-1, keepdim=True)
         ups, downs = positive.sum(), (1 - positive).sum()
         share = positive / ups.clamp(min=1) + (1 - positive) / downs.clamp(min=1)
         of_positive = (positive / ups.clamp(min=1)).to(y.dtype).unsqueeze(-1)
@@ -86,12 +92,13 @@ class ForwardForwardTwin(LocalTwin):
         state["mean_activity"] = torch.where(ups > 0, OLD * before + NEW * mean, before)
         slope = y if rule.squares else torch.sign(y)
         if jumps is None:
-            own = slope * (rule.sign / rule.temperature * signal * share).to(y.dtype).unsqueeze(-1) * rate
+            step = (rule.sign / rule.temperature * signal * share.unsqueeze(-1)).to(y.dtype).unsqueeze(-1)
+            own = (self._parts(slope) * step).flatten(-2) * rate
         else:
             own = slope * jumps.to(y.dtype).unsqueeze(-1)
         means = state["mean_activity"]
         pull = rule.peer * (means.mean(dim=-1, keepdim=True) - means).unsqueeze(-2)
         post = own + of_positive * pull * rate
         if rule.skip_quiet or jumps is not None:
-            post = torch.where(quiet.unsqueeze(-1), 0.0, post)
+            post = torch.where(quiet.unsqueeze(-1), 0.0, self._parts(post)).flatten(-2)
         return update(x, post, rate.squeeze(-2) * rule.decay if rule.decay else None)
