@@ -88,7 +88,9 @@ class ForwardForwardArm(LayeredArm):
         self.read_path()
         write = self.filtered()
         if self.phases == "together" and (self.apart > 1 or self.baseline or write.baseline):
-            asked = f"apart = {self.apart}" if self.apart > 1 else f"baseline = {self.baseline or write.baseline}"
+            asked = (
+                f"apart = {self.apart}" if self.apart > 1 else f"baseline = {self.baseline or write.baseline}"
+            )
             raise ValueError(
                 f"{asked}: positive and negative samples are one update; set phases = 'apart', or leave it out"
             )

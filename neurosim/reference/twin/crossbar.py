@@ -271,7 +271,9 @@ class TorchCrossbar:
             given = self._sample_by_sample(self._passes, pre, post, decay)
         else:
             phase = ", asleep" if writer.asleep else ""
-            given = self._passes.run(f"update {mode}{phase}", learn, pre, post, *([] if decay is None else [decay]))
+            given = self._passes.run(
+                f"update {mode}{phase}", learn, pre, post, *([] if decay is None else [decay])
+            )
         self._refresh(event)
         return self._out(given)
 
@@ -429,7 +431,8 @@ class TorchCrossbar:
             "pending_decay": writer.pending_decay[instance].cpu().numpy().copy(),
             "accumulator": accumulator,
             **{
-                name: getattr(writer, name)[instance].cpu().numpy().copy() for name in stored_changes(self.write)
+                name: getattr(writer, name)[instance].cpu().numpy().copy()
+                for name in stored_changes(self.write)
             },
         }
 
