@@ -159,7 +159,8 @@ class ForwardForwardTraining(Training):
         images, shape, most = self.taken(chosen), self.data.image_shape, self.samples.jitter
         if most:
             images = self._drawn("jitter", step, lambda x, draws: jittered(x, shape, most, draws), images)
-        return self.layers[0].placed(images) if self.experiment.supervised else images
+        shown: Floats = self.layers[0].placed(images) if self.experiment.supervised else images
+        return shown
 
     def _negatives(self, images: Floats, wrong: Any, step: int) -> Floats:
         """Return the negative samples of images that a step shows: with wrong labels, or made of two where there are none."""
