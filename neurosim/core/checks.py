@@ -69,6 +69,12 @@ def vector(name: str, value: ArrayLike, size: int | None = None, precision: Prec
     return _finite(name, value, (size,), precision)
 
 
+def share_or_none(name: str, value: float | None, without: str) -> None:
+    """Raise `InputError` unless `value` lies between 0 and 1 or is None, which means what `without` says."""
+    if value is not None and not 0 < value < 1:
+        raise InputError(f"{name} = {value}: must lie between 0 and 1; None for {without}")
+
+
 def numbers(name: str, value: ArrayLike) -> np.ndarray[Any, Any]:
     """Return `value` as an array of real numbers or truth values, of whatever type and shape.
 

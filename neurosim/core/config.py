@@ -243,6 +243,10 @@ class WritePath(Grown):
     momentum: float | None = Field(None, gt=0, lt=1)
     """A digital filter before the pulses of `accumulate` and `mixed`, V = momentum V + (1 - momentum) change (Hinton:
     0.9): V is what is given. It is one more number a synapse, read and written in every update; decay passes it by."""
+    baseline: float | None = Field(None, gt=0, lt=1)
+    """A stored average of the changes of negative phases, B = baseline B + (1 - baseline) change, zero at first: in a positive
+    phase B is added to the change, before the filter of `momentum` (Hinton, arXiv 2212.13345, section 5). One more number a
+    synapse: read and written in a negative phase, read in a positive one. Of rules with phases, one phase an update."""
     refresh: Refresh | None = Refresh()
     """How saturated pairs that are pulsed in one direction only are brought back; None never does."""
     programming: Programming = Programming()

@@ -329,6 +329,20 @@ class Crossbar:
         """
         return self._reader.calibrate(self._samples("x", x, self.shape[0]), percentile, margin)
 
+    @property
+    def baseline(self) -> float | None:
+        """What is kept of the stored average of negative phases (`WritePath.baseline`); None: there is none."""
+        return self.write.baseline
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the next update is that of a negative phase; said before it by who knows (`Dense`)."""
+        return self._writer.stored.asleep
+
+    @asleep.setter
+    def asleep(self, asleep: bool) -> None:
+        self._writer.stored.asleep = asleep
+
     def update(
         self,
         pre: ArrayLike,

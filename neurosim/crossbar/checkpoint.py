@@ -31,7 +31,7 @@ def saved(array: Crossbar) -> State:
         "adc_range_uS": reader.converters.range_uS.reshape(-1).copy(),
         "pending_decay": writer.pending_decay.copy(),
         "accumulator": writer.accumulator.copy(),
-        **({"velocity": writer.velocity.copy()} if array.write.momentum else {}),
+        **writer.stored.snapshot(),
         **(_calibrated(reader) if array.read.calibration else {}),
     }
 
@@ -71,8 +71,7 @@ def take_back(array: Crossbar, snapshot: State) -> None:
         ranges[:] = snapshot["adc_range_uS"].reshape(ranges.shape)
         writer.pending_decay = snapshot["pending_decay"].astype(array.precision)
         writer.accumulator = snapshot["accumulator"].astype(array.precision)
-        if array.write.momentum:
-            writer.velocity[:] = snapshot["velocity"]
+        writer.stored.restore(snapshot)
         if array.read.calibration:
             reader.ranging_reads = int(snapshot["ranging"][0])
             reader.converters.trim_lsb[:] = snapshot["adc_trim_lsb"]

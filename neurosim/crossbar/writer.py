@@ -14,12 +14,12 @@ from neurosim.core.errors import CapabilityError, InputError
 from neurosim.core.protocols import Device, Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import FADED_BITS, PairCells
+from neurosim.crossbar.changes import StoredChanges, fills, memory_work
 from neurosim.crossbar.ledger import Ledger
 from neurosim.crossbar.programme import PulseProgramme, Step
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
-from neurosim.kernels.change import filter_rows
 from neurosim.kernels.counts import (
     AGAINST_REFERENCE,
     ONE_SIDED,
@@ -103,7 +103,7 @@ def warn_of_cut(once: Once, pulses: float, most: int, write: WritePath) -> None:
 
 def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
     """Raise `CapabilityError` where a mode does not do what a setting asks for."""
-    for field in ("half_select", "momentum"):
+    for field in ("half_select", "momentum", "baseline"):
         if mode == "online" and getattr(write, field):
             raise CapabilityError(
                 f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
@@ -199,7 +199,7 @@ class Writer:
         """Where pulses are written down."""
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
         self.accumulator = self.no_accumulator = np.empty((0, 0), cells.dtype)
-        self.velocity = np.zeros(cells.shape if write.momentum else (0, 0), cells.dtype)
+        self.stored = StoredChanges(cells.shape, write, cells.precision)
 
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
@@ -306,7 +306,7 @@ class Writer:
         step, cell_range = self.reader.cell_converter()
         real = cells.real
         pulses_per_weight = (cells.uS_per_weight * self.pulses_per_uS).astype(cells.dtype)
-        if post is not None and not self.velocity.size:
+        if post is not None and not self.stored:
             post = post * pulses_per_weight  # else filtered first, in weights
 
         def sweep(block: tuple[int, int]) -> tuple[Sums, Verified, Peaks]:
@@ -317,10 +317,8 @@ class Writer:
                 change[:] = 0
             else:
                 np.matmul(pre[:, first:last].T, post, out=change)
-                if self.velocity.size:
-                    filter_rows(
-                        first, change, self.velocity, real(self.config.momentum or 0), pulses_per_weight
-                    )
+                if self.stored:
+                    self.stored.take(first, change, pulses_per_weight)
             sums, verified = sweep_rows(
                 first, change, self.pending_decay, due, exact, real(self.pulses_per_uS),
                 real(self.config.flush_pulses), real(self.most), self.verifier, real(step), real(cell_range),
@@ -348,9 +346,10 @@ class Writer:
             factors = factor(pre), factor(post)
             self.ledger.macs += products(*factors)
             accumulators = touched(*factors, due, rows)
-            if self.velocity.size:
-                self.ledger.macs += rows * cols
-                self.ledger.memory_accesses += 2 * rows * cols
+            macs, accesses = memory_work(self.config, self.stored.asleep)
+            self.ledger.macs += macs * rows * cols
+            self.ledger.memory_accesses += accesses * rows * cols
+            if fills(self.config, self.stored.asleep):
                 accumulators = rows * cols
         if accumulate:
             self.ledger.memory_accesses += 2 * accumulators

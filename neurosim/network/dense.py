@@ -65,6 +65,11 @@ class Dense:
             raise CapabilityError(
                 f"rule '{rule.name}' needs more than a wire carries and exists in ideal arithmetic only"
             )
+        self._averages = bool(getattr(array, "baseline", None))
+        if self._averages and not needs_phase(rule):
+            raise CapabilityError(
+                f"rule '{rule.name}' has no phases, and a stored average of negative ones stays empty: leave out baseline"
+            )
         self.array, self.rule, self.mode, self.norm_every = array, rule, mode, norm_every
         self.neurons = neurons
         self.stated = rule
@@ -102,7 +107,8 @@ class Dense:
         Raises
         ------
         CapabilityError
-            If the rule needs phases and gets none, or gets them and takes none.
+            If the rule needs phases and gets none, or gets them and takes none; or gets both in one update of an array that
+            stores the average of negative phases.
         InputError
             If a phase is not 1 or -1, or their number is not that of the samples.
         """
@@ -162,7 +168,20 @@ class Dense:
         right = np.abs(found) == 1
         if not right.all():
             raise InputError(f"{wanted}, got {found[~right][0]}")
+        if self._averages:
+            self._tell(found)
         return self._inputs(found)
+
+    def _tell(self, phase: NDArray[Any]) -> None:
+        """Tell an array that stores the average of negative phases which one the update is of."""
+        asleep = bool((phase < 0).any())
+        if asleep and (phase > 0).any():
+            raise CapabilityError(
+                "baseline: an average of negative phases needs an update for each phase; learn positive and negative "
+                "samples one after the other (phases = 'apart', `learn_apart`), or leave out baseline"
+            )
+        stores: Any = self.array
+        stores.asleep = asleep
 
     def _currents(self, ideal: IdealArithmetic, x: Floats, u: Floats) -> Floats:
         """What a rule of ideal arithmetic alone sees: what was read, unless it asks for other powers of weights."""

@@ -127,19 +127,23 @@ class ForwardForwardStack:
         phase = np.repeat([1.0, -1.0], [positive.shape[-2], negative.shape[-2]])
         return self._pass(x, phase, lambda layer, inputs, phase: layer.learn(inputs, phase))
 
+    def learn_phase(self, samples: Floats, asleep: bool) -> Answers:
+        """Learn one mini-batch of one phase: positive samples (n, rows), or negative ones where the network is asleep.
+
+        Arrays that store the average of negative phases (`WritePath.baseline`) move it asleep, and add it awake.
+        """
+        return self._pass(
+            self._with_bias(samples),
+            np.full(samples.shape[-2], -1.0 if asleep else 1.0),
+            lambda layer, inputs, phase: layer.learn(inputs, phase),
+        )
+
     def learn_apart(self, positive: Floats, negative: Floats) -> Answers:
         """Learn one mini-batch with an update for each phase, positive samples first: each pulses the devices of its own sign.
 
         Decay, a share an update, is then taken twice.
         """
-        phases = [
-            self._pass(
-                self._with_bias(x),
-                np.full(x.shape[-2], sign),
-                lambda layer, inputs, phase: layer.learn(inputs, phase),
-            )
-            for x, sign in ((positive, 1.0), (negative, -1.0))
-        ]
+        phases = [self.learn_phase(positive, asleep=False), self.learn_phase(negative, asleep=True)]
         join = library(phases[0].goodness).concatenate
         states = [join(both, -2) for both in zip(*(answers.states for answers in phases), strict=True)]
         return Answers(states, join([answers.goodness for answers in phases], -2))

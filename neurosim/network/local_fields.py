@@ -135,6 +135,8 @@ class LocalFields:
         self.gains_hold_norms = arrays[0].gains_hold_norms
         self.momentum = getattr(arrays[0], "momentum", None)
         """Of the filter, in ideal arithmetic."""
+        self.baseline: float | None = getattr(arrays[0], "baseline", None)
+        """What is kept of the stored average of negative phases, in ideal arithmetic and on devices."""
         self.on = getattr(arrays[0], "on", None)
         """Torch device of its arrays; None: they are numpy's."""
         self.instances = getattr(arrays[0], "instances", None)
@@ -186,6 +188,16 @@ class LocalFields:
             own = None if lost is None else lost[..., cols]
             pulses += array.update(columns(before, rows), behind[..., cols], own, mode)
         return pulses
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the next update is that of a negative phase, in all locations."""
+        return bool(getattr(self.locations[0], "asleep", False))
+
+    @asleep.setter
+    def asleep(self, asleep: bool) -> None:
+        for array in self.locations:
+            setattr(array, "asleep", asleep)  # noqa: B010 - arrays of others need not have it
 
     def column_norms(self) -> Floats:
         """Return the Euclidean norm (cols,) of each column, as a counted read."""

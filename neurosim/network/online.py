@@ -24,7 +24,7 @@ SMALLEST = 0.5
 def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
     """Let a layer learn from samples (n, rows) one after the other, an update each; return their currents (n, cols).
 
-    In ideal arithmetic without a filter, samples are read in blocks from the weights at the block's start, and what
+    In ideal arithmetic that stores no changes, samples are read in blocks from the weights at the block's start, and what
     those before have changed is added to their currents: with ``dw = x_m post_m - D_m w`` after sample m and
     P_k = prod_(m < k) (1 - D_m),
 
@@ -42,7 +42,8 @@ def learn_each(layer: Dense, x: Floats, phase: Floats | None = None) -> Floats:
         As `Dense.learn` takes it.
     """
     array, x = layer.array, layer._inputs(x)
-    exact = array.ideal and not (layer.rule.ideal_only or getattr(array, "momentum", None))
+    stores = getattr(array, "momentum", None) or getattr(array, "baseline", None)
+    exact = array.ideal and not (layer.rule.ideal_only or stores)
     if not exact or not isinstance(x, np.ndarray):
         each = [
             layer.learn(x[..., k : k + 1, :], None if phase is None else phase[k : k + 1])

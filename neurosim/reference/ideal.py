@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosim.core.checks import extents, matrix, precision_of, vector
-from neurosim.core.errors import CheckpointError, InputError
+from neurosim.core.checks import extents, matrix, precision_of, share_or_none, vector
+from neurosim.core.errors import CheckpointError
 from neurosim.core.protocols import Floats, LocalUpdate, Precision, State, UpdateMode
 from neurosim.kernels.change import add_scaled, forget, largest
 from neurosim.kernels.jit import share
@@ -37,11 +37,14 @@ class IdealArray:
         Of weights and products; their bits do not depend on threads.
     momentum : float, optional
         Filter changes, but not decay, as `WritePath.momentum` does: one more array of the size of the weights.
+    baseline : float, optional
+        Store the average of negative phases and add it in positive ones, as `WritePath.baseline` does: another such array.
 
     Raises
     ------
     InputError
-        If `shape` is not two whole numbers, `precision` neither of the two, or `momentum` does not lie between 0 and 1.
+        If `shape` is not two whole numbers, `precision` neither of the two, or `momentum` or `baseline` does not lie between
+        0 and 1.
     """
 
     ideal = True
@@ -49,15 +52,25 @@ class IdealArray:
     w_max: float | None = None
 
     def __init__(
-        self, shape: tuple[int, int], precision: Precision = "float32", momentum: float | None = None
+        self,
+        shape: tuple[int, int],
+        precision: Precision = "float32",
+        momentum: float | None = None,
+        baseline: float | None = None,
     ):
-        if momentum is not None and not 0 < momentum < 1:
-            raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
+        share_or_none("momentum", momentum, "no filter")
+        share_or_none("baseline", baseline, "no stored average")
         self.shape = extents(shape)
-        self.precision, self.momentum = precision_of(precision), momentum
+        self.precision, self.momentum, self.baseline = precision_of(precision), momentum, baseline
+        self.asleep = False
+        """Whether the next update is that of a negative phase; said before it by who knows (`Dense`)."""
         self._columns: Floats = np.zeros(self.shape[::-1], precision)
         self._gains = np.ones(self.shape[1])
-        self._velocity: Floats = np.zeros(self._columns.shape if momentum else (0, 0), precision)
+        self._stored: dict[str, Floats] = {
+            name: np.zeros_like(self._columns)
+            for name, wanted in (("velocity", momentum), ("baseline", baseline))
+            if wanted
+        }
         self._reads = 0
 
     def __repr__(self) -> str:
@@ -99,18 +112,27 @@ class IdealArray:
             if size.min() < 1 / FAR_GAIN or size.max() > FAR_GAIN:
                 self._settle()
         scale = (1 / self._gains).astype(self.precision)
-        faded = self._faded
+        faded, awake = self._faded, bool(self.baseline) and not self.asleep
+        taken = np.full(self.shape[1], 1 - (self.momentum or 0), self.precision)
 
         def learn(block: tuple[int, int]) -> None:
             some = slice(*block)
             columns = self._columns[some]
             if self.momentum:
-                filtered = self._velocity[some]
+                filtered = self._stored["velocity"][some]
                 filtered *= self.momentum
                 add_product(post[:, some], pre, filtered, 1 - self.momentum)
+                if awake:
+                    add_scaled(self._stored["baseline"][some], taken[some], filtered)
                 add_scaled(filtered, scale[some], columns)
             else:
                 add_product(post[:, some] * scale[some] if faded else post[:, some], pre, columns)
+                if awake:
+                    add_scaled(self._stored["baseline"][some], scale[some], columns)
+            if self.baseline and self.asleep:
+                average = self._stored["baseline"][some]
+                average *= self.baseline
+                add_product(post[:, some], pre, average, 1 - self.baseline)
 
         with single_threaded_blas():
             share(learn, self._blocks)
@@ -195,13 +217,12 @@ class IdealArray:
         return weights.T.copy()
 
     def snapshot(self) -> State:
-        """Return a copy of the weights before their gains, these, the number of reads and what is filtered as named arrays."""
-        filtered = {"velocity": self._velocity.T.copy()} if self.momentum else {}
+        """Return a copy of the weights before their gains, these, the number of reads and what is stored of changes as named arrays."""
         return {
             "weights": self._columns.T.copy(),
             "gains": self._gains.copy(),
             "reads": np.array([self._reads], np.int64),
-            **filtered,
+            **{name: values.T.copy() for name, values in self._stored.items()},
         }
 
     def restore(self, snapshot: State) -> None:
@@ -212,10 +233,9 @@ class IdealArray:
         gains = snapshot.get("gains", np.ones(self.shape[1]))
         if gains.shape != self._gains.shape:
             raise CheckpointError("checkpoint does not fit this array: gains")
-        if self.momentum:
-            velocity = snapshot.get("velocity")
-            if velocity is None or velocity.shape != self.shape:
-                raise CheckpointError("checkpoint does not fit this array: velocity")
-            self._velocity.T[...] = velocity
+        for name, own in self._stored.items():
+            if name not in snapshot or snapshot[name].shape != self.shape:
+                raise CheckpointError(f"checkpoint does not fit this array: {name}")
+            own.T[...] = snapshot[name]
         self._columns.T[...], self._gains[...] = found, gains
         self._reads = int(snapshot["reads"][0])

@@ -90,6 +90,8 @@ class SpikingLayer:
             raise InputError(
                 f"highest_Hz = {highest_Hz:g} is more than one spike in each step of {dt_s:g} s: take shorter steps"
             )
+        if getattr(array, "baseline", None):
+            raise CapabilityError("write.baseline: spikes have no negative phases to average; leave it out")
         self.array, self.rule, self.neuron, self.inhibition = array, rule, neuron, inhibition
         self.dt_s, self.highest_Hz, self.mode, self.norm_every = dt_s, highest_Hz, mode, norm_every
         self.update_every = None if update_every_s is None else max(1, round(update_every_s / dt_s))

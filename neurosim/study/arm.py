@@ -217,6 +217,8 @@ class Arm(Frozen):
         paths = {"read": self.read_path(), "write": self.write_path(), **self.hardware()}
         paths["periphery"] = Periphery.parse(self.periphery, f"arm {self.name}, periphery")
         own |= {name: model.model_dump(mode="json") for name, model in paths.items()}
+        if own["write"]["baseline"] is None:
+            del own["write"]["baseline"]
         law = self.law()
         numbers = law.model_dump(mode="json")
         for name in ADDED_NUMBERS:
@@ -235,7 +237,7 @@ class Arm(Frozen):
         name: str,
         seed: int | Sequence[int],
         w_max: float,
-        momentum: float | None = None,
+        stored: dict[str, float] | None = None,
         draws: Draws | None = None,
         devices: bool = False,
     ) -> Any:
@@ -251,8 +253,8 @@ class Arm(Frozen):
             Several: one instance each, of the torch backend.
         w_max : float
             Weight of a full difference, unless the arm says it.
-        momentum : float, optional
-            Of the digital filter of changes, unless the arm says it.
+        stored : dict, optional
+            What is stored of changes beside the array (``momentum``, ``baseline``), unless the arm says it.
         draws : Draws, optional
             Seeds of what the chip is born with, where they are not its own.
         devices : bool
@@ -264,11 +266,11 @@ class Arm(Frozen):
 
             on["torch_device"] = on_device(self.torch_device or "cpu")
         if self.device is None and not devices:
-            return self._ideal()(shape, **on, **({"momentum": momentum} if momentum else {}))
+            return self._ideal()(shape, **on, **(stored or {}))
         born = {} if draws is None else {"draws": draws}
         return self._crossbar()(
             shape, self.law(), seed=seed, name=name, read=self.read_path(),
-            write=self.write_path(w_max=w_max, **({"momentum": momentum} if momentum else {})),
+            write=self.write_path(w_max=w_max, **(stored or {})),
             periphery=Periphery.parse(self.periphery, f"arm {self.name}, periphery"),
             **self.hardware(), **born, **on,
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurosim.core.protocols import Floats, State
 from neurosim.core.seeds import generator
 from neurosim.data.dataset import Dataset, Labelled
-from neurosim.network.arrays import library, to_numpy
+from neurosim.network.arrays import library, one_of, to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import Answers, ForwardForwardStack, SoftmaxHead
 from neurosim.network.local_fields import locations
@@ -34,6 +34,17 @@ from neurosim.study.store import pack_bits
 from neurosim.study.training import Report, Seed, Training
 
 CHUNK = 1000
+
+
+class Awake(NamedTuple):
+    """A mini-batch whose positive samples were learnt, and whose negatives wait for the sleep."""
+
+    step: int
+    """Its number, which decides its random numbers."""
+    chosen: NDArray[np.int64]
+    """(..., images): places among the images that are learnt."""
+    wrong: Any
+    """(..., negatives, images): labels of its negatives; None where they have none."""
 
 
 class ForwardForwardTraining(Training):
@@ -57,6 +68,8 @@ class ForwardForwardTraining(Training):
         some = slice(experiment.curve_images)
         self.followed = Labelled(followed.images[some], followed.labels[some])
         self.answers = {}
+        self.waiting: list[Awake] = []
+        """Mini-batches since the last sleep, where the phases are far apart."""
         self.stack = self._build()
         self.layers = self.stack.layers
         features = sum(layer.array.shape[1] for layer in self.stack.layers[self.stack.read_layers])
@@ -93,10 +106,13 @@ class ForwardForwardTraining(Training):
 
     @property
     def updates_a_step(self) -> int:
-        """Updates of the arrays that one mini-batch is: one, one for each phase, or one for each sample, in each iteration."""
+        """Updates of the arrays that one mini-batch is: one, one for each phase, or one for each sample, in each iteration.
+
+        Where phases are stretches of mini-batches, those of one phase: the sleep lets its own time pass.
+        """
         if not self.arm.learns:
             return 0
-        together = 1 if self.arm.phases == "together" else 2
+        together = 2 if self.arm.phases == "apart" and self.arm.apart == 1 else 1
         return self.iterations * (2 * self.batch if self.experiment.online else together)
 
     @property
@@ -105,8 +121,14 @@ class ForwardForwardTraining(Training):
         return self.total * self.iterations * (2 * self.batch if self.experiment.online else 1)
 
     def step(self, chosen: NDArray[np.int64]) -> None:
-        """Make samples of one mini-batch; layers and head learn from them."""
-        self._step(self.taken(chosen), self.fit.labels[chosen])
+        """Make samples of one mini-batch; layers and head learn from them.
+
+        Negatives far apart in time are of the same images with the same wrong labels, which the head drew while it was
+        awake; a sleep ends each stretch, and the training.
+        """
+        self._step(chosen)
+        if len(self.waiting) == self.arm.apart or (self.waiting and self.steps + 1 == self.total):
+            self._sleep()
 
     def calibrate(self) -> None:
         """Set the converters by training images, with their labels where these are learnt."""
@@ -122,47 +144,76 @@ class ForwardForwardTraining(Training):
         """Whether the accuracy is followed where it stands: at the end of each epoch."""
         return self.steps > 0 and self.steps % self.batches == 0
 
-    def _drawn(self, purpose: str, make: Callable[..., Any], *of: Any) -> Any:
+    def _drawn(self, purpose: str, step: int, make: Callable[..., Any], *of: Any) -> Any:
         """Return what `make` draws of values, an instance after the other; there is nothing to keep in a checkpoint."""
         if not self.instances:
-            return make(*of, generator(self.seed, purpose, self.steps))
+            return make(*of, generator(self.seed, purpose, step))
         each = [
-            make(*(values[k] for values in of), generator(seed, purpose, self.steps))
+            make(*(values[k] for values in of), generator(seed, purpose, step))
             for k, seed in enumerate(self.instances)
         ]
         return library(each[0]).stack(each)
 
-    def _step(
-        self, images: Floats, labels: Labels, targets: Floats | None = None, told: Floats | None = None
-    ) -> None:
-        """Learn from images and labels; of the head, and of what negatives are drawn from, another may have told (n, classes)."""
-        spec, classes, shape = self.experiment, self.data.classes, self.data.image_shape
-        made = self.samples
-        if made.jitter:
-            images = self._drawn("jitter", lambda x, draws: jittered(x, shape, made.jitter, draws), images)
+    def _shown(self, chosen: NDArray[np.int64], step: int) -> Floats:
+        """Return images that are learnt as a step shows them: shifted, and where the layers compute if they carry labels."""
+        images, shape, most = self.taken(chosen), self.data.image_shape, self.samples.jitter
+        if most:
+            images = self._drawn("jitter", step, lambda x, draws: jittered(x, shape, most, draws), images)
+        shown: Floats = self.layers[0].placed(images) if self.experiment.supervised else images
+        return shown
+
+    def _negatives(self, images: Floats, wrong: Any, step: int) -> Floats:
+        """Return the negative samples of images that a step shows: with wrong labels, or made of two where there are none."""
+        if wrong is None:
+            found: Floats = self._drawn("hybrids", step, self._unlike, images)
+            return found
+        several = [
+            self.stack.labelled(images, wrong[..., k, :], self.data.classes) for k in range(wrong.shape[-2])
+        ]
+        negative: Floats = library(images).concatenate(several, -2)
+        return negative
+
+    def _sleep(self) -> None:
+        """Learn the negatives of all mini-batches that wait, in their order, an update each; time passes between them."""
+        for waited in self.waiting:
+            if self.arm.apart > 1:
+                self._let_time_pass()
+            images = self._shown(waited.chosen, waited.step)
+            self.stack.learn_phase(self._negatives(images, waited.wrong, waited.step), asleep=True)
+        self.waiting = []
+
+    def _said_of(self, chosen: NDArray[np.int64]) -> tuple[Any, Floats | None]:
+        """Return what the head learns of some images, labels or what another says of them (n, classes), and scores from which
+        negatives are drawn where the head's own are not."""
+        return self.fit.labels[chosen], None
+
+    def _step(self, chosen: NDArray[np.int64]) -> None:
+        spec, classes, made = self.experiment, self.data.classes, self.samples
+        images, labels = self._shown(chosen, self.steps), self.fit.labels[chosen]
+        wrong = None
         if spec.supervised:
-            images = self.layers[0].placed(images)
             positive = self.stack.labelled(images, labels, classes)
-            wanted = labels if targets is None else targets
+            wanted, told = self._said_of(chosen)
             scores = self.head.learn(self.stack.neutral_states(images, classes), wanted, self._gain)
             scores = scores if told is None else told
             hard = scores if made.negatives == "hard" else library(scores).zeros_like(scores)
             wrong = self._drawn(
                 "negatives",
+                self.steps,
                 lambda scores, right, draws: wrong_labels(scores, right, made.negatives_per_sample, draws),
                 hard,
                 labels,
             )
-            several = [
-                self.stack.labelled(images, wrong[..., k, :], classes)
-                for k in range(made.negatives_per_sample)
-            ]
-            negative = library(images).concatenate(several, -2)
         else:
-            positive, negative = images, self._drawn("hybrids", self._unlike, images)
+            positive = images
         if self.arm.device is not None and self.steps % spec.calibrate_every == 0:
             self.stack.calibrate(positive)
-        states = self.stack.features(self._answers(positive, negative))
+        if self.arm.learns and self.arm.phases == "apart":
+            answers = self.stack.learn_phase(positive, asleep=False)
+            self.waiting.append(Awake(self.steps, chosen, wrong))
+        else:
+            answers = self._answers(positive, self._negatives(images, wrong, self.steps))
+        states = self.stack.features(answers)
         if not spec.supervised:
             in_turn = spec.online and self.arm.learns
             own = slice(None, None, 2) if in_turn else slice(images.shape[-2])
@@ -185,9 +236,7 @@ class ForwardForwardTraining(Training):
         """Let the layers learn, if they do, and return what they made of the samples before."""
         if not self.arm.learns:
             return self.stack.forward(positive)
-        learn = self.stack.learn_apart if self.arm.phases == "apart" else self.stack.learn
-        if self.experiment.online:
-            learn = self.stack.learn_online
+        learn = self.stack.learn_online if self.experiment.online else self.stack.learn
         return learn(positive, negative)
 
     @property
@@ -333,12 +382,29 @@ class ForwardForwardTraining(Training):
     def snapshot(self, *instance: int) -> State:
         """Return layers and head, as named arrays; of one instance, where there are several."""
         parts = {"stack": self.stack.snapshot(*instance), "head": self.head.snapshot(*instance)}
+        if self.waiting:
+            parts["waiting"] = self._kept_waiting(*instance)
         return {f"{part}.{name}": values for part, own in parts.items() for name, values in own.items()}
 
     def restore(self, saved: State) -> None:
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         for part, own in (("stack.", self.stack), ("head.", self.head)):
             own.restore({name.removeprefix(part): v for name, v in saved.items() if name.startswith(part)})
+        steps = saved.get("waiting.steps", np.empty(0, np.int64))
+        wrong = saved.get("waiting.wrong", [None] * len(steps))
+        self.waiting = [
+            Awake(int(step), saved["waiting.chosen"][k], wrong[k]) for k, step in enumerate(steps)
+        ]
+
+    def _kept_waiting(self, *instance: int) -> State:
+        """What waits for the sleep, by index: (mini-batches,), (mini-batches, images), (mini-batches, negatives, images)."""
+        kept = {
+            "steps": np.array([waited.step for waited in self.waiting], np.int64),
+            "chosen": np.stack([one_of(waited.chosen, *instance) for waited in self.waiting]),
+        }
+        if self.waiting[0].wrong is not None:
+            kept["wrong"] = np.stack([to_numpy(one_of(waited.wrong, *instance)) for waited in self.waiting])
+        return kept
 
 
 def forward_forward(

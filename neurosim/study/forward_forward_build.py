@@ -43,7 +43,7 @@ def array_of(
 ) -> Any:
     """Return an array (rows, columns) as a settled arm has it for neurons with so many inputs, bias aside."""
     window = arm.of_layer("window", 0) / rows**0.5
-    return arm.array(shape, name, seed, window, arm.momentum or None, draws, devices)
+    return arm.array(shape, name, seed, window, arm.stored, draws, devices)
 
 
 def _programmed(

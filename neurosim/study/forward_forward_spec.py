@@ -64,7 +64,7 @@ class ForwardForwardLayer(Frozen):
 class ForwardForwardArm(LayeredArm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
-    of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {"momentum"}
+    of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {"momentum", "baseline"}
 
     samples: dict[str, Any] = Field(default_factory=dict)
     """Settings of `Samples` that are not the experiment's."""
@@ -80,18 +80,34 @@ class ForwardForwardArm(LayeredArm):
     """Digital filter of the changes, one number a synapse; 0: none."""
     phases: Literal["together", "apart"] = "together"
     """Positive and negative samples in one update, so that devices see the difference of the two; or an update each."""
+    apart: int = Field(1, ge=1)
+    """Mini-batches whose positive samples are learnt, one after the other, before the negatives of the same images are; of
+    phases "apart". The last stretch of a training is as long as what is left."""
+    baseline: float = Field(0.0, ge=0, lt=1)
+    """A stored average of the changes of negative phases, of which each of them keeps this share, is added to the change of
+    every positive one; of phases "apart". One more number a synapse; 0: none."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         rule = self.build_rule(1)
         self.read_path()
         write = self.filtered()
+        if self.phases == "together" and (self.apart > 1 or self.baseline or write.baseline):
+            asked = (
+                f"apart = {self.apart}" if self.apart > 1 else f"baseline = {self.baseline or write.baseline}"
+            )
+            raise ValueError(
+                f"{asked}: positive and negative samples are one update; set phases = 'apart', or leave it out"
+            )
         if rule.jump is not None and self.momentum:
             raise ValueError(f"momentum = {self.momentum}: a filtered jump does not land; set momentum = 0")
-        if self.device is not None and self.mode == "online" and write.momentum:
-            raise ValueError(
-                f"momentum = {write.momentum}: mode 'online' sums nothing that could be filtered; set momentum = 0"
-            )
+        if self.device is not None and self.mode == "online":
+            for name, stored in (("momentum", write.momentum), ("baseline", write.baseline)):
+                if stored:
+                    why = "filtered" if name == "momentum" else "stored"
+                    raise ValueError(
+                        f"{name} = {stored}: mode 'online' sums nothing that could be {why}; set {name} = 0"
+                    )
         return self
 
     def build_rule(self, updates: int, settings: dict[str, Any] | None = None) -> ForwardForward:
@@ -113,14 +129,20 @@ class ForwardForwardArm(LayeredArm):
     def deciding(self) -> dict[str, Any]:
         """Return everything that decides the bits of a settled arm's runs; what is the experiment's is none of it."""
         found = super().deciding()
-        for name in ("recurrent", "black_box"):
-            if getattr(self, name) is None:
+        for name, unused in (("recurrent", None), ("black_box", None), ("apart", 1), ("baseline", 0.0)):
+            if found[name] == unused:
                 del found[name]
         return found
 
+    @property
+    def stored(self) -> dict[str, float]:
+        """What is stored of changes beside each array: the settings of that name in `WritePath`."""
+        given = {"momentum": self.momentum, "baseline": self.baseline}
+        return {name: share for name, share in given.items() if share}
+
     def filtered(self) -> WritePath:
-        """Return how arrays are written, changes filtered by the arm's momentum; raises `ConfigError`."""
-        return self.write_path(momentum=self.momentum or None)
+        """Return how arrays are written, with what is stored of changes beside them; raises `ConfigError`."""
+        return self.write_path(**self.stored)
 
 
 class ForwardForwardExperiment(Samples, Experiment):

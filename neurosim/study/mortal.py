@@ -111,14 +111,12 @@ class ChipTraining(ForwardForwardTraining):
         fit, test = super().parts()
         return (fit if self.lesson is None else self.lesson.fit), test
 
-    def step(self, chosen: NDArray[np.int64]) -> None:
-        """Learn one mini-batch; from what another chip says of it, where one does."""
+    def _said_of(self, chosen: NDArray[np.int64]) -> tuple[Any, Floats | None]:
+        """Return what another chip says of some images, where one does."""
         lesson = self.lesson
         if lesson is None or lesson.told is None or lesson.targets is None:
-            super().step(chosen)
-        else:
-            labels = lesson.fit.labels[chosen]
-            self._step(self.taken(chosen), labels, lesson.targets[chosen], lesson.told[chosen])
+            return super()._said_of(chosen)
+        return lesson.targets[chosen], lesson.told[chosen]
 
     @property
     def _born_with(self) -> tuple[Any, Any]:
@@ -264,7 +262,7 @@ def original_and_copies(
     if experiment.distilled is None:
         return {"original": original, "copies": copies}
     said = first.said or first.ask()
-    copies += _taught(
+    copies += _said_of(
         experiment, arm, seed, data, lessons(experiment.distilled, first.fit, said, seed), out, report
     )
     answers = original.pop("answers")
@@ -312,7 +310,7 @@ def _at_other_chips(
     return runs
 
 
-def _taught(
+def _said_of(
     experiment: MortalExperiment,
     arm: ForwardForwardArm,
     seed: int,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosim.core.checks import extents, precision_of
+from neurosim.core.checks import extents, precision_of, share_or_none
 from neurosim.core.errors import CheckpointError, InputError
 from neurosim.core.protocols import LocalUpdate, Precision, State, UpdateMode
 from neurosim.reference.twin.tensors import real_tensor
@@ -24,6 +24,8 @@ class TorchIdeal:
     torch_device : torch.device
     momentum : float, optional
         Filter changes, but not decay, as `IdealArray` does.
+    baseline : float, optional
+        Store the average of negative phases, as `IdealArray` does.
     """
 
     ideal = True
@@ -37,14 +39,19 @@ class TorchIdeal:
         precision: Precision = "float32",
         torch_device: torch.device = torch.device("cpu"),  # noqa: B008
         momentum: float | None = None,
+        baseline: float | None = None,
     ):
-        if momentum is not None and not 0 < momentum < 1:
-            raise InputError(f"momentum = {momentum}: must lie between 0 and 1; None for no filter")
+        share_or_none("momentum", momentum, "no filter")
+        share_or_none("baseline", baseline, "no stored average")
         self.shape, self.precision, self.on = extents(shape), precision_of(precision), torch_device
         self.dtype = getattr(torch, precision)
-        self.momentum = momentum
+        self.momentum, self.baseline, self.asleep = momentum, baseline, False
         self._weights = torch.zeros(self.shape, dtype=self.dtype, device=self.on)
-        self._velocity = torch.zeros_like(self._weights) if momentum else None
+        self._stored = {
+            name: torch.zeros_like(self._weights)
+            for name, wanted in (("velocity", momentum), ("baseline", baseline))
+            if wanted
+        }
 
     def _tensor(self, name: str, value: Any) -> Tensor:
         return real_tensor(name, value).to(self.on, self.dtype)
@@ -73,10 +80,18 @@ class TorchIdeal:
     def update(self, pre: Any, post: Any, decay: Any = None, mode: UpdateMode = "accumulate") -> int:
         """Apply ``w += pre' post - decay w`` exactly, whatever the mode; gives no pulses."""
         change = self._grown(pre, post)
-        if self.momentum and self._velocity is not None:
-            change = self._velocity = self.momentum * self._velocity + (1 - self.momentum) * change
+        if self.baseline and self.asleep:
+            self._stored["baseline"] = self._moved("baseline", self.baseline, change)
+        elif self.baseline:
+            change = change + self._stored["baseline"]
+        if self.momentum:
+            change = self._stored["velocity"] = self._moved("velocity", self.momentum, change)
         self._weights = self._weights + self._less(change, decay)
         return 0
+
+    def _moved(self, name: str, keep: float, change: Tensor) -> Tensor:
+        """Return what is stored, moved towards a change."""
+        return keep * self._stored[name] + (1 - keep) * change
 
     def forward_lebesgue(self, x: Any, p: float) -> Tensor:
         """Return ``x @ (sign(w) |w|**(p - 1))`` (batch, cols)."""
@@ -103,18 +118,17 @@ class TorchIdeal:
 
     def snapshot(self) -> State:
         """Return a copy of the weights as named arrays."""
-        filtered = {} if self._velocity is None else {"velocity": self._velocity.cpu().numpy().copy()}
-        return {"weights": self._weights.cpu().numpy().copy(), "reads": np.zeros(1, np.int64), **filtered}
+        stored = {name: values.cpu().numpy().copy() for name, values in self._stored.items()}
+        return {"weights": self._weights.cpu().numpy().copy(), "reads": np.zeros(1, np.int64), **stored}
 
     def restore(self, snapshot: State) -> None:
         """Go back to a snapshot of this class or of `IdealArray`."""
         found = snapshot.get("weights")
         if found is None or found.shape != self.shape:
             raise CheckpointError("checkpoint does not fit this array: weights")
-        if self._velocity is not None:
-            velocity = snapshot.get("velocity")
-            if velocity is None or velocity.shape != self.shape:
-                raise CheckpointError("checkpoint does not fit this array: velocity")
-            self._velocity = self._tensor("velocity", velocity).clone()
+        for name in self._stored:
+            if name not in snapshot or snapshot[name].shape != self.shape:
+                raise CheckpointError(f"checkpoint does not fit this array: {name}")
+            self._stored[name] = self._tensor(name, snapshot[name]).clone()
         gains = snapshot.get("gains", np.ones(self.shape[1]))
         self._weights = self._tensor("weights", found * gains.astype(found.dtype)).clone()

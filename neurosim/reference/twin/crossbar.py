@@ -19,6 +19,7 @@ from neurosim.core.errors import CapabilityError, CheckpointError, InputError
 from neurosim.core.hardware import Draws
 from neurosim.core.protocols import Device, Precision, State, UpdateMode, Work
 from neurosim.crossbar.cells import GAIN_BITS
+from neurosim.crossbar.changes import stored_changes
 from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_if_still
 from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.programme import PulseProgramme
@@ -269,7 +270,10 @@ class TorchCrossbar:
         elif mode == "online":
             given = self._sample_by_sample(self._passes, pre, post, decay)
         else:
-            given = self._passes.run(f"update {mode}", learn, pre, post, *([] if decay is None else [decay]))
+            phase = ", asleep" if writer.asleep else ""
+            given = self._passes.run(
+                f"update {mode}{phase}", learn, pre, post, *([] if decay is None else [decay])
+            )
         self._refresh(event)
         return self._out(given)
 
@@ -338,6 +342,20 @@ class TorchCrossbar:
             yield programme
         finally:
             self._writer.recorder = None
+
+    @property
+    def baseline(self) -> float | None:
+        """What is kept of the stored average of negative phases (`WritePath.baseline`); None: there is none."""
+        return self.write.baseline
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the next update is that of a negative phase; said before it by who knows (`Dense`)."""
+        return self._writer.asleep
+
+    @asleep.setter
+    def asleep(self, asleep: bool) -> None:
+        self._writer.asleep = asleep
 
     @property
     def now_s(self) -> float:
@@ -412,7 +430,10 @@ class TorchCrossbar:
             "adc_range_uS": reader.adc_range_uS[instance : instance + 1].cpu().numpy().copy(),
             "pending_decay": writer.pending_decay[instance].cpu().numpy().copy(),
             "accumulator": accumulator,
-            **({"velocity": writer.velocity[instance].cpu().numpy().copy()} if self.write.momentum else {}),
+            **{
+                name: getattr(writer, name)[instance].cpu().numpy().copy()
+                for name in stored_changes(self.write)
+            },
         }
 
     def restore(self, snapshot: State, instance: int | None = None) -> None:
@@ -441,8 +462,8 @@ class TorchCrossbar:
                     writer.accumulator[k] = accumulator
                 elif writer.accumulator is not None:
                     writer.accumulator[k] = 0
-                if self.write.momentum:
-                    writer.velocity[k] = self._kept(snapshot["velocity"])
+                for name in stored_changes(self.write):
+                    getattr(writer, name)[k] = self._kept(snapshot[name])
                 self._tally.restore(k, Ledger.from_array(snapshot["ledger"]).to_array())
             reader.reads, reader.norm_reads, writer.updates = map(int, snapshot["counters"])
             self._fitted = bool(snapshot["fitted"][0])

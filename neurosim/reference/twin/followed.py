@@ -11,7 +11,8 @@ FOLLOWED: dict[str, set[str]] = {
     "read": {"read_voltage_V", "integration_time_s", "input_range", "dac_bits", "adc_bits", "adc_range_uS",
              "adc_percentile", "adc_margin", "read_noise", "drift", "reading_delay_s"},
     "write": {"w_max", "scale", "scale_percentile", "scale_by", "decay_mode", "decay_threshold", "flush_pulses",
-              "pulse_limit", "refresh", "pulse_train_slots", "verify_reads", "prompt", "momentum", "pulses"},
+              "pulse_limit", "refresh", "pulse_train_slots", "verify_reads", "prompt", "momentum", "baseline",
+              "pulses"},
 }  # fmt: skip
 """Settings that the torch backend computes, whatever their value."""
 FOLLOWED_AT: dict[str, dict[str, tuple[Any, ...]]] = {

@@ -13,6 +13,7 @@ from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
 from neurosim.crossbar.cells import GAIN_BITS
+from neurosim.crossbar.changes import fills, memory_work
 from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.writer import (
     HELD_FLUSHES,
@@ -68,8 +69,14 @@ class TwinWriter:
         """Where the pulses of one instance are written down."""
         self.pending_decay = torch.zeros(cells.instances, cells.shape[1], dtype=cells.dtype, device=cells.on)
         self.accumulator: Tensor | None = None
-        filtered = (cells.instances, *cells.shape) if write.momentum else (cells.instances, 0, 0)
-        self.velocity = torch.zeros(filtered, dtype=cells.dtype, device=cells.on)
+        self.asleep = False
+        """Whether the next change is that of a negative phase."""
+        self.velocity, self.baseline = (
+            torch.zeros(
+                (cells.instances, *(cells.shape if wanted else (0, 0))), dtype=cells.dtype, device=cells.on
+            )
+            for wanted in (write.momentum, write.baseline)
+        )
 
     def prepare(self, mode: UpdateMode) -> None:
         """Make what updates of that mode keep."""
@@ -167,9 +174,12 @@ class TwinWriter:
             change = torch.zeros(cells.instances, rows, cols, dtype=cells.dtype, device=cells.on)
         else:
             change = pre.transpose(-1, -2) @ post
+            if self.config.baseline and self.asleep:
+                self.baseline = self._moved(self.baseline, self.config.baseline, change)
+            elif self.config.baseline:
+                change = change + self.baseline
             if self.config.momentum:
-                old = torch.tensor(self.config.momentum, dtype=cells.dtype, device=cells.on)
-                self.velocity = change = old * self.velocity + (1 - old) * change
+                self.velocity = change = self._moved(self.velocity, self.config.momentum, change)
             change = change * (cells.uS_per_weight * self.pulses_per_uS).to(cells.dtype).unsqueeze(1)
             change = change.expand(cells.instances, rows, cols)
         swept = (change != 0).any(dim=2, keepdim=True) | due.any(dim=1).reshape(-1, 1, 1)
@@ -186,6 +196,11 @@ class TwinWriter:
         lost = self.pending_decay.unsqueeze(1) * seen * self.pulses_per_uS
         return torch.where(due.unsqueeze(1), change - lost, change), swept
 
+    def _moved(self, stored: Tensor, keep: float, change: Tensor) -> Tensor:
+        """Return what is stored of changes, moved towards one."""
+        old = torch.tensor(keep, dtype=self.cells.dtype, device=self.cells.on)
+        return old * stored + (1 - old) * change
+
     def _sweep(
         self, pre: Tensor | None, post: Tensor | None, due: Tensor, event: int, accumulate: bool
     ) -> None:
@@ -199,13 +214,13 @@ class TwinWriter:
         if pre is not None and post is not None:
             formed = (pre != 0).sum(dim=-1).double() * (post != 0).sum(dim=-1).double()
             self.tally.add("macs", formed.sum(dim=-1))
-        if pre is not None and self.config.momentum:
-            self.tally.add("macs", rows * cols)
-            self.tally.add("memory_accesses", 2 * rows * cols)
+            macs, accesses = memory_work(self.config, self.asleep)
+            self.tally.add("macs", macs * rows * cols)
+            self.tally.add("memory_accesses", accesses * rows * cols)
         if accumulate:
             decaying = due.sum(dim=-1).double()
             met = rows * decaying
-            if pre is not None and self.config.momentum:
+            if pre is not None and fills(self.config, self.asleep):
                 met = torch.full_like(met, rows * cols)
             elif pre is not None and post is not None:
                 answers = (post != 0).any(dim=-2) & ~due
