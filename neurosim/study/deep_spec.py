@@ -13,6 +13,7 @@ from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
 from neurosim.network.images import Activation, Statistics
+from neurosim.network.starts import Start
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import phaseless
@@ -60,7 +61,7 @@ class DeepArm(LayeredArm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
     of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {
-        "rule", "hard", "anti_hebbian", "activation", "start_radius", "norm_every", "statistics",
+        "rule", "hard", "anti_hebbian", "activation", "start_radius", "start", "norm_every", "statistics",
     }  # fmt: skip
 
     learns: bool = True
@@ -79,6 +80,8 @@ class DeepArm(LayeredArm):
     """Of every layer, instead of the preset's."""
     start_radius: Positive | tuple[Positive, ...] | None = None
     """Norm of the start weights, of all layers or of each; None: the preset's."""
+    start: Start | tuple[Start, ...] | None = None
+    """How they are drawn ("normal", "normal-paper", "positive", "negative"), of all layers or of each; None: as each layer says."""
     norm_every: int | None = Field(None, ge=1)
     statistics: Statistics = "batch"
     schedule: Schedule | None = None
@@ -106,6 +109,13 @@ class DeepArm(LayeredArm):
                 f"rule '{self.rule}' exists in ideal arithmetic only: take 'softhebb' on devices, or another that can"
             )
         return self
+
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that decides the bits of a settled arm's runs; weights that start as the layers say are no setting."""
+        found = super().deciding()
+        if self.start is None:
+            del found["start"]
+        return found
 
     def build_rule(self, layer: Layer, number: int) -> Rule:
         """Return the rule of a layer, the first of them number 0, of an arm as that layer has it (`at`).
@@ -169,14 +179,14 @@ class DeepExperiment(Experiment):
     calibrate_every: int = Field(100, ge=1)
     arm: tuple[DeepArm, ...] = ()
     window: Positive | tuple[Positive, ...] = 4.0
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    """Largest storable weight, in root mean squares of the start weights (unless write.w_max is given); of all
     layers or of each."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         layers, most = self.layers, len(self.layers)
         for arm in (own.settled(self) for own in self.listed):
-            for field in ("learning_rate", "start_radius", "window"):
+            for field in ("learning_rate", "start_radius", "start", "window"):
                 given = getattr(arm, field)
                 if isinstance(given, tuple) and len(given) != most:
                     raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
