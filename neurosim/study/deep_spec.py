@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from neurosim import rules
+from neurosim.core.cautions import FlipWarning
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
+from neurosim.network.augment import Augment
 from neurosim.network.images import Activation, Statistics
 from neurosim.network.starts import Start
 from neurosim.study.arm import Arm, Positive
@@ -20,6 +23,7 @@ from neurosim.study.dense_spec import phaseless
 from neurosim.study.doors import DataName, RuleName
 from neurosim.study.embedded import refuse_without_umap
 from neurosim.study.experiment import Experiment
+from neurosim.study.fine_tuning import FineTuning
 from neurosim.study.layered_arm import LayeredArm
 from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
 from neurosim.study.robustness import Robustness, refuse_other_scales, summarised
@@ -27,11 +31,17 @@ from neurosim.study.robustness import Robustness, refuse_other_scales, summarise
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
 
+OF_DIGITS = ("digits", "mnist")
+"""Data sets in which a mirror image is of another class, or of none."""
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
 SHOWN = ("robustness", "preferred", "embedded")
 """Settings of what is asked and drawn once a net has learnt."""
+FURTHER = ("head_of_all", "augment", "fine_tuning")
+"""Settings of what learns from labels once layers have learnt, which say nothing where they are not given."""
+ALL_DEPTHS = "all depths"
+"""What the head that sees all of them is called among those of depths."""
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
 
@@ -169,6 +179,12 @@ class DeepExperiment(Experiment):
     head_epochs: int = Field(50, ge=1)
     head_batch: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
+    head_of_all: bool = False
+    """One more head, which sees the features of all depths that have one side by side: "all depths" in tables and scores."""
+    augment: Augment | None = None
+    """Crops and flips of the images that heads, nets that are trained end to end, and layers if asked, learn from."""
+    fine_tuning: FineTuning | None = None
+    """Train a copy of the whole net of each arm, layers and last head, end to end with labels: "fine-tuned" in tables and scores."""
     robustness: Robustness | None = None
     """Spoilt images that are asked as well, through the head of the last depth: noise, FGSM, PGD."""
     preferred: int = Field(0, ge=0)
@@ -194,10 +210,10 @@ class DeepExperiment(Experiment):
             for number, layer in enumerate(layers):
                 own = arm.at(number)
                 own.build_rule(layer, number).state(1, layer.neurons)
-                sloped = self.preferred or (self.robustness and self.robustness.attacks)
+                sloped = self.preferred or self.fine_tuning or (self.robustness and self.robustness.attacks)
                 if sloped and (layer.own or own.neurons is not None):
                     raise ValueError(
-                        f"arm '{arm.name}', layer {number + 1}: attacks and preferred images follow the slope of the layers, "
+                        f"arm '{arm.name}', layer {number + 1}: attacks, preferred images and fine-tuning follow the slope of the layers, "
                         f"which is not known of {'a pass_on of its own' if layer.own else 'neurons with a transfer'}; leave "
                         "one of the two out (robustness to noise is possible)"
                     )
@@ -271,11 +287,17 @@ class DeepExperiment(Experiment):
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
         layers = self.layers
         found = super().deciding()
-        for name in ("layer", "preset", "width", "depth", *SHOWN):
+        for name in ("layer", "preset", "width", "depth", *SHOWN, *FURTHER):
             found.pop(name)
+        moved = {"augment": self.augment.drawn} if self.augment is not None and self.augment.layers else {}
         code = own_code(*layers)
         own = {"code of layers": code} if code else {}
-        return {**found, "layers": [layer.deciding() for layer in layers], **own}
+        return {**found, "layers": [layer.deciding() for layer in layers], **moved, **own}
+
+    def evaluating(self) -> dict[str, Any]:
+        """Return the settings of the evaluation, which decide results and nothing that layers learn; those given of `FURTHER`."""
+        further = self.model_dump(mode="json", include=set(FURTHER))
+        return {**super().evaluating(), **{name: value for name, value in further.items() if value}}
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what one arm learns with one seed, not yet begun."""
@@ -305,7 +327,26 @@ class DeepExperiment(Experiment):
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
         if self.robustness is not None:
             refuse_other_scales(data.inputs(self.splits(data)[1].images[: self.robustness.images]))
+        if self.augment is not None:
+            self._can_be_moved(self.augment, data)
         return {**super().beforehand(data), "holding": self.holding(data)}
+
+    def _can_be_moved(self, augment: Augment, data: Dataset) -> None:
+        augment.refuse_shape(self.image_shape(data))
+        if augment.flip and data.name in OF_DIGITS:
+            warnings.warn(
+                FlipWarning(
+                    f"augment: a digit of {data.name} that is flipped is no digit, or another one, and keeps its label",
+                    "leave flip out, and take crops alone",
+                ),
+                stacklevel=2,
+            )
+
+    def said(self) -> list[str]:
+        """Return what commands say before any work: whether a control of fine-tuning is missing."""
+        alone = self.fine_tuning and all(arm.learns for arm in self.listed)
+        told = "fine_tuning: no arm has learns = false, so that nothing says what it reaches from random weights; add one"
+        return [*super().said(), *([told] if alone else [])]
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -318,6 +359,7 @@ class DeepExperiment(Experiment):
         return {
             "accuracy": result["accuracy"],
             **{f"depth {head['depth']}": head["accuracy"] for head in result["heads"]},
+            **{head["depth"]: head["accuracy"] for head in result.get("heads_beside", ())},
             **{
                 f"norm 1, layer {k}": layer["norm_near_one"]
                 for k, layer in enumerate(result["layers"], start=1)
