@@ -96,8 +96,8 @@ def fine_tuned(training: Any, head: Readout, depth: int) -> dict[str, Any]:
                     raise Stopped(
                         f"stopped: what the layers of {training.name}, seed {seed}, learnt is kept; fine-tuning begins anew"
                     )
-            curve["loss"].append(round(told[0] / batches, 6))
-            curve["accuracy"].append(round(told[1] / batches / batch, 6))
+            curve["loss"].append(round(float(told[0]) / batches, 6))
+            curve["accuracy"].append(round(float(told[1]) / (batches * batch), 6))
         after = right(test)
         return {
             "depth": TUNED,
