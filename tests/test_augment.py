@@ -54,8 +54,8 @@ def test_images_are_padded_by_reflection_cut_and_flipped(
 
 
 def test_what_cannot_be_moved_is_refused():
-    with pytest.raises(ConfigError, match="images stay as they are"):
-        Augment()
+    with pytest.raises(ConfigError, match="crop"):
+        Augment(crop=-1)
     Augment(crop=7).refuse_shape((8, 8, 1))
     for settings, shape in (
         ({"crop": 8}, (8, 9, 1)),
@@ -78,6 +78,17 @@ def experiment(arm: DeepArm = IDEAL, **changes: Any) -> DeepExperiment:
 
 def training(spec: DeepExperiment, seed: int = 0) -> DeepTraining:
     return DeepTraining(spec, spec.arm[0], seed, neurosim.data.load("digits").subset(300, 40))
+
+
+def test_without_flips_and_crops_all_is_as_without_the_table():
+    plain, still = experiment(), experiment(augment={"layers": True, "copies": 3})
+    assert any("images stay as they are" in line for line in still.said())
+    assert not experiment(augment={"crop": 1}).said()
+    one, other = training(plain), training(still)
+    assert (one.identity, one.evaluation) == (other.identity, other.evaluation)
+    for each in (one, other):
+        each.run()
+    assert one.result()["heads"] == other.result()["heads"]
 
 
 def test_a_flipped_digit_is_warned_of(recwarn: pytest.WarningsRecorder):

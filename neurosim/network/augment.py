@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from neurosim.core.errors import InputError
 from neurosim.core.frozen import Frozen
@@ -44,13 +44,10 @@ class Augment(Frozen):
     layers: bool = False
     """Layers learn from moved images as well, drawn anew in each mini-batch."""
 
-    @model_validator(mode="after")
-    def _moves_something(self) -> Self:
-        if not (self.flip or self.crop):
-            raise ValueError(
-                "augment: images stay as they are; set flip = true or crop to some pixels, or leave it out"
-            )
-        return self
+    @property
+    def moves_some(self) -> bool:
+        """Whether any image is moved; without flips and crops all is as without this table, as a level of a sweep may want it."""
+        return self.flip or self.crop > 0
 
     @property
     def drawn(self) -> dict[str, Any]:

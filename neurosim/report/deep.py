@@ -52,7 +52,7 @@ def _column(depth: Depth) -> str:
 def moved_in_words(config: dict[str, Any]) -> str:
     """Which images are moved, and how, of settings of a deep study; "" where none are."""
     augment = config.get("augment")
-    if not augment:
+    if not augment or not (augment["flip"] or augment["crop"]):
         return ""
     ways = [
         f"crops of {augment['crop']} pixels" if augment["crop"] else "",

@@ -93,7 +93,7 @@ class DeepTraining(Training):
 
     def _moved(self, images: Any) -> Any:
         """Images of a mini-batch as layers learn from them, those of each instance by draws of its own."""
-        augment = self.experiment.augment
+        augment = self.experiment.moved
         if augment is None or not augment.layers:
             return images
         count, place = images.shape[-4], ("layers", self.passed, self.steps)
@@ -137,7 +137,7 @@ class DeepTraining(Training):
 
     def _version(self, images: Floats, version: int, first: int, count: int) -> Floats:
         """Images from the place `first` of so many on as heads see them, the images themselves being version 0."""
-        augment = self.experiment.augment
+        augment = self.experiment.moved
         if augment is None or not version:
             return images
         moved: Floats = augment.moves(count, self.image_shape, self.seed, "heads", version).of(images, first)
@@ -167,7 +167,7 @@ class DeepTraining(Training):
         """Put a head on every depth and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
         spec, depths = self.experiment, self.experiment.depths
-        copies = 0 if spec.augment is None else spec.augment.copies
+        copies = 0 if spec.moved is None else spec.moved.copies
         fit: dict[Any, Any] = {**self.features(self.fit.images, depths, copies)}
         test: dict[Any, Any] = {**self.features(self.test.images, depths)}
         if spec.head_of_all:

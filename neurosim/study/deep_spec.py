@@ -289,14 +289,15 @@ class DeepExperiment(Experiment):
         found = super().deciding()
         for name in ("layer", "preset", "width", "depth", *SHOWN, *FURTHER):
             found.pop(name)
-        moved = {"augment": self.augment.drawn} if self.augment is not None and self.augment.layers else {}
+        moved = {"augment": self.moved.drawn} if self.moved is not None and self.moved.layers else {}
         code = own_code(*layers)
         own = {"code of layers": code} if code else {}
         return {**found, "layers": [layer.deciding() for layer in layers], **moved, **own}
 
     def evaluating(self) -> dict[str, Any]:
         """Return the settings of the evaluation, which decide results and nothing that layers learn; those given of `FURTHER`."""
-        further = self.model_dump(mode="json", include=set(FURTHER))
+        asked = set(FURTHER) - (set() if self.moved else {"augment"})
+        further = self.model_dump(mode="json", include=asked)
         return {**super().evaluating(), **{name: value for name, value in further.items() if value}}
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
@@ -327,9 +328,14 @@ class DeepExperiment(Experiment):
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
         if self.robustness is not None:
             refuse_other_scales(data.inputs(self.splits(data)[1].images[: self.robustness.images]))
-        if self.augment is not None:
-            self._can_be_moved(self.augment, data)
+        if self.moved is not None:
+            self._can_be_moved(self.moved, data)
         return {**super().beforehand(data), "holding": self.holding(data)}
+
+    @property
+    def moved(self) -> Augment | None:
+        """How images that are learnt are moved; None where they stay as they are."""
+        return self.augment if self.augment is not None and self.augment.moves_some else None
 
     def _can_be_moved(self, augment: Augment, data: Dataset) -> None:
         augment.refuse_shape(self.image_shape(data))
@@ -343,10 +349,17 @@ class DeepExperiment(Experiment):
             )
 
     def said(self) -> list[str]:
-        """Return what commands say before any work: whether a control of fine-tuning is missing."""
-        alone = self.fine_tuning and all(arm.learns for arm in self.listed)
-        told = "fine_tuning: no arm has learns = false, so that nothing says what it reaches from random weights; add one"
-        return [*super().said(), *([told] if alone else [])]
+        """Return what commands say before any work: a control of fine-tuning that is missing, an `[augment]` that does nothing."""
+        said = super().said()
+        if self.fine_tuning and all(arm.learns for arm in self.listed):
+            said.append(
+                "fine_tuning: no arm has learns = false, so that nothing says what it reaches from random weights; add one"
+            )
+        if self.augment is not None and self.moved is None:
+            said.append(
+                "augment: images stay as they are; set flip = true, or crop to some pixels, or leave it out"
+            )
+        return said
 
     @property
     def shown(self) -> dict[str, Any]:

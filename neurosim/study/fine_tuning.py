@@ -65,7 +65,7 @@ def fine_tuned(training: Any, head: Readout, depth: int) -> dict[str, Any]:
     from neurosim.reference.fine_tuning import TunedCopy
 
     spec, seed, settings = training.experiment, training.seed, training.experiment.fine_tuning
-    fit, test, augment = training.fit, training.test, spec.augment
+    fit, test, augment = training.fit, training.test, spec.moved
     shape = training.image_shape
 
     def inputs(images: Any) -> Floats:
