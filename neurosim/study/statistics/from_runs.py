@@ -77,7 +77,7 @@ def _score(run: Run, score: str | int) -> tuple[float, str | None]:
         "readouts", {}
     )
     if score not in shares:
-        raise UnknownNameError("score", score, shares)
+        raise UnknownNameError("score", str(score), shares)
     return shares[score], run.get("correct", {}).get(score)
 
 
