@@ -28,6 +28,9 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "deep, greedy": ("deep", {"statistics": "running"}, {"train_images": 40, "schedule": "greedy"}),
     "deep, neurons differ": ("deep", {"neurons": Neurons(gain_spread=0.05)}, {"train_images": 40}),
     "deep, nothing learns": ("deep", {"learns": False}, {"train_images": 40}),
+    "deep, images moved": (
+        "deep", {}, {"train_images": 40, "augment": {"crop": 2, "flip": True, "layers": True}, "head_of_all": True},
+    ),
     FF: (FF, {"seconds_per_update": 10.0}, {}),
     "apart": (FF, {"phases": "apart", "samples": {"jitter": 1}}, {}),
     "three negatives": (FF, {"samples": {"negatives": "uniform", "negatives_per_sample": 3}}, {}),

@@ -74,6 +74,10 @@ class ImplausibleWarning(Caution):
     """A setting is possible, but so far from what any device has that another was probably meant."""
 
 
+class FlipWarning(Caution):
+    """Mirror images of the samples may be of another class than the samples."""
+
+
 class ConvertedWarning(Caution):
     """Something of a trained model does not go onto devices as one may think: it stays digital, comes apart, is zero."""
 

@@ -141,8 +141,12 @@ class LinearReadout:
         batch: int = 64,
         dropout: float = 0.0,
         halve: bool = False,
+        versions: int = 1,
     ) -> None:
-        """Train on features (n, features), in any precision, with integer labels (n,).
+        """Train on features (versions * n, features), in any precision, with integer labels (n,).
+
+        Of `versions` of every sample, those of the first version of all samples first, a sample is seen by one in each epoch, in
+        turn, beginning with one that is drawn.
 
         `dropout` is the share of features left out of each sample; `halve` halves the rate at the epochs of the code
         of SoftHebb (from 50 epochs on at 20, 35, 50, 60, 70, 80, 90 %, from 20 on at 50 and 75 %).
@@ -151,13 +155,15 @@ class LinearReadout:
         y = torch.from_numpy(labels)
         order = torch.Generator().manual_seed(self.seed)
         left_out = generator(self.seed, "dropout")
+        turns = generator(self.seed, "versions").integers(versions, size=len(labels)) if versions > 1 else 0
         adam = torch.optim.Adam([self.weight, self.bias], lr=1e-3, fused=True)
         with torch.no_grad(), single_threaded_torch():
             for epoch in range(epochs):
                 if halve and epoch in halvings(epochs):
                     adam.param_groups[0]["lr"] /= 2
-                for chosen in torch.randperm(len(features), generator=order).split(batch):
-                    inputs = torch.from_numpy(_some(features, chosen.numpy(), dropout, left_out))
+                places = np.arange(len(labels)) + len(labels) * ((turns + epoch) % versions)
+                for chosen in torch.randperm(len(labels), generator=order).split(batch):
+                    inputs = torch.from_numpy(_some(features, places[chosen.numpy()], dropout, left_out))
                     error = torch.addmm(self.bias, inputs, self.weight.T).softmax(dim=1)
                     error[torch.arange(len(chosen)), y[chosen]] -= 1
                     error /= len(chosen)

@@ -53,16 +53,23 @@ class IdealCopy:
         return self._read(x, depth - 1)
 
     def _read(self, x: Tensor, number: int) -> Tensor:
-        layer, x = self.layers[number], (x - self.means[number]) * self.gains[number]
+        return self._products((x - self.means[number]) * self.gains[number], number)
+
+    def _products(self, x: Tensor, number: int) -> Tensor:
+        """Currents of normalised images."""
+        layer = self.layers[number]
         whole = layer.kernel is None
         patches = x.flatten(1) if whole else cut(x, layer.kernel, layer.pad, 0, layer.size[0])
         return (patches @ self.weights[number]).reshape(len(x), *layer.size, -1)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the last layer answers, (n, features), to images (n, height, width, channels)."""
+        return _answered(self.currents(images, len(self.layers)), self.layers[-1]).flatten(1)
+
     def scores(self, images: Tensor) -> Tensor:
         """Return the scores (n, classes) of images (n, height, width, channels)."""
         weight, bias = self.head
-        answers = _answered(self.currents(images, len(self.layers)), self.layers[-1])
-        return torch.addmm(bias, answers.flatten(1), weight.T)
+        return torch.addmm(bias, self.features(images), weight.T)
 
     def predict(self, images: Floats) -> Labels:
         """Return the class of each image."""

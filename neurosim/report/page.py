@@ -109,7 +109,7 @@ def findings(results: Results, of: str | None = None) -> list[tuple[str, str]]:
     """
     chosen: dict[str, dict[str, Any]] = {}
     for entry in results["summary"]:
-        if of == "depth" or entry["arm"] not in chosen:
+        if (of == "depth" and not isinstance(entry[of], str)) or entry["arm"] not in chosen:
             chosen[entry["arm"]] = entry
     order = sorted(chosen.values(), key=lambda entry: not (entry.get("verdict") or entry.get("missing")))
     left = results.get("aged", ())

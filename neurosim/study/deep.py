@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from neurosim.core.protocols import Floats, State
 from neurosim.data.dataset import Dataset
 from neurosim.kernels.jit import share
 from neurosim.network.arrays import to_numpy
+from neurosim.network.augment import Moves
 from neurosim.network.convolution import Convolution
 from neurosim.network.readout import LinearReadout, single_threaded_torch
 from neurosim.study.controls import decided
 from neurosim.study.deep_build import build_stack
-from neurosim.study.deep_spec import DeepArm, DeepExperiment
+from neurosim.study.deep_spec import ALL_DEPTHS, DeepArm, DeepExperiment
 from neurosim.study.embedded import PIXELS, embedded
 from neurosim.study.evaluate import Answers, on_devices
+from neurosim.study.fine_tuning import fine_tuned
 from neurosim.study.robustness import spoilt_of
 from neurosim.study.run import study
 from neurosim.study.store import pack_bits, write_arrays
@@ -78,7 +81,7 @@ class DeepTraining(Training):
 
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch, or take its statistics in where nothing learns."""
-        images = self._shaped(self.taken(chosen))
+        images = self._moved(self._shaped(self.taken(chosen)))
         if not self.arm.learns:
             for layer in self.stack.layers:
                 images = layer.observe(images)
@@ -87,6 +90,18 @@ class DeepTraining(Training):
             self._calibrate(images)
         passes = self.experiment.epochs * self.batches
         self.stack.learn(images, self.steps // passes if self.greedy else None)
+
+    def _moved(self, images: Any) -> Any:
+        """Images of a mini-batch as layers learn from them, those of each instance by draws of its own."""
+        augment = self.experiment.moved
+        if augment is None or not augment.layers:
+            return images
+        count, place = images.shape[-4], ("layers", self.passed, self.steps)
+        each = [
+            augment.moves(count, self.image_shape, seed, *place) for seed in self.instances or (self.seed,)
+        ]
+        moves = Moves(*(np.concatenate(parts) for parts in zip(*each, strict=True)))
+        return moves.of(images.reshape(-1, *self.image_shape)).reshape(images.shape)
 
     def calibrate(self) -> None:
         """Set the converters by training images, each layer by what the one before makes of them."""
@@ -104,15 +119,29 @@ class DeepTraining(Training):
         found: Floats = inputs.reshape(*inputs.shape[:-1], *self.image_shape)
         return found
 
-    def features(self, images: Any, depths: Sequence[int]) -> dict[int, Any]:
-        """Return what each depth answers to images, (n, features) in half precision, in one pass."""
+    def features(self, images: Any, depths: Sequence[int], copies: int = 0) -> dict[int, Any]:
+        """Return what each depth answers to images, (n, features) in half precision, in one pass.
+
+        With copies, (n * (1 + copies), features): behind what it answers to all images what it does to these as `augment` moves them.
+        """
         found: dict[int, Any] = {}
-        for first in range(0, len(images), CHUNK):
-            for depth, flat in self._answers(self._images(images[first : first + CHUNK]), max(depths)):
+        for version, first in product(range(1 + copies), range(0, len(images), CHUNK)):
+            some = self._version(self._images(images[first : first + CHUNK]), version, first, len(images))
+            for depth, flat in self._answers(some, max(depths)):
                 if depth in depths:
-                    kept = found.setdefault(depth, np.empty((len(images), flat.shape[1]), np.float16))
-                    kept[first : first + CHUNK] = flat
+                    size = len(images) * (1 + copies), flat.shape[1]
+                    kept = found.setdefault(depth, np.empty(size, np.float16))
+                    place = version * len(images) + first
+                    kept[place : place + len(flat)] = flat
         return found
+
+    def _version(self, images: Floats, version: int, first: int, count: int) -> Floats:
+        """Images from the place `first` of so many on as heads see them, the images themselves being version 0."""
+        augment = self.experiment.moved
+        if augment is None or not version:
+            return images
+        moved: Floats = augment.moves(count, self.image_shape, self.seed, "heads", version).of(images, first)
+        return moved
 
     def _answers(self, images: Floats, depth: int) -> Iterator[tuple[int, Floats]]:
         """Yield each depth up to one, the first being 1, and what it answers, (n, features)."""
@@ -128,29 +157,40 @@ class DeepTraining(Training):
         return found
 
     def readout(self, features: Floats, labels: Answers, classes: int) -> LinearReadout:
-        """Return a head trained on features (n, features)."""
+        """Return a head trained on features (n, features), or (versions * n, features)."""
         spec = self.experiment
-        head = LinearReadout(features.shape[1], classes, self.seed)
-        head.fit(features, labels, spec.head_epochs, spec.head_batch, spec.dropout, halve=True)
+        head, versions = LinearReadout(features.shape[1], classes, self.seed), len(features) // len(labels)
+        head.fit(features, labels, spec.head_epochs, spec.head_batch, spec.dropout, True, versions)
         return head
 
     def evaluated(self) -> dict[str, Any]:
         """Put a head on every depth and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
-        depths = self.experiment.depths
-        fit, test = (self.features(part.images, depths) for part in (self.fit, self.test))
-        trained = share(lambda depth: self.readout(fit[depth], self.fit.labels, self.data.classes), depths)
+        spec, depths = self.experiment, self.experiment.depths
+        copies = 0 if spec.moved is None else spec.moved.copies
+        fit: dict[Any, Any] = {**self.features(self.fit.images, depths, copies)}
+        test: dict[Any, Any] = {**self.features(self.test.images, depths)}
+        if spec.head_of_all:
+            fit[ALL_DEPTHS], test[ALL_DEPTHS] = (
+                np.concatenate([part[depth] for depth in depths], axis=1) for part in (fit, test)
+            )
+        asked: list[Any] = [*depths, *([ALL_DEPTHS] if spec.head_of_all else [])]
+        trained = share(lambda depth: self.readout(fit[depth], self.fit.labels, self.data.classes), asked)
         heads = [
             self._head(depth, head, fit[depth], test[depth])
-            for depth, head in zip(depths, trained, strict=True)
+            for depth, head in zip(asked, trained, strict=True)
         ]
+        last, heads, others = trained[len(depths) - 1], heads[: len(depths)], heads[len(depths) :]
+        if spec.fine_tuning is not None:
+            others.append(fine_tuned(self, last, depths[-1]))
         return {
-            **self._robust(trained[-1]),
+            **self._robust(last),
             "arm": self.arm.name,
             "seed": self.seed,
             "accuracy": heads[-1]["accuracy"],
             "test_size": len(self.test.labels),
             "heads": heads,
+            **({"heads_beside": others} if others else {}),
             "layers": layers,
             "seconds": self.seconds,
         }
@@ -171,13 +211,13 @@ class DeepTraining(Training):
         with single_threaded_torch():
             return spoilt_of(self, ask, net, [layer.array for layer in layers])
 
-    def _head(self, depth: int, head: LinearReadout, fit: Any, test: Any) -> dict[str, Any]:
-        """Try a linear classifier of what one depth answers."""
-        right = head.predict(test) == self.test.labels
+    def _head(self, depth: int | str, head: LinearReadout, fit: Any, test: Any) -> dict[str, Any]:
+        """Try a linear classifier of what one depth answers, or all of them."""
+        right, labels = head.predict(test) == self.test.labels, self.fit.labels[:5000]
         return {
             "depth": depth,
             "accuracy": float(right.mean()),
-            "train_accuracy": head.accuracy(fit[:5000], self.fit.labels[:5000]),
+            "train_accuracy": head.accuracy(fit[: len(labels)], labels),
             "correct": pack_bits(right),
         }
 
@@ -259,11 +299,12 @@ def deep(
 
 
 def summarise(experiment: DeepExperiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry for each arm and depth: accuracy, and beside ideal arithmetic gap and verdict (`controls.decided`)."""
+    """Return one entry for each arm and depth, all depths together, and fine-tuned, where asked: accuracy, and beside ideal arithmetic gap and verdict (`controls.decided`)."""
     found = []
     for arm in experiment.listed:
         seeds = sum(run["arm"] == arm.name for run in runs)
-        for depth in experiment.depths:
+        own = next((run for run in runs if run["arm"] == arm.name), {})
+        for depth in (*experiment.depths, *(head["depth"] for head in own.get("heads_beside", ()))):
             said = decided(experiment, runs, arm.name, depth)
             found.append({"arm": arm.name, "depth": depth, "seeds": seeds, **said})
     return found

@@ -11,21 +11,23 @@ from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator
 from neurosim.network.convolution import Convolution
 from neurosim.network.stack import Stack
+from neurosim.network.starts import Start, drawn, start_norm
 from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.holding import SAMPLE, held
 from neurosim.study.layers import Layer, Shape, shapes
 
 
-def start_weights(layer: Layer, radius: float, rows: int, number: int, seed: int | Sequence[int]) -> Floats:
-    """Normal start weights (rows, neurons) of norm near `radius`; the same for every arm but for the radius.
+def start_weights(
+    layer: Layer, norm: float, rows: int, number: int, seed: int | Sequence[int], start: Start = "normal"
+) -> Floats:
+    """Start weights (rows, neurons) of a norm near `norm`; the same for every arm but for that norm and how they start.
 
     Those of several seeds are stacked.
     """
     if not isinstance(seed, int):
-        return np.stack([start_weights(layer, radius, rows, number, each) for each in seed])
-    draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, layer.neurons))
-    weights: Floats = (draws * radius / np.sqrt(rows)).astype(np.float32)
-    return weights
+        return np.stack([start_weights(layer, norm, rows, number, each, start) for each in seed])
+    draws = generator(seed, "start weights", f"layer {number}")
+    return drawn(start, norm, (rows, layer.neurons), draws)
 
 
 def array_of(
@@ -44,9 +46,16 @@ def array_of(
 
 
 def radius_of(arm: DeepArm, layer: Layer, number: int) -> float:
-    """Norm of the start weights of a layer."""
-    radius: float = arm.of_layer("start_radius", number) or layer.start_radius
-    return radius
+    """Norm near which the start weights of a layer are."""
+    return start_norm(
+        start_of(arm, layer, number), arm.of_layer("start_radius", number) or layer.start_radius
+    )
+
+
+def start_of(arm: DeepArm, layer: Layer, number: int) -> Start:
+    """How the start weights of a layer are drawn."""
+    start: Start = arm.of_layer("start", number) or layer.start
+    return start
 
 
 def kind_of_convolution(arm: DeepArm) -> type[Convolution]:
@@ -76,7 +85,8 @@ def build_stack(experiment: DeepExperiment, arm: DeepArm, shape: Shape, seed: in
         own, rows = arm.at(number), layer.rows(comes_in)
         radius = radius_of(own, layer, number)
         array = array_of(own, number, layer, rows, (rows, layer.neurons), seed)
-        array.program(start_weights(layer, radius, rows, number, seed), w_max=array.w_max)
+        start = start_weights(layer, radius, rows, number, seed, start_of(own, layer, number))
+        array.program(start, w_max=array.w_max)
         rule = own.build_rule(layer, number)
         neurons = None if own.neurons is None else own.neurons.draw(layer.neurons, seed, f"layer {number}")
         stack.append(

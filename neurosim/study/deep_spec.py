@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from neurosim import rules
+from neurosim.core.cautions import FlipWarning
 from neurosim.core.errors import ConfigError, UnknownNameError
 from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
+from neurosim.network.augment import Augment
 from neurosim.network.images import Activation, Statistics
+from neurosim.network.starts import Start
 from neurosim.study.arm import Arm, Positive
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import phaseless
 from neurosim.study.doors import DataName, RuleName
 from neurosim.study.embedded import refuse_without_umap
 from neurosim.study.experiment import Experiment
+from neurosim.study.fine_tuning import FineTuning
 from neurosim.study.layered_arm import LayeredArm
 from neurosim.study.layers import Layer, LayersGiven, Shape, listed, preset_layers
 from neurosim.study.robustness import Robustness, refuse_other_scales, summarised
@@ -26,11 +31,17 @@ from neurosim.study.robustness import Robustness, refuse_other_scales, summarise
 if TYPE_CHECKING:
     from neurosim.study.training import Report, Training
 
+OF_DIGITS = ("digits", "mnist")
+"""Data sets in which a mirror image is of another class, or of none."""
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
 SHOWN = ("robustness", "preferred", "embedded")
 """Settings of what is asked and drawn once a net has learnt."""
+FURTHER = ("head_of_all", "augment", "fine_tuning")
+"""Settings of what learns from labels once layers have learnt, which say nothing where they are not given."""
+ALL_DEPTHS = "all depths"
+"""What the head that sees all of them is called among those of depths."""
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
 
@@ -60,7 +71,7 @@ class DeepArm(LayeredArm):
     """One way to learn the layers, in ideal arithmetic or on devices."""
 
     of_layers: ClassVar[frozenset[str]] = LayeredArm.of_layers | {
-        "rule", "hard", "anti_hebbian", "activation", "start_radius", "norm_every", "statistics",
+        "rule", "hard", "anti_hebbian", "activation", "start_radius", "start", "norm_every", "statistics",
     }  # fmt: skip
 
     learns: bool = True
@@ -79,6 +90,8 @@ class DeepArm(LayeredArm):
     """Of every layer, instead of the preset's."""
     start_radius: Positive | tuple[Positive, ...] | None = None
     """Norm of the start weights, of all layers or of each; None: the preset's."""
+    start: Start | tuple[Start, ...] | None = None
+    """How they are drawn ("normal", "normal-paper", "positive", "negative"), of all layers or of each; None: as each layer says."""
     norm_every: int | None = Field(None, ge=1)
     statistics: Statistics = "batch"
     schedule: Schedule | None = None
@@ -106,6 +119,13 @@ class DeepArm(LayeredArm):
                 f"rule '{self.rule}' exists in ideal arithmetic only: take 'softhebb' on devices, or another that can"
             )
         return self
+
+    def deciding(self) -> dict[str, Any]:
+        """Return everything that decides the bits of a settled arm's runs; weights that start as the layers say are no setting."""
+        found = super().deciding()
+        if self.start is None:
+            del found["start"]
+        return found
 
     def build_rule(self, layer: Layer, number: int) -> Rule:
         """Return the rule of a layer, the first of them number 0, of an arm as that layer has it (`at`).
@@ -159,6 +179,12 @@ class DeepExperiment(Experiment):
     head_epochs: int = Field(50, ge=1)
     head_batch: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
+    head_of_all: bool = False
+    """One more head, which sees the features of all depths that have one side by side: "all depths" in tables and scores."""
+    augment: Augment | None = None
+    """Crops and flips of the images that heads, nets that are trained end to end, and layers if asked, learn from."""
+    fine_tuning: FineTuning | None = None
+    """Train a copy of the whole net of each arm, layers and last head, end to end with labels: "fine-tuned" in tables and scores."""
     robustness: Robustness | None = None
     """Spoilt images that are asked as well, through the head of the last depth: noise, FGSM, PGD."""
     preferred: int = Field(0, ge=0)
@@ -169,14 +195,14 @@ class DeepExperiment(Experiment):
     calibrate_every: int = Field(100, ge=1)
     arm: tuple[DeepArm, ...] = ()
     window: Positive | tuple[Positive, ...] = 4.0
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    """Largest storable weight, in root mean squares of the start weights (unless write.w_max is given); of all
     layers or of each."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         layers, most = self.layers, len(self.layers)
         for arm in (own.settled(self) for own in self.listed):
-            for field in ("learning_rate", "start_radius", "window"):
+            for field in ("learning_rate", "start_radius", "start", "window"):
                 given = getattr(arm, field)
                 if isinstance(given, tuple) and len(given) != most:
                     raise ValueError(f"arm '{arm.name}': {most} layers need {most} values of {field}")
@@ -184,10 +210,10 @@ class DeepExperiment(Experiment):
             for number, layer in enumerate(layers):
                 own = arm.at(number)
                 own.build_rule(layer, number).state(1, layer.neurons)
-                sloped = self.preferred or (self.robustness and self.robustness.attacks)
+                sloped = self.preferred or self.fine_tuning or (self.robustness and self.robustness.attacks)
                 if sloped and (layer.own or own.neurons is not None):
                     raise ValueError(
-                        f"arm '{arm.name}', layer {number + 1}: attacks and preferred images follow the slope of the layers, "
+                        f"arm '{arm.name}', layer {number + 1}: attacks, preferred images and fine-tuning follow the slope of the layers, "
                         f"which is not known of {'a pass_on of its own' if layer.own else 'neurons with a transfer'}; leave "
                         "one of the two out (robustness to noise is possible)"
                     )
@@ -261,11 +287,18 @@ class DeepExperiment(Experiment):
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
         layers = self.layers
         found = super().deciding()
-        for name in ("layer", "preset", "width", "depth", *SHOWN):
+        for name in ("layer", "preset", "width", "depth", *SHOWN, *FURTHER):
             found.pop(name)
+        moved = {"augment": self.moved.drawn} if self.moved is not None and self.moved.layers else {}
         code = own_code(*layers)
         own = {"code of layers": code} if code else {}
-        return {**found, "layers": [layer.deciding() for layer in layers], **own}
+        return {**found, "layers": [layer.deciding() for layer in layers], **moved, **own}
+
+    def evaluating(self) -> dict[str, Any]:
+        """Return the settings of the evaluation, which decide results and nothing that layers learn; those given of `FURTHER`."""
+        asked = set(FURTHER) - (set() if self.moved else {"augment"})
+        further = self.model_dump(mode="json", include=asked)
+        return {**super().evaluating(), **{name: value for name, value in further.items() if value}}
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what one arm learns with one seed, not yet begun."""
@@ -295,7 +328,38 @@ class DeepExperiment(Experiment):
         """Return what each arm's devices make of the weights of each layer; refuses what an arm cannot have."""
         if self.robustness is not None:
             refuse_other_scales(data.inputs(self.splits(data)[1].images[: self.robustness.images]))
+        if self.moved is not None:
+            self._can_be_moved(self.moved, data)
         return {**super().beforehand(data), "holding": self.holding(data)}
+
+    @property
+    def moved(self) -> Augment | None:
+        """How images that are learnt are moved; None where they stay as they are."""
+        return self.augment if self.augment is not None and self.augment.moves_some else None
+
+    def _can_be_moved(self, augment: Augment, data: Dataset) -> None:
+        augment.refuse_shape(self.image_shape(data))
+        if augment.flip and data.name in OF_DIGITS:
+            warnings.warn(
+                FlipWarning(
+                    f"augment: a digit of {data.name} that is flipped is no digit, or another one, and keeps its label",
+                    "leave flip out, and take crops alone",
+                ),
+                stacklevel=2,
+            )
+
+    def said(self) -> list[str]:
+        """Return what commands say before any work: a control of fine-tuning that is missing, an `[augment]` that does nothing."""
+        said = super().said()
+        if self.fine_tuning and all(arm.learns for arm in self.listed):
+            said.append(
+                "fine_tuning: no arm has learns = false, so that nothing says what it reaches from random weights; add one"
+            )
+        if self.augment is not None and self.moved is None:
+            said.append(
+                "augment: images stay as they are; set flip = true, or crop to some pixels, or leave it out"
+            )
+        return said
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -308,6 +372,7 @@ class DeepExperiment(Experiment):
         return {
             "accuracy": result["accuracy"],
             **{f"depth {head['depth']}": head["accuracy"] for head in result["heads"]},
+            **{head["depth"]: head["accuracy"] for head in result.get("heads_beside", ())},
             **{
                 f"norm 1, layer {k}": layer["norm_near_one"]
                 for k, layer in enumerate(result["layers"], start=1)

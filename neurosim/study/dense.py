@@ -17,6 +17,7 @@ from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.arrays import to_numpy
 from neurosim.network.dense import Dense
 from neurosim.network.readout import LinearReadout
+from neurosim.network.starts import drawn, highest_uniform, start_norm
 from neurosim.study.arm import IDEAL, Arm
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import DenseArm, DenseExperiment
@@ -45,16 +46,17 @@ _untrained: dict[str, dict[str, Any]] = {}
 
 
 def highest_start_weight(experiment: DenseExperiment, rows: int) -> float:
-    """The upper end of the uniform start weights, R sqrt(3 / rows)."""
-    return float(experiment.start_radius * np.sqrt(3 / rows))
+    """How far uniform start weights go from zero, R sqrt(3 / rows); of normal ones the same multiple of their rms."""
+    return highest_uniform(start_norm(experiment.start, experiment.start_radius), rows)
 
 
 def start_weights(experiment: DenseExperiment, rows: int, seed: int | Sequence[int]) -> Floats:
-    """Uniform start weights (rows, neurons) of norm near `start_radius`, the same for every arm; of several seeds stacked."""
+    """Start weights (rows, neurons) of norm near `start_radius`, the same for every arm; of several seeds stacked."""
     if not isinstance(seed, int):
         return np.stack([start_weights(experiment, rows, each) for each in seed])
-    draws = generator(seed, "start weights").random((rows, experiment.neurons), np.float32)
-    return draws * np.float32(highest_start_weight(experiment, rows))
+    norm = start_norm(experiment.start, experiment.start_radius)
+    draws = generator(seed, "start weights")
+    return drawn(experiment.start, norm, (rows, experiment.neurons), draws)
 
 
 def build_layer(experiment: DenseExperiment, arm: Arm, rows: int, seed: int | Sequence[int]) -> Dense:

@@ -10,6 +10,7 @@ from neurosim import rules
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Rule, needs_phase
 from neurosim.data.dataset import Dataset
+from neurosim.network.starts import Start
 from neurosim.study.arm import IDEAL, Arm, Positive
 from neurosim.study.doors import RuleName
 from neurosim.study.experiment import Experiment
@@ -46,7 +47,10 @@ class DenseExperiment(Experiment):
     epochs: int = Field(1, ge=1)
     batch: int = Field(32, ge=1)
     start_radius: float = Field(2.5, gt=0)
-    """Norm of the start weights, which are uniform from zero."""
+    """Norm of the start weights; of "normal-paper" 1.25 times as large."""
+    start: Start = "positive"
+    """How they are drawn: uniform from zero, as the authors' code has it for layers without normalisation, or "negative",
+    "normal", "normal-paper" (`neurosim.study.layers.Layer`)."""
     norm_every: int = Field(100, ge=1)
     """Updates between measurements of the column norms."""
     calibrate_every: int | None = Field(100, ge=1)
@@ -56,7 +60,8 @@ class DenseExperiment(Experiment):
     readout_epochs: int = Field(10, ge=1)
     arm: tuple[DenseArm, ...] = ()
     window: Positive = 1.3
-    """Largest storable weight, in multiples of the largest start weight (unless write.w_max is given)."""
+    """Largest storable weight, in multiples of the largest start weight of uniform ones, which is the root of three times their
+    rms; of normal ones in as many times theirs (unless write.w_max is given)."""
 
     @field_validator("arm", mode="before")
     @classmethod
@@ -77,6 +82,13 @@ class DenseExperiment(Experiment):
     def implied(self) -> list[Any]:
         """Ideal arithmetic, which is always compared."""
         return [DenseArm(name=IDEAL)]
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
+        found = super().deciding()
+        if self.start == "positive":
+            del found["start"]
+        return found
 
     def build_rule(self, arm: Any = None) -> Rule:
         """Return the learning rule, of an arm with its own settings; raises `UnknownNameError` or `ConfigError`."""

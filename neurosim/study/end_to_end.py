@@ -103,6 +103,8 @@ class EndToEndTraining(Training):
         shapes = [layer.model_dump(mode="json", include=SHAPE_FIELDS) for layer in spec.layers[: self.depth]]
         data = [content(self.data, self.fit), content(self.data, self.test)]
         rest = [BITS, "backpropagation", self.seed, spec.head_batch, spec.dropout, spec.hold_out]
+        if spec.moved is not None:
+            rest.append(spec.moved.drawn)
         return json.dumps([shapes, self.settings.model_dump(mode="json"), data, rest], sort_keys=True)
 
     @property
@@ -122,6 +124,11 @@ class EndToEndTraining(Training):
         """Learn one mini-batch."""
         epoch, batch = divmod(self.steps, self.batches)
         images, labels = self._images(self.fit.images[chosen]), self.fit.labels[chosen]
+        augment = self.experiment.moved
+        if augment is not None:
+            images = augment.moves(len(images), self.image_shape, self.seed, "end to end", self.steps).of(
+                images
+            )
         loss, right = self.net.learn(images, labels, self._rate(epoch))
         self.running[0] += loss / self.batches
         self.running[1] += right / (self.batches * self.batch)

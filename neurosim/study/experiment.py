@@ -161,6 +161,10 @@ class Experiment(Arrays):
         elsewhere = {*Experiment.model_fields, *self.aside}
         return self.model_dump(mode="json", exclude=elsewhere)
 
+    def evaluating(self) -> dict[str, Any]:
+        """Return the settings of the evaluation, which decide results and nothing that is learnt."""
+        return self.model_dump(mode="json", include=set(self.aside))
+
     def data(self) -> Dataset:
         """Load the data set, cut to the number of images asked for."""
         return neurosim.data.load(self.dataset).subset(self.train_images, self.test_images)

@@ -29,7 +29,9 @@ READING = ("read", "wires", "tiles")
 """Parts of an arm that may change between learning and reading: everything that is not the devices' own state."""
 AGE = "age_s"
 """Seconds between the end of learning and reading."""
-FREE = ("settings", "rule_options", "samples", "recurrent", "black_box", "distilled", "neuron", "inhibition")
+FREE = (
+    "settings", "rule_options", "samples", "recurrent", "black_box", "distilled", "neuron", "inhibition", "augment", "fine_tuning",
+)  # fmt: skip
 """Tables whose keys only the rule knows, or what is of the kind that the table says."""
 NOT_SWEPT = {"arm", "device", "seeds", "first_seed", "layer"}
 UNITS = {

@@ -58,6 +58,11 @@ def _of_arm(experiment: Experiment, arm: Any) -> Iterator[str]:
         yield f"Converters are calibrated for nothing: {when} (read.calibration)."
     if getattr(arm, "statistics", None) == "batch":
         yield "Each layer is normalised by exact statistics of the whole mini-batch, computed digitally."
+    if getattr(experiment, "fine_tuning", None):
+        yield (
+            "Fine-tuning starts from the weights that devices hold, read exactly; it is digital, in ideal arithmetic, and no joules "
+            "or pulses here are of it."
+        )
     if experiment.spikes:
         yield "Neurons, their thresholds and the readout cost nothing, in the array's own prices and in those of lists."
     else:

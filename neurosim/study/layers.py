@@ -14,6 +14,7 @@ from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Floats
 from neurosim.core.registry import Given
 from neurosim.network.images import Activation, Pool, activate, passed_shape
+from neurosim.network.starts import Start
 from neurosim.rules.loading import text_of
 
 Shape = tuple[int, int, int]
@@ -38,7 +39,10 @@ class Layer(Frozen):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Further settings of the rule in this layer, in every arm whose rule has them; those of an arm go before."""
     start_radius: float = Field(25.0, gt=0)
-    """Norm of the start weights, which are normal."""
+    """Norm of the start weights; of "normal-paper" 1.25 times as large."""
+    start: Start = "normal"
+    """How they are drawn, N weights a neuron and R the radius: "normal" (standard deviation R / sqrt(N), the authors' code),
+    "normal-paper" (R sqrt(pi / 2 N), as printed), "positive" (uniform from 0 to sqrt(3 R^2 / N)) or "negative" (its mirror)."""
     power: float = Field(1.0, gt=0)
     activation: Activation = "triangle"
     """With `power` as its exponent, or as the gain of a softmax."""
@@ -117,6 +121,8 @@ class Layer(Frozen):
         found = self.model_dump(mode="json")
         if not found["settings"]:
             del found["settings"]
+        if self.start == "normal":
+            del found["start"]
         if type(self) is not Layer:
             found["class"] = f"{type(self).__module__}:{type(self).__qualname__}"
         return found

@@ -119,9 +119,8 @@ class Block(NamedTuple):
 
 def deciding(experiment: Experiment, arm: Any) -> list[Any]:
     """Return all that decides the result of a settled arm: settings, those of its evaluation too, and a rule's own code."""
-    aside = experiment.model_dump(
-        mode="json", include=set(experiment.aside) | {"hold_out", "dataset", "test_images"}
-    )
+    images = experiment.model_dump(mode="json", include={"hold_out", "dataset", "test_images"})
+    aside = {**experiment.evaluating(), **images}
     given = [rule for rule in (getattr(each, "rule", None) for each in (experiment, arm)) if rule]
     return [experiment.deciding(), aside, arm.deciding(), own_code(*map(experiment.load_rule, given))]
 

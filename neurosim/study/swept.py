@@ -342,9 +342,10 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name == "counts":
             found |= value or {}
-        elif name == "heads":
+        elif name in ("heads", "heads_beside"):
             for head in value:
-                found |= {f"depth_{head['depth']}.accuracy": head["accuracy"]}
+                which = head["depth"] if isinstance(head["depth"], str) else f"depth_{head['depth']}"
+                found[f"{which.replace(' ', '_').replace('-', '_')}.accuracy"] = head["accuracy"]
         elif isinstance(value, dict):
             inner = {f"{name}.{key}": one for key, one in value.items()}
             found |= {key: one for key, one in inner.items() if isinstance(one, int | float)}

@@ -255,8 +255,9 @@ class Training:
     @property
     def evaluation(self) -> str:
         """What decides a result beyond the training."""
-        aside = self.experiment.model_dump(mode="json", include=set(self.experiment.aside))
-        return json.dumps([self.name, aside, content(self.data, self.test)], sort_keys=True)
+        return json.dumps(
+            [self.name, self.experiment.evaluating(), content(self.data, self.test)], sort_keys=True
+        )
 
     def taken(self, chosen: NDArray[np.int64]) -> Any:
         """Return the inputs (..., rows) of images that are learnt, by their places."""

@@ -68,16 +68,16 @@ def chips_of_rows(rows: Sequence[Run], score: str = "accuracy") -> Chips:
 
 def _score(run: Run, score: str | int) -> tuple[float, str | None]:
     """Accuracy and, where they were kept, the packed bits of one score."""
-    if isinstance(score, int):
-        heads = {head["depth"]: head for head in run.get("heads", ())}
-        if score not in heads:
-            raise UnknownNameError("depth", str(score), map(str, heads))
+    heads = {head["depth"]: head for name in ("heads", "heads_beside") for head in run.get(name, ())}
+    if isinstance(score, int) and score not in heads:
+        raise UnknownNameError("depth", str(score), map(str, heads))
+    if score in heads:
         return heads[score]["accuracy"], heads[score].get("correct")
     shares = {name: value for name, value in run.items() if isinstance(value, float)} | run.get(
         "readouts", {}
     )
     if score not in shares:
-        raise UnknownNameError("score", score, shares)
+        raise UnknownNameError("score", str(score), shares)
     return shares[score], run.get("correct", {}).get(score)
 
 
