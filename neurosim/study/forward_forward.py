@@ -52,10 +52,7 @@ class ForwardForwardTraining(Training):
         recurrent = experiment.recurrent_of(arm)
         self.iterations = 1 if recurrent is None else recurrent.iterations
         """Of the network in which its layers learn, each an update."""
-        held = Labelled(data.x_validation, data.y_validation)
-        followed = held if self.holds_out else self.fit
-        some = slice(experiment.curve_images)
-        self.followed = Labelled(followed.images[some], followed.labels[some])
+        self.followed = experiment.followed(data, self.fit, self.holds_out)
         self.answers = {}
         self.stack = self._build()
         self.layers = self.stack.layers
@@ -359,7 +356,7 @@ def summarise(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) 
     found = []
     for arm in experiment.listed:
         seeds = sum(run["arm"] == arm.name for run in runs)
-        for readout in experiment.readouts:
+        for readout in experiment.readouts_of(arm):
             said = decided(experiment, runs, arm.name, readout)
             found.append({"arm": arm.name, "readout": readout, "seeds": seeds, **said})
     return found

@@ -55,7 +55,7 @@ def _programmed(
     return array
 
 
-def _inputs(
+def inputs_of(
     experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, classes: int
 ) -> Iterator[tuple[int, Indices | None]]:
     """Yield of each layer how many inputs there are, and which of them each location sees (None: all see all)."""
@@ -89,7 +89,7 @@ def build_stack(
     arm = arm.settled(experiment)
     layers: list[Dense] = []
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
-    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
+    for number, (rows, seen) in enumerate(inputs_of(experiment, arm, image_shape, classes)):
         array: Any
         own = arm.at(number)
         if seen is None:
@@ -138,7 +138,7 @@ def holding(
         Of labels that stand above the last layer of a recurrent network.
     """
     arm, found = arm.settled(experiment).changed(backend="numba"), []
-    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
+    for number, (rows, seen) in enumerate(inputs_of(experiment, arm, image_shape, classes)):
         own, of_a_neuron = arm.at(number), rows if seen is None else seen.shape[1]
         array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
         mode = own.mode or "accumulate"
