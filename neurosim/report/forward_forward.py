@@ -130,8 +130,11 @@ def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
         quiet = runs[0]["curve"][-1].get("quiet")
         for number, layer in enumerate(runs[0]["layers"], 1):
             energy = layer.get("energy")
-            locations, shape = layer.get("locations", 1), f"{layer['rows']} x {layer['neurons']}"
-            synapses = locations * layer["rows"] * layer["neurons"]
+            locations, rows_of = layer.get("locations", 1), str(layer["rows"])
+            if "fewest_rows" in layer:
+                rows_of = f"{layer['fewest_rows']} to {rows_of}"
+            shape = f"{rows_of} x {layer['neurons']}"
+            synapses = layer.get("synapses", locations * layer["rows"] * layer["neurons"])
             rows.append(
                 [
                     arm, str(number), shape if locations == 1 else f"{locations} of {shape}", significant(layer["weight_rms"]),

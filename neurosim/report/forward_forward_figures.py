@@ -199,7 +199,7 @@ def _on_a_logarithmic_axis(axes: Axes) -> None:
 
 def _energy_of_update(run: dict[str, Any], name: str) -> float:
     """Energy of an update and synapse over all layers of a run, J."""
-    synapses = np.array([layer["rows"] * layer["neurons"] for layer in run["layers"]])
+    synapses = np.array([layer.get("synapses", layer["rows"] * layer["neurons"]) for layer in run["layers"]])
     each = np.array([layer["energy"][name] for layer in run["layers"]])
     return float((each * synapses).sum() / synapses.sum())
 

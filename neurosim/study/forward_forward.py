@@ -278,6 +278,9 @@ class ForwardForwardTraining(Training):
     def evaluated(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
+        if any("fewest_rows" in layer for layer in layers):
+            for layer, own in zip(layers, self.stack.layers, strict=True):
+                layer["synapses"] = _synapses(own)
         found = self._predictions(self.test.images)
         readout = (
             None
@@ -303,18 +306,21 @@ class ForwardForwardTraining(Training):
 
     def _layer(self, layer: Dense) -> dict[str, Any]:
         arrays = locations(layer.array)
-        weights = np.stack([to_numpy(array.weights()) for array in arrays])
+        each = [to_numpy(array.weights()) for array in arrays]
+        rows = [len(weights) for weights in each]
         found: dict[str, Any] = {
-            "rows": weights.shape[1],
-            "neurons": weights.shape[2],
-            "weight_rms": float(np.sqrt(np.mean(np.square(weights[:, :-1])))),
-            "bias_rms": float(np.sqrt(np.mean(np.square(weights[:, -1])))),
+            "rows": max(rows),
+            "neurons": each[0].shape[1],
+            "weight_rms": _rms([weights[:-1] for weights in each]),
+            "bias_rms": _rms([weights[-1] for weights in each]),
         }
         if len(arrays) > 1:
             found["locations"] = len(arrays)
+        if min(rows) < max(rows):
+            found["fewest_rows"] = min(rows)
         devices = on_devices(layer.array)
         if devices is not None:
-            found["energy"] = devices.ledger.energy(weights.size)
+            found["energy"] = devices.ledger.energy(_synapses(layer))
             found["adc_clipped_share"] = devices.ledger.clipped_share
         return found
 
@@ -327,6 +333,16 @@ class ForwardForwardTraining(Training):
         """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
         for part, own in (("stack.", self.stack), ("head.", self.head)):
             own.restore({name.removeprefix(part): v for name, v in saved.items() if name.startswith(part)})
+
+
+def _synapses(layer: Dense) -> int:
+    """Weights that the arrays of a layer have."""
+    return sum(array.shape[0] * array.shape[1] for array in locations(layer.array))
+
+
+def _rms(parts: list[Floats]) -> float:
+    """Root mean square of all numbers of some arrays."""
+    return float(np.sqrt(np.mean(np.square(np.concatenate([part.ravel() for part in parts])))))
 
 
 def forward_forward(

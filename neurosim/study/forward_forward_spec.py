@@ -214,10 +214,6 @@ class ForwardForwardExperiment(Samples, Experiment):
             ),
             (self.online, "online: an update belongs to an iteration of a mini-batch; leave out online"),
             (not self.supervised, "supervised = false: a label stands above the last layer; leave it out"),
-            (
-                self.receptive is not None,
-                "local receptive fields see nothing above them; choose another preset, or widths",
-            ),
         ):
             if not_so:
                 raise ValueError(f"arm {arm.name}, recurrent: {why}, or recurrent")

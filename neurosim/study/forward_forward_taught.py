@@ -48,9 +48,9 @@ class TaughtLayers(TaughtTraining):
         self.followed = experiment.followed(data, self.fit, experiment.hold_out)
         layers = []
         for number, (rows, seen) in enumerate(inputs_of(experiment, arm, data.image_shape, data.classes)):
-            rows, places = (rows, 1) if seen is None else (seen.shape[1], len(seen))
+            rows, places = (rows, 1) if seen is None else (len(seen[0]), len(seen))
             start = start_weights(rows, places * experiment.layers[number], number, seed)
-            layers.append(Fields(RADIUS * start, seen))
+            layers.append(Fields(RADIUS * start, None if seen is None else np.stack(seen)))
         self.net = LayersEndToEnd(
             layers, data.rows, data.classes, seed=seed,
             learning_rate=self.settings.learning_rate, feedback=self.settings.feedback,
