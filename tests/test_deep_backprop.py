@@ -13,7 +13,8 @@ from torch.nn import functional
 import neurosim.data
 from neurosim import Convolution, DeepArm, DeepExperiment, IdealArray, Pool, Stack
 from neurosim.core.errors import CheckpointError, ConfigError, InputError
-from neurosim.reference.backprop import Block, EndToEnd, torch_threads
+from neurosim.reference.backprop import Block, EndToEnd
+from neurosim.reference.taught import torch_threads
 from neurosim.rules import SoftHebb
 from neurosim.study.deep import DeepTraining, deep
 from neurosim.study.end_to_end import EndToEndTraining

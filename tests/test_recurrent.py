@@ -195,7 +195,6 @@ def test_what_does_not_fit_is_refused() -> None:
     for settings, words in (
         ({"online": True}, "leave out online, or recurrent"),
         ({"supervised": False}, "a label stands above the last layer"),
-        ({"preset": "local"}, "see nothing above them"),
     ):
         with pytest.raises(ConfigError, match=f"recurrent: .*{words}"):
             ForwardForwardExperiment.parse({"recurrent": {}, **settings}, "test")

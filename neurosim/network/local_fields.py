@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, cast
@@ -64,9 +64,39 @@ def receptive_fields(image_shape: Shape, size: int, stride: int) -> Indices:
     )
 
 
+def driven_from_above(fields: Indices, neurons: int, above: int) -> list[Indices]:
+    """Return for each location of a layer the columns of the layer above at those locations whose field contains it.
+
+    Parameters
+    ----------
+    fields : (locations above, inputs) int array
+        Columns of this layer that each location above sees, as `receptive_fields` returns them for images of its neurons.
+    neurons, above : int
+        Of a location of this layer, and of one above; a location's columns lie together.
+
+    Returns
+    -------
+    columns : list of int array
+        In order; empty for a location that none above sees.
+    """
+    contains = [np.unique(field // neurons) for field in fields]
+    places = 1 + max(int(own[-1]) for own in contains)
+    found = []
+    for place in range(places):
+        by = [number for number, own in enumerate(contains) if place in own]
+        found.append((np.array(by, np.int64)[:, None] * above + np.arange(above)).ravel())
+    return found
+
+
 def locations(array: Array) -> tuple[Array, ...]:
     """Return the arrays of which one is made: those of `LocalFields`, or itself."""
     return array.locations if isinstance(array, LocalFields) else (array,)
+
+
+def _one_after_another(sizes: Iterable[int]) -> list[slice]:
+    """Return the places of parts of these sizes."""
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [slice(first, last) for first, last in pairwise(ends)]
 
 
 @dataclass
@@ -94,8 +124,8 @@ class LocalFields:
 
     Parameters
     ----------
-    seen : (locations, inputs) int array
-        Inputs that each location sees, as `receptive_fields` returns them.
+    seen : (locations, inputs) int array, or a sequence of int arrays (inputs of one,)
+        Inputs that each location sees, as `receptive_fields` returns them; locations may see different numbers of them.
     arrays : sequence of Array
         One a location, with one row more than it sees inputs: the biases.
     rows : int
@@ -107,30 +137,31 @@ class LocalFields:
         If arrays do not fit their fields, or each other.
     """
 
-    def __init__(self, seen: Indices, arrays: Sequence[Array], rows: int):
+    def __init__(self, seen: Indices | Sequence[Indices], arrays: Sequence[Array], rows: int):
         if not len(arrays) or len(arrays) != len(seen):
             raise InputError(f"{len(arrays)} arrays for {len(seen)} receptive fields: give one for each")
-        if seen.min() < 0 or seen.max() >= rows - 1:
-            raise InputError(
-                f"receptive fields reach from input {seen.min()} to {seen.max()}: there are {rows - 1}"
-            )
-        for number, array in enumerate(arrays):
-            if array.shape[0] != seen.shape[1] + 1:
+        if not all(len(own) for own in seen):
+            raise InputError("receptive fields: one sees no input; give each location at least one")
+        first, last = min(int(own.min()) for own in seen), max(int(own.max()) for own in seen)
+        if first < 0 or last >= rows - 1:
+            raise InputError(f"receptive fields reach from input {first} to {last}: there are {rows - 1}")
+        for number, (array, own) in enumerate(zip(arrays, seen, strict=True)):
+            if array.shape[0] != len(own) + 1:
                 raise InputError(
-                    f"location {number}: the array has {array.shape[0]} rows, its field {seen.shape[1]} inputs and a bias"
+                    f"location {number}: the array has {array.shape[0]} rows, its field {len(own)} inputs and a bias"
                 )
         if len({(array.ideal, array.precision) for array in arrays}) > 1:
             raise InputError(
                 "arrays: expected one precision, and ideal arithmetic or devices in all locations"
             )
         self.locations = tuple(arrays)
-        bias = np.full((len(seen), 1), rows - 1)
-        self.rows: Indices = np.concatenate([seen, bias], axis=1)
-        """(locations, rows of each): the inputs of the layer on the rows of each array."""
-        ends = np.cumsum([0, *(array.shape[1] for array in arrays)]).tolist()
-        self.cols = [slice(first, last) for first, last in pairwise(ends)]
+        self._every: Indices = np.concatenate([np.append(own, rows - 1) for own in seen])
+        self._own = _one_after_another(array.shape[0] for array in arrays)
+        self.rows = self._places(self._every)
+        """The inputs of the layer on the rows of each array."""
+        self.cols = _one_after_another(array.shape[1] for array in arrays)
         """Columns of the layer that each array has."""
-        self.shape = (rows, ends[-1])
+        self.shape = (rows, self.cols[-1].stop)
         self.precision, self.ideal = arrays[0].precision, arrays[0].ideal
         self.gains_hold_norms = arrays[0].gains_hold_norms
         self.momentum = getattr(arrays[0], "momentum", None)
@@ -145,6 +176,11 @@ class LocalFields:
     def _samples(self, name: str, values: Any, lines: int) -> Any:
         """Samples (batch, lines) as arrays of numpy take them, checked; those of torch check tensors themselves."""
         return values if self.on is not None else matrix(name, values, None, lines, self.precision)
+
+    def _places(self, values: Any) -> list[Any]:
+        """Inputs on the rows of each array, as indices beside values."""
+        every = beside(values, self._every)
+        return [every[own] for own in self._own]
 
     def _each(self) -> Iterator[tuple[Array, Indices, slice]]:
         return zip(self.locations, self.rows, self.cols, strict=True)
@@ -163,7 +199,7 @@ class LocalFields:
     def forward(self, x: ArrayLike) -> Floats:
         """Return the currents (batch, cols) of all locations for inputs (batch, rows)."""
         inputs = self._samples("x", x, self.shape[0])
-        places = beside(inputs, self.rows)
+        places = self._places(inputs)
         found: Floats = empty(inputs, *inputs.shape[:-1], self.shape[1])
         for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
             found[..., cols] = array.forward(columns(inputs, rows))
@@ -182,7 +218,7 @@ class LocalFields:
         lost: Any = decay
         if decay is not None and self.on is None:
             lost = vector("decay", decay, self.shape[1], self.precision)
-        places = beside(before, self.rows)
+        places = self._places(before)
         pulses = 0
         for array, rows, cols in zip(self.locations, places, self.cols, strict=True):
             own = None if lost is None else lost[..., cols]
@@ -217,7 +253,7 @@ class LocalFields:
 
     def calibrate(self, x: Floats) -> None:
         """Set the converters of each location by typical inputs (batch, rows)."""
-        for array, rows in zip(self.locations, beside(x, self.rows), strict=True):
+        for array, rows in zip(self.locations, self._places(x), strict=True):
             cast(DeviceArray, array).calibrate(columns(x, rows))
 
     @property

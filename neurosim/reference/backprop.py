@@ -5,23 +5,20 @@ Imports torch: import it where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from neurosim.core.errors import CheckpointError, InputError
-from neurosim.core.protocols import Floats, State
-from neurosim.core.seeds import generator
+from neurosim.core.errors import InputError
+from neurosim.core.protocols import Floats
 from neurosim.network import images as between
 from neurosim.network.images import EPSILON, MOMENTUM
-from neurosim.network.readout import Labels
-from neurosim.reference.feedback import Feedback, convolved, drawn, scored, sent
+from neurosim.reference.feedback import Feedback, convolved, drawn
+from neurosim.reference.taught import Taught
 
 
 class Block(NamedTuple):
@@ -34,18 +31,7 @@ class Block(NamedTuple):
     pool: between.Pool
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch work on so many threads: the last bits of its sums depend on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class EndToEnd:
+class EndToEnd(Taught):
     """Normalise, pad by reflection, convolve, ReLU and pool, block by block; then dropout and a linear head.
 
     The blocks are those of `Convolution` with ReLU instead of Triangle: batch normalisation without scale and shift,
@@ -91,10 +77,8 @@ class EndToEnd:
         learning_rate: float = 1e-3,
         feedback: Feedback = "transposed",
     ):
-        self.feedback, self.fixed = feedback, list[Tensor]()
-        self.blocks, self.image_shape, self.seed, self.dropout = list(blocks), image_shape, seed, dropout
-        self.kernels: list[Tensor] = []
-        self.statistics: list[tuple[Tensor, Tensor]] = []
+        super().__init__(seed, dropout, feedback)
+        self.blocks, self.image_shape = list(blocks), image_shape
         height, width, channels = image_shape
         for number, block in enumerate(self.blocks, 1):
             size = block.kernel
@@ -124,65 +108,7 @@ class EndToEnd:
                     f"layer {number}: nothing is left of images of {image_shape[0]} x {image_shape[1]} "
                     "after its kernel and pooling; take fewer layers or larger images"
                 )
-        features = height * width * channels
-        self.head_fixed = drawn(seed, 0, (classes, features), features) if feedback == "random" else None
-        self.weight = torch.zeros(classes, features).requires_grad_()
-        self.bias = torch.zeros(classes).requires_grad_()
-        self.adam = torch.optim.Adam(self._parameters, lr=learning_rate, fused=True)
-        self.steps = 0
-
-    @property
-    def _parameters(self) -> list[Tensor]:
-        return [*self.kernels, self.weight, self.bias]
-
-    def learn(self, images: Floats, labels: Labels, rate: float | None = None) -> tuple[float, int]:
-        """Learn from one mini-batch; return its mean cross-entropy and how many it classified right, dropout included.
-
-        Parameters
-        ----------
-        images : (n, height, width, channels) array
-        labels : (n,) array of int64
-        rate : float, optional
-            Learning rate of Adam from now on.
-        """
-        if rate is not None:
-            self.adam.param_groups[0]["lr"] = rate
-        apart = self.feedback in ("direct", "targets")
-        with torch.enable_grad():
-            answers = list[Tensor]()
-            features = self._answers(images, learns=True, apart=answers if apart else None)
-            features = features.detach() if apart else features
-            if self.dropout:
-                draws = generator(self.seed, "dropout", self.steps).random(features.shape, np.float32)
-                features = features * torch.from_numpy(draws >= self.dropout) / (1 - self.dropout)
-            scores = scored(features, self.weight, self.bias, self.head_fixed)
-            wanted = torch.from_numpy(labels)
-            loss = functional.cross_entropy(scores, wanted)
-            self.adam.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            if apart:
-                asked = functional.one_hot(wanted, scores.shape[1]).float()
-                error = -asked if self.feedback == "targets" else scores.detach().softmax(1) - asked
-                sent(answers, self.fixed, error / len(labels))
-        self.adam.step()
-        self.steps += 1
-        return float(loss.detach()), int((scores.detach().argmax(dim=1) == wanted).sum())
-
-    def features(self, images: Floats) -> Floats:
-        """Return what the last block answers, (n, height * width * channels), by the running statistics."""
-        with torch.no_grad():
-            found: Floats = self._answers(images, learns=False).numpy()
-        return found
-
-    def predict(self, images: Floats) -> Labels:
-        """Return the class of each image."""
-        with torch.no_grad():
-            found: Labels = self.scores(images).argmax(dim=1).numpy()
-        return found
-
-    def scores(self, images: Floats | Tensor) -> Tensor:
-        """Return the scores (n, classes) of images, by the running statistics."""
-        return torch.addmm(self.bias, self._answers(images, learns=False), self.weight.T)
+        self._headed(height * width * channels, classes, learning_rate)
 
     def _answers(self, images: Floats | Tensor, learns: bool, apart: list[Tensor] | None = None) -> Tensor:
         """Features of images, in the order (height, width, channels), which is that of the memory all the way.
@@ -215,46 +141,6 @@ class EndToEnd:
         """Return the kernels of every block as (rows, neurons), rows in the order (row, column, channel)."""
         found = (kernels.detach().permute(2, 3, 1, 0) for kernels in self.kernels)
         return [np.ascontiguousarray(each.reshape(-1, each.shape[3]).numpy()) for each in found]
-
-    def snapshot(self, adam: bool = True) -> State:
-        """Return weights, statistics and Adam's moments as named arrays; a net that learns no more needs none of these."""
-        found: State = {"steps": np.array([self.steps], np.int64)}
-        for number, (mean, variance) in enumerate(self.statistics):
-            found[f"mean.{number}"], found[f"variance.{number}"] = mean.numpy(), variance.numpy()
-        for number, values in enumerate(self._parameters):
-            found[f"weights.{number}"] = values.detach().numpy()
-            for name, moment in self.adam.state.get(values, {}).items() if adam else ():
-                found[f"adam.{number}.{name}"] = moment.numpy()
-        return {name: values.copy() for name, values in found.items()}
-
-    def restore(self, saved: State) -> None:
-        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
-        moments: dict[int, dict[str, Tensor]] = {}
-        try:
-            for number, (mean, variance) in enumerate(self.statistics):
-                _fill(mean, saved[f"mean.{number}"])
-                _fill(variance, saved[f"variance.{number}"])
-            for number, values in enumerate(self._parameters):
-                _fill(values, saved[f"weights.{number}"])
-            for name in (name for name in saved if name.startswith("adam.")):
-                _, place, moment = name.split(".")
-                like = torch.empty(()) if moment == "step" else self._parameters[int(place)]
-                state = moments.setdefault(int(place), {})
-                state[moment] = _fill(torch.empty_like(like, requires_grad=False), saved[name])
-            self.steps = int(saved["steps"][0])
-        except (KeyError, IndexError, ValueError) as error:
-            raise CheckpointError(f"checkpoint does not fit this net: {error}") from None
-        self.adam.state.clear()
-        for number, state in moments.items():
-            self.adam.state[self._parameters[number]] = state
-
-
-def _fill(tensor: Tensor, values: NDArray[Any]) -> Tensor:
-    """Give a tensor saved values and return it; its layout in memory stays."""
-    if tuple(tensor.shape) != values.shape:
-        raise ValueError(f"values of shape {values.shape}, expected {tuple(tensor.shape)}")
-    with torch.no_grad():
-        return tensor.copy_(torch.from_numpy(values))
 
 
 def _pooled(currents: Tensor, pool: between.Pool) -> Tensor:

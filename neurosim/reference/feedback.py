@@ -62,6 +62,31 @@ def scored(features: Tensor, weight: Tensor, bias: Tensor, fixed: Tensor | None)
     return found.flatten(1) + bias
 
 
+class _Multiplied(torch.autograd.Function):
+    """Products of matrices through which the error goes back by other matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, fixed: Tensor) -> Tensor:
+        ctx.save_for_backward(x, fixed)
+        return torch.bmm(x, weights)
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        x, fixed = ctx.saved_tensors
+        (error,) = errors
+        back = torch.bmm(error, fixed.mT) if ctx.needs_input_grad[0] else None
+        return back, torch.bmm(x.mT, error), None
+
+
+def multiplied(x: Tensor, weights: Tensor, fixed: Tensor | None) -> Tensor:
+    """Multiply inputs (fields, n, rows) by weights (fields, rows, columns); the error goes back through `fixed` ones, where there are any."""
+    if fixed is None:
+        return torch.bmm(x, weights)
+    of_any: Any = _Multiplied.apply
+    found: Tensor = of_any(x, weights, fixed)
+    return found
+
+
 def sent(answers: list[Tensor], fixed: list[Tensor], signal: Tensor) -> None:
     """Give each layer's answers (n, channels, height, width) the error that its fixed feedback makes of `signal` (n, classes)."""
     for answer, back in zip(answers, fixed, strict=True):

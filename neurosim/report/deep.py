@@ -11,6 +11,7 @@ from rich.table import Table
 from neurosim.report.holding import holding_markdown
 from neurosim.report.robustness import robustness_markdown
 from neurosim.report.style import MARKERS, colours, label, new_figure, styled, whiskers
+from neurosim.report.taught import taught_lines
 from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
     NOTHING,
@@ -143,8 +144,9 @@ def depth_curves(results: dict[str, Any]) -> Figure:
 def deep_table(results: dict[str, Any]) -> Table:
     """Return a table with a row an arm and a column a depth."""
     depths, tuned = _depths(results), tuned_in_words(results)
+    said = "\n".join([*([tuned] if tuned else []), *taught_lines(results["runs"])]) or None
     columns = [f"{_column(depth)}, %" for depth in depths]
-    table = Table("arm", "seeds", *columns, title=title(results), caption=tuned or None)
+    table = Table("arm", "seeds", *columns, title=title(results), caption=said)
     for row in _accuracy_rows(results, depths):
         table.add_row(*row)
     return table
@@ -205,6 +207,7 @@ def deep_markdown(name: str, results: dict[str, Any]) -> str:
     parts.append(markdown_table(("arm", "seeds", *map(_column, depths)), _accuracy_rows(results, depths)))
     parts += [f"{tuned}\n"] if tuned else []
     parts.append(which_intervals(results["summary"]))
+    parts += taught_lines(results["runs"])
     parts += holding_markdown(results)
     parts += robustness_markdown(name, results)
     parts.append("After learning (first seed):\n")

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from neurosim.report.holding import holding_markdown
+from neurosim.report.taught import taught_lines
 from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
     NOTHING,
@@ -42,7 +43,8 @@ def _contrasts(config: dict[str, Any]) -> list[str]:
 def _labels(config: dict[str, Any]) -> list[str]:
     """Where labels stand while any of the arms learns."""
     shared, found = config.get("recurrent"), []
-    for arm in [*(config.get("arm") or []), *({} for _ in config.get("device") or [])] or [{}]:
+    arms = [arm for arm in config.get("arm") or [] if not arm.get("backpropagation")]
+    for arm in [*arms, *({} for _ in config.get("device") or [])] or [{}]:
         own = arm.get("recurrent")
         how = shared if own is None else {**(shared or {}), **own}
         above = how is not None and how.get("top_down", True)
@@ -66,12 +68,15 @@ def title(results: dict[str, Any]) -> str:
 
 def readouts_of(results: dict[str, Any]) -> list[str]:
     """How the networks were asked for classes, in the order of the tables."""
-    return list(dict.fromkeys(entry["readout"] for entry in results["summary"]))
+    by_arm: dict[str, list[str]] = {}
+    for entry in results["summary"]:
+        by_arm.setdefault(entry["arm"], []).append(entry["readout"])
+    return max(by_arm.values(), key=len)  # with backpropagation an arm has its own head alone
 
 
 def has_curves(results: dict[str, Any]) -> bool:
     """Whether more than one epoch was followed."""
-    return len(results["runs"][0]["curve"]) > 1
+    return any(len(run["curve"]) > 1 for run in results["runs"])
 
 
 def arms_of(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -85,7 +90,8 @@ def arms_of(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def forward_forward_table(results: dict[str, Any]) -> Table:
     """Return a table with a row an arm and a column a readout."""
     heads = readouts_of(results)
-    table = Table("arm", "seeds", *(f"{readout}, %" for readout in heads), title=title(results))
+    said = "\n".join(taught_lines(results["runs"])) or None
+    table = Table("arm", "seeds", *(f"{readout}, %" for readout in heads), title=title(results), caption=said)
     for row in _accuracy_rows(results, heads):
         table.add_row(*row)
     return table
@@ -106,24 +112,33 @@ def _on_devices(results: dict[str, Any]) -> bool:
 
 def _accuracy_rows(results: dict[str, Any], readouts: list[str]) -> list[list[str]]:
     found = {(entry["arm"], entry["readout"]): entry for entry in results["summary"]}
-    return [
-        [arm, str(found[arm, readouts[0]]["seeds"])]
-        + [spread(found[arm, r]["accuracy_mean"], around(found[arm, r], "accuracy")) for r in readouts]
-        for arm in dict.fromkeys(entry["arm"] for entry in results["summary"])
-    ]
+    rows = []
+    for arm in dict.fromkeys(entry["arm"] for entry in results["summary"]):
+        own = [found.get((arm, readout)) for readout in readouts]
+        seeds = max(entry["seeds"] for entry in own if entry is not None)
+        cells = [
+            NOTHING if entry is None else spread(entry["accuracy_mean"], around(entry, "accuracy"))
+            for entry in own
+        ]
+        rows.append([arm, str(seeds), *cells])
+    return rows
 
 
 def _layer_rows(results: dict[str, Any]) -> list[list[str]]:
     rows = []
     for arm, runs in arms_of(results).items():
+        quiet = runs[0]["curve"][-1].get("quiet")
         for number, layer in enumerate(runs[0]["layers"], 1):
             energy = layer.get("energy")
-            locations, shape = layer.get("locations", 1), f"{layer['rows']} x {layer['neurons']}"
-            synapses = locations * layer["rows"] * layer["neurons"]
+            locations, rows_of = layer.get("locations", 1), str(layer["rows"])
+            if "fewest_rows" in layer:
+                rows_of = f"{layer['fewest_rows']} to {rows_of}"
+            shape = f"{rows_of} x {layer['neurons']}"
+            synapses = layer.get("synapses", locations * layer["rows"] * layer["neurons"])
             rows.append(
                 [
                     arm, str(number), shape if locations == 1 else f"{locations} of {shape}", significant(layer["weight_rms"]),
-                    percent(runs[0]["curve"][-1]["quiet"][number - 1]),
+                    percent(quiet[number - 1]) if quiet else NOTHING,
                     NOTHING if energy is None else significant(energy["pulses"] / synapses),
                     *update_energies(energy),
                 ]
@@ -146,6 +161,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
             *([f"![error by epoch]({name}-epochs.svg)\n", none_at_all] if has_curves(results) else []),
             markdown_table(("arm", "seeds", *readouts), _accuracy_rows(results, readouts)),
             which_intervals(results["summary"]),
+            *taught_lines(results["runs"]),
             *holding_markdown(results),
             "After learning (first seed):\n",
             *([JOULES_OF_AN_UPDATE + "\n"] if on_devices else []),

@@ -69,14 +69,15 @@ def epoch_curves(results: dict[str, Any]) -> Figure | None:
     if not has_curves(results):
         return None
     arms = arms_of(results)
-    followed = [readout for readout in STYLES if readout in results["runs"][0]["curve"][0]]
+    known = {name for run in results["runs"] for name in run["curve"][0]}
+    followed = [readout for readout in STYLES if readout in known]
     by = "" if len(arms) <= CROWD else f" by {followed[0]}"
     ylabel = f"Error{by}, {results['data']['followed_on']} (%)"
     if len(arms) <= CROWD:
         figure = new_figure(4.6)
         axes = figure.subplots()
         for arm, look in _looks(results).items():
-            for readout in followed:
+            for readout in (one for one in followed if one in arms[arm][0]["curve"][0]):
                 name = f"{label(arm, 36)}, {readout}"
                 _curve(axes, _courses(results, arm, readout), look.colour, STYLES[readout], name)
         axes.set(xlabel="Epoch", ylabel=ylabel)
@@ -97,11 +98,10 @@ def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
     panels = figure.subplots(len(devices), 1, sharex=True, squeeze=False, height_ratios=heights)
     for axes, (device, names) in zip(panels[:, 0], devices.items(), strict=True):
         for k, arm in enumerate(ideal):
-            _curve(axes, _courses(results, arm, readout), _grey(k), DASHES[k % len(DASHES)], label(arm, 60))
+            _curve(axes, *_course_of(results, arm, readout, _grey(k), DASHES[k % len(DASHES)]))
         for k, arm in enumerate(names):
             line = LINES[k // len(PALETTE) % len(LINES)]
-            colour = PALETTE[k % len(PALETTE)]
-            _curve(axes, _courses(results, arm, readout), colour, line, label(arm, 60))
+            _curve(axes, *_course_of(results, arm, readout, PALETTE[k % len(PALETTE)], line))
         axes.set_title(label(device, 60))
         _on_a_logarithmic_axis(axes)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -109,12 +109,23 @@ def _curves_by_device(results: dict[str, Any], readout: str) -> Figure:
     return figure
 
 
+def _course_of(
+    results: dict[str, Any], arm: str, readout: str, colour: str, line: str
+) -> tuple[Any, str, str, str]:
+    """What is drawn of an arm by a readout, or by the one that it has, which its name then says."""
+    if readout in arms_of(results)[arm][0]["curve"][0]:
+        return _courses(results, arm, readout), colour, line, label(arm, 60)
+    (own,) = arms_of(results)[arm][0]["readouts"]
+    return _courses(results, arm, own), colour, line, label(f"{arm}, {own}", 60)
+
+
 def _courses(results: dict[str, Any], arm: str, readout: str) -> tuple[list[int], Any]:
-    """Epochs, and the error of each run of an arm at each of them, per cent."""
+    """Epochs, and the error of each run of an arm at each of them, per cent; as far as all runs learnt."""
     runs = arms_of(results)[arm]
-    errors = 100 * (1 - np.array([[point[readout] for point in run["curve"]] for run in runs]))
+    shared = min(len(run["curve"]) for run in runs)
+    errors = 100 * (1 - np.array([[point[readout] for point in run["curve"][:shared]] for run in runs]))
     least = 50 / results["config"]["curve_images"]
-    return [point["epoch"] for point in runs[0]["curve"]], np.maximum(errors, least)
+    return [point["epoch"] for point in runs[0]["curve"][:shared]], np.maximum(errors, least)
 
 
 def _curve(axes: Axes, courses: tuple[list[int], Any], colour: str, line: str, name: str) -> None:
@@ -155,6 +166,8 @@ def energy_and_accuracy(results: dict[str, Any]) -> Figure | None:
                 _error(axes, joules, runs, readout, looks[arm], filled)
         for arm in (arm for arm in arms if arm not in on_devices):
             for readout, style in zip(readouts, ("-", "--"), strict=True):
+                if readout not in arms[arm][0]["readouts"]:
+                    continue
                 axes.axhline(_errors(arms[arm], readout).mean(), color=looks[arm].colour, ls=style, lw=1)
         axes.set(title=heading[0].upper() + heading[1:], xlabel="Energy of an update and synapse")
         if not known:
@@ -186,7 +199,7 @@ def _on_a_logarithmic_axis(axes: Axes) -> None:
 
 def _energy_of_update(run: dict[str, Any], name: str) -> float:
     """Energy of an update and synapse over all layers of a run, J."""
-    synapses = np.array([layer["rows"] * layer["neurons"] for layer in run["layers"]])
+    synapses = np.array([layer.get("synapses", layer["rows"] * layer["neurons"]) for layer in run["layers"]])
     each = np.array([layer["energy"][name] for layer in run["layers"]])
     return float((each * synapses).sum() / synapses.sum())
 

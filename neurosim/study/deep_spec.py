@@ -6,18 +6,18 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from neurosim import rules
 from neurosim.core.cautions import FlipWarning
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.core.frozen import Frozen
 from neurosim.core.protocols import Rule
 from neurosim.data.dataset import Dataset
 from neurosim.network.augment import Augment
 from neurosim.network.images import Activation, Statistics
 from neurosim.network.starts import Start
 from neurosim.study.arm import Arm, Positive
+from neurosim.study.backpropagation import Backpropagation, refuse_others
 from neurosim.study.code import own_code
 from neurosim.study.dense_spec import phaseless
 from neurosim.study.doors import DataName, RuleName
@@ -44,27 +44,6 @@ ALL_DEPTHS = "all depths"
 """What the head that sees all of them is called among those of depths."""
 Schedule = Literal["all", "greedy"]
 """All layers learn in one pass, or one after the other in a pass each."""
-
-
-class Backpropagation(Frozen):
-    """Training end to end with labels: one net for each depth, by Adam; mini-batch and dropout are those of the heads."""
-
-    epochs: int = Field(50, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    """Halved at the same shares of the epochs as that of the heads."""
-    threads: int = Field(1, ge=1)
-    """Threads of torch: the last bits of its sums depend on their number. One, where other trainings run beside it."""
-    feedback: Literal["transposed", "random", "direct", "targets"] = "transposed"
-    """How the error comes back to the layers: by the transposed weights, or without them by feedback alignment, direct
-    feedback alignment, direct random target projection (`neurosim.reference.feedback`)."""
-
-    @model_serializer(mode="wrap")
-    def _as_ever(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Backpropagation does not name its feedback, so that runs of before keep their names."""
-        found: dict[str, Any] = dump(self)
-        if found.get("feedback") == "transposed":
-            del found["feedback"]
-        return found
 
 
 class DeepArm(LayeredArm):
@@ -101,11 +80,7 @@ class DeepArm(LayeredArm):
 
     @model_validator(mode="after")
     def _backpropagation_takes_no_rule(self) -> Self:
-        others = self.model_dump(exclude={"name", "seeds", "backpropagation"}, exclude_defaults=True)
-        if self.backpropagation is not None and others:
-            raise ValueError(
-                f"backpropagation trains whole nets with labels in ideal arithmetic: leave out {', '.join(others)}"
-            )
+        refuse_others(self)
         return self
 
     def settled(self, shared: Any) -> Any:

@@ -7,25 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
 from neurosim.core.errors import ConfigError
-from neurosim.core.protocols import Floats, State
+from neurosim.core.protocols import Floats
 from neurosim.data.dataset import Dataset, Labelled
-from neurosim.network.readout import halvings
-from neurosim.study.deep import CHUNK
+from neurosim.study.backpropagation import RADIUS, Backpropagation, TaughtTraining
 from neurosim.study.deep_build import start_weights
-from neurosim.study.deep_spec import Backpropagation, DeepArm, DeepExperiment
+from neurosim.study.deep_spec import DeepArm, DeepExperiment
 from neurosim.study.identity import content
 from neurosim.study.kept_runs import finished
 from neurosim.study.layers import Layer, Shape, shapes
 from neurosim.study.robustness import spoilt_of
 from neurosim.study.store import pack_bits
-from neurosim.study.training import Report, Training
+from neurosim.study.training import Report
 
-RADIUS = 2.0**0.5
-"""Norm of the start weights that keeps the size of currents behind ReLU (He et al. 2015, arXiv 1502.01852)."""
 SHAPE_FIELDS = {"neurons", "kernel", "pad", "pool", "pool_kernel", "pool_stride", "pool_pad"}
 TRAIN_TESTED = 5000
 """Training images that tell the accuracy on these, as for the heads of the other arms."""
@@ -43,7 +39,7 @@ def _kernel(layer: Layer, image_shape: Shape) -> int:
     return image_shape[0]
 
 
-class EndToEndTraining(Training):
+class EndToEndTraining(TaughtTraining):
     """One net of the first `depth` layers on its way through the images.
 
     Parameters
@@ -65,13 +61,12 @@ class EndToEndTraining(Training):
 
     experiment: DeepExperiment
     arm: DeepArm
-    keeps_learnt = True
 
     def __init__(self, experiment: DeepExperiment, arm: DeepArm, seed: int, data: Dataset, depth: int):
         from neurosim.reference.backprop import Block, EndToEnd
 
         super().__init__(experiment, arm, seed, data)
-        self.depth, self.settings = depth, arm.backpropagation or Backpropagation()
+        self.depth = depth
         blocks, layers = [], experiment.layers[:depth]
         self.image_shape = experiment.image_shape(data)
         for number, (layer, comes_in) in enumerate(
@@ -83,8 +78,6 @@ class EndToEndTraining(Training):
             blocks, self.image_shape, data.classes, seed=seed, dropout=experiment.dropout,
             learning_rate=self.settings.learning_rate, feedback=self.settings.feedback,
         )  # fmt: skip
-        self.losses: dict[str, list[float]] = {"loss": [], "accuracy": []}
-        self.running = [0.0, 0.0]
 
     @property
     def batch(self) -> int:
@@ -92,16 +85,11 @@ class EndToEndTraining(Training):
         return min(self.experiment.head_batch, len(self.fit.labels))
 
     @property
-    def total(self) -> int:
-        """Mini-batches of the whole training."""
-        return self.settings.epochs * self.batches
-
-    @property
     def identity(self) -> str:
         """What a checkpoint must agree with: everything that decides the trained bits and the accuracy."""
         spec = self.experiment
         shapes = [layer.model_dump(mode="json", include=SHAPE_FIELDS) for layer in spec.layers[: self.depth]]
-        data = [content(self.data, self.fit), content(self.data, self.test)]
+        data = [content(self.data, self.fit), content(self.data, self.test), *self.kept_aside]
         rest = [BITS, "backpropagation", self.seed, spec.head_batch, spec.dropout, spec.hold_out]
         if spec.moved is not None:
             rest.append(spec.moved.drawn)
@@ -113,48 +101,14 @@ class EndToEndTraining(Training):
         settings = self.experiment.robustness if self.depth == self.experiment.depths[-1] else None
         return json.dumps([self.name, *([settings.model_dump(mode="json")] if settings else [])])
 
-    def run(self, progress: Any = None, save: Any = None) -> None:
-        """Train to the end from wherever it stands; `save` is called after every mini-batch."""
-        from neurosim.reference.backprop import torch_threads
-
-        with torch_threads(self.settings.threads):
-            super().run(progress, save)
-
-    def step(self, chosen: NDArray[np.int64]) -> None:
-        """Learn one mini-batch."""
-        epoch, batch = divmod(self.steps, self.batches)
-        images, labels = self._images(self.fit.images[chosen]), self.fit.labels[chosen]
-        augment = self.experiment.moved
-        if augment is not None:
-            images = augment.moves(len(images), self.image_shape, self.seed, "end to end", self.steps).of(
-                images
-            )
-        loss, right = self.net.learn(images, labels, self._rate(epoch))
-        self.running[0] += loss / self.batches
-        self.running[1] += right / (self.batches * self.batch)
-        if batch + 1 == self.batches:
-            for values, value in zip(self.losses.values(), self.running, strict=True):
-                values.append(round(value, 6))
-            self.running = [0.0, 0.0]
-
-    def _rate(self, epoch: int) -> float:
-        halved = sum(epoch >= first for first in halvings(self.settings.epochs))
-        return self.settings.learning_rate * 0.5**halved
+    def _shown(self, chosen: NDArray[np.int64]) -> Floats:
+        images, augment = super()._shown(chosen), self.experiment.moved
+        if augment is None:
+            return images
+        return augment.moves(len(images), self.image_shape, self.seed, "end to end", self.steps).of(images)
 
     def _images(self, flat: Any) -> Floats:
         found: Floats = self.data.inputs(flat).reshape(-1, *self.image_shape)
-        return found
-
-    def right(self, part: Labelled) -> NDArray[np.bool_]:
-        """Return which images are classified right."""
-        from neurosim.reference.backprop import torch_threads
-
-        with torch_threads(self.settings.threads):
-            answers = [
-                self.net.predict(self._images(part.images[first : first + CHUNK]))
-                for first in range(0, len(part.labels), CHUNK)
-            ]
-        found: NDArray[np.bool_] = np.concatenate(answers) == part.labels
         return found
 
     def evaluated(self) -> dict[str, Any]:
@@ -166,7 +120,8 @@ class EndToEndTraining(Training):
             "accuracy": float(right.mean()),
             "train_accuracy": float(fit.mean()),
             "correct": pack_bits(right),
-            "curve": self.losses,
+            "curve": self.course_of_losses,
+            **self.stopped,
         }
         layers = [
             {
@@ -192,28 +147,10 @@ class EndToEndTraining(Training):
         """Ask the deepest net for spoilt images, where the experiment says so."""
         if self.experiment.robustness is None or self.depth != self.experiment.depths[-1]:
             return {}
-        from neurosim.reference.backprop import torch_threads
+        from neurosim.reference.taught import torch_threads
 
         with torch_threads(self.settings.threads):
             return spoilt_of(self, self.net.predict, self.net)
-
-    def snapshot(self) -> State:
-        """Return the net; a finished one leaves out what only further training needs."""
-        found: State = self.net.snapshot(adam=self.steps < self.total)
-        return found
-
-    def restore(self, saved: State) -> None:
-        """Go back to a snapshot; raises `CheckpointError` if it does not fit."""
-        self.net.restore(saved)
-
-    def notes(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps beside arrays."""
-        return {**super().notes(), "losses": self.losses, "running": self.running}
-
-    def take_notes(self, notes: dict[str, Any]) -> None:
-        """Go back to notes of a checkpoint."""
-        super().take_notes(notes)
-        self.losses, self.running = notes["losses"], notes["running"]
 
 
 def run_end_to_end(

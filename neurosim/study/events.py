@@ -33,6 +33,11 @@ def averages(of: Sequence[Mapping[str, float | None]]) -> dict[str, float | None
     }
 
 
+def _mean(counts: list[int]) -> float:
+    """The mean of counts, a whole number where they are alike."""
+    return counts[0] if len(set(counts)) == 1 else sum(counts) / len(counts)
+
+
 def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
     """Return the events of each layer so far.
 
@@ -44,7 +49,7 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
     Returns
     -------
     found : list of dict
-        ``layer`` (from 1), ``arrays`` (how many side by side) of ``rows`` x ``cols``, the ``device`` and its ``pulse_up``
+        ``layer`` (from 1), ``arrays`` (how many side by side) of ``rows`` x ``cols`` (their mean, where rows differ), the ``device`` and its ``pulse_up``
         and ``pulse_down`` (V, s; None where the card does not give them), ``pulse_unknown`` (the parameters without which its
         pulses have no joules), ``read_voltage_V``, ``integration_time_s``, ``adc_bits``, ``dac_bits``, ``encoding``,
         ``pulse_train_slots``, ``devices`` (that learn), ``wear`` (for each share in `WEAR` the pulses that this share of them
@@ -63,7 +68,7 @@ def layer_events(arrays: Iterable[Array]) -> list[dict[str, Any]]:
             {
                 "layer": number,
                 "arrays": len(held),
-                "rows": one.shape[0],
+                "rows": _mean([devices.shape[0] for devices in held]),
                 "cols": one.shape[1],
                 "device": one.device.name,
                 "pulse_up": list(up),

@@ -63,10 +63,7 @@ class ForwardForwardTraining(Training):
         recurrent = experiment.recurrent_of(arm)
         self.iterations = 1 if recurrent is None else recurrent.iterations
         """Of the network in which its layers learn, each an update."""
-        held = Labelled(data.x_validation, data.y_validation)
-        followed = held if self.holds_out else self.fit
-        some = slice(experiment.curve_images)
-        self.followed = Labelled(followed.images[some], followed.labels[some])
+        self.followed = experiment.followed(data, self.fit, self.holds_out)
         self.answers = {}
         self.waiting: list[Awake] = []
         """Mini-batches since the last sleep, where the phases are far apart."""
@@ -339,6 +336,9 @@ class ForwardForwardTraining(Training):
     def evaluated(self) -> dict[str, Any]:
         """Ask for the classes of the images reported on and return one entry of the results' `runs`."""
         layers = [self._layer(layer) for layer in self.stack.layers]
+        if any("fewest_rows" in layer for layer in layers):
+            for layer, own in zip(layers, self.stack.layers, strict=True):
+                layer["synapses"] = _synapses(own)
         found = self._predictions(self.test.images)
         readout = (
             None
@@ -364,18 +364,21 @@ class ForwardForwardTraining(Training):
 
     def _layer(self, layer: Dense) -> dict[str, Any]:
         arrays = locations(layer.array)
-        weights = np.stack([to_numpy(array.weights()) for array in arrays])
+        each = [to_numpy(array.weights()) for array in arrays]
+        rows = [len(weights) for weights in each]
         found: dict[str, Any] = {
-            "rows": weights.shape[1],
-            "neurons": weights.shape[2],
-            "weight_rms": float(np.sqrt(np.mean(np.square(weights[:, :-1])))),
-            "bias_rms": float(np.sqrt(np.mean(np.square(weights[:, -1])))),
+            "rows": max(rows),
+            "neurons": each[0].shape[1],
+            "weight_rms": _rms([weights[:-1] for weights in each]),
+            "bias_rms": _rms([weights[-1] for weights in each]),
         }
         if len(arrays) > 1:
             found["locations"] = len(arrays)
+        if min(rows) < max(rows):
+            found["fewest_rows"] = min(rows)
         devices = on_devices(layer.array)
         if devices is not None:
-            found["energy"] = devices.ledger.energy(weights.size)
+            found["energy"] = devices.ledger.energy(_synapses(layer))
             found["adc_clipped_share"] = devices.ledger.clipped_share
         return found
 
@@ -407,6 +410,16 @@ class ForwardForwardTraining(Training):
         return kept
 
 
+def _synapses(layer: Dense) -> int:
+    """Weights that the arrays of a layer have."""
+    return sum(array.shape[0] * array.shape[1] for array in locations(layer.array))
+
+
+def _rms(parts: list[Floats]) -> float:
+    """Root mean square of all numbers of some arrays."""
+    return float(np.sqrt(np.mean(np.square(np.concatenate([part.ravel() for part in parts])))))
+
+
 def forward_forward(
     experiment: ForwardForwardExperiment,
     out: Path | None = None,
@@ -434,7 +447,7 @@ def summarise(experiment: ForwardForwardExperiment, runs: list[dict[str, Any]]) 
     found = []
     for arm in experiment.listed:
         seeds = sum(run["arm"] == arm.name for run in runs)
-        for readout in experiment.readouts:
+        for readout in experiment.readouts_of(arm):
             said = decided(experiment, runs, arm.name, readout)
             found.append({"arm": arm.name, "readout": readout, "seeds": seeds, **said})
     return found

@@ -14,7 +14,14 @@ from neurosim.core.seeds import generator
 from neurosim.network.black_box import Box
 from neurosim.network.dense import Dense
 from neurosim.network.forward_forward import ForwardForwardStack
-from neurosim.network.local_fields import Indices, LocalFields, Shape, grid, receptive_fields
+from neurosim.network.local_fields import (
+    Indices,
+    LocalFields,
+    Shape,
+    driven_from_above,
+    grid,
+    receptive_fields,
+)
 from neurosim.network.recurrent import RecurrentStack
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.holding import SAMPLE, held
@@ -30,6 +37,24 @@ def start_weights(rows: int, cols: int, number: int, seed: int | Sequence[int]) 
     draws = generator(seed, "start weights", f"layer {number}").standard_normal((rows, cols))
     weights: Floats = np.concatenate([draws / np.sqrt(rows), np.zeros((1, cols))]).astype(np.float32)
     return weights
+
+
+def weights_of_locations(
+    rows: Sequence[int], cols: int, number: int, seed: int | Sequence[int]
+) -> list[Floats]:
+    """Start weights (rows of it + 1, cols) of each location of a layer, with variance 1 / its rows; of equal rows one draw.
+
+    Those of several seeds are stacked.
+    """
+    if not isinstance(seed, int):
+        each = [weights_of_locations(rows, cols, number, one) for one in seed]
+        return [np.stack(parts) for parts in zip(*each, strict=True)]
+    draws = generator(seed, "start weights", f"layer {number}").standard_normal((max(rows), len(rows) * cols))
+    biases = np.zeros((1, cols))
+    return [
+        np.concatenate([draws[:own, k * cols : (k + 1) * cols] / np.sqrt(own), biases]).astype(np.float32)
+        for k, own in enumerate(rows)
+    ]
 
 
 def array_of(
@@ -56,20 +81,36 @@ def _programmed(
     return array
 
 
-def _inputs(
+def inputs_of(
     experiment: ForwardForwardExperiment, arm: ForwardForwardArm, image_shape: Shape, classes: int
-) -> Iterator[tuple[int, Indices | None]]:
-    """Yield of each layer how many inputs there are, and which of them each location sees (None: all see all)."""
-    recurrent = experiment.recurrent_of(arm)
-    above = (*experiment.layers[1:], classes) if recurrent is not None and recurrent.top_down else ()
-    for number, cols in enumerate(experiment.layers):
-        rows, seen = math.prod(image_shape) + sum(above[number : number + 1]), None
-        image_shape = image_shape if experiment.receptive else (1, 1, cols)
-        if experiment.receptive is not None:
-            size, stride = experiment.receptive[number]
-            seen = receptive_fields(image_shape, size, stride)
-            image_shape = (*grid(image_shape, size, stride), cols)
-        yield rows, seen
+) -> Iterator[tuple[int, Sequence[Indices] | None]]:
+    """Yield of each layer how many inputs there are, and which of them each location sees (None: all see all).
+
+    Top-down effects are inputs as well, behind those from below: of a layer with fields each location is driven by those
+    locations above whose field contains it, and all locations of the last layer by the label.
+    """
+    recurrent, fields = experiment.recurrent_of(arm), experiment.receptive
+    told, seen = recurrent is not None and recurrent.top_down, list[Indices]()
+    inputs, widths = [math.prod(image_shape)], list[int]()
+    for number, neurons in enumerate(experiment.layers):
+        if fields is not None:
+            size, stride = fields[number]
+            seen.append(receptive_fields(image_shape, size, stride))
+            image_shape = (*grid(image_shape, size, stride), neurons)
+        inputs.append(neurons if fields is None else math.prod(image_shape))
+        widths.append(neurons)
+    for number, below in enumerate(inputs[:-1]):
+        above = (*inputs[number + 2 :], classes)[0] if told else 0
+        if fields is None:
+            yield below + above, None
+            continue
+        own: Sequence[Indices] = seen[number]
+        if told and number + 1 < len(seen):
+            down = driven_from_above(seen[number + 1], widths[number], widths[number + 1])
+            own = [np.append(field, below + more) for field, more in zip(own, down, strict=True)]
+        elif told:
+            own = [np.append(field, below + np.arange(classes)) for field in own]
+        yield below + above, own
 
 
 def neurons_of(experiment: ForwardForwardExperiment, image_shape: Shape) -> list[int]:
@@ -109,7 +150,7 @@ def build_stack(
         else [born.seed_of("neurons", one) for one in seed]
     )
     learns_by: list[Any] = list(experiment.rules_of(arm, updates))
-    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
+    for number, (rows, seen) in enumerate(inputs_of(experiment, arm, image_shape, classes)):
         array: Any
         own = arm.at(number)
         if seen is None:
@@ -117,10 +158,10 @@ def build_stack(
             programmed = start if weights is None else weights[number]
             array = _programmed(own, programmed, f"layer {number}", seed, draws)
         else:
-            start = start_weights(seen.shape[1], len(seen) * experiment.layers[number], number, seed)
+            parts = weights_of_locations([*map(len, seen)], experiment.layers[number], number, seed)
             each = [
                 _programmed(own, part, f"layer {number}, location {place}", seed, draws)
-                for place, part in enumerate(np.split(start, len(seen), axis=-1))
+                for place, part in enumerate(parts)
             ]
             array = LocalFields(seen, each, rows + 1)
         neurons = None
@@ -158,8 +199,8 @@ def holding(
         Of labels that stand above the last layer of a recurrent network.
     """
     arm, found = arm.settled(experiment).changed(backend="numba"), []
-    for number, (rows, seen) in enumerate(_inputs(experiment, arm, image_shape, classes)):
-        own, of_a_neuron = arm.at(number), rows if seen is None else seen.shape[1]
+    for number, (rows, seen) in enumerate(inputs_of(experiment, arm, image_shape, classes)):
+        own, of_a_neuron = arm.at(number), rows if seen is None else max(map(len, seen))
         array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
         mode = own.mode or "accumulate"
         found.append(held(array, of_a_neuron**-0.5, mode, number + 1, of_a_neuron, seed))

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 from neurosim.core.config import WritePath
 from neurosim.core.errors import ConfigError
 from neurosim.core.frozen import Frozen
-from neurosim.data.dataset import Dataset
+from neurosim.data.dataset import Dataset, Labelled
 from neurosim.network.black_box import BlackBox
 from neurosim.network.recurrent import Recurrent
 from neurosim.rules.forward_forward import ForwardForward
 from neurosim.study.arm import Arm, Positive
+from neurosim.study.backpropagation import Backpropagation, refuse_others
 from neurosim.study.doors import DataName
 from neurosim.study.experiment import Experiment
 from neurosim.study.layered_arm import LayeredArm
@@ -86,9 +87,13 @@ class ForwardForwardArm(LayeredArm):
     baseline: float = Field(0.0, ge=0, lt=1)
     """A stored average of the changes of negative phases, of which each of them keeps this share, is added to the change of
     every positive one; of phases "apart". One more number a synapse; 0: none."""
+    backpropagation: Backpropagation | None = None
+    """What the same layers and fields reach with labels, end to end with ReLU and a softmax head on the last, instead of by
+    Forward-Forward."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        refuse_others(self)
         rule = self.build_rule(1)
         self.read_path()
         write = self.filtered()
@@ -129,7 +134,9 @@ class ForwardForwardArm(LayeredArm):
     def deciding(self) -> dict[str, Any]:
         """Return everything that decides the bits of a settled arm's runs; what is the experiment's is none of it."""
         found = super().deciding()
-        for name, unused in (("recurrent", None), ("black_box", None), ("apart", 1), ("baseline", 0.0)):
+        for name, unused in (
+            ("recurrent", None), ("black_box", None), ("backpropagation", None), ("apart", 1), ("baseline", 0.0),
+        ):  # fmt: skip
             if found[name] == unused:
                 del found[name]
         return found
@@ -139,6 +146,10 @@ class ForwardForwardArm(LayeredArm):
         """What is stored of changes beside each array: the settings of that name in `WritePath`."""
         given = {"momentum": self.momentum, "baseline": self.baseline}
         return {name: share for name, share in given.items() if share}
+
+    def settled(self, shared: Any) -> Any:
+        """Return the same arm with every setting of its arrays filled in; backpropagation has none."""
+        return self if self.backpropagation is not None else super().settled(shared)
 
     def filtered(self) -> WritePath:
         """Return how arrays are written, with what is stored of changes beside them; raises `ConfigError`."""
@@ -242,12 +253,12 @@ class ForwardForwardExperiment(Samples, Experiment):
         if self.recurrent_of(arm) is None:
             return
         for not_so, why in (
+            (
+                arm.backpropagation is not None,
+                "backpropagation passes through its layers once; give the other arms a recurrent of their own",
+            ),
             (self.online, "online: an update belongs to an iteration of a mini-batch; leave out online"),
             (not self.supervised, "supervised = false: a label stands above the last layer; leave it out"),
-            (
-                self.receptive is not None,
-                "local receptive fields see nothing above them; choose another preset, or widths",
-            ),
             (
                 self.box_of(arm) is not None,
                 "black_box: what comes from above would pass one as well, backwards; leave out black_box",
@@ -311,6 +322,10 @@ class ForwardForwardExperiment(Samples, Experiment):
         """How the network is asked for a class; the first gives the accuracy of a run."""
         return ("goodness", "softmax") if self.supervised else ("linear", "softmax")
 
+    def readouts_of(self, arm: ForwardForwardArm) -> tuple[str, ...]:
+        """Return those of `readouts` that an arm has: with backpropagation its own head alone."""
+        return self.readouts if arm.backpropagation is None else ("softmax",)
+
     def deciding(self) -> dict[str, Any]:
         """Return the settings, beside those of an arm, that decide the bits of what is learnt."""
         built: dict[str, Any] = {"layers": self.layers, "fields": self.receptive}
@@ -326,6 +341,10 @@ class ForwardForwardExperiment(Samples, Experiment):
 
     def training(self, arm: Any, seed: int, data: Dataset) -> Training:
         """Return what one arm learns with one seed, not yet begun."""
+        if arm.backpropagation is not None:
+            from neurosim.study.forward_forward_taught import TaughtLayers
+
+            return TaughtLayers(self, arm, seed, data)
         from neurosim.study.forward_forward import ForwardForwardTraining
 
         return ForwardForwardTraining(self, arm, seed, data)
@@ -349,6 +368,11 @@ class ForwardForwardExperiment(Samples, Experiment):
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run: of the first readout, and of each."""
         return {"accuracy": result["accuracy"], **result["readouts"]}
+
+    def followed(self, data: Dataset, fit: Labelled, hold_out: bool) -> Labelled:
+        """Return the images on which the accuracy is followed: some of the validation split, or of those learnt."""
+        held = Labelled(data.x_validation, data.y_validation) if hold_out else fit
+        return Labelled(held.images[: self.curve_images], held.labels[: self.curve_images])
 
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return the runs, and the accuracy of each arm by each readout."""

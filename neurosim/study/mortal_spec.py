@@ -91,6 +91,10 @@ class MortalExperiment(ForwardForwardExperiment):
             raise ValueError(
                 "supervised = false: copies are compared by goodness and head, which need labels"
             )
+        if any(arm.backpropagation is not None for arm in self.arm):
+            raise ValueError(
+                "backpropagation: copies are made of layers that learn on chips; leave that arm out"
+            )
         if self.receptive is not None:
             raise ValueError(
                 "local receptive fields: copies are made of fully connected layers; choose another preset"
