@@ -125,15 +125,15 @@ def depth_curves(results: dict[str, Any]) -> Figure:
         axes.errorbar(shifted, means, yerr=off, capsize=3, elinewidth=1, label=label(arm, 44), **line)
         for where, name in further.items():
             if name in depths:
-                share, off = depths[name]["accuracy_mean"], around(depths[name], "accuracy")
+                share, ends = depths[name]["accuracy_mean"], around(depths[name], "accuracy")
                 at = where + 0.02 * (place - (len(arms) - 1) / 2)
                 axes.errorbar(
-                    [at], [100 * share], yerr=whiskers([share], [off]), capsize=3, elinewidth=1, **line
+                    [at], [100 * share], yerr=whiskers([share], [ends]), capsize=3, elinewidth=1, **line
                 )
     axes.set(xlabel="Layers below the linear head", ylabel="Accuracy (%)")
     figure.suptitle(label(title(results), 130), fontsize=8.5, fontweight="bold")
     if further:
-        axes.set_xticks([*numbers, *further], [*map(str, numbers), *further.values()])
+        axes.set_xticks([*numbers, *further], [str(name) for name in (*numbers, *further.values())])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.08)

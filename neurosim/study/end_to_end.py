@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.core.bits import BITS
 from neurosim.core.errors import ConfigError
@@ -105,7 +106,9 @@ class EndToEndTraining(TaughtTraining):
         images, augment = super()._shown(chosen), self.experiment.moved
         if augment is None:
             return images
-        return augment.moves(len(images), self.image_shape, self.seed, "end to end", self.steps).of(images)
+        moves = augment.moves(len(images), self.image_shape, self.seed, "end to end", self.steps)
+        moved: Floats = moves.of(images)
+        return moved
 
     def _images(self, flat: Any) -> Floats:
         found: Floats = self.data.inputs(flat).reshape(-1, *self.image_shape)
