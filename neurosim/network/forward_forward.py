@@ -190,7 +190,8 @@ class ForwardForwardStack:
 
     def _through(self, number: int, inputs: Floats, learning: bool) -> Floats:
         """Return what a layer's black box makes of inputs (n, cols + 1) of the next one, normalised as this one normalises."""
-        after, told = self.layers[number + 1], empty(inputs, *inputs.shape)
+        after = self.layers[number + 1]
+        told: Floats = empty(inputs, *inputs.shape)
         told[..., -1] = 1
         came = self._boxes[number](inputs[..., :-1], self.passed)
         self.rules[number + 1].normalised(came, out=told[..., :-1])
