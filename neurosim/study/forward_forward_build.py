@@ -104,7 +104,7 @@ def inputs_of(
         if fields is None:
             yield below + above, None
             continue
-        own: Sequence[Indices] = seen[number]
+        own: Sequence[Indices] = [*seen[number]]
         if told and number + 1 < len(seen):
             down = driven_from_above(seen[number + 1], widths[number], widths[number + 1])
             own = [np.append(field, below + more) for field, more in zip(own, down, strict=True)]
