@@ -86,6 +86,7 @@ def test_the_mixture_is_orthogonal_drawn_of_the_seed_and_its_magnitude_is_passed
 
 
 def test_noise_and_losses_are_drawn_anew_at_every_pass_by_its_number() -> None:
+    """Moments of 200,000 draws against those asked for, within 1 %."""
     box = BlackBox(noise=0.25, dropped=0.125, power=2.0).draw(100, 3, "layer 0")
     y = np.random.default_rng(0).random((2000, 100)) + 0.5
     out = box(y, 10)
@@ -130,6 +131,7 @@ def test_layers_learn_behind_it_as_plain_numpy_does(squares: bool) -> None:
 
 
 def test_what_is_below_a_box_learns_as_if_there_were_none() -> None:
+    """Hinton, arXiv 2212.13345, section 7: nothing comes back through a box; the same bits."""
     plain, boxed = net(), net(BlackBox(**WHOLE))
     for k in range(3):
         for one in (plain, boxed):

@@ -79,6 +79,7 @@ def rule_of(goodness: str, blocks: int, **more: Any) -> rules.ForwardForward:
 @pytest.mark.parametrize("goodness", GOODNESS)
 @pytest.mark.parametrize("blocks", [1, 3, 12])
 def test_each_block_learns_by_its_own_goodness_as_plain_numpy_does(goodness: str, blocks: int) -> None:
+    """Hinton, arXiv 2212.13345, section 6.3, with equation 1 for each block and footnote 9 for the layer: to 1e-9."""
     found = layer(rule_of(goodness, blocks))
     found.learn(batch(), PHASE)
     np.testing.assert_allclose(
