@@ -50,6 +50,9 @@ MOST_COUNTED = 1 << 30
 MOST_AT_ONCE = np.float32(0.5)
 """Largest share of its weights that the gain of a column takes in one update; the rest waits."""
 
+MOST_OWED = np.float32(1)
+"""Largest share of its weights by which a column is to grow that depression pulses, which cannot, take off later decay."""
+
 SWOLLEN = 0.375
 """Largest rms of a column's pair differences, as a share of the window, where gains take the decay."""
 
@@ -108,6 +111,25 @@ def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
             raise CapabilityError(
                 f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
             )
+    if mode != "mixed" and write.prompt:
+        raise CapabilityError(
+            f"write.prompt is how an accumulator gives its changes: not in mode '{mode}', but in 'mixed'"
+        )
+    if mode == "accumulate" and write.pulse_limit and write.pulse_limit % write.flush_pulses:
+        raise CapabilityError(
+            f"write.pulse_limit = {write.pulse_limit}: mode 'accumulate' gives multiples of flush_pulses = "
+            f"{write.flush_pulses}; choose a limit that is one, or flush_pulses = 1"
+        )
+    if mode == "online" and write.flush_pulses > 1:
+        raise CapabilityError(
+            f"write.flush_pulses = {write.flush_pulses}: mode 'online' gives single pulses by coincidence; use 'mixed' or "
+            "'accumulate', or set it to 1"
+        )
+    if mode == "online" and (write.pulse_limit or write.pulse_train_slots) < write.pulse_train_slots:
+        raise CapabilityError(
+            f"write.pulse_limit = {write.pulse_limit}: in mode 'online' a sample gives a device up to write.pulse_train_slots = "
+            f"{write.pulse_train_slots} pulses; lower that number to {write.pulse_limit}, or leave the limit out"
+        )
     if mode != "mixed" and write.verify_reads:
         raise CapabilityError(
             f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
@@ -132,8 +154,7 @@ def _refuse_one_direction(device: Device, write: WritePath) -> None:
         )
 
 
-def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
-    several = int(getattr(device, "devices_per_cell", 1))
+def _every_device_has_its_turn(several: int, field: str, every: int) -> None:
     if math.gcd(several, every) > 1:
         raise InputError(
             f"write.{field} = {every}: with {several} devices a cell some would never be pulsed, because both "
@@ -184,17 +205,21 @@ class Writer:
         self.refresher: Refresher | None = None
         if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
+        self.several = int(getattr(device, "devices_per_cell", 1))
+        """Devices of a cell: event e pulses number e (times a step) modulo so many of them."""
         for field in ("potentiate_every", "depress_every"):
-            _every_device_has_its_turn(device, field, getattr(write, field))
+            _every_device_has_its_turn(self.several, field, getattr(write, field))
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         enough = enough_pulses(device, write)
-        self.most = min(write.pulse_limit or enough, enough)
+        self.enough, self.most = enough, min(write.pulse_limit or enough, enough)
         held = cells.real(HELD_FLUSHES * write.flush_pulses)
         self.verifier = Verifier(
             write.prompt, np.int32(write.verify_reads), self.keys["verify"], held, cells.real(enough)
         )
         self.updates = 0
+        """The last event, which numbers random numbers and says which device of a cell is pulsed. Each update is one, each
+        sample of pulse trains; what else has events takes as many as there are devices a cell, so that no device is passed over."""
         self.recorder: PulseProgramme | None = None
         """Where pulses are written down."""
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
@@ -204,7 +229,7 @@ class Writer:
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
-        event = self.updates + 1
+        event, turn = self.updates + 1, self.ledger.updates + 1
         refuse_in_mode(mode, self.config)
         self.reach.before(self.ledger.updates)
         if decay is not None:
@@ -213,14 +238,14 @@ class Writer:
                 self._lower_gains()
         due = _NO_COLUMNS if decay is None else self._due_columns()
         self.drive = self.drive._replace(
-            up=np.int32(event % self.config.potentiate_every == 0),
-            down=np.int32(event % self.config.depress_every == 0),
+            up=np.int32(turn % self.config.potentiate_every == 0),
+            down=np.int32(turn % self.config.depress_every == 0),
         )
         if mode == "online":
             self._trains(pre, post, event)
             if due.size:
-                self._sweep(None, None, due, event + pre.shape[0], accumulate=False)
-            self.updates += pre.shape[0] + 1
+                self._sweep(None, None, due, self._in_turn(event + len(pre), turn), accumulate=False)
+            self.updates += len(pre) + self.several
         else:
             self._sweep(pre, post, due, event, accumulate=mode == "mixed")
             self.updates += 1
@@ -228,7 +253,7 @@ class Writer:
         self.pending_decay[due] = 0
         self.reach.after(event)
         if self.config.decay_mode == "device":
-            self._depress(event)
+            self._depress(self._in_turn(event, turn))
         if (
             self.refresher is not None
             and self.refresher.after(self.ledger.updates, event)
@@ -237,6 +262,10 @@ class Writer:
             self.recorder.look(event, self.cells.now_s)
         self.cells.changes += 1
         return self.ledger.pulses - before
+
+    def _in_turn(self, event: int, turn: int) -> int:
+        """The first event from one on that pulses the device of a cell whose turn it is in an update of that number."""
+        return event + (turn - event) % self.several
 
     def _lower_gains(self) -> None:
         """Shrink the columns' weights by the gain behind their converters; an accumulator shrinks with them."""
@@ -257,9 +286,11 @@ class Writer:
     def halve_swollen(self, norms: Floats) -> None:
         """Bring columns back into their window whose gain fell while they grew: half the conductance, twice the gain.
 
-        `norms` (cols,) have just been measured. The columns are read once more, row by row, and pulsed.
+        `norms` (cols,) have just been measured. The columns are read once more, row by row, and pulsed: whatever the turn of
+        changes and the limit of an update, as the gain is doubled. Several devices of a cell give their parts one after another.
         """
-        self.updates += 1
+        events = range(self.updates + 1, self.updates + 1 + self.several)
+        self.updates += self.several
         size_uS = norms * self.cells.uS_per_weight / math.sqrt(self.cells.shape[0])
         due = np.flatnonzero(size_uS > SWOLLEN * self.cells.span_uS)
         if not due.size:
@@ -267,10 +298,13 @@ class Writer:
         self.cells.uS_per_weight[due] /= 2
         if self.accumulator.size:
             self.accumulator[:, due] /= 2
-        waiting, self.pending_decay = self.pending_decay, np.full_like(self.pending_decay, 0.5)
-        self.reader.count_row_reads(due.size)
-        self._sweep(None, None, due, self.updates, accumulate=self.accumulator.size > 0)
-        self.pending_decay = waiting
+        kept = self.pending_decay, self.most
+        self.most, self.drive = self.enough, self.drive._replace(up=np.int32(1), down=np.int32(1))
+        for done, event in enumerate(events):
+            self.pending_decay = np.full_like(kept[0], 1 / (2 * self.several - done))
+            self.reader.count_row_reads(due.size)
+            self._sweep(None, None, due, event, accumulate=self.accumulator.size > 0)
+        self.pending_decay, self.most = kept
         self.cells.changes += 1
 
     def _due_columns(self) -> Columns:
@@ -389,13 +423,13 @@ class Writer:
 
     def _depress(self, event: int) -> None:
         cells = self.cells
-        share_of_one = cells.device.depression_share
-        if share_of_one is None:
+        if cells.device.depression_share is None:
             return
-        wanted = np.maximum(self.pending_decay, 0) / cells.real(share_of_one)
+        share_of_one = cells.real(cells.device.depression_share / self.several)
+        wanted = np.maximum(self.pending_decay, 0) / share_of_one
         counts = np.minimum(wanted, self.most).astype(np.int32)
-        self.pending_decay -= counts * cells.real(share_of_one)
-        np.maximum(self.pending_decay, 0, out=self.pending_decay)
+        self.pending_decay -= counts * share_of_one
+        np.maximum(self.pending_decay, -MOST_OWED, out=self.pending_decay)
         if not counts.any():
             return
         grid = cells.grid
@@ -421,12 +455,16 @@ class Writer:
         self._give(programme.wanted(step), step.event, step.kind, [])
 
     def strike_all(self, wanted: NDArray[np.int32]) -> None:
-        """Give the devices pulses (rows, 2 cols) that no update asked for, word line by word line, as an event of their own."""
-        self.updates += 1
-        self.reach.before(self.ledger.updates)
+        """Give the devices pulses (rows, 2 cols) that no update asked for, word line by word line, as an event of their own.
+
+        Of several devices a cell each is given as many, one after another.
+        """
         peaks = np.abs(wanted).reshape(len(wanted), -1, 2).max(axis=(0, 2))
-        self._give(wanted, self.updates, "pulse", [peaks])
-        self.reach.after(self.updates)
+        for _ in range(self.several):
+            self.updates += 1
+            self.reach.before(self.ledger.updates)
+            self._give(wanted, self.updates, "pulse", [peaks])
+            self.reach.after(self.updates)
 
     def _give(self, wanted: NDArray[np.int32], event: int, kind: str, peaks: list[Peaks]) -> None:
         cells = self.cells
