@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.cautions import GainWarning, Once, PulsesCutWarning
+from neurosim.core.cautions import GainWarning, Once
 from neurosim.core.config import WritePath
-from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.protocols import Device, Floats, UpdateMode
+from neurosim.core.protocols import Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import FADED_BITS, PairCells
 from neurosim.crossbar.ledger import Ledger
@@ -19,33 +18,18 @@ from neurosim.crossbar.programme import PulseProgramme, Step
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
+from neurosim.crossbar.write_limits import drive, enough_pulses, refuse_device, refuse_in_mode, warn_of_cut
 from neurosim.kernels.change import filter_rows
-from neurosim.kernels.counts import (
-    AGAINST_REFERENCE,
-    ONE_SIDED,
-    PUSH_PULL,
-    RESET_AGAINST_REFERENCE,
-    RESET_ONLY,
-    Drive,
-    Factor,
-    factor,
-)
+from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_ONLY, Factor, factor
 from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
-from neurosim.kernels.pulsed import Sums, depress_rows, give_rows
+from neurosim.kernels.pulsed import Sums, give_rows
 from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import Verified, Verifier, sweep_rows
 
 Columns = NDArray[np.int64]
 Peaks = NDArray[np.int32]
-
-ENOUGH_WINDOWS = 4
-"""No update pulses a device further than so many windows in nominal steps: it has been at its bound for long."""
-LEAST_ENOUGH = 100
-"""Pulses that any update may give."""
-MOST_COUNTED = 1 << 30
-"""Pulses that counters hold."""
 
 MOST_AT_ONCE = np.float32(0.5)
 """Largest share of its weights that the gain of a column takes in one update; the rest waits."""
@@ -63,16 +47,6 @@ _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress", "verify")
 
 
-def drive(device: Device, write: WritePath) -> Drive:
-    """Return which devices of a pair a change pulses (see `kernels.counts`)."""
-    if write.pulses != "card":
-        _refuse_one_direction(device, write)
-        return RESET_ONLY if write.pulses == "reset" else ONE_SIDED
-    if write.mapping != "pair":
-        return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
-    return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
-
-
 def products(pre: Factor, post: Factor) -> int:
     """Return how many products of the sum over the batch are not zero: these are formed digitally."""
     return int(pre.of_sample @ post.of_sample)
@@ -83,83 +57,6 @@ def touched(pre: Factor, post: Factor, due: Columns, rows: int) -> int:
     answers = post.used.copy()
     answers[due] = False
     return int(np.count_nonzero(pre.used)) * int(np.count_nonzero(answers)) + rows * len(due)
-
-
-def enough_pulses(device: Device, write: WritePath) -> int:
-    """Return the pulses of one update beyond which a device is at its bound, whatever its spread."""
-    low_uS, high_uS = device.cell_window_uS
-    across = ENOUGH_WINDOWS * (high_uS - low_uS) / device.read_step_uS
-    return min(max(math.ceil(across), LEAST_ENOUGH, write.flush_pulses), MOST_COUNTED)
-
-
-def warn_of_cut(once: Once, pulses: float, most: int, write: WritePath) -> None:
-    """Warn of pulses that were asked for and not given, unless their limit was asked for too."""
-    if write.pulse_limit is None or write.pulse_limit != most:
-        once.say(
-            PulsesCutWarning,
-            f"an update asked for {pulses:.3g} pulses beyond the {most} that take any device across its window "
-            "several times: they were cut (ledger.pulses_cut); the learning rate is too high, or the window too "
-            "narrow for the weights",
-            stacklevel=6,
-        )
-
-
-def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
-    """Raise `CapabilityError` where a mode does not do what a setting asks for."""
-    for field in ("half_select", "momentum"):
-        if mode == "online" and getattr(write, field):
-            raise CapabilityError(
-                f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
-            )
-    if mode != "mixed" and write.prompt:
-        raise CapabilityError(
-            f"write.prompt is how an accumulator gives its changes: not in mode '{mode}', but in 'mixed'"
-        )
-    if mode == "accumulate" and write.pulse_limit and write.pulse_limit % write.flush_pulses:
-        raise CapabilityError(
-            f"write.pulse_limit = {write.pulse_limit}: mode 'accumulate' gives multiples of flush_pulses = "
-            f"{write.flush_pulses}; choose a limit that is one, or flush_pulses = 1"
-        )
-    if mode == "online" and write.flush_pulses > 1:
-        raise CapabilityError(
-            f"write.flush_pulses = {write.flush_pulses}: mode 'online' gives single pulses by coincidence; use 'mixed' or "
-            "'accumulate', or set it to 1"
-        )
-    if mode == "online" and (write.pulse_limit or write.pulse_train_slots) < write.pulse_train_slots:
-        raise CapabilityError(
-            f"write.pulse_limit = {write.pulse_limit}: in mode 'online' a sample gives a device up to write.pulse_train_slots = "
-            f"{write.pulse_train_slots} pulses; lower that number to {write.pulse_limit}, or leave the limit out"
-        )
-    if mode != "mixed" and write.verify_reads:
-        raise CapabilityError(
-            f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
-        )
-
-
-def _refuse_one_direction(device: Device, write: WritePath) -> None:
-    """Raise `CapabilityError` where pulses of one direction cannot carry changes up and down."""
-    if write.mapping != "pair":
-        raise CapabilityError(
-            f"write.pulses = '{write.pulses}' moves a weight either way by one of two learning devices; mapping "
-            f"'{write.mapping}' has one: use mapping 'pair'"
-        )
-    if write.pulses == "reset" and not device.steps_down:
-        raise CapabilityError(
-            f"write.pulses = 'reset' needs RESET pulses that lower a conductance step by step; {device.name} (law "
-            f"'{device.law}') is RESET at once: use 'set'"
-        )
-    if write.pulses == "set" and write.decay_mode == "device":
-        raise CapabilityError(
-            "decay_mode 'device' gives RESET pulses, write.pulses = 'set' none: use 'readback'"
-        )
-
-
-def _every_device_has_its_turn(several: int, field: str, every: int) -> None:
-    if math.gcd(several, every) > 1:
-        raise InputError(
-            f"write.{field} = {every}: with {several} devices a cell some would never be pulsed, because both "
-            "counters follow the number of the update; choose numbers without common divisor"
-        )
 
 
 class Writer:
@@ -178,28 +75,10 @@ class Writer:
         once: Once,
     ):
         self.reach, self._once = reach, once
-        self.once = once
         self.cells, self.reader, self.config = cells, reader, write
         self.ledger = ledger
         device = cells.device
-        if write.decay_mode == "device" and device.depression_share is None:
-            raise CapabilityError(
-                f"decay_mode 'device' needs depression pulses that shrink a cell in proportion; {device.name} "
-                f"(law '{device.law}') has none: use 'readback'"
-            )
-        if write.decay_mode == "device" and cells.reference:
-            raise CapabilityError(
-                "decay_mode 'device' shrinks a device towards its lower end, not a weight towards its "
-                "reference: use 'readback', or mapping 'pair'"
-            )
-        if write.decay_mode == "device" and write.half_select:
-            raise CapabilityError(
-                "write.half_select does not follow the pulses of decay_mode 'device': use 'readback'"
-            )
-        if write.verify_reads and not reader.view.plain:
-            raise CapabilityError(
-                "write.verify_reads reads pairs one by one, without wires or faults between: set it to 0"
-            )
+        refuse_device(device, write, cells.reference, reader.view.plain)
         self.drive = drive(device, write)
         self.pulses_per_uS = 1.0 / (device.read_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
@@ -207,8 +86,6 @@ class Writer:
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
         self.several = int(getattr(device, "devices_per_cell", 1))
         """Devices of a cell: event e pulses number e (times a step) modulo so many of them."""
-        for field in ("potentiate_every", "depress_every"):
-            _every_device_has_its_turn(self.several, field, getattr(write, field))
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         enough = enough_pulses(device, write)
@@ -274,7 +151,7 @@ class Writer:
         self.pending_decay -= taken
         faded = self.cells.bound_gains()
         if faded.size:
-            self.once.say(
+            self._once.say(
                 GainWarning,
                 f"the digital gain of {faded.size} columns (the first is {faded[0]}) has fallen below 2**-{FADED_BITS}: their weights "
                 "are gone, as devices do not follow what the rule takes them for; lower flush_pulses or the learning rate, or measure "
@@ -432,18 +309,9 @@ class Writer:
         np.maximum(self.pending_decay, -MOST_OWED, out=self.pending_decay)
         if not counts.any():
             return
-        grid = cells.grid
-
-        def depress(block: tuple[int, int]) -> tuple[Sums, Peaks]:
-            peaks = np.zeros(cells.shape[1], np.int32)
-            sums: Sums = depress_rows(
-                *block, counts, peaks, grid, cells.state, cells.params, cells.now_s, event,
-                self.keys["depress"], *self._kernels(),
-            )  # fmt: skip
-            return sums, peaks
-
-        parts = share(depress, cells.row_blocks())
-        self._enter([sums for sums, _ in parts], [peaks for _, peaks in parts])
+        reached = cells.strength.reshape(-1, len(counts), 2).any(axis=(0, 2)) if cells.strength.size else 1
+        wanted = np.tile(np.repeat(-counts, 2), (cells.shape[0], 1))
+        self._give(wanted, event, "depress", [(counts * reached).astype(np.int32)])
         self._record("depress", event)
 
     def _record(self, kind: str, event: int) -> None:

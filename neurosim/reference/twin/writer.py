@@ -14,15 +14,8 @@ from neurosim.core.errors import CapabilityError
 from neurosim.core.protocols import UpdateMode
 from neurosim.crossbar.cells import GAIN_BITS
 from neurosim.crossbar.programme import PulseProgramme
-from neurosim.crossbar.writer import (
-    HELD_FLUSHES,
-    MOST_AT_ONCE,
-    MOST_OWED,
-    SWOLLEN,
-    drive,
-    enough_pulses,
-    warn_of_cut,
-)
+from neurosim.crossbar.write_limits import drive, enough_pulses, warn_of_cut
+from neurosim.crossbar.writer import HELD_FLUSHES, MOST_AT_ONCE, MOST_OWED, SWOLLEN
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import uniform, words
