@@ -233,7 +233,8 @@ def test_changes_have_their_turn_by_updates_whatever_the_events(mode, field, sig
     given = []
     for _ in range(6):
         given.append(array.update(np.ones((1, 6)), np.full((1, 4), 0.1 * sign), mode=mode) > 0)
-        array.column_norms()
+        if mode != "online":
+            array.column_norms()
     assert given == [False, True] * 3
 
 
