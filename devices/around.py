@@ -145,7 +145,7 @@ def looked_up(share: Any, at: Any, values: Any) -> Any:
 def flicker_level(conductance_uS: Any, params: Any) -> Any:
     """1/f noise of a conductance just written, relative, at one e-fold of time: by the table, or the power law."""
     share = max(conductance_uS, _ZERO) / params.g_max_uS
-    if params.flicker_table_share.size > 0:
+    if params.flicker_table.size > 0:
         return looked_up(share, params.flicker_table_share, params.flicker_table)
     if share > _ZERO:
         return min(params.flicker * share**-params.flicker_power, params.flicker_most)
@@ -211,12 +211,12 @@ def hold(cell: Any, state: Any, params: Any, place: Any) -> None:
 
 
 @inlined
-def wear(cell: Any, count: Any, state: Any) -> None:
-    """Count pulses; a cell that has outlived its own lifetime answers no more."""
+def outlived(cell: Any, count: Any, state: Any) -> Any:
+    """Count pulses; whether the cell has outlived its own lifetime, and so answers no more."""
     if state.pulses.size > 0:
         state.pulses[cell] += np.int32(abs(count))
-        if state.pulses[cell] > state.lifetime[cell]:
-            state.fault[cell] = WORN_OUT
+        return state.pulses[cell] > state.lifetime[cell]
+    return False
 
 
 @inlined
@@ -295,6 +295,19 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: b
         return seen.settled(cell, g, state, params, now_s)
 
     settled = named(settled)
+
+    def drifted(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
+        g = settled(cell, state, params, now_s)
+        return seen.steady(cell, g, state, params, seen.left(cell, state, params, now_s))
+
+    drifted = named(drifted)
+
+    def wear(cell: Any, count: Any, state: Any, params: Any, now_s: Any) -> None:
+        if outlived(cell, count, state):  # it stays where a read finds it
+            state.conductance[cell] = drifted(cell, state, params, now_s)
+            state.fault[cell] = WORN_OUT
+
+    wear = named(wear)
 
     def construct(cell: Any, state: Any, params: Any, key: Any) -> None:
         law_construct(cell, state.law, params.law, key)
@@ -375,7 +388,7 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: b
         open_gate(cell, count, state, params, event, key)
         reference = aim if closed_loop else state.conductance[cell]
         written(cell, reference, state, params, now_s, event, key)
-        wear(cell, count, state)
+        wear(cell, count, state, params, now_s)
         return energy
 
     def reset(cell: Any, state: Any, params: Any, now_s: Any, event: Any, key: Any) -> Any:
@@ -386,12 +399,8 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: b
         else:
             forget(cell, state)
             written(cell, state.conductance[cell], state, params, now_s, event, key)
-            wear(cell, 1, state)
+            wear(cell, 1, state, params, now_s)
         return energy
-
-    def drifted(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
-        g = settled(cell, state, params, now_s)
-        return seen.steady(cell, g, state, params, seen.left(cell, state, params, now_s))
 
     def stored(cell: Any, state: Any, params: Any, now_s: Any) -> Any:
         return seen.steady(cell, state.conductance[cell], state, params, _ONE)
@@ -404,7 +413,7 @@ def surrounded(law: DeviceKernels, name: str, polarity: Polarity, closed_loop: b
         program=named(program),
         pulse=named(pulse),
         reset=named(reset),
-        drifted=named(drifted),
+        drifted=drifted,
         read_sigma=named(read_sigma),
         stored=named(stored),
         age=age,

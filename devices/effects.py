@@ -112,7 +112,8 @@ class Effects(Frozen):
     fading_s: float = quantity("s", 1.0, gt=0)
     """Time constant of both."""
     optical_gate: float | None = quantity("1", None, ge=0, le=1)
-    """Light on the cells: the chance that an electrical pulse takes effect (third factor); None: no gate."""
+    """Light on the cells: the chance that an electrical pulse takes effect (third factor); one that takes none is counted, at no
+    joules. None: no gate."""
 
     # temperature of reads
     temperature_K: float | None = quantity("K", None, gt=0)
@@ -151,6 +152,10 @@ class Effects(Frozen):
     def _flicker_table_is_whole(self) -> Self:
         share, levels = self.flicker_table_share, self.flicker_table
         if levels is None:
+            if share is not None and self.flicker is not None:
+                raise ValueError(
+                    "flicker_table_share: belongs to flicker_table, and flicker is the power law: leave one of the two out"
+                )
             return self
         if share is None or len(share) != len(levels) or len(share) < 2:
             raise ValueError("flicker_table and flicker_table_share: both needed, equally many, at least two")
@@ -170,11 +175,6 @@ class Effects(Frozen):
     def drift_one_way(self) -> float:
         """One where conductances only fall by the drift table, zero where some mean exponent is negative."""
         return float(min(self.drift_table_exponent or (0.0,)) >= 0)
-
-    @property
-    def is_heated(self) -> bool:
-        """Whether reads happen at another temperature than the card was measured at."""
-        return self.temperature_K not in (None, self.reference_K)
 
     @property
     def _relaxes(self) -> bool:

@@ -128,7 +128,6 @@ def steady(cell: Any, conductance_uS: Any, state: Any, params: Any, left: Any) -
         g = g * np.exp(-barrier / BOLTZMANN_EV_PER_K * inverse)
     if state.telegraph.size > 0:
         g = g * max(_ONE + _HALF * state.telegraph[cell], _ZERO)
-    fault = state.fault[cell]
-    if fault not in (SOUND, WORN_OUT):
+    if state.fault[cell] != SOUND:
         g = state.conductance[cell]
     return g

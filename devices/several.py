@@ -1,7 +1,7 @@
 """Several devices in one cell, their conductances summed (Boybat et al., Nat. Commun. 9, 2514, 2018).
 
 An update pulses one of them, which a selection counter that all cells share points to; it follows the number
-of the update, so that it needs no state. Programming gives each device its part of the target.
+of the event, so that it needs no state (`neurosim.crossbar.writer` numbers events so that all have their turn). Programming gives each device its part of the target.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ class ForwardForward(Falling):
     ``dw_ij = (sqrt(S / G) - 1) x_i y_j / |x|^2``, the bias' input among the x_i.
 
     All active neurons change by the same factor, the direction of y not at all, so that the layers above see what they
-    saw. Samples on their own side of S change nothing. A neuron that is off stays off: where all are, no jump helps.
-    Decay and the peer term stay as they are; the landing is exact without them. Where `rate_updates` lets the rate
+    saw. Samples on their own side of S change nothing, nor does the peer term by them. A neuron that is off stays off: where all are, no jump helps.
+    Decay is as ever, and so is the peer term of samples that jump; the landing is exact without them. Where `rate_updates` lets the rate
     fall, the jump falls short in the same proportion.
 
     With `blocks` above one, the columns of a layer are so many groups of neighbours of equal size, and each decides for

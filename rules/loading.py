@@ -19,7 +19,7 @@ def fault(thing: Any) -> str | None:
     kind = thing if isinstance(thing, type) else type(thing)
     if not issubclass(kind, Frozen):
         return (
-            "its settings must be checked and written down: derive its class from neurosim.core.config.Frozen, or "
+            "its settings must be checked and written down: derive its class from neurosim.core.frozen.Frozen, or "
             "from neurosim.rules.local.LocalRule"
         )
     missing = registry.lacks(kind, MEMBERS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosim.core.protocols import Floats, LocalUpdate, State
 from neurosim.kernels.compete import compete
@@ -133,8 +133,18 @@ class SoftHebbPaper(SoftHebb):
 
     name: ClassVar[str] = "softhebb-paper"
     ideal_only: ClassVar[bool] = True
+    normalised: ClassVar[bool] = True
 
     learning_rate: float = Field(0.045, gt=0)
+
+    @model_validator(mode="after")
+    def _is_normalised_already(self) -> Self:
+        if self.adaptive_gain:
+            raise ValueError(
+                "adaptive_gain stands for the division by the largest change, which 'softhebb-paper' does itself: leave it out, "
+                "or use 'softhebb'"
+            )
+        return self
 
     def __call__(self, x: Floats, u: Floats, state: State) -> LocalUpdate:
         """Return the update together with the rate inside it, for the normalisation."""

@@ -155,11 +155,21 @@ def test_integrators_saturate_and_say_so():
     array = made(IDEAL, read=read_of(saturation_uS=10.0, input_range=1.0))
     plus, minus = arms(array)
     x = inputs(60)
-    with pytest.warns(ClippingWarning):
+    with pytest.warns(ClippingWarning, match="integrators saturated at 10 uS; .*saturation_uS"):
         found = array.forward(x)
     exact = x @ (plus - minus)
     close(found, np.clip(exact, -10, 10) / 100, 1e-4)
-    assert array.ledger.adc_clipped == (np.abs(exact) > 10).sum() > 0
+    assert array.ledger.saturated == (np.abs(exact) > 10).sum() > 0
+    assert array.ledger.adc_clipped == 0
+
+
+def test_a_conversion_that_saturates_and_clips_is_not_counted_twice():
+    array = made(IDEAL, read=read_of(saturation_uS=1e-3, input_range=1.0, adc_bits=4, adc_range_uS=1e-4))
+    with pytest.warns(ClippingWarning):
+        array.forward(inputs(60))
+    ledger = array.ledger
+    assert ledger.saturated > 0.9 * ledger.conversions
+    assert ledger.clipped_share <= 1
 
 
 def test_a_read_ends_before_the_line_has_settled():

@@ -223,3 +223,67 @@ def test_columns_that_outgrow_their_window_are_halved_and_keep_their_weights(mod
     assert array.ledger.rows_read_back == reads + 2 * 50
     array.column_norms()
     np.testing.assert_array_equal(array.snapshot()["uS_per_weight"], gains, err_msg="once is enough")
+
+
+@pytest.mark.parametrize("mode", ["accumulate", "online"])
+@pytest.mark.parametrize(("field", "sign"), [("potentiate_every", 1), ("depress_every", -1)])
+def test_changes_have_their_turn_by_updates_whatever_the_events(mode, field, sign):
+    """An online update of one sample takes two events, a measured norm one: changes up had no turn at all."""
+    array = Crossbar((6, 4), IDEAL, write=WritePath(decay_mode="gain", **{field: 2}))
+    given = []
+    for _ in range(6):
+        given.append(array.update(np.ones((1, 6)), np.full((1, 4), 0.1 * sign), mode=mode) > 0)
+        if mode != "online":
+            array.column_norms()
+    assert given == [False, True] * 3
+
+
+@pytest.mark.parametrize("write", [{"potentiate_every": 2}, {"depress_every": 3}, {"pulse_limit": 1}])
+@pytest.mark.parametrize("mode", ["accumulate", "mixed"])
+def test_columns_are_halved_whatever_the_turn_of_changes_and_their_limit(mode, write):
+    """The gain is doubled in any case: pulses that were withheld or cut left weights twice as large."""
+    law = devices.load(IDEAL).with_parameters(step_share=2.0**-12)
+    weights = np.random.default_rng(0).normal(0, 0.5, (50, 4)).astype(np.float32)
+    array = Crossbar((50, 4), law, write=WritePath(w_max=1.0, decay_mode="gain", **write))
+    array.program(weights, w_max=1.0)
+    array.update(np.zeros((1, 50)), np.zeros((1, 4)), np.zeros(4), mode)
+    before, gains = array.weights(), array.snapshot()["uS_per_weight"]
+    resumed = Crossbar((50, 4), law, write=WritePath(w_max=1.0, decay_mode="gain", **write))
+    resumed.restore(array.snapshot())
+    for each in (array, resumed):
+        each.column_norms()
+        np.testing.assert_allclose(each.snapshot()["uS_per_weight"], gains / 2)
+        np.testing.assert_allclose(each.weights(), before, atol=2e-3)
+    np.testing.assert_array_equal(array.conductance_uS(), resumed.conductance_uS())
+
+
+def test_growth_that_depression_pulses_cannot_give_takes_off_later_decay():
+    law = quiet()
+    array = made(law, write=WritePath(decay_mode="device"))
+    before = array.weights()
+    for k in range(20):
+        array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.full(COLS, 0.1 * (-1) ** (k + 1), F))
+    np.testing.assert_allclose(array.weights(), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "write", "words"),
+    [
+        ("online", {"pulse_limit": 3}, "pulse_train_slots"),
+        ("online", {"flush_pulses": 4}, "single pulses"),
+        ("online", {"prompt": True}, "accumulator"),
+        ("accumulate", {"prompt": True}, "accumulator"),
+        ("accumulate", {"pulse_limit": 5, "flush_pulses": 3}, "multiples of flush_pulses"),
+    ],
+)
+def test_settings_that_a_mode_does_not_follow_are_refused(mode, write, words):
+    array = Crossbar((4, 3), IDEAL, write=write)
+    with pytest.raises(CapabilityError, match=words):
+        array.update(np.ones((1, 4)), np.ones((1, 3)), mode=mode)
+    Crossbar((4, 3), IDEAL, write={"pulse_limit": 31}).update(np.ones((1, 4)), np.ones((1, 3)), mode="online")
+
+
+def test_a_limit_that_is_a_multiple_of_a_flush_is_kept():
+    array = Crossbar((4, 3), IDEAL, write={"pulse_limit": 6, "flush_pulses": 3})
+    array.update(np.ones((1, 4)), np.ones((1, 3)))
+    assert array.worn.max() == 6

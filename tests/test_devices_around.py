@@ -9,8 +9,8 @@ import pytest
 from helpers import FINE, HFO2, PCM, check_count, check_mean, check_std, quiet, quiet_pcm
 from scipy import stats
 
-from neurosim import Crossbar, ReadPath, devices
-from neurosim.core.errors import InputError
+from neurosim import Crossbar, ReadPath, TorchCrossbar, WritePath, devices
+from neurosim.core.errors import ConfigError, InputError
 from neurosim.devices import programmed, pulse_response
 from neurosim.reference.agreement import compare_operations
 
@@ -237,3 +237,42 @@ def test_a_snapshot_carries_faults_and_counters():
         one.advance(5.0)
     np.testing.assert_array_equal(array.conductance_uS(), twin.conductance_uS())
     assert array.snapshot()["state.pulses"].sum() > 0
+
+
+@pytest.mark.parametrize("machine", [Crossbar, TorchCrossbar])
+def test_worn_out_cells_stay_where_they_are(machine):
+    """Their law was pulsed on and what it remembers was read: a worn cell moved with updates, and drifted anew."""
+    write = WritePath(refresh=None)
+    read = ReadPath(reading_delay_s=1000.0)
+    laws = [
+        devices.load(PCM).with_parameters(endurance_pulses=pulses, added_conductance_spread=0.3)
+        for pulses in (6.0, 1e6)
+    ]
+    mortal, sound = (machine((8, 5), law, seed=1, write=write, read=read) for law in laws)
+    pre, post = np.ones((1, 8)), np.full((1, 5), 0.75 / 11.9 * 1.0001)
+    worn, stood = np.zeros(80, bool), np.zeros(80)
+    for k in range(30):
+        for array in (mortal, sound):
+            array.update(pre, post if k % 2 else -post)
+        found, other = (np.asarray(array.conductance_uS()).reshape(-1) for array in (mortal, sound))
+        np.testing.assert_array_equal(found[worn], stood[worn])
+        new = (np.asarray(mortal.snapshot()["state.fault"]) == 3) & ~worn
+        np.testing.assert_allclose(found[new], other[new], rtol=1e-6, err_msg="at the end of its life")
+        worn, stood = worn | new, np.where(new, found, stood)
+    assert worn.sum() > 40
+    mortal.advance(1e6)
+    np.testing.assert_array_equal(np.asarray(mortal.conductance_uS()).reshape(-1)[worn], stood[worn])
+
+
+def test_a_table_of_shares_without_levels_leaves_the_power_law():
+    """Levels were looked up in an empty table: whatever lies in memory there."""
+    with pytest.raises(ConfigError, match="flicker_table_share"):
+        devices.load(PCM).with_parameters(flicker=0.01, flicker_table_share=(0.1, 1.0))
+    law = devices.load(PCM).with_parameters(
+        flicker_table_share=(0.1, 1.0), flicker_table=(0.02, 0.01), relaxation_mean_uS=-0.1
+    )
+    for machine in (Crossbar, TorchCrossbar):
+        array = machine((4, 3), law.with_parameters(flicker_table=None), seed=1)
+        array.program(np.full((4, 3), 0.5), w_max=1.0)
+        array.advance(1e4)
+        assert np.isfinite(np.asarray(array.conductance_uS())).all()

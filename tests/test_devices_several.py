@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import PCM, check_mean, check_std, fresh, give, quiet_pcm
+from helpers import PCM, check_mean, check_std, fresh, give, quiet, quiet_pcm
 
 from neurosim import Crossbar, TorchCrossbar, WritePath, devices
 from neurosim.core.errors import CapabilityError, ConfigError, InputError
@@ -102,3 +102,47 @@ def test_an_array_of_such_cells_reads_the_sum_and_resumes():
     np.testing.assert_array_equal(array.conductance_uS(), twin.conductance_uS())
     with pytest.raises(CapabilityError, match="devices_per_cell"):
         TorchCrossbar((5, 4), law)
+
+
+def pulses_of_each(array: Crossbar, count: int) -> np.ndarray:
+    """SET pulses (2 pairs, count) that each device of each cell has had."""
+    return array.snapshot()["state.each set_pulses"].reshape(-1, 2, count)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("count", "samples", "decay"), [(2, 1, 0.0), (2, 1, 1e-3), (3, 2, 0.0), (2, 2, 1e-3)]
+)
+def test_every_device_of_a_cell_learns_sample_by_sample(count, samples, decay):
+    """An update of B samples and a sweep for decay took B + 1 events: of two devices one was never pulsed by B = 1."""
+    array = Crossbar(
+        (5, 4), quiet_pcm(devices_per_cell=float(count)), write=WritePath(refresh=None, decay_mode="exact")
+    )
+    for _ in range(12):
+        array.update(np.ones((samples, 5)), np.full((samples, 4), 0.05), np.full(4, decay), mode="online")
+    given = pulses_of_each(array, count).sum(axis=0)
+    assert (given > 0.6 * given.mean()).all(), given
+
+
+def test_every_device_of_a_cell_learns_where_norms_are_measured_after_each_update():
+    array = Crossbar(
+        (5, 4), quiet_pcm(devices_per_cell=2.0), write=WritePath(decay_mode="gain", refresh=None)
+    )
+    for _ in range(6):
+        array.update(np.ones((1, 5)), np.full((1, 4), 0.75 / (2 * 11.9) * 1.0001))
+        array.column_norms()
+    np.testing.assert_array_equal(pulses_of_each(array, 2).sum(axis=0), [60, 60])
+
+
+@pytest.mark.parametrize("mode", ["accumulate", "online"])
+def test_depression_pulses_shrink_a_cell_of_several_devices_as_much_as_asked(mode):
+    """A pulse that takes a share of one of three devices takes a third of it of the cell."""
+    law = quiet(devices_per_cell=3.0)
+    array = Crossbar((6, 4), law, write=WritePath(decay_mode="device"))
+    array.program(np.full((6, 4), 0.5), w_max=1.0)
+    before = array.weights()
+    for _ in range(30):
+        array.update(np.zeros((2, 6)), np.zeros((2, 4)), np.full(4, 0.02), mode=mode)
+    np.testing.assert_allclose(array.weights() / before, np.exp(-30 * 0.02), rtol=0.05)
+    lost = 1 - array.snapshot()["state.each conductance"].reshape(6, 4, 2, 3) / law.g_max_uS
+    assert lost.std(axis=(0, 1)).max() < 1e-6
+    assert np.ptp(lost[0, 0, 0]) < 0.1, "all three alike"

@@ -285,7 +285,7 @@ class TestRules:
             ("broken.py:A", "rule file broken.py: SyntaxError"),
             ("lonely.py:A", "a file is run alone, what it imports must be installed"),
             ("bcm.py:np", "this is none: its settings must be checked"),
-            ("plain.py:Plain", "derive its class from neurosim.core.config.Frozen"),
+            ("plain.py:Plain", "derive its class from neurosim.core.frozen.Frozen"),
             ("plain.py:Half", "it has no state, no observe_norms"),
             ("plain.py:Shadow", "'softhebb' is the name of a registered one"),
             ("bcm:Bcm2", "cannot import bcm"),

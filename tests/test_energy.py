@@ -345,6 +345,8 @@ def test_seconds_of_reads_writes_and_digital_work_by_hand():
     beside = seconds([{**layer(phases=6), "arrays": 3}], prices)
     assert beside.seconds == pytest.approx(2 * phase)
     assert seconds([layer(memory_accesses=1)], prices).not_timed == ("memory",)
+    refreshed = seconds([layer(refresh_resets=2, refresh_pulses=5)], prices)
+    assert refreshed.not_timed == ("RESETs and rewriting of refresh",)
     rate = times.per(samples=2, joules=4.0)
     assert rate["samples_per_s"] == pytest.approx(1 / rate["sample_s"])
     assert rate["energy_delay_Js"] == pytest.approx(2.0 * rate["sample_s"])
@@ -564,3 +566,11 @@ def test_about_half_of_the_cards_assume_their_pulse():
         )
     ]
     assert 0.4 < len(weak) / len(cards()) < 0.65
+
+
+def test_what_a_digital_bill_leaves_out_is_not_counted_and_has_joules_for_all_else():
+    one = digital([(64, 64)], "fp32", "digital-45nm")
+    assert one.absent == ()
+    assert one.not_counted == ("activations", "moving data")
+    assert (one + one).not_counted == one.not_counted
+    assert "no joules are known" not in one.sentence()

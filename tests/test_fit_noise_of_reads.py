@@ -12,6 +12,7 @@ from scipy import stats
 
 from neurosim.core.errors import CapabilityError, DataError
 from neurosim.devices.fitting import Pulses, Reads, read_tables
+from neurosim.devices.fitting.maximum import maximise
 from neurosim.report.fit_sheet import fit_sheet
 
 LEVELS = np.linspace(12, 80, 12)
@@ -156,3 +157,30 @@ def test_reads_are_in_the_figure(tmp_path):
         [repeated_reads(tmp_path / "r.csv", LEVELS[::4], 100, 0.5, 1, relative=0.03, flicker=0.02)]
     )
     assert [axes.get_title(loc="left") for axes in fit_sheet(found).axes] == ["Repeated reads"]
+
+
+def test_flicker_noise_that_grows_with_the_conductance_is_a_table(tmp_path):
+    """The power of the law is that of a fall: a card could not have it, and the whole fit failed."""
+    file = repeated_reads(tmp_path / "r.csv", LEVELS, 300, 0.1, 3, relative=0.01, flicker=0.03, power=-0.7)
+    device = uncorrected([file]).card.device()
+    assert device.flicker is None
+    levels = np.interp(
+        [20.0, 70.0], np.array(device.flicker_table_share) * device.g_max_uS, device.flicker_table
+    )
+    np.testing.assert_allclose(levels, 0.03 * (np.array([20.0, 70.0]) / 90) ** 0.7, rtol=0.25)
+
+
+def test_the_wider_covariance_is_one():
+    """Where devices make some numbers less certain, it was put together of columns of two matrices: not symmetric."""
+    draws, devices = np.random.default_rng(1), np.repeat(np.arange(15), 20)
+    x = draws.uniform(0, 2, devices.size)
+    y = 1 + 0.5 * x + 0.3 * draws.standard_normal(15)[devices] + 0.1 * draws.standard_normal(devices.size)
+
+    def terms(numbers):
+        return -0.5 * ((y - numbers[0] - numbers[1] * x) / np.exp(numbers[2])) ** 2 - numbers[2]
+
+    found = maximise(terms, np.array([0.5, 0.2, -1.0]), devices)
+    np.testing.assert_allclose(found.covariance, found.covariance.T, rtol=1e-9)
+    assert (np.linalg.eigvalsh(found.covariance) > 0).all()
+    one_by_one = maximise(terms, np.array([0.5, 0.2, -1.0]), devices // 2)
+    assert one_by_one.covariance[0, 0] < found.covariance[0, 0] / 3

@@ -11,6 +11,8 @@ from test_cli import neurosim
 from neurosim import devices
 from neurosim.core.errors import DataError
 from neurosim.devices.fitting import RelaxationFit, RetentionFit, read_tables
+from neurosim.devices.fitting.retention import by_temperature
+from neurosim.devices.fitting.tables import Drift
 from neurosim.report.fit_sheet import fit_sheet
 
 LATE = np.geomspace(100, 3e5, 14)
@@ -154,3 +156,34 @@ def test_the_command_writes_a_card_that_ages(tmp_path):
     done = neurosim("fit", str(file), "--out", "hot.toml", cwd=tmp_path)
     assert "activation energy" in done.stdout.replace("\n", " ")
     assert devices.load(tmp_path / "hot.toml").retention_activation_eV == pytest.approx(1.1, abs=0.1)
+
+
+def test_the_spread_between_devices_is_no_dependence_on_the_temperature():
+    """Two devices, each with its own exponent at both temperatures: all records count. One that follows it is still told."""
+    times, draws = np.geomspace(20, 1e5, 9), np.random.default_rng(0)
+
+    def measured(exponents):
+        records, kelvins = [], []
+        for name, of_device in exponents.items():
+            for kelvin, exponent in of_device.items():
+                noise = 1 + 0.002 * draws.standard_normal(times.size)
+                records.append((name, times, 40 * (times / 20) ** -exponent * noise))
+                kelvins.append(kelvin)
+        return Drift(tuple(records), "d.csv", temperature_K=tuple(kelvins))
+
+    alike = measured({"a": {300.0: 0.05, 350.0: 0.05}, "b": {300.0: 0.03, 350.0: 0.03}})
+    assert by_temperature(alike) == (alike, ())
+    apart = measured({"a": {300.0: 0.05, 350.0: 0.07}, "b": {300.0: 0.03, 350.0: 0.05}})
+    kept, means = by_temperature(apart)
+    assert [name for name, _, _ in kept.devices] == ["a", "b"]
+    assert [mean.value for _, mean in means] == pytest.approx([0.04, 0.06], abs=0.003)
+    hot = (300.0, 325.0, 350.0)
+    many = measured({k: {t: 0.04 + 0.01 * int(k) + 1e-4 * (t - 300) for t in hot} for k in "0123"})
+    assert len(by_temperature(many)[1]) == 3
+
+
+def test_devices_at_one_temperature_each_do_not_tell_it_from_their_spread(tmp_path):
+    records = drifting(lambda kelvin: 0.03 + 4e-4 * (kelvin - 300), (300.0, 350.0), 2, 1)
+    found = uncorrected([aged(tmp_path / "d.csv", records, 0.001, 2)])
+    (note,) = (note for note in found.card.notes if "cannot be told apart" in note)
+    assert "Measure devices at several temperatures each" in note

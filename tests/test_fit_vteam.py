@@ -163,6 +163,7 @@ def test_a_given_pulse_is_the_cards_and_noise_is_counted_in_its_steps(found, tmp
 def test_noise_that_is_not_there_is_not_on_the_card(tmp_path):
     clean = fitting.fit([write(tmp_path / "a.csv", drawn(count=4, write_uS=0.0))], model="vteam", resamples=0)
     assert clean.card.device().write_noise is None
+    assert clean.law.parameters == 9 + 4 - 1, "noise that is held is no number that was fitted"
     within(clean.intervals["cycle_to_cycle"], 0.4)
     within(clean.intervals["threshold_up_V"], 0.8)
 

@@ -99,3 +99,12 @@ def test_references_are_programmed_as_the_rest(mode):
     assert array.ledger.programmed_cells == 2 * ROWS * COLS
     assert array.ledger.program_pulses > 2 * ROWS * COLS
     array.restore(array.snapshot())
+
+
+def test_an_array_with_other_wires_begins_with_an_empty_ledger():
+    """Its references were entered as programmed once more, which nobody did."""
+    array = made(PCM, write=REFERENCE)
+    assert array.ledger.programmed_cells > 0
+    other = array.rewired(None)
+    assert not any(other.ledger.counts().values())
+    np.testing.assert_array_equal(other.conductance_uS(), array.conductance_uS())

@@ -166,3 +166,19 @@ def test_a_second_array_with_the_same_seed_ends_in_the_same_bits_and_goes_on_ali
         array.program(small_weights(ROWS, COLS), w_max=1.0)
         states.append(array.conductance_uS())
     np.testing.assert_array_equal(*states)
+
+
+@pytest.mark.parametrize("mapping", ["reference", "offset"])
+def test_weights_count_from_the_references_that_were_measured(mapping):
+    """References that stood 0.2 of the window above its middle gave weights of -0.4 after zeros were programmed."""
+    array = fresh(IDEAL, write={"mapping": mapping, "w_max": 1.0})
+    low, high = array.device.cell_window_uS
+    measured = drawn(IDEAL, (0.4, 0.6))
+    measured[:, 1::2] = low + 0.7 * (high - low)
+    assert array.take_conductances(measured) == 0
+    array.program(np.zeros((ROWS, COLS)), w_max=1.0)
+    np.testing.assert_allclose(array.weights(), 0, atol=NEAR)
+    other = fresh(IDEAL, write={"mapping": mapping, "w_max": 1.0})
+    other.restore(array.snapshot())
+    other.program(np.full((ROWS, COLS), 0.1), w_max=1.0)
+    np.testing.assert_allclose(other.weights(), 0.1, atol=NEAR)

@@ -323,3 +323,13 @@ def test_a_converted_model_says_what_its_window_clips():
     by_column = convert(torch.nn.Sequential(layer), IDEAL, write=ns.WritePath(scale_by="column"))
     gains = next(iter(by_column.layers.values())).array._cells.uS_per_weight[0]
     assert len(torch.unique(gains)) == 10
+
+
+def test_read_noise_does_not_begin_while_an_array_stands():
+    quiet = load(PCM).with_parameters(read_noise_relative=None, read_noise_floor_uS=None)
+    with pytest.raises(CapabilityError, match=r"reads of this array have no noise.*build it with"):
+        ns.Crossbar((3, 2), quiet).expose(read_noise_relative=0.1)
+    array = ns.Crossbar((3, 2), PCM)
+    array.expose(read_noise_relative=0.1)
+    array.expose(read_noise_relative=0.0, read_noise_floor_uS=0.0)
+    array.expose(read_noise_relative=0.1)

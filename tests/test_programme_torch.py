@@ -19,7 +19,7 @@ ROWS, COLS = 9, 5
 CASES: dict[str, dict[str, Any]] = {
     "RRAM": {"device": HFO2}, "PCM": {"device": PCM}, "reference": {"device": PCM, "mapping": "reference"},
     "refreshed": {"device": PCM, "refresh": {"every": 2, "high": 0.2, "low": 0.1}},
-    "depression": {"device": "rram-hfo2-gong-2018", "decay_mode": "device"}, "limited": {"device": HFO2, "pulse_limit": 2},
+    "depression": {"device": "rram-hfo2-gong-2018", "decay_mode": "device"}, "limited": {"device": HFO2, "pulse_limit": 2, "pulse_train_slots": 2},
 }  # fmt: skip
 
 

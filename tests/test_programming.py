@@ -372,3 +372,18 @@ def test_comparisons_are_counted_beside_conversions():
 def test_comparisons_where_nothing_is_compared_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         Programming(verify="compare", **settings)
+
+
+@pytest.mark.parametrize("mode", ["open", "closed"])
+def test_shared_references_of_a_word_line_are_written_side_by_side(mode):
+    """Two tiles have a reference each in every row; times were grouped along rows, or not at all where rows are odd."""
+    array = Crossbar(
+        (5, 6), PCM, tiles={"bit_lines": 4}, write={"mapping": "offset", "programming": {"mode": mode}}
+    )
+    ledger = array.ledger
+    pulses, reads = ledger.program_pulses + ledger.program_resets, ledger.program_reads
+    assert ledger.programmed_cells == 10
+    each_s = pulses * array.device.pulse_time_s + reads * array.read.integration_time_s
+    if mode == "open":
+        assert ledger.program_time_s == pytest.approx(each_s / 2)
+    assert each_s / 2 <= ledger.program_time_s < each_s

@@ -244,3 +244,9 @@ def test_the_rule_learns_digits_on_devices(digits, device):
     untrained = vote(array, digits)
     train(array, SoftHebb(learning_rate=0.2), digits, epochs=5, mode="mixed")
     assert vote(array, digits) > untrained + 0.1
+
+
+def test_the_papers_normalisation_takes_no_gain_and_follows_no_norm():
+    with pytest.raises(ConfigError, match="adaptive_gain stands for the division"):
+        SoftHebbPaper(adaptive_gain=True)
+    assert SoftHebbPaper().work(32, 100, 10).norms == 0 < SoftHebb().work(32, 100, 10).norms

@@ -146,3 +146,20 @@ def test_a_search_is_not_recorded_and_needs_a_pulse():
         array.find_symmetric_points(0)
     with array.record(), pytest.raises(CapabilityError, match="do not record"):
         array.find_symmetric_points(5)
+
+
+def test_each_of_several_devices_a_cell_is_drawn_to_its_own_point():
+    """Pulses up had odd events and pulses down even ones: of two devices one went to its upper bound, one to its lower."""
+    array = made(coarse(cycle_to_cycle=None, devices_per_cell=2.0))
+    pulses = array.ledger.pulses
+    points = array.find_symmetric_points(PAIRS)
+    assert array.ledger.pulses - pulses == 2 * 2 * PAIRS * ROWS * COLS
+
+    def each(field: str) -> np.ndarray:
+        values = getattr(array._cells.state.devices, field).reshape(ROWS, COLS, 2, 2)
+        return values[:, :, 0].astype(np.float64)
+
+    up, down = each("step_up"), each("step_down")
+    nearer = up * each("slope_up") + down * each("slope_down")
+    expected = (array.device.g_origin_uS + (up - down) / nearer).sum(axis=2)
+    assert (np.abs(points.read_uS - expected) < up.sum(axis=2)).all()

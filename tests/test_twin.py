@@ -49,12 +49,13 @@ def taught(array: Any, modes: tuple[str, ...] = MODES) -> Any:
 @pytest.mark.parametrize("limit", [None, 3])
 def test_each_instance_is_the_crossbar_of_its_seed(device, limit):
     kept = settings(pulse_limit=limit)
-    many = taught(TorchCrossbar((ROWS, COLS), device, seed=SEEDS, **kept))
+    modes = MODES if limit is None else ("accumulate", "mixed")
+    many = taught(TorchCrossbar((ROWS, COLS), device, seed=SEEDS, **kept), modes)
     x = np.random.default_rng(0).random((7, ROWS))
     together = many.forward(x)
     assert together.shape == (3, 7, COLS)
     for k, seed in enumerate(SEEDS):
-        one = taught(Crossbar((ROWS, COLS), device, seed=seed, **kept))
+        one = taught(Crossbar((ROWS, COLS), device, seed=seed, **kept), modes)
         np.testing.assert_allclose(many.conductance_uS()[k], one.conductance_uS(), rtol=1e-5)
         np.testing.assert_allclose(together[k], one.forward(x), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(many.snapshot(k)["ledger"], one.snapshot()["ledger"], rtol=1e-6)
@@ -96,7 +97,11 @@ def test_the_path_of_a_gpu_gives_the_same_bits(device, write):
 def test_no_step_asks_the_device_for_a_number(device, mode, write):
     """On the meta device there are no numbers: whatever would wait for one fails."""
     array = TorchCrossbar(
-        (ROWS, COLS), device, seed=SEEDS, torch_device="meta", **settings(pulse_limit=4, **write)
+        (ROWS, COLS),
+        device,
+        seed=SEEDS,
+        torch_device="meta",
+        **settings(pulse_limit=4, pulse_train_slots=4, **write),
     )
     array.program(torch.rand(ROWS, COLS, device="meta"), w_max=array.w_max)
     layer = TorchDense(array, SoftHebb(), mode, norm_every=1)
@@ -224,3 +229,34 @@ def test_without_noise_all_devices_are_alike(name):
     assert (np.diff(traces[:, 0]) > 0).all()
     noisy = devices.pulse_response(name, [1, 1, 1], 50)
     assert np.ptp(noisy[1:], axis=1).min() > 0
+
+
+@pytest.mark.parametrize("mode", ["accumulate", "mixed"])
+def test_both_machines_halve_columns_beyond_the_limit_of_an_update(mode):
+    weights = np.random.default_rng(0).normal(0, 0.2, (ROWS, COLS))
+    found = []
+    for kind in (Crossbar, TorchCrossbar):
+        array = kind((ROWS, COLS), HFO2, seed=1, write={"w_max": 0.4, "decay_mode": "gain", "pulse_limit": 1})
+        array.program(weights, w_max=0.4)
+        array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.zeros(COLS), mode)
+        pulses = array.ledger.pulses
+        array.column_norms()
+        assert array.ledger.pulses > pulses + 2 * ROWS * COLS, "more than one pulse a device"
+        found.append(array)
+    np.testing.assert_allclose(found[1].conductance_uS(), found[0].conductance_uS(), rtol=1e-5)
+    gains = [array.snapshot()["uS_per_weight"] for array in found]
+    np.testing.assert_allclose(*gains)
+    assert len(set(gains[0])) == 2, "some were, some were not"
+
+
+def test_both_machines_remember_growth_that_depression_pulses_cannot_give():
+    found = []
+    for kind in (Crossbar, TorchCrossbar):
+        array = kind((ROWS, COLS), FINE, seed=1, write={"decay_mode": "device"})
+        array.program(small_weights(ROWS, COLS, 4, 0.4), w_max=1.0)
+        for decay in (-0.3, 0.1, 0.15, -2.0, 0.7, 0.5):
+            array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.full(COLS, decay))
+        found.append(array)
+    np.testing.assert_allclose(found[1].conductance_uS(), found[0].conductance_uS(), rtol=1e-5)
+    assert found[0].ledger.pulses == found[1].ledger.pulses > 0
+    np.testing.assert_allclose(*(array.snapshot()["pending_decay"] for array in found), atol=1e-5)

@@ -28,7 +28,7 @@ from neurosim.kernels.cells import stored
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, accumulator_counts, stochastic_counts
 from neurosim.kernels.groups import new_group
 from neurosim.kernels.programming import NO_CURVE
-from neurosim.kernels.pulsed import NO_SUMS, depress_rows, pulse_row
+from neurosim.kernels.pulsed import NO_SUMS, give_rows, pulse_row
 from neurosim.kernels.refresh import Look, Saturated, refresh_pairs
 from neurosim.kernels.update import Verifier, read_pair, refresh_grid, squared_norms, sweep_rows
 
@@ -305,11 +305,10 @@ def test_depression_pulses_go_to_both_devices_of_a_column():
     one = bench(HFO2)
     twin, stream = one.twin(), key(0, "depress")
     column_counts = np.array([0, 1, 0, 3, 2], np.int32)
-    sums = depress_rows(
+    sums = give_rows(
         1,
         4,
-        column_counts,
-        np.empty(0, np.int32),
+        np.tile(np.repeat(-column_counts, 2), (ROWS, 1)),
         one.grid,
         one.state,
         one.params,

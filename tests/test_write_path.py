@@ -7,7 +7,7 @@ import pytest
 from crossbar_helpers import COLS, ROWS, made
 from helpers import FINE, HFO2, MODES, PCM, local_update, quiet
 
-from neurosim import Crossbar, Faults, ReadPath, Tiles, Wires, WritePath, set_threads, wires
+from neurosim import Crossbar, Faults, ReadPath, Tiles, Wires, WritePath, devices, set_threads, wires
 from neurosim.core.errors import CapabilityError, ConfigError
 
 WEAK = WritePath(pulse_sensitivity_V=0.2)
@@ -213,3 +213,21 @@ def test_the_torch_backend_refuses(option):
         refuse(ReadPath(), WritePath(**option), {})
     with pytest.raises(CapabilityError, match="faults"):
         refuse(ReadPath(), WritePath(), {"faults": Faults()})
+
+
+def test_a_pulse_of_a_gate_that_is_lost_or_half_takes_the_gates_energy():
+    """No write current passes the channel of an ECRAM: lost pulses took V^2 t of its conductance, many times the gate's."""
+    gate = devices.load("ecram-li-tang-2018").with_parameters(write_voltage_V=1.0, write_time_s=1e-6)
+    each_J = gate.gate_energy_J
+    lost = Crossbar((50, 20), gate, write=WritePath(pulse_sensitivity_V=1e-5), wires=LONG)
+    lost.program(np.zeros((50, 20)), w_max=1.0)
+    lost.update(np.ones((1, 50)), np.full((1, 20), 0.2), mode="mixed")
+    assert lost.ledger.pulses_lost > 100
+    taken_J = (lost.ledger.pulses - lost.ledger.pulses_lost) * each_J
+    assert 0 < lost.ledger.write_J - taken_J <= lost.ledger.pulses_lost * each_J
+    array = half(0.3, gate)
+    pre, post = np.zeros((1, 60)), np.zeros((1, 20))
+    pre[0, 7], post[0, 3] = 1.0, 5.0 * array.weight_per_pulse
+    pulses = array.update(pre, post, mode="mixed")
+    halves = pulses * ((40 - 1) + (60 - 1))
+    assert array.ledger.write_J == pytest.approx((pulses + halves / 4) * each_J, rel=0.05)

@@ -44,9 +44,7 @@ class ProgrammingFit:
     """c0, c1, c2 in uS of sigma = c0 + c1 g + c2 g^2, g = target / g_max; fewer with fewer than three targets."""
     tolerance: Estimate
     """Root mean square error, without the systematic one, as a share of the window."""
-    mean_error_uS: Estimate
     g_max_uS: float
-    residuals: Values
     bias: tuple[Estimate, ...] = ()
     """b0, b1, ... in uS of the systematic error b0 + b1 g + ...; empty where there is none beyond chance."""
     bias_at: tuple[tuple[float, Estimate], ...] = ()
@@ -160,10 +158,6 @@ def fit_programming(data: Programming, g_min_uS: float, g_max_uS: float) -> Prog
     rms = float(np.sqrt(np.sum((error - off) ** 2) / (n - bias.size)))
     tails = stats.chi2.ppf([(1 + COVERAGE) / 2, (1 - COVERAGE) / 2], n - bias.size)
     share = [rms / window * float(np.sqrt((n - bias.size) / tail)) for tail in tails]
-    mean = float(error.mean())
-    half = float(stats.t.ppf((1 + COVERAGE) / 2, n - 1) * error.std(ddof=1) / np.sqrt(n))
-    inside = (data.achieved_uS > low) & (data.achieved_uS < high)
-    sigma = np.maximum(powers @ best.numbers[:count], _least(error))
     places = []
     for target in (float(data.target_uS.min()), float(data.target_uS.max())):
         here = (target / g_max_uS) ** np.arange(bias.size)
@@ -173,9 +167,7 @@ def fit_programming(data: Programming, g_min_uS: float, g_max_uS: float) -> Prog
     return ProgrammingFit(
         tuple(best.estimate(k) for k in range(count)),
         Estimate(rms / window, share[0], share[1]),
-        Estimate(mean, mean - half, mean + half),
         g_max_uS,
-        ((error - off) / sigma)[inside],
         tuple(best.estimate(k) for k in range(count, best.numbers.size)),
         tuple(places) if bias.size else (),
     )

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from neurosim.devices.fitting.aging import DriftFit, ProgrammingFit
 from neurosim.devices.fitting.population import Estimate
-from neurosim.devices.fitting.retention import REFERENCE_K, RelaxationFit, RetentionFit, levels_K
+from neurosim.devices.fitting.retention import (
+    REFERENCE_K,
+    RelaxationFit,
+    RetentionFit,
+    levels_K,
+    tells_temperatures,
+)
 from neurosim.devices.fitting.tables import STEADY_K, Drift
 
 _FOLDED = 2.0
@@ -90,6 +96,12 @@ def heated(
         yield (
             f"{source}: the exponent of drift depends on the temperature: {means}. No law here has that; the card has {what} "
             f"at {nearest:.0f} K alone."
+        )
+    elif len(hot) > 1 and not tells_temperatures(data):
+        yield (
+            f"{source}: {what} was measured at {listed} K, each device at one temperature and few at each: what the temperature "
+            "does and what devices differ by cannot be told apart; the card has them all as one. Measure devices at several "
+            "temperatures each."
         )
     elif len(hot) > 1:
         yield f"{source}: {what} does not depend on the temperature ({listed} K) beyond chance; the card has it at all."

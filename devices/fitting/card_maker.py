@@ -34,6 +34,8 @@ WRITTEN = "programmed"
 """Law of a card from programming and drift alone."""
 _HINT = 2.0
 """Differences in BIC below this are nothing to speak of."""
+_FLICKER_NODES = 5
+"""Places, between the states that were read, at which 1/f noise that grows with the conductance is put down."""
 _OF_JOULES = ("_voltage_V", "_time_s", "_current_A", "_energy_J")
 """Ends of the names of numbers that joules of pulses follow from."""
 
@@ -189,26 +191,46 @@ class CardMaker:
         if spread is not None:
             self.put("drift_table_sigma", spread, where, max(2, len(found.at)))
 
-    def put_reads(self, found: ReadsFit, data: Reads) -> None:
+    def put_flicker(
+        self, found: ReadsFit, flicker: Estimate, data: Reads, where: str, g_max_uS: float
+    ) -> None:
+        """Set 1/f noise as a power of the conductance, or as a table where it grows with it, as the law's power never does."""
+        if found.power is not None and found.power.value < 0:
+            nodes = np.geomspace(*found.conductances_uS, _FLICKER_NODES)
+            self.put_table(
+                "flicker_table_share",
+                list(nodes / g_max_uS),
+                f"measured in {data.source}: states that were read",
+            )
+            self.put_table(
+                "flicker_table",
+                [found.size(g, g_max_uS) for g in nodes],
+                f"{where}: grows with the conductance to the power {-found.power.value:.3g}",
+            )
+            return
+        self.put("flicker", flicker, where)
+        if found.power is not None:
+            self.put("flicker_power", found.power, where)
+        else:
+            self.put(
+                "flicker_power",
+                0.0,
+                f"fitted to {data.source}: no dependence on the conductance beyond chance",
+            )
+        self.put(
+            "flicker_most", found.most, f"measured in {data.source}: largest of the states that were read"
+        )
+
+    def put_reads(self, found: ReadsFit, data: Reads, g_max_uS: float) -> None:
         where = f"fitted to {data.source} ({len(data.states)} states, {sum(t.size for _, t, _ in data.states)} reads)"
         for name, estimate in (
             ("read_noise_relative", found.relative),
             ("read_noise_floor_uS", found.floor_uS),
-            ("flicker", found.flicker),
-            ("flicker_power", found.power),
         ):
             if estimate is not None:
                 self.put(name, estimate, where)
         if found.flicker is not None:
-            if found.power is None:
-                self.put(
-                    "flicker_power",
-                    0.0,
-                    f"fitted to {data.source}: no dependence on the conductance beyond chance",
-                )
-            self.put(
-                "flicker_most", found.most, f"measured in {data.source}: largest of the states that were read"
-            )
+            self.put_flicker(found, found.flicker, data, where, g_max_uS)
             self.put(
                 "flicker_read_s",
                 found.interval_s,

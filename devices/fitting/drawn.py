@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 
 import numpy as np
 
+from neurosim.core.cautions import ImplausibleWarning
 from neurosim.core.errors import CapabilityError, NeurosimError
 from neurosim.core.seeds import generator
 from neurosim.devices.card import Card, Quantity
@@ -53,6 +55,14 @@ def drawn_cards(fit: Fit, count: int, seed: int = 0) -> list[Card]:
             card = _drawn(fit, f"{fit.card.name}-draw-{len(found) + 1}", draws)
             card.device()
             found.append(card)
+    if len(found) < count:
+        warnings.warn(
+            ImplausibleWarning(
+                f"{len(found)} of {count} cards were drawn: most numbers from the intervals of {fit.card.name} make no device",
+                "measure more devices, so that the intervals are narrower, or go on with so many",
+            ),
+            stacklevel=2,
+        )
     return found
 
 

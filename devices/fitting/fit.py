@@ -162,7 +162,7 @@ def fit(
         again = table if isinstance(table, Reads) else repeated(table) if isinstance(table, Drift) else None
         if again is not None:
             noise = fit_reads(again, window[1])
-            maker.put_reads(noise, again)
+            maker.put_reads(noise, again, window[1])
         if isinstance(table, Programming):
             written = fit_programming(table, *window)
             maker.put_programming(written, table)

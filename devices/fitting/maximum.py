@@ -39,8 +39,8 @@ class Maximum:
 def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[np.intp]) -> Maximum:
     """Maximise the sum of `terms`, the log density of each observation.
 
-    The covariance is the larger of the inverse information and of the sandwich that takes the observations of a
-    group (a device) for dependent; the latter from ten groups on. Raises `CapabilityError` where the likelihood
+    The covariance is the inverse information; from ten groups on each number has the larger variance of it and of the
+    sandwich that takes the observations of a group (a device) for dependent, its correlations stay. Raises `CapabilityError` where the likelihood
     has no maximum.
 
     Parameters
@@ -71,7 +71,8 @@ def maximise(terms: Callable[[Values], Values], start: Values, groups: NDArray[n
         summed = np.zeros((count, len(start)))
         np.add.at(summed, groups, scores)
         sandwich = covariance @ (summed.T @ summed) @ covariance * count / (count - 1)
-        covariance = np.where(np.diag(sandwich) > np.diag(covariance), sandwich, covariance)
+        wide = np.sqrt(np.maximum(np.diag(sandwich) / np.diag(covariance), 1))
+        covariance = covariance * np.outer(wide, wide)
     return Maximum(numbers, covariance, float(terms(numbers).sum()), count)
 
 

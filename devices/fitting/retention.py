@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import least_squares
 
@@ -41,8 +42,6 @@ class RetentionFit:
     """None where all records are of one temperature, or none is given."""
     rest_uS: Estimate | None
     """None where it was given."""
-    temperatures_K: tuple[float, ...]
-    """The different ones, growing."""
     better_by: float
     """Schwarz's criterion of a power of time less that of this."""
 
@@ -126,7 +125,7 @@ def fit_retention(data: Drift, rest_uS: float | None = None) -> RetentionFit | N
         Estimate(*(float(np.exp(end[0])) for end in ends)),
         Estimate(*(float(end[1]) for end in ends)) if len(hot) > 1 else None,
         Estimate(*(float(np.exp(end[-1])) for end in ends)) if rest_uS is None else None,
-        hot, _power_criterion(data) - own,
+        _power_criterion(data) - own,
     )  # fmt: skip
 
 
@@ -196,22 +195,24 @@ def _likely(values: Values, errors: Values, over: Population, centre: Values | f
 def by_temperature(data: Drift) -> tuple[Drift, tuple[tuple[float, Estimate], ...]]:
     """Return the records whose exponents of drift may be pooled, and the exponents where these depend on the temperature.
 
-    Where they do beyond chance, the records are those of the temperature nearest to 300 K.
+    Where they do beyond chance, the records are those of the temperature nearest to 300 K. Devices that were measured at
+    several temperatures are each held against themselves; others only where there are several at each temperature, whose
+    spread says what is chance (`tells_temperatures`).
     """
     hot = levels_K(data)
     if len(hot) < 2:
         return data, ()
-    nearest = np.array([int(np.argmin(np.abs(np.array(hot) - t))) for t in data.temperature_K])
+    nearest = _nearest(data, hot)
     found = fit_drift(data)
-    groups = [found.exponents[nearest == k] for k in range(len(hot))]
-    spread = 0.0 if found.spread is None else found.spread.value
-    several = [one for one in groups if one.size >= _FEWEST]
-    if len(several) >= 2:
-        chance = float(stats.f_oneway(*several).pvalue)
+    device = np.unique([name for name, _, _ in data.devices], return_inverse=True)[1]
+    several = _at_several(device, nearest)
+    if several.any():
+        chance = _within(found.exponents[several], found.errors[several], device[several], nearest[several])
+    elif tells_temperatures(data):
+        groups = [found.exponents[nearest == k] for k in range(len(hot))]
+        chance = float(stats.f_oneway(*(one for one in groups if one.size >= _FEWEST)).pvalue)
     else:
-        error = np.sqrt(found.errors**2 + 0 * spread)
-        middle = float(np.average(found.exponents, weights=1 / error**2))
-        chance = float(stats.chi2.sf(np.sum(((found.exponents - middle) / error) ** 2), len(error) - 1))
+        return data, ()
     if not chance < _BY_CHANCE:
         return data, ()
     means = tuple(
@@ -219,6 +220,52 @@ def by_temperature(data: Drift) -> tuple[Drift, tuple[tuple[float, Estimate], ..
         for k, t in enumerate(hot)
     )
     return _kept(data, nearest == int(np.argmin(np.abs(np.array(hot) - REFERENCE_K)))), means
+
+
+def tells_temperatures(data: Drift) -> bool:
+    """Whether the records tell what the temperature does from what devices differ by."""
+    nearest = _nearest(data, levels_K(data))
+    device = np.unique([name for name, _, _ in data.devices], return_inverse=True)[1]
+    many = np.count_nonzero(np.bincount(nearest) >= _FEWEST)
+    return bool(_at_several(device, nearest).any() or many >= 2)
+
+
+def _nearest(data: Drift, hot: Sequence[float]) -> NDArray[np.intp]:
+    """Number of the temperature of each record."""
+    return np.array([int(np.argmin(np.abs(np.array(hot) - t))) for t in data.temperature_K])
+
+
+def _at_several(device: NDArray[np.intp], nearest: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which records are of devices that were measured at several temperatures."""
+    met = np.zeros((device.max() + 1, nearest.max() + 1), np.bool_)
+    met[device, nearest] = True
+    found: NDArray[np.bool_] = (met.sum(axis=1) > 1)[device]
+    return found
+
+
+def _within(values: Values, errors: Values, device: NDArray[np.intp], nearest: NDArray[np.intp]) -> float:
+    """Chance that values of devices, each with a mean of its own, differ as much between temperatures which do nothing.
+
+    By what is left beside both; where that is few numbers, by the errors of the values.
+    """
+    own = np.stack([device == one for one in np.unique(device)], axis=1).astype(np.float64)
+    both = np.concatenate(
+        [own, np.stack([nearest == k for k in np.unique(nearest)], axis=1).astype(np.float64)], axis=1
+    )
+    more = int(np.linalg.matrix_rank(both)) - own.shape[1]
+    freedom = values.size - own.shape[1] - more
+    errors = errors if freedom < _FEWEST else np.ones_like(values)
+    squares = []
+    for design in (own, both):
+        left = values / errors
+        left = (
+            left - design / errors[:, None] @ np.linalg.lstsq(design / errors[:, None], left, rcond=None)[0]
+        )
+        squares.append(float(left @ left))
+    gained = squares[0] - squares[1]
+    if freedom < _FEWEST:
+        return float(stats.chi2.sf(gained, more))
+    return float(stats.f.sf(gained / more / max(squares[1] / freedom, 1e-300), more, freedom))
 
 
 def _kept(data: Drift, which: Sequence[bool] | np.ndarray) -> Drift:

@@ -7,7 +7,7 @@ device to be. Drives follow voltage and width by the law; each device has a fact
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,10 @@ the median width, and of the exponent."""
 _LOW, _HIGH, _CYCLE, _WRITE = range(6, 10)
 """Bounds, uS, and logarithms of cycle-to-cycle noise, a share of the drive, and of write noise, uS."""
 _ROUNDS, _SETTLED = 6, 1e-3
+_UNSETTLED = (
+    "The devices' own factors had not settled after {} rounds of fits, the last moved one by {:.2g} %: what was fitted to them "
+    "is uncertain by as much."
+)
 _FARTHEST = 3.0
 """A device's factor is looked for within so much of its logarithm."""
 _TOLD = 1.0
@@ -134,11 +138,13 @@ def vteam(pulses: Pulses) -> LawFit:
         start, rates = _with_mean(found.numbers, float(rates.mean())), rates - rates.mean()
         if moved < _SETTLED:
             break
+    unsettled = () if moved < _SETTLED else (_UNSETTLED.format(_ROUNDS, 100 * np.expm1(moved)),)
     if any(found.covariance[k, k] > _TOLD**2 for k in (_OVER, 3 + _OVER)):
         raise CapabilityError(
             "the amplitudes do not tell its thresholds: add smaller ones, at which pulses hardly move"
         )
-    return _law_fit(data, pulses, found, rates, errors)
+    fitted = _law_fit(data, pulses, found, rates, errors)
+    return replace(fitted, notes=(*fitted.notes, *unsettled))
 
 
 def _most_likely(data: _Data, start: Values, rates: Values, groups: NDArray[np.intp]) -> Maximum:
@@ -294,7 +300,8 @@ def _law_fit(data: _Data, pulses: Pulses, found: Maximum, rates: Values, errors:
         np.sqrt(variance[at]),
     )  # fmt: skip
     return LawFit(
-        "vteam", numbers, fixed, float(data.terms(found.numbers, rates).sum()), 10 + len(rates) - 1, int(at.sum()), steps,
+        "vteam", numbers, fixed, float(data.terms(found.numbers, rates).sum()),
+        int((np.diag(found.covariance) > 0).sum()) + len(rates) - 1, int(at.sum()), steps,
         notes=_width_note(data, found, rates),
     )  # fmt: skip
 

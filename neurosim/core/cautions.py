@@ -45,6 +45,12 @@ class ClippingWarning(Caution):
     in_files = "give the converters more range in the experiment file: a larger adc_margin under [read], or adc_range_uS in uS"
 
 
+class SaturationWarning(ClippingWarning):
+    """More than one current in a hundred met the end of its integrator, before any converter."""
+
+    in_files = "in the experiment file, under [read], a larger saturation_uS or input_range, or shorter columns by [tiles]"
+
+
 class StillWarning(Caution):
     """Time passes on a card that says nothing of time."""
 
@@ -83,16 +89,18 @@ class ConvertedWarning(Caution):
 
 
 class Once:
-    """What has been said of one array: each kind of caution is said once, whatever others have said at that place."""
+    """What has been said of one array: each kind of caution is said once of each thing, whatever others have said at that place."""
 
     def __init__(self, before: Once | None = None):
-        self._said: set[type[Caution]] = set() if before is None else set(before._said)
+        self._said: set[tuple[type[Caution], str]] = set() if before is None else set(before._said)
 
-    def say(self, kind: type[Caution], words: str, stacklevel: int = 1) -> None:
-        """Warn, unless that kind has been said; `stacklevel` counts from the caller, as `warnings.warn` does."""
-        if kind not in self._said:
-            self._said.add(kind)
-            warnings.warn(words, kind, stacklevel + 1)
+    def say(
+        self, kind: type[Caution], facts: str, remedy: str = "", stacklevel: int = 1, about: str = ""
+    ) -> None:
+        """Warn, unless that kind has been said about that; `stacklevel` counts from the caller, as `warnings.warn` does."""
+        if (kind, about) not in self._said:
+            self._said.add((kind, about))
+            warnings.warn(kind(facts, remedy), stacklevel=stacklevel + 1)
 
 
 _place: ContextVar[tuple[str, ...]] = ContextVar("place", default=())

@@ -21,8 +21,7 @@ COMPILED = ("kernels", "devices", "devices/fitting")
 
 def _compiled_sources() -> list[Path]:
     package = Path(__file__).resolve().parents[1]
-    names = COMPILED
-    folders = (package / name for name in names)
+    folders = (package / name for name in COMPILED)
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     for entry in entry_points(group="neurosim.laws"):
         if not entry.module.startswith("neurosim."):

@@ -228,8 +228,8 @@ class WritePath(Grown):
     """A neuron gathers its decay until it is this share of its weights; then the column is read back."""
     pulse_limit: int | None = Field(None, ge=1)
     """Most pulses that one update gives a device, as a controller's counter would; what `mixed` cannot give
-    stays in the accumulator, `accumulate` drops it (counted, `ledger.pulses_cut`). None, and more than that: what
-    takes any device across its window four times."""
+    stays in the accumulator, `accumulate` drops it (counted, `ledger.pulses_cut`); `online` has `pulse_train_slots`. None, and
+    more than that: what takes any device across its window four times."""
     flush_pulses: int = Field(1, ge=1)
     """Nominal pulses that are given at once. An accumulator of `mixed` gathers so many before it gives them: changes
     that cancel each other within so many never reach the device. `accumulate` rounds to multiples of it at random."""

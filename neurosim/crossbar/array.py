@@ -159,8 +159,10 @@ class Crossbar:
         view = View(self._cells, self.read, self._wired)
         born = self.draws.seed_of("converters", seed)
         converters = Converters(self._cells, self.read, down, across, born, name)
-        self._reader = Reader(self._cells, view, converters, self.read, self.ledger, seed, name)
-        self._programmer = Programmer(self._cells, self.write, self.read, self.ledger, seed, name, down, born)
+        self._reader = Reader(self._cells, view, converters, self.read, self.ledger, seed, name, self._once)
+        self._programmer = Programmer(
+            self._cells, self.write, self.read, self.ledger, seed, name, down, born, self._once
+        )
         reach = Reach(self._cells, self.write, wires, arrays, self.ledger, seed, name)
         self._writer = Writer(
             self._cells, self._reader, self.write, self.ledger, reach, seed, name, self._once
@@ -417,6 +419,7 @@ class Crossbar:
         other.wires, other.tiles = Wires.of(wires, "wires"), Tiles.of(tiles, "tiles")
         other._once = Once(self._once)
         other._build()
+        other.rewind(Ledger())  # what building it took was not done again
         other._cells.restore(self._cells.snapshot())
         if self._placement is not None and other._placement is not None:
             other._placement.place(self._placement.columns.copy())

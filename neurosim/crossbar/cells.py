@@ -25,6 +25,17 @@ MANY, TALLER = 32, 6
 """Beyond so many blocks, a product takes so many of them at once: BLAS packs its other factor each time."""
 
 
+def struck_uS(device: Device) -> float:
+    """Return the conductance through which a pulse would take the energy of a gate's, where that is given; else 0, its own.
+
+    Pulses that take no effect, and halves of pulses, are priced by what they fall on. No write current passes the channel of a
+    device with a gate: a pulse takes at most what charges the gate, in proportion to its voltage squared.
+    """
+    energy_J = getattr(device, "gate_energy_J", None)
+    voltage_V, time_s = device.pulse_voltage_V, device.pulse_time_s
+    return energy_J / (voltage_V**2 * time_s * 1e-6) if energy_J and voltage_V and time_s else 0.0
+
+
 class PairCells:
     """Device state of (rows, cols) pairs, cell ``2 (row cols + col)`` plus and the next one minus.
 
@@ -76,6 +87,7 @@ class PairCells:
         """Columns that have a logical one; spare columns have not."""
         self.strength: Floats = np.empty((0, 0), np.float32)
         self.given = np.empty((0, 0), np.int32)
+        self.struck_uS = struck_uS(device)
         self.fade = 0.0
         """What the grid has of the same names."""
         self._construct(self.state, born)
@@ -89,6 +101,7 @@ class PairCells:
             np.empty(noise_shape, self.dtype),
             np.empty(rows),
             worn=self.worn,
+            struck_uS=self.struck_uS,
         )
         self._grid_time: float | None = None
         self.changes = 0
@@ -150,6 +163,11 @@ class PairCells:
             raise CapabilityError(
                 f"{device.name}: an effect can only change while it is on; build the array with "
                 "temperature_K or optical_gate set, then expose it"
+            )
+        if device.has_read_noise and not self._grid.variance.size:
+            raise CapabilityError(
+                f"{device.name}: reads of this array have no noise, and it cannot begin while the array stands; build it with "
+                "the smallest read_noise_relative or read_noise_floor_uS that it is to have, then expose it"
             )
         fixed = ("cell_window_uS", "cell_rest_uS", "read_step_uS", "delay_s")
         moved = [name for name in fixed if getattr(device, name) != getattr(self.device, name)]

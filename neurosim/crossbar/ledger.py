@@ -23,7 +23,7 @@ JOULES = (
 """What a ledger comes to at the array's own rates."""
 ADDED = (
     "program_comparisons", "ranging_reads", "ranging_conversions", "ranging_dac_conversions", "ranging_line_cells",
-    "ranging_uS", "point_searches", "spikes",
+    "ranging_uS", "point_searches", "spikes", "saturated",
 )  # fmt: skip
 """Last totals of a ledger, of what earlier versions did not do: where a file does not keep them, they are zero."""
 PULSES_J = ("up_J", "down_J", "refresh_J", "program_pulses_J")
@@ -81,7 +81,8 @@ class Ledger:
     Forward reads: ``reads`` input vectors in ``phases`` integrations (bit-serial inputs take several), conversions,
     cells along charged word lines, sums formed digitally between tiles, and ``read_uS``, the conductance read at full
     scale (squared inputs times conductance). ``spikes`` are read pulses of full height on single word lines, of neurons that
-    integrate the currents: then ``reads`` are time steps with spikes, and nothing is converted. ``calibration_reads`` are the input vectors by which converters were set for nothing;
+    integrate the currents: then ``reads`` are time steps with spikes, and nothing is converted. Of the conversions ``adc_clipped``
+    met the end of the converter's range, ``saturated`` that of the integrator before it. ``calibration_reads`` are the input vectors by which converters were set for nothing;
     ``ranging`` are reads, conversions, DAC conversions, cells along word lines and conductance of a counted calibration.
     Updates: ``pulses`` (of which ``downs``) on ``pulsed_cells`` devices and ``pulsed_rows`` word lines; ``row_slots``
     are the pulses that follow one another if word lines are written one after the other, ``column_slots`` if columns are
@@ -158,6 +159,7 @@ class Ledger:
     ranging_uS: float = 0.0
     point_searches: int = 0
     spikes: int = 0
+    saturated: int = 0
 
     rates: Rates = field(default=Rates(), repr=False, compare=False)
     """Of the array; without them reads and periphery cost nothing."""

@@ -88,7 +88,8 @@ def take(cells: PairCells, wanted_uS: Measured, key: Key) -> Measured:
 
     The law's own programming writes them, so that their ages and lasting noise begin as after a write. Its error is a
     number of the draw: what is asked for is corrected until a read finds what was measured, under another draw where the
-    law cuts what it is asked for. Devices that no line reaches stay as they are.
+    law cuts what it is asked for. Devices that no line reaches stay as they are. Weights count from fixed references as they
+    stand then.
     """
     wanted = wanted_uS.reshape(-1).astype(cells.dtype)
     near_uS = REACHED * cells.window_uS[1]
@@ -111,7 +112,12 @@ def take(cells: PairCells, wanted_uS: Measured, key: Key) -> Measured:
             break
     cells.copy_shared()
     cells.forget_grid()
-    found = wanted_uS - cells.conductance_uS()
+    stand_uS = cells.conductance_uS()
+    if cells.reference:
+        references = stand_uS[:, 1::2]
+        unknown = np.isnan(wanted[1::2].reshape(references.shape))
+        cells.zero_uS = np.where(unknown, cells.real(cells.middle_uS), references)
+    found = wanted_uS - stand_uS
     return found if cells.connected is None else np.where(cells.connected, found, 0.0)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.core.cautions import Once
 from neurosim.core.config import ReadPath, WritePath
 from neurosim.core.protocols import Floats
 from neurosim.core.seeds import generator, key
@@ -36,11 +37,12 @@ class Programmer:
         name: str,
         down: list[slice],
         born: int,
+        once: Once,
     ):
         self.cells, self.config, self.read, self.ledger = cells, write.programming, read, ledger
         device, config = cells.device, self.config
         self.curve = NO_CURVE
-        self.window = Window(write.scale, ledger)
+        self.window = Window(write.scale, ledger, once)
         if config.mode != "statistics":
             pulse_by_pulse(device, f"programming.mode = '{config.mode}'", "'statistics'")
         if config.mode == "open":
@@ -106,7 +108,9 @@ class Programmer:
         parts = [self._way(*line, wanted) for line, wanted in zip(lines, targets, strict=True)]
         cells.copy_shared()
         cells.forget_grid()
-        self._count(cells.count_reached([2 * columns.start + 1 for columns in shared]), parts, len(shared))
+        seconds = self._count(cells.count_reached([2 * columns.start + 1 for columns in shared]), parts)
+        if seconds:
+            self._take_time(np.stack(seconds, axis=1))
 
     def _write(self, targets: Floats, arm: int) -> None:
         """Write targets (rows, cols, arms) to the devices from `arm` on: both of each pair, or one."""
@@ -121,18 +125,22 @@ class Programmer:
 
         parts = share(write, cells.row_blocks())
         cells.forget_grid()
-        self._count(cells.count_reached(slice(arm, None, 3 - arms)), parts, arms * cells.shape[1])
+        for seconds in self._count(cells.count_reached(slice(arm, None, 3 - arms)), parts):
+            self._take_time(seconds.reshape(-1, arms * cells.shape[1]))
 
     def _way(self, first: int, stride: int, targets: Floats) -> tuple[float, Written | None]:
         ways = {"statistics": self._by_statistics, "open": self._open, "closed": self._closed}
         return ways[self.config.mode](first, stride, targets)
 
-    def _count(self, devices: int, parts: list[tuple[float, Written | None]], wide: int) -> None:
+    def _count(self, devices: int, parts: list[tuple[float, Written | None]]) -> list[Floats]:
+        """Enter what was done; returns the seconds of each device of each part that was written pulse by pulse."""
         self.ledger.programmed_cells += devices
         self.ledger.program_pulses_J += sum(energy for energy, _ in parts)
-        for _, written in parts:
-            if written is not None:
-                self._enter(written, wide)
+        return [self._enter(written) for _, written in parts if written is not None]
+
+    def _take_time(self, seconds: Floats) -> None:
+        """Enter the time of word lines that are written one after another, the devices (lines, devices) of each side by side."""
+        self.ledger.program_time_s += float(seconds.max(axis=1).sum())
 
     def _by_statistics(self, first: int, stride: int, targets: Floats) -> tuple[float, None]:
         cells = self.cells
@@ -168,8 +176,8 @@ class Programmer:
         """Each programming has 2^32 events of its own, one a pulse."""
         return self.cells.programs << 32
 
-    def _enter(self, written: Written, wide: int) -> None:
-        """Enter counts and time of whole rows of `wide` devices each, which are written side by side."""
+    def _enter(self, written: Written) -> Floats:
+        """Enter the counts of some devices; returns the seconds that each takes."""
         ledger, verified = self.ledger, self.config.mode == "closed"
         pulses = written.pulses + written.resets
         looks = pulses + 1 if verified else np.zeros_like(pulses)
@@ -182,5 +190,7 @@ class Programmer:
             ledger.program_reads += int(reads.sum(dtype=np.int64))
         ledger.program_uS += self.config.verify_reads * float(written.seen_uS.sum())
         ledger.program_failed += int(written.converged.size - np.count_nonzero(written.converged))
-        seconds = pulses * (self.cells.device.pulse_time_s or 0.0) + reads * self.read.integration_time_s
-        ledger.program_time_s += float(seconds.reshape(-1, wide).max(axis=1).sum())
+        seconds: Floats = (
+            pulses * (self.cells.device.pulse_time_s or 0.0) + reads * self.read.integration_time_s
+        )
+        return seconds

@@ -29,7 +29,7 @@ class Reach:
     The V/2 scheme: a pulse is half on the word line and half on the bit line, so a device sees
     ``V (word share + bit share) / 2``, the shares line by line (`neurosim.crossbar.lines`). A pulse of less
     amplitude does ``exp(-(V - V_cell) / pulse_sensitivity_V)`` of a full one: of n pulses so many take effect, the
-    others cost ``V_cell^2 G t``. Half pulses act at ``V / 2`` wherever their line reaches. Refresh and programming
+    others cost ``V_cell^2 G t`` (of a device with a gate its energy, by ``V_cell^2``). Half pulses act at ``V / 2`` wherever their line reaches. Refresh and programming
     neither weaken nor disturb.
     """
 
@@ -108,7 +108,7 @@ class Reach:
             steps = np.floor(mean + draws.random(given.shape, np.float32)).astype(np.int32)
             counts += sign * steps
             self.ledger.disturbs += int(steps.sum())
-            self.ledger.half_uS += float((halves * self.cells.connected_uS()).sum())
+            self.ledger.half_uS += float((halves * (self.cells.struck_uS or self.cells.connected_uS())).sum())
         self._give(counts, update)
 
     def snapshot(self) -> State:

@@ -3,13 +3,12 @@ settling, saturation, gain and offset, ADC, digital scale, sum over phases and t
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurosim.core.cautions import ClippingWarning
+from neurosim.core.cautions import ClippingWarning, Once, SaturationWarning
 from neurosim.core.config import ReadPath
 from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Floats
@@ -56,6 +55,7 @@ class Counts(NamedTuple):
 
     adc_clipped: int
     dac_clipped: int
+    saturated: int
     read_uS: float
 
 
@@ -75,6 +75,7 @@ class Reader:
         ledger: Ledger,
         seed: int,
         name: str,
+        once: Once,
     ):
         if read.encoding == "bit-serial" and read.dac_bits is None:
             raise ConfigError("read.encoding = 'bit-serial' needs dac_bits: the number of bits")
@@ -86,7 +87,7 @@ class Reader:
         self.born = (seed, name)
         purposes = ("read", "norms", "devices", "ranging")
         self.keys = {purpose: key(seed, name, purpose) for purpose in purposes}
-        self._warned = False
+        self._once = once
 
     def assume_inputs(self, differences: Floats) -> None:
         """Set the ADCs' ranges for inputs spread evenly over the DAC's range, from programmed targets."""
@@ -129,20 +130,30 @@ class Reader:
             for counts in over_samples(read, samples):
                 self.ledger.adc_clipped += counts.adc_clipped
                 self.ledger.dac_clipped += counts.dac_clipped
+                self.ledger.saturated += counts.saturated
                 self.ledger.read_uS += counts.read_uS
         self.reads += x.shape[0]
         self._count_vectors(x.shape[0])
-        if self.ledger.clipped_share > CLIPPED_SHARE and not self._warned:
-            self._warned = True
-            warnings.warn(
-                ClippingWarning(
-                    f"{100 * self.ledger.clipped_share:.0f} % of ADC conversions were clipped at "
-                    f"{self.converters.range_uS.max():.3g} uS",
-                    "call calibrate(x) with typical inputs or set ReadPath.adc_range_uS",
-                ),
-                stacklevel=4,
-            )
+        self._warn_of_ends()
         return out
+
+    def _warn_of_ends(self) -> None:
+        """Warn where more than a few currents met the end of a range, of integrators or of converters."""
+        ledger = self.ledger
+        if ledger.clipped_share > CLIPPED_SHARE:
+            self._once.say(
+                ClippingWarning,
+                f"{100 * ledger.clipped_share:.0f} % of ADC conversions were clipped at {self.converters.range_uS.max():.3g} uS",
+                "call calibrate(x) with typical inputs or set ReadPath.adc_range_uS",
+                stacklevel=5,
+            )
+        if ledger.saturated > CLIPPED_SHARE * ledger.conversions:
+            self._once.say(
+                SaturationWarning,
+                f"{100 * ledger.saturated / ledger.conversions:.0f} % of integrators saturated at {self.config.saturation_uS:.3g} uS",
+                "raise ReadPath.saturation_uS, or let fewer rows or smaller inputs share an integrator (tiles, input_range)",
+                stacklevel=5,
+            )
 
     @property
     def _conversions(self) -> int:
@@ -247,20 +258,20 @@ class Reader:
         parts = self._parts(volts, first_read)
         weight_per_uS = (1.0 / self.cells.uS_per_weight).astype(x.dtype)
 
-        def read(block: tuple[int, int]) -> int:
-            columns, clipped = slice(*block), 0
+        def read(block: tuple[int, int]) -> tuple[int, int]:
+            columns, clipped, saturated = slice(*block), 0, 0
             for part in parts:
-                current, saturated = self._sensed(part, columns, first_read, "read")
-                clipped += saturated
+                current, at_end = self._sensed(part, columns, first_read, "read")
+                saturated += at_end
                 back = scale if part.worth == 1.0 else scale * real(part.worth)
                 clipped += convert(
                     current, converters.lsb_uS(part.plane, part.k)[columns], real(converters.codes), back,
                     weight_per_uS, columns.start, part.lane == 0, out,
                 )  # fmt: skip
-            return clipped
+            return clipped, saturated
 
-        adc_clipped = sum(over(read, self._columns))
-        return Counts(adc_clipped, dac_clipped, self._conducted(parts))
+        clipped, saturated = map(sum, zip(*over(read, self._columns), strict=True))
+        return Counts(clipped, dac_clipped, saturated, self._conducted(parts))
 
     def _conducted(self, parts: list[Part]) -> float:
         """Return the conductance in uS that was read at full scale."""

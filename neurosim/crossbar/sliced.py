@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neurosim.core.cautions import Once
 from neurosim.core.checks import matrix, whole
 from neurosim.core.config import WritePath
 from neurosim.core.errors import CapabilityError, InputError
@@ -78,7 +79,7 @@ class SlicedCrossbar:
         self.worth = [digit * 2.0 ** (self.bits * (slices - 1 - k)) / levels for k in range(slices)]
         self._levels = levels
         self._w_max = self.write.w_max or 1.0
-        self._window = Window(self.write.scale, self.slices[0].ledger)
+        self._window = Window(self.write.scale, self.slices[0].ledger, Once())
 
     def program(self, weights: ArrayLike) -> None:
         """Round weights (rows, cols) to the levels, half to even, clip them to the window, and program every slice."""

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from neurosim.core.cautions import WindowWarning
+from neurosim.core.cautions import Once, WindowWarning
 from neurosim.core.protocols import Floats
 from neurosim.crossbar.ledger import Ledger
 
@@ -33,9 +33,8 @@ def warn_of_growth() -> None:
 class Window:
     """Counts weights beyond the window of one array, and warns once."""
 
-    def __init__(self, scale: str, ledger: Ledger):
-        self.scale, self.ledger = scale, ledger
-        self._warned = False
+    def __init__(self, scale: str, ledger: Ledger, once: Once):
+        self.scale, self.ledger, self.once = scale, ledger, once
 
     def look(self, used: Floats, learns: bool) -> None:
         """Look at weights as shares of the window; one that weights will grow into by learning may be wide."""
@@ -43,35 +42,31 @@ class Window:
         self.ledger.weights_clipped += clipped
         for fault in (self._clipped, self._unused):
             words = fault(used, clipped, learns)
-            if words and not self._warned:
-                self._warned = True
-                facts, _, remedy = words.partition("; ")
-                warnings.warn(WindowWarning(facts, remedy), stacklevel=5)
+            if words:
+                self.once.say(WindowWarning, *words, stacklevel=5, about="programmed weights")
 
-    def _clipped(self, used: Floats, clipped: int, learns: bool) -> str:
+    def _clipped(self, used: Floats, clipped: int, learns: bool) -> tuple[str, str] | None:
         if (
             not clipped
             or self.scale == "percentile"
             or (learns and clipped <= FEW * used.size and used.max() <= NEAR)
         ):
-            return ""
+            return None
         room = "give them more room, by w_max or by the window of an arm"
         if not learns:
             room += ", or let WritePath(scale='auto') fit the window to them"
-        return (
-            f"{clipped} of {used.size} weights lie beyond the window and were clipped, the largest "
-            f"{used.max():.2g} times as large; {room}"
-        )
+        facts = f"{clipped} of {used.size} weights lie beyond the window and were clipped, the largest {used.max():.2g} times as large"
+        return facts, room
 
-    def _unused(self, used: Floats, clipped: int, learns: bool) -> str:
+    def _unused(self, used: Floats, clipped: int, learns: bool) -> tuple[str, str] | None:
         held = used[used > 0]
         widest = float(np.percentile(held, 99)) if held.size else 1.0
         if widest >= UNUSED or learns:
-            return ""
+            return None
         remedy = "let WritePath(scale='auto') fit the window to them"
         if self.scale != "fixed":
             remedy = "WritePath(scale='percentile') clips the few that hold it open, scale_by='column' fits each column"
         return (
-            f"99 % of the weights lie within {100 * widest:.2g} % of the window, where the errors of devices drown "
-            f"them; {remedy}"
+            f"99 % of the weights lie within {100 * widest:.2g} % of the window, where the errors of devices drown them",
+            remedy,
         )

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.core.cautions import GainWarning, Once, PulsesCutWarning
+from neurosim.core.cautions import GainWarning, Once
 from neurosim.core.config import WritePath
-from neurosim.core.errors import CapabilityError, InputError
-from neurosim.core.protocols import Device, Floats, UpdateMode
+from neurosim.core.protocols import Floats, UpdateMode
 from neurosim.core.seeds import key
 from neurosim.crossbar.cells import FADED_BITS, PairCells
 from neurosim.crossbar.changes import StoredChanges, fills, memory_work
@@ -20,35 +19,23 @@ from neurosim.crossbar.programme import PulseProgramme, Step
 from neurosim.crossbar.reach import Reach
 from neurosim.crossbar.reader import Reader
 from neurosim.crossbar.refresher import Refresher
-from neurosim.kernels.counts import (
-    AGAINST_REFERENCE,
-    ONE_SIDED,
-    PUSH_PULL,
-    RESET_AGAINST_REFERENCE,
-    RESET_ONLY,
-    Drive,
-    Factor,
-    factor,
-)
+from neurosim.crossbar.write_limits import drive, enough_pulses, refuse_device, refuse_in_mode, warn_of_cut
+from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_ONLY, Factor, factor
 from neurosim.kernels.groups import group_pulses
 from neurosim.kernels.jit import scratch, share
 from neurosim.kernels.products import single_threaded_blas
-from neurosim.kernels.pulsed import Sums, depress_rows, give_rows
+from neurosim.kernels.pulsed import Sums, give_rows
 from neurosim.kernels.trains import line_trains, train_rows
 from neurosim.kernels.update import Verified, Verifier, sweep_rows
 
 Columns = NDArray[np.int64]
 Peaks = NDArray[np.int32]
 
-ENOUGH_WINDOWS = 4
-"""No update pulses a device further than so many windows in nominal steps: it has been at its bound for long."""
-LEAST_ENOUGH = 100
-"""Pulses that any update may give."""
-MOST_COUNTED = 1 << 30
-"""Pulses that counters hold."""
-
 MOST_AT_ONCE = np.float32(0.5)
 """Largest share of its weights that the gain of a column takes in one update; the rest waits."""
+
+MOST_OWED = np.float32(1)
+"""Largest share of its weights by which a column is to grow that depression pulses, which cannot, take off later decay."""
 
 SWOLLEN = 0.375
 """Largest rms of a column's pair differences, as a share of the window, where gains take the decay."""
@@ -58,16 +45,6 @@ HELD_FLUSHES = 8
 
 _NO_COLUMNS = np.empty(0, np.int64)
 _PURPOSES = ("round", "pulse", "readback", "rows", "cols", "depress", "verify")
-
-
-def drive(device: Device, write: WritePath) -> Drive:
-    """Return which devices of a pair a change pulses (see `kernels.counts`)."""
-    if write.pulses != "card":
-        _refuse_one_direction(device, write)
-        return RESET_ONLY if write.pulses == "reset" else ONE_SIDED
-    if write.mapping != "pair":
-        return AGAINST_REFERENCE if device.steps_down else RESET_AGAINST_REFERENCE
-    return PUSH_PULL if device.polarity == "bipolar" else ONE_SIDED
 
 
 def products(pre: Factor, post: Factor) -> int:
@@ -80,65 +57,6 @@ def touched(pre: Factor, post: Factor, due: Columns, rows: int) -> int:
     answers = post.used.copy()
     answers[due] = False
     return int(np.count_nonzero(pre.used)) * int(np.count_nonzero(answers)) + rows * len(due)
-
-
-def enough_pulses(device: Device, write: WritePath) -> int:
-    """Return the pulses of one update beyond which a device is at its bound, whatever its spread."""
-    low_uS, high_uS = device.cell_window_uS
-    across = ENOUGH_WINDOWS * (high_uS - low_uS) / device.read_step_uS
-    return min(max(math.ceil(across), LEAST_ENOUGH, write.flush_pulses), MOST_COUNTED)
-
-
-def warn_of_cut(once: Once, pulses: float, most: int, write: WritePath) -> None:
-    """Warn of pulses that were asked for and not given, unless their limit was asked for too."""
-    if write.pulse_limit is None or write.pulse_limit != most:
-        once.say(
-            PulsesCutWarning,
-            f"an update asked for {pulses:.3g} pulses beyond the {most} that take any device across its window "
-            "several times: they were cut (ledger.pulses_cut); the learning rate is too high, or the window too "
-            "narrow for the weights",
-            stacklevel=6,
-        )
-
-
-def refuse_in_mode(mode: UpdateMode, write: WritePath) -> None:
-    """Raise `CapabilityError` where a mode does not do what a setting asks for."""
-    for field in ("half_select", "momentum", "baseline"):
-        if mode == "online" and getattr(write, field):
-            raise CapabilityError(
-                f"write.{field} follows the sweeps of 'accumulate' and 'mixed': not in mode 'online'"
-            )
-    if mode != "mixed" and write.verify_reads:
-        raise CapabilityError(
-            f"write.verify_reads verifies accumulators: not in mode '{mode}', but in 'mixed'"
-        )
-
-
-def _refuse_one_direction(device: Device, write: WritePath) -> None:
-    """Raise `CapabilityError` where pulses of one direction cannot carry changes up and down."""
-    if write.mapping != "pair":
-        raise CapabilityError(
-            f"write.pulses = '{write.pulses}' moves a weight either way by one of two learning devices; mapping "
-            f"'{write.mapping}' has one: use mapping 'pair'"
-        )
-    if write.pulses == "reset" and not device.steps_down:
-        raise CapabilityError(
-            f"write.pulses = 'reset' needs RESET pulses that lower a conductance step by step; {device.name} (law "
-            f"'{device.law}') is RESET at once: use 'set'"
-        )
-    if write.pulses == "set" and write.decay_mode == "device":
-        raise CapabilityError(
-            "decay_mode 'device' gives RESET pulses, write.pulses = 'set' none: use 'readback'"
-        )
-
-
-def _every_device_has_its_turn(device: Device, field: str, every: int) -> None:
-    several = int(getattr(device, "devices_per_cell", 1))
-    if math.gcd(several, every) > 1:
-        raise InputError(
-            f"write.{field} = {every}: with {several} devices a cell some would never be pulsed, because both "
-            "counters follow the number of the update; choose numbers without common divisor"
-        )
 
 
 class Writer:
@@ -157,44 +75,28 @@ class Writer:
         once: Once,
     ):
         self.reach, self._once = reach, once
-        self.once = once
         self.cells, self.reader, self.config = cells, reader, write
         self.ledger = ledger
         device = cells.device
-        if write.decay_mode == "device" and device.depression_share is None:
-            raise CapabilityError(
-                f"decay_mode 'device' needs depression pulses that shrink a cell in proportion; {device.name} "
-                f"(law '{device.law}') has none: use 'readback'"
-            )
-        if write.decay_mode == "device" and cells.reference:
-            raise CapabilityError(
-                "decay_mode 'device' shrinks a device towards its lower end, not a weight towards its "
-                "reference: use 'readback', or mapping 'pair'"
-            )
-        if write.decay_mode == "device" and write.half_select:
-            raise CapabilityError(
-                "write.half_select does not follow the pulses of decay_mode 'device': use 'readback'"
-            )
-        if write.verify_reads and not reader.view.plain:
-            raise CapabilityError(
-                "write.verify_reads reads pairs one by one, without wires or faults between: set it to 0"
-            )
+        refuse_device(device, write, cells.reference, reader.view.plain)
         self.drive = drive(device, write)
         self.pulses_per_uS = 1.0 / (device.read_step_uS * (2 if self.drive == PUSH_PULL else 1))
         self.refresher: Refresher | None = None
         if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = Refresher(cells, reader, write.refresh, ledger, seed, name)
-        for field in ("potentiate_every", "depress_every"):
-            _every_device_has_its_turn(device, field, getattr(write, field))
+        self.several = int(getattr(device, "devices_per_cell", 1))
+        """Devices of a cell: event e pulses number e (times a step) modulo so many of them."""
         self.keys = {purpose: key(seed, name, purpose) for purpose in _PURPOSES}
         self.sweep_keys = tuple(self.keys[p] for p in ("round", "pulse", "readback"))
         enough = enough_pulses(device, write)
-        self.most = min(write.pulse_limit or enough, enough)
+        self.enough, self.most = enough, min(write.pulse_limit or enough, enough)
         held = cells.real(HELD_FLUSHES * write.flush_pulses)
         self.verifier = Verifier(
             write.prompt, np.int32(write.verify_reads), self.keys["verify"], held, cells.real(enough)
         )
         self.updates = 0
+        """The last event, which numbers random numbers and says which device of a cell is pulsed. Each update is one, each
+        sample of pulse trains; what else has events takes as many as there are devices a cell, so that no device is passed over."""
         self.recorder: PulseProgramme | None = None
         """Where pulses are written down."""
         self.pending_decay = np.zeros(cells.shape[1], cells.dtype)
@@ -204,7 +106,7 @@ class Writer:
     def update(self, pre: Floats, post: Floats, decay: Floats | None, mode: UpdateMode) -> int:
         """Apply one local update and return the pulses given."""
         before = self.ledger.pulses
-        event = self.updates + 1
+        event, turn = self.updates + 1, self.ledger.updates + 1
         refuse_in_mode(mode, self.config)
         self.reach.before(self.ledger.updates)
         if decay is not None:
@@ -213,14 +115,14 @@ class Writer:
                 self._lower_gains()
         due = _NO_COLUMNS if decay is None else self._due_columns()
         self.drive = self.drive._replace(
-            up=np.int32(event % self.config.potentiate_every == 0),
-            down=np.int32(event % self.config.depress_every == 0),
+            up=np.int32(turn % self.config.potentiate_every == 0),
+            down=np.int32(turn % self.config.depress_every == 0),
         )
         if mode == "online":
             self._trains(pre, post, event)
             if due.size:
-                self._sweep(None, None, due, event + pre.shape[0], accumulate=False)
-            self.updates += pre.shape[0] + 1
+                self._sweep(None, None, due, self._in_turn(event + len(pre), turn), accumulate=False)
+            self.updates += len(pre) + self.several
         else:
             self._sweep(pre, post, due, event, accumulate=mode == "mixed")
             self.updates += 1
@@ -228,7 +130,7 @@ class Writer:
         self.pending_decay[due] = 0
         self.reach.after(event)
         if self.config.decay_mode == "device":
-            self._depress(event)
+            self._depress(self._in_turn(event, turn))
         if (
             self.refresher is not None
             and self.refresher.after(self.ledger.updates, event)
@@ -238,6 +140,10 @@ class Writer:
         self.cells.changes += 1
         return self.ledger.pulses - before
 
+    def _in_turn(self, event: int, turn: int) -> int:
+        """The first event from one on that pulses the device of a cell whose turn it is in an update of that number."""
+        return event + (turn - event) % self.several
+
     def _lower_gains(self) -> None:
         """Shrink the columns' weights by the gain behind their converters; an accumulator shrinks with them."""
         taken = np.minimum(self.pending_decay, MOST_AT_ONCE)
@@ -245,7 +151,7 @@ class Writer:
         self.pending_decay -= taken
         faded = self.cells.bound_gains()
         if faded.size:
-            self.once.say(
+            self._once.say(
                 GainWarning,
                 f"the digital gain of {faded.size} columns (the first is {faded[0]}) has fallen below 2**-{FADED_BITS}: their weights "
                 "are gone, as devices do not follow what the rule takes them for; lower flush_pulses or the learning rate, or measure "
@@ -257,9 +163,11 @@ class Writer:
     def halve_swollen(self, norms: Floats) -> None:
         """Bring columns back into their window whose gain fell while they grew: half the conductance, twice the gain.
 
-        `norms` (cols,) have just been measured. The columns are read once more, row by row, and pulsed.
+        `norms` (cols,) have just been measured. The columns are read once more, row by row, and pulsed: whatever the turn of
+        changes and the limit of an update, as the gain is doubled. Several devices of a cell give their parts one after another.
         """
-        self.updates += 1
+        events = range(self.updates + 1, self.updates + 1 + self.several)
+        self.updates += self.several
         size_uS = norms * self.cells.uS_per_weight / math.sqrt(self.cells.shape[0])
         due = np.flatnonzero(size_uS > SWOLLEN * self.cells.span_uS)
         if not due.size:
@@ -267,10 +175,13 @@ class Writer:
         self.cells.uS_per_weight[due] /= 2
         if self.accumulator.size:
             self.accumulator[:, due] /= 2
-        waiting, self.pending_decay = self.pending_decay, np.full_like(self.pending_decay, 0.5)
-        self.reader.count_row_reads(due.size)
-        self._sweep(None, None, due, self.updates, accumulate=self.accumulator.size > 0)
-        self.pending_decay = waiting
+        kept = self.pending_decay, self.most
+        self.most, self.drive = self.enough, self.drive._replace(up=np.int32(1), down=np.int32(1))
+        for done, event in enumerate(events):
+            self.pending_decay = np.full_like(kept[0], 1 / (2 * self.several - done))
+            self.reader.count_row_reads(due.size)
+            self._sweep(None, None, due, event, accumulate=self.accumulator.size > 0)
+        self.pending_decay, self.most = kept
         self.cells.changes += 1
 
     def _due_columns(self) -> Columns:
@@ -388,27 +299,18 @@ class Writer:
 
     def _depress(self, event: int) -> None:
         cells = self.cells
-        share_of_one = cells.device.depression_share
-        if share_of_one is None:
+        if cells.device.depression_share is None:
             return
-        wanted = np.maximum(self.pending_decay, 0) / cells.real(share_of_one)
+        share_of_one = cells.real(cells.device.depression_share / self.several)
+        wanted = np.maximum(self.pending_decay, 0) / share_of_one
         counts = np.minimum(wanted, self.most).astype(np.int32)
-        self.pending_decay -= counts * cells.real(share_of_one)
-        np.maximum(self.pending_decay, 0, out=self.pending_decay)
+        self.pending_decay -= counts * share_of_one
+        np.maximum(self.pending_decay, -MOST_OWED, out=self.pending_decay)
         if not counts.any():
             return
-        grid = cells.grid
-
-        def depress(block: tuple[int, int]) -> tuple[Sums, Peaks]:
-            peaks = np.zeros(cells.shape[1], np.int32)
-            sums: Sums = depress_rows(
-                *block, counts, peaks, grid, cells.state, cells.params, cells.now_s, event,
-                self.keys["depress"], *self._kernels(),
-            )  # fmt: skip
-            return sums, peaks
-
-        parts = share(depress, cells.row_blocks())
-        self._enter([sums for sums, _ in parts], [peaks for _, peaks in parts])
+        reached = cells.strength.reshape(-1, len(counts), 2).any(axis=(0, 2)) if cells.strength.size else 1
+        wanted = np.tile(np.repeat(-counts, 2), (cells.shape[0], 1))
+        self._give(wanted, event, "depress", [(counts * reached).astype(np.int32)])
         self._record("depress", event)
 
     def _record(self, kind: str, event: int) -> None:
@@ -420,12 +322,16 @@ class Writer:
         self._give(programme.wanted(step), step.event, step.kind, [])
 
     def strike_all(self, wanted: NDArray[np.int32]) -> None:
-        """Give the devices pulses (rows, 2 cols) that no update asked for, word line by word line, as an event of their own."""
-        self.updates += 1
-        self.reach.before(self.ledger.updates)
+        """Give the devices pulses (rows, 2 cols) that no update asked for, word line by word line, as an event of their own.
+
+        Of several devices a cell each is given as many, one after another.
+        """
         peaks = np.abs(wanted).reshape(len(wanted), -1, 2).max(axis=(0, 2))
-        self._give(wanted, self.updates, "pulse", [peaks])
-        self.reach.after(self.updates)
+        for _ in range(self.several):
+            self.updates += 1
+            self.reach.before(self.ledger.updates)
+            self._give(wanted, self.updates, "pulse", [peaks])
+            self.reach.after(self.updates)
 
     def _give(self, wanted: NDArray[np.int32], event: int, kind: str, peaks: list[Peaks]) -> None:
         cells = self.cells

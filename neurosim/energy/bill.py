@@ -11,15 +11,6 @@ from neurosim.energy.marks import WEAK, Mark
 
 Kind = Literal["device", "periphery", "digital"]
 Phase = Literal["forward", "update", "readback", "refresh", "programming", "calibration", "neurons"]
-PHASES: tuple[Phase, ...] = (
-    "forward",
-    "update",
-    "readback",
-    "refresh",
-    "programming",
-    "calibration",
-    "neurons",
-)
 KINDS: tuple[Kind, ...] = ("device", "periphery", "digital")
 
 NOT_COUNTED = (
@@ -51,11 +42,6 @@ class Line:
     source: str
     ranged: bool = True
     """Whether a range is known: of a card's numbers it is not."""
-
-    @property
-    def unit_J(self) -> float:
-        """Joules of one event."""
-        return self.joules / self.count if self.count else 0.0
 
 
 def joules_text(joules: float | None) -> str:
@@ -96,6 +82,7 @@ class Bill:
             tuple({**dict(self.layers), **dict(other.layers)}.items()),
             self.pulses + other.pulses,
             tuple(dict.fromkeys(self.absent + other.absent)),
+            tuple(dict.fromkeys(self.not_counted + other.not_counted)),
         )
 
     def total(self, chosen: Callable[[Line], bool] = lambda line: True) -> tuple[float, float, float]:

@@ -105,7 +105,11 @@ def digital(
             add(number, "update", "weights and optimiser", "memory", (read_again + own + wide) / batch)
     sizes = tuple((number, rows * cols) for number, (rows, cols) in enumerate(shapes, 1))
     return Bill(
-        tuple(lines), known.name, tuple(dict.fromkeys(missing)), (), sizes, 0, ("activations", "moving data")
+        tuple(lines),
+        known.name,
+        tuple(dict.fromkeys(missing)),
+        layers=sizes,
+        not_counted=("activations", "moving data"),
     )
 
 

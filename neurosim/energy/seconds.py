@@ -115,6 +115,8 @@ def seconds(
     for layer in checked(events):
         _reads(layer, known, spans, not_timed)
         _writes(layer, writes, spans, absent)
+        if layer["counts"]["refresh_resets"] or layer["counts"]["refresh_pulses"]:
+            not_timed.append("RESETs and rewriting of refresh")
         counts = layer["counts"]
         for what, component, count in (
             ("multiply and add", "mac_time", counts["macs"] + counts["norm_macs"] + counts["rule_macs"]),

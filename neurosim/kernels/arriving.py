@@ -66,7 +66,8 @@ def keep_effective(
         if missed > 0:
             left = max(1.0 + grid.fade * np.log(np.float64(strength)), 0.0)
             lost += missed
-            lost_uS += missed * left * left * np.float64(group.before_uS[k])
+            struck_uS = grid.struck_uS if grid.struck_uS > 0.0 else np.float64(group.before_uS[k])
+            lost_uS += missed * left * left * struck_uS
         if count != 0:
             group.cells[kept], group.counts[kept], group.places[kept] = cell, count, group.places[k]
             group.before_uS[kept] = group.before_uS[k]

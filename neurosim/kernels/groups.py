@@ -75,7 +75,7 @@ def new_group(like: Any) -> Any:
 
 
 @apart
-def read_devices(size: Any, cells: Any, out: Any, state: Any, params: Any, now_s: Any, read: Any) -> None:
+def read_listed(size: Any, cells: Any, out: Any, state: Any, params: Any, now_s: Any, read: Any) -> None:
     """Read the conductance of the first `size` of some cells into `out`, uS."""
     for k in range(size):
         if k + AHEAD < size:

@@ -1,6 +1,6 @@
 """Pulses given to the devices of a row: what arrives, what the law makes of it, and what reads see of it afterwards.
 
-What a law brings is compiled into one place each: its `pulse` here, its `read` into `read_devices`. All else is compiled once
+What a law brings is compiled into one place each: its `pulse` here, its `read` into `read_listed`. All else is compiled once
 for all laws (`apart`); a kernel that holds five copies of a law takes twice as long to compile, and no less to run.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.kernels.arriving import gather, keep_arriving, keep_effective
-from neurosim.kernels.groups import GROUP, new_group, read_devices
+from neurosim.kernels.groups import GROUP, new_group, read_listed
 from neurosim.kernels.jit import ZERO, apart, inlined, jit
 
 _ZERO = np.float32(0.0)
@@ -89,7 +89,7 @@ def count_devices(row: Any, counts: Any, struck: Any, strikes: Any, peaks: Any, 
 
 
 @inlined
-def refresh_pairs(row: Any, cols: Any, seen_uS: Any, grid: Any, params: Any, sigma: Any) -> None:
+def follow_pairs(row: Any, cols: Any, seen_uS: Any, grid: Any, params: Any, sigma: Any) -> None:
     """Bring the grid up to date in some columns of a row, of whose devices `seen_uS` was read, plus and minus in turn."""
     for k in range(cols.size):
         col, plus, minus = cols[k], seen_uS[2 * k], seen_uS[2 * k + 1]
@@ -143,51 +143,21 @@ def pulse_row(
             given += abs(count)
             downs -= min(count, 0)
             slots = max(slots, abs(count))
-        read_devices(size, group.cells, group.before_uS, state, params, now_s, read)
+        read_listed(size, group.cells, group.before_uS, state, params, now_s, read)
         if weak:
             size, lost, lost_uS = keep_effective(size, first, row, group, lost, lost_uS, grid, event, key)
         pulses(size, group, state, params, now_s, event, key)
-        read_devices(2 * some.size, group.pairs, group.after_uS, state, params, now_s, read)
+        read_listed(2 * some.size, group.pairs, group.after_uS, state, params, now_s, read)
         for k in range(size):
             moved_uS -= np.float64(group.before_uS[k])
             spent_J, sign = group.joules[k], np.float64(group.counts[k])
             up_J += spent_J if sign > 0.0 else 0.0
             down_J += 0.0 if sign > 0.0 else spent_J
             moved_uS += np.float64(group.after_uS[group.places[k]])
-        refresh_pairs(row, some, group.after_uS, grid, params, sigma)
+        follow_pairs(row, some, group.after_uS, grid, params, sigma)
     grid.row_sum[row] += moved_uS
     count_devices(row, counts, struck, strikes, peaks, grid)
     return Sums(up_J, down_J, given, downs, cells, int(given > 0), slots, lost, lost_uS, 0.0)
-
-
-@jit
-def depress_rows(
-    first: int,
-    last: int,
-    column_counts: Any,
-    peaks: Any,
-    grid: Any,
-    state: Any,
-    params: Any,
-    now_s: float,
-    event: int,
-    key: Any,
-    pulses: Any,
-    read: Any,
-    sigma: Any,
-) -> Sums:
-    """Give both devices of every pair in a column the column's depression pulses, rows [first, last)."""
-    counts, group = np.empty((2, column_counts.size), np.int32), new_group(state.conductance)
-    for col in range(column_counts.size):
-        counts[0, col] = -column_counts[col]
-        counts[1, col] = -column_counts[col]
-    total = NO_SUMS
-    for row in range(first, last):
-        sums = pulse_row(
-            row, counts, group, peaks, grid, state, params, now_s, event, key, pulses, read, sigma
-        )
-        total = added(total, sums)
-    return total
 
 
 @jit

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurosim.core.protocols import Floats
 from neurosim.kernels.counts import accumulator_counts, stochastic_counts
-from neurosim.kernels.groups import GROUP, new_group, read_devices
+from neurosim.kernels.groups import GROUP, new_group, read_listed
 from neurosim.kernels.jit import ONE, ZERO, Scalar, inlined, jit
 from neurosim.kernels.pulsed import NO_SUMS, Sums, added, pulse_row
 from neurosim.kernels.random import normal, philox
@@ -43,6 +43,8 @@ class Grid(NamedTuple):
     """A pulse of strength f has 1 + fade log(f) of its voltage left."""
     worn: NDArray[np.uint32] = np.empty((0, 0, 0), np.uint32)
     """(2, rows, cols) pulses that each plus and minus device was given; (0, 0, 0): half voltages, which count as none."""
+    struck_uS: float = 0.0
+    """What pulses without effect fall on; 0: the conductance of the device."""
 
     @property
     def difference(self) -> Floats:
@@ -153,7 +155,7 @@ def flushed_uS(row: int, counts: Any, group: Any, state: Any, params: Any, now_s
                 group.pairs[size] = 2 * (row * cols + col)
                 group.pairs[size + 1] = group.pairs[size] + 1
                 size += 2
-        read_devices(size, group.pairs, group.after_uS, state, params, now_s, read)
+        read_listed(size, group.pairs, group.after_uS, state, params, now_s, read)
         for k in range(size):
             total += np.float64(group.after_uS[k])
     return total

@@ -225,7 +225,8 @@ def compare_operations(
     for name, operation in OPERATIONS.items():
         if name not in operations or not operation.needs(law):
             continue
-        write = WritePath(**operation.write, **({"pulse_limit": COMPILED_LIMIT} if compiled else {}))
+        limited = compiled and "online" not in name  # pulse trains are limited by their slots
+        write = WritePath(**operation.write, **({"pulse_limit": COMPILED_LIMIT} if limited else {}))
         settings: Any = {"seed": seed, "read": read, "write": write, "precision": precision}
         one = Crossbar(SHAPE, law, **settings)
         other = TorchCrossbar(SHAPE, law, **settings, torch_device=torch_device, compiled=compiled)

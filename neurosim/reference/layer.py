@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim.core.cautions import Once
 from neurosim.core.checks import whole
 from neurosim.core.config import Periphery, ReadPath, WritePath
 from neurosim.core.errors import ConfigError, InputError
@@ -117,7 +118,7 @@ class CrossbarLayer(HoldsDevices):
         self.array.program(weight)
         cells = self.array._cells
         used = weight.abs() * (cells.uS_per_weight[0] / cells.span_uS).to(weight.device)
-        Window("percentile" if percentile < 100 else write.scale, Ledger()).look(
+        Window("percentile" if percentile < 100 else write.scale, Ledger(), Once()).look(
             used.cpu().numpy(), learns=False
         )
         if bias is not None:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 import neurosim.data
 from neurosim import rules
 from neurosim.core.errors import ConfigError, UnknownNameError
-from neurosim.crossbar.writer import refuse_in_mode
+from neurosim.crossbar.write_limits import refuse_in_mode
 from neurosim.data.dataset import Dataset, Labelled
 from neurosim.study.arm import IDEAL, ON_DEVICE, Arm, Arrays, device_name
 from neurosim.study.doors import CardName, DataName, called

@@ -115,7 +115,7 @@ class AroundTwin(TwinLaw):
         """Relative 1/f noise of conductances just written, at one e-fold of time."""
         p = self.params
         share = torch.clamp(conductance, min=0) / p.g_max_uS
-        if p.flicker_table_share.numel() > 0:
+        if p.flicker_table.numel() > 0:
             return _table(share, p.flicker_table_share, p.flicker_table)
         level = torch.minimum(p.flicker * share**-p.flicker_power, p.flicker_most)
         return torch.where(share > 0, level, p.flicker_most)
@@ -143,20 +143,28 @@ class AroundTwin(TwinLaw):
         draw: Draw,
         reference: Tensor | None = None,
     ) -> tuple[State, Tensor]:
-        """Leave faulty cells where they are; note the write on sound ones; count and wear by `struck`."""
+        """Leave faulty cells where they are; note the write on sound ones; count and wear by `struck`.
+
+        One that wears out stays where a read finds it then.
+        """
         sound = state["fault"] == SOUND
         around = self._split(state)[1]
         touched = sound if struck is None else sound & (struck > 0)
         g = own["conductance"]
         for name, values in self._written(g if reference is None else reference, g, now_s, draw).items():
             around[name] = torch.where(touched, values, around[name])
+        worn: Tensor | None = None
         if "lifetime" in self.has and struck is not None:
             pulses = around["pulses"] + torch.where(sound, struck, 0)
             worn = sound & (struck > 0) & (pulses.double() > around["lifetime"].double())
             around["pulses"] = pulses
             around["fault"] = torch.where(worn, WORN_OUT, state["fault"]).to(torch.uint8)
         conductance = torch.where(sound, own["conductance"], state["conductance"])
-        return {**own, **around, "conductance": conductance}, energy
+        kept = {**own, **around, "conductance": conductance}
+        if worn is not None:
+            found = self.drifted({**kept, "fault": state["fault"]}, now_s)
+            kept["conductance"] = torch.where(worn, found, conductance)
+        return kept, energy
 
     def _forgotten(self, state: State) -> State:
         """Drop what fades, of sound cells."""
@@ -315,8 +323,7 @@ class AroundTwin(TwinLaw):
             g = g * torch.exp(-barrier / _BOLTZMANN_EV_PER_K * inverse)
         if "telegraph" in self.has:
             g = g * torch.clamp(1 + 0.5 * state["telegraph"], min=0.0)
-        stuck = (state["fault"] != SOUND) & (state["fault"] != WORN_OUT)
-        return torch.where(stuck, state["conductance"], g)
+        return torch.where(state["fault"] == SOUND, g, state["conductance"])
 
     def read_sigma(self, conductance_uS: Tensor) -> Tensor:
         """Return the standard deviation of read noise, uS, which is that of the law."""

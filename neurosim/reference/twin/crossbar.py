@@ -24,7 +24,7 @@ from neurosim.crossbar.device import as_read, device_of, warn_if_carried, warn_i
 from neurosim.crossbar.ledger import Ledger, Rates
 from neurosim.crossbar.programme import PulseProgramme
 from neurosim.crossbar.window import warn_of_growth
-from neurosim.crossbar.writer import refuse_in_mode
+from neurosim.crossbar.write_limits import refuse_in_mode
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.compiled import Passes
 from neurosim.reference.twin.followed import refuse_what_is_not_followed

@@ -15,14 +15,8 @@ from neurosim.core.protocols import UpdateMode
 from neurosim.crossbar.cells import GAIN_BITS
 from neurosim.crossbar.changes import fills, memory_work
 from neurosim.crossbar.programme import PulseProgramme
-from neurosim.crossbar.writer import (
-    HELD_FLUSHES,
-    MOST_AT_ONCE,
-    SWOLLEN,
-    drive,
-    enough_pulses,
-    warn_of_cut,
-)
+from neurosim.crossbar.write_limits import drive, enough_pulses, warn_of_cut
+from neurosim.crossbar.writer import HELD_FLUSHES, MOST_AT_ONCE, MOST_OWED, SWOLLEN
 from neurosim.kernels.counts import ONE_SIDED, PUSH_PULL, RESET_AGAINST_REFERENCE, RESET_ONLY
 from neurosim.reference.twin.cells import TwinCells
 from neurosim.reference.twin.draws import uniform, words
@@ -63,6 +57,8 @@ class TwinWriter:
         if write.refresh and self.drive in (ONE_SIDED, RESET_ONLY):
             self.refresher = TwinRefresher(cells, reader, write.refresh, tally)
         self.enough = enough_pulses(device, write)
+        self.limit = write.pulse_limit
+        """Most pulses that any device is given at once; None: the most are found by a look."""
         self.most = min(write.pulse_limit or self.enough, self.enough)
         self.updates = self.times = 0
         self.recorder: tuple[PulseProgramme, int] | None = None
@@ -151,10 +147,11 @@ class TwinWriter:
         cells.uS_per_weight = torch.where(due, cells.uS_per_weight / 2, cells.uS_per_weight)
         if self.accumulator is not None:
             self.accumulator = torch.where(due.unsqueeze(1), self.accumulator / 2, self.accumulator)
-        waiting, self.pending_decay = self.pending_decay, torch.full_like(self.pending_decay, 0.5)
+        kept = self.pending_decay, self.limit, self.most
+        self.pending_decay, self.limit, self.most = torch.full_like(kept[0], 0.5), None, self.enough
         self.reader.count_row_reads(due.sum(dim=1).double())
         self._sweep(None, None, due, self.updates, accumulate=self.accumulator is not None)
-        self.pending_decay = waiting
+        self.pending_decay, self.limit, self.most = kept
 
     def _due(self, decayed: bool) -> Tensor:
         """Mask (instances, cols) of the columns whose decay is applied now, by an update that had one."""
@@ -209,7 +206,7 @@ class TwinWriter:
         if accumulate:
             self._flush(change, swept, event)
         else:
-            self._give("pulse", event, self._rounded(change, event), self.config.pulse_limit)
+            self._give("pulse", event, self._rounded(change, event), self.limit)
         rows, cols = cells.shape
         if pre is not None and post is not None:
             formed = (pre != 0).sum(dim=-1).double() * (post != 0).sum(dim=-1).double()
@@ -269,11 +266,11 @@ class TwinWriter:
         size = whole.abs().to(torch.int32)
         counts = self._share_out(whole > 0, size, size)
         if not self.config.verify_reads:
-            self._give("pulse", event, counts, self.config.pulse_limit)
+            self._give("pulse", event, counts, self.limit)
             return
         flushed = (counts != 0).any(dim=-1)
         before = self._look_at(flushed, event, 0)
-        self._give("pulse", event, counts, self.config.pulse_limit)
+        self._give("pulse", event, counts, self.limit)
         given = self._look_at(flushed, event, 1) - before
         most = HELD_FLUSHES * self.config.flush_pulses
         assert self.accumulator is not None
@@ -403,6 +400,6 @@ class TwinWriter:
         wanted = torch.clamp(self.pending_decay, min=0) / unit
         counts = wanted.clamp(max=self.most).to(torch.int32)
         left = self.pending_decay.double() - counts.double() * unit.double()
-        self.pending_decay = left.to(cells.dtype).clamp(min=0)
+        self.pending_decay = left.to(cells.dtype).clamp(min=-float(MOST_OWED))
         column_counts = counts.reshape(-1, 1, cols, 1).expand(-1, rows, cols, 2)
-        self._give("depress", event, -column_counts, self.config.pulse_limit)
+        self._give("depress", event, -column_counts, self.limit)
