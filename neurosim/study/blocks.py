@@ -192,26 +192,25 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     if block.measure == "holding":
         yield from _held(block, data)
         return
-    plain = [point for point in block.points if _reads_as_it_learnt(block, point)]
-    if plain:
-        result = experiment.run(arm, block.seed, data, out, None)
-        yield from (_row(block, point, result) for point in plain)
-    others = [point for point in block.points if point not in plain]
-    if not others:
-        return
-    learnt = experiment.training(arm, block.seed, data)
-    trained(learnt, out)
-    told = counted(learnt)
-    known: dict[str, dict[str, Any]] = {}
-    for point in others:
-        reader = arm_of(point.reading, block.arm)
-        same = json.dumps([deciding(point.reading, reader), point.age_s], sort_keys=True)
-        if same not in known:
-            again = _read_again(learnt, point, reader, data).result()
-            known[same] = {**again, **told}
-        yield _row(block, point, known[same])
-    if not learnt.keeps_learnt:
+    found: dict[str, Any] = {}
+    again = [point for point in block.points if block.reads_again(point)]
+    if again:  # first: a run that is finished may leave no checkpoint to read again
+        learnt = experiment.training(arm, block.seed, data)
+        trained(learnt, out)
+        told = counted(learnt)
+        for point in again:
+            same = _reading(block, point)
+            if same not in found:
+                found[same] = {**_read_again(learnt, point, block, data), **told}
+                if "untrained" in found[same]:
+                    start = experiment.training(arm, block.seed, data)
+                    found[same]["untrained"] = _read_again(start, point, block, data)
+    if len(again) < len(block.points):
+        found[""] = experiment.run(arm, block.seed, data, out, None)
+    elif not learnt.keeps_learnt:
         checkpoint_of(learnt, out).unlink(missing_ok=True)
+    for point in block.points:
+        yield _row(block, point, found[_reading(block, point) if point in again else ""])
 
 
 def _held(block: Block, data: Dataset) -> Iterator[dict[str, Any]]:
@@ -223,22 +222,20 @@ def _held(block: Block, data: Dataset) -> Iterator[dict[str, Any]]:
             yield {**point.levels, "arm": block.arm, "layer": layer["layer"], **found}
 
 
-def _reads_as_it_learnt(block: Block, point: Point) -> bool:
-    if point.age_s is not None and block.learner().device is not None:
-        return False
-    return deciding(point.learning, block.learner()) == deciding(
-        point.reading, arm_of(point.reading, block.arm)
-    )
+def _reading(block: Block, point: Point) -> str:
+    """All that decides how what was learnt is read at a point."""
+    read = deciding(point.reading, arm_of(point.reading, block.arm))
+    return json.dumps([read, point.age_s], sort_keys=True)
 
 
-def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Training:
-    """What was learnt, to be read as a point says: calibrated anew, then aged."""
-    reading = point.reading.training(arm, learnt.seed, data)
+def _read_again(learnt: Training, point: Point, block: Block, data: Dataset) -> dict[str, Any]:
+    """What comes of what was learnt, or has not begun to learn, as a point reads it: calibrated anew, then aged."""
+    reading = point.reading.training(arm_of(point.reading, block.arm), learnt.seed, data)
     reading.take_over(learnt)
     if point.age_s:
         for layer in reading.layers:
             layer.array.advance(point.age_s)
-    return reading
+    return reading.result()
 
 
 def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
@@ -250,6 +247,7 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "arm": block.arm,
         "seed": block.seed,
         **point.reading.scores(result),
+        "beside": point.reading.beside(result),
         "untrained": before.get("accuracy"),
         "untrained_correct": before.get("correct", {}).get("accuracy"),
         "test_size": result.get("test_size") or result["original"]["test_size"],
@@ -258,4 +256,5 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "counts": counted,
         "events": result.get("events") or result.get("original", {}).get("events") or [],
         "along": result.get("along") or [],
+        "samples": result.get("samples", result.get("original", {}).get("samples")),
     }

@@ -15,7 +15,7 @@ from neurosim.study import aged
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.kept_runs import learn
-from neurosim.study.locks import held
+from neurosim.study.locks import locked
 from neurosim.study.same import cautions_kept, config_of
 from neurosim.study.selection import chosen_on
 from neurosim.study.store import digest, open_folder, versions
@@ -204,7 +204,7 @@ def run_with_checkpoints(
     arm = pick_arm(experiment, arm_name)
     training = experiment.training(arm, experiment.first_seed, experiment.data())
     path = out / CHECKPOINT
-    with held(path):
+    with locked(path):
         learn(training, path, checkpoint_s, report)
         training.save(path)
         learnt = {name: values for name, values in training.snapshot().items() if not name.endswith("ledger")}
