@@ -14,6 +14,7 @@ from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
 from neurosim.study.kept_runs import checkpoint_of, counted, trained
+from neurosim.study.run import data_of
 from neurosim.study.same import cautions_kept
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
@@ -24,9 +25,6 @@ Told = Callable[[str, int, int], None]
 """Called with (what was finished, blocks done, blocks in all)."""
 AHEAD = 4
 """Blocks that an executor is given beyond those it works on, for each worker: memory stays flat however many there are."""
-
-_data: dict[str, Dataset] = {}
-"""Data sets that this process has read."""
 
 
 class Store:
@@ -49,7 +47,6 @@ class Store:
             if which not in digests:
                 digests[which] = images_digest(experiment, data[data_key(experiment)])
             self.blocks[block.key(digests[which])] = block
-        _data.update(data)
 
     def path(self, key: str) -> Path:
         """Return where a finished block lies."""
@@ -178,17 +175,10 @@ def work(block: Block, key: str, out: Path) -> str:
     return key
 
 
-def _images(experiment: Any) -> Dataset:
-    key = data_key(experiment)
-    if key not in _data:
-        _data[key] = experiment.data()
-    return _data[key]
-
-
 def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     """What the block comes to at each of its points."""
     experiment, arm = block.learning, block.learner()
-    data = _images(experiment)
+    data = data_of(experiment)
     if block.measure == "holding":
         yield from _held(block, data)
         return

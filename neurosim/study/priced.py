@@ -14,12 +14,10 @@ from neurosim.energy.lifetime import Wear, lifetime, refresh_J_per_year
 from neurosim.energy.price_list import PriceList, price_list
 from neurosim.energy.pricing import price
 from neurosim.energy.seconds import Times, seconds
+from neurosim.study.store import FILES, read_json
 
 ON_A_PAGE = "generic-28nm"
 """Price list of the sentences on a page and of the columns of a table; `neurosim energy` takes any."""
-LISTS = ("results.json", "sweep.json")
-"""Files of results that a folder may have."""
-
 
 Cost = Literal["joules", "seconds"]
 WAYS = {"copied": "copied and learnt on", "scratch": "from scratch elsewhere"}
@@ -111,12 +109,10 @@ def kept_results(where: Path) -> dict[str, Any]:
     CheckpointError
         If the file is damaged.
     """
-    from neurosim.study.store import read_json
-
-    files = [where] if where.is_file() else [where / name for name in LISTS if (where / name).exists()]
+    files = [where] if where.is_file() else [where / name for name in FILES if (where / name).exists()]
     if not files:
         raise ConfigError(
-            f"{where}: no {' or '.join(LISTS)} there; give the --out folder of a study or sweep"
+            f"{where}: no {' or '.join(FILES)} there; give the --out folder of a study or sweep"
         )
     found = read_json(files[0])
     if not isinstance(found, dict) or not isinstance(found.get("runs", found.get("rows")), list):

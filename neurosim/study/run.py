@@ -146,16 +146,21 @@ def all_runs(
 
 
 _data: dict[str, Dataset] = {}
-"""The data set that this worker has read last."""
+"""The data set that this process has read last."""
 
 
-def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any:
+def data_of(experiment: Experiment) -> Dataset:
+    """Return the data set of an experiment, which stays in memory until another one is asked for."""
     key = experiment.model_dump_json(include={"dataset", "train_images", "test_images"})
     if key not in _data:
         _data.clear()
         _data[key] = experiment.data()
+    return _data[key]
+
+
+def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any:
     with during(f"{arm.name}, seed {seed}"):
-        return experiment.run(arm, seed, _data[key], out, tell)
+        return experiment.run(arm, seed, data_of(experiment), out, tell)
 
 
 CHECKPOINT = "checkpoint.npz"

@@ -24,13 +24,12 @@ from neurosim.study.priced import ON_A_PAGE, columns
 from neurosim.study.requirements import all_at_once, read_backwards
 from neurosim.study.run import about
 from neurosim.study.statistics import Chips, chip_yield, chips_of_rows, mean_accuracy, tolerance
-from neurosim.study.store import open_folder, write_json
+from neurosim.study.store import SWEPT, open_folder, write_json
 from neurosim.study.sweep import Measure, Plan, Sweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RESULTS = "sweep.json"
 KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
 PACKED = {"correct", "untrained_correct"}
@@ -146,7 +145,7 @@ def collect(store: Store) -> dict[str, Any]:
         },
         **about(experiment, experiment.data()),
     }
-    write_json(open_folder(store.out) / RESULTS, found)
+    write_json(open_folder(store.out) / SWEPT, found)
     return found
 
 

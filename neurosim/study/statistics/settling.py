@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from neurosim.study.statistics.crossed import Contrast
-from neurosim.study.statistics.learning import FAILS, KEEPS, WITHIN, Answer, Learning
+from neurosim.study.statistics.learning import FAILS, KEEPS, MOST_CHIPS, WITHIN, Answer, Learning
 
-MOST_CHIPS, MOST_IMAGES, MOST_TIMES = 1000, 1_000_000, 100
-"""So many in all, or so many times as many of both, are looked ahead."""
+MOST_IMAGES, MOST_TIMES = 1_000_000, 100
+"""So many in all, as `MOST_CHIPS`, or so many times as many of both, are looked ahead."""
 Name = Literal["gap", "keeps", "fails", "learns"]
 
 
