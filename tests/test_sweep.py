@@ -492,12 +492,12 @@ def test_of_bits_the_least_that_is_enough_is_told_whatever_their_order():
 
 
 def test_of_noise_the_most_that_is_tolerated_is_told_where_the_first_level_is_without() -> None:
-    draws, shares = np.random.default_rng(0), {None: 0.9, 0.1: 0.9, 0.3: 0.5}
+    shares = {None: 0.9, 0.1: 0.9, 0.3: 0.5}
     rows = [
         {"arm": "PCM", "seed": seed, "read.read_noise": noise, "test_size": 400, "accuracy": float(right.mean()), "correct": pack_bits(right)}
         for seed in range(5)
         for noise, share in shares.items()
-        for right in [draws.permutation(400) < share * 400]
+        for right in [np.random.default_rng(seed).permutation(400) < share * 400]
     ]  # fmt: skip
     axis = Axis(field="read.read_noise", levels=(None, 0.1, 0.3))
     (found,) = tolerances(rows, {"read.read_noise": axis})

@@ -101,12 +101,16 @@ class Axis(Frozen):
         if len(parts) >= 3 and "," not in levels:
             log = parts[0].strip() == "log"
             try:
-                start, stop, count = float(parts[log]), float(parts[log + 1]), int(*parts[log + 2 :])
-            except (ValueError, TypeError, IndexError):
+                start, stop, count = parts[log:]
+                given["log" if log else "range"] = {
+                    "start": float(start),
+                    "stop": float(stop),
+                    "count": int(count),
+                }
+            except ValueError:
                 raise ConfigError(
                     f"{option} {text}: expected START:STOP:COUNT with numbers, the count a whole one"
                 ) from None
-            given["log" if log else "range"] = {"start": start, "stop": stop, "count": count}
         else:
             given["levels"] = [_value(level.strip()) for level in levels.split(",")]
         return cls.parse(given, f"{option} {text}")

@@ -184,8 +184,11 @@ def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
         return
     found: dict[str, Any] = {}
     again = [point for point in block.points if block.reads_again(point)]
-    if again:  # first: a run that is finished may leave no checkpoint to read again
+    if (
+        again
+    ):  # first: it leaves a checkpoint from which what reads as it learnt is finished, and which then goes
         learnt = experiment.training(arm, block.seed, data)
+        learnt.keeps_learnt = learnt.keeps_learnt or len(again) < len(block.points)
         trained(learnt, out)
         told = counted(learnt)
         for point in again:
