@@ -79,6 +79,24 @@ class TestWhatWouldSettleIt:
         assert drawn(0.86, 6, 1000, seed=2).verdict().answer == "less"
         assert settles(drawn(0.86, 6, 20_000)) == ""
 
+    @pytest.mark.parametrize(
+        ("device", "chips", "images", "seed", "answer"),
+        [(0.4, 3, 100, 2, "no"), (0.48, 3, 60, 2, "no"), (0.86, 6, 300, 2, "less"), (0.9, 6, 400, 3, "yes")],
+    )
+    def test_so_many_chips_give_the_answer_that_is_named(
+        self, device: float, chips: int, images: int, seed: int, answer: str
+    ) -> None:
+        """Not the one that comes first: a device below half of the learning is shown early to learn less well."""
+        learning = drawn(device, chips, images, seed=seed)
+        found = settling(learning)
+        assert found is not None
+        assert found.answer == answer
+        if found.chips is not None:
+            assert learning.answer(found.chips) == answer
+            assert learning.answer(found.chips - 1) != answer
+        else:
+            assert answer == "less"
+
     def test_few_chips_of_ideal_arithmetic_that_does_learn_are_not_called_no_learning(self) -> None:
         """From 70 to 90 %, with three chips that differ much before they learn: more seeds tell, not longer learning."""
         draws = np.random.default_rng(1)

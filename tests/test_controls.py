@@ -55,6 +55,24 @@ class TestBeside:
         said = beside(deep("PCM").with_arms([*arms, noisy]), "PCM").missing
         assert said == "the control of 'PCM' is missing: the same arm with learns = false"
 
+    def test_a_control_has_the_same_array_in_every_layer(self) -> None:
+        on_another = ({}, {"device": RRAM})
+        learnt = DeepArm(name="PCM", **CELL, layer=on_another)
+        still = DeepArm(name="PCM still", **CELL, learns=False)
+        ideals = [arm for arm in ARMS if arm.name in ("ideal", "random")]
+
+        def found(*arms: DeepArm) -> Beside:
+            return beside(DeepExperiment(**SMALL, depth=2, arm=(*ideals, *arms)), "PCM")
+
+        assert (
+            found(learnt, still).missing
+            == "the control of 'PCM' is missing: the same arm with learns = false"
+        )
+        assert found(learnt.changed(layer=()), still.changed(layer=on_another)).untrained is None
+        assert found(learnt, still.changed(layer=on_another)).untrained == "PCM still"
+        said_otherwise = ({"device": PCM}, {"device": RRAM, "read": {"adc_bits": 8}})
+        assert found(learnt, still.changed(layer=said_otherwise)).untrained == "PCM still"
+
     def test_missing_controls_are_named(self) -> None:
         assert "control of 'PCM' and of 'ideal' is missing" in beside(deep("ideal", "PCM"), "PCM").missing
         assert beside(deep("ideal", "PCM"), "ideal") == Beside()

@@ -15,6 +15,7 @@ from neurosim import DeepArm, DeepExperiment, rules
 from neurosim.cli import app
 from neurosim.core import registry
 from neurosim.core.errors import CheckpointError, ConfigError, UnknownNameError
+from neurosim.core.seeds import generator
 from neurosim.network.readout import LinearReadout, _bytes, _some, halvings
 from neurosim.report.deep import deep_markdown
 from neurosim.study.deep import DeepTraining, deep
@@ -144,6 +145,29 @@ def test_random_weights_stay_and_their_normalisation_is_calibrated():
     for weights, layer in zip(before, found.stack.layers, strict=True):
         np.testing.assert_array_equal(weights, layer.array.weights())
         assert layer.norm.seen == found.total
+
+
+def test_controls_are_read_with_converters_that_are_set_as_those_of_what_learns():
+    """By hand: of each layer a multiple of a quantile of the currents, the layer before read so as well."""
+    arm = PCM.changed(name="still", learns=False, read={"adc_bits": 4, "dac_bits": None})
+    found = training(experiment(arm, train_images=None), arm)
+    unset = [layer.array.snapshot()["adc_range_uS"] for layer in found.stack.layers]
+    images = found._shaped(
+        found.taken(generator(0, "order", 0).permutation(len(found.images))[: found.batch])
+    )
+    found.run()
+    for default, layer in zip(unset, found.stack.layers, strict=True):
+        assert (layer.array.snapshot()["adc_range_uS"] != default).all()
+    other = training(experiment(arm), arm)
+    for layer in other.stack.layers:
+        images = layer.calibrate(images)
+    for one, by_hand in zip(found.stack.layers, other.stack.layers, strict=True):
+        np.testing.assert_array_equal(*(each.array.snapshot()["adc_range_uS"] for each in (one, by_hand)))
+
+
+def test_the_headline_is_that_of_the_deepest_head_in_whatever_order_heads_are_asked_for():
+    assert experiment(heads=(2, 1)).depths == experiment(heads=(1, 2, 2)).depths == (1, 2)
+    assert experiment().depths == (1, 2)
 
 
 def test_hard_competition_has_one_winner():

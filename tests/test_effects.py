@@ -62,6 +62,26 @@ def test_levels_are_those_of_all_arms_and_of_all_other_levels() -> None:
     assert "read noise" in crossed.axes[0].all_levels
 
 
+def test_drift_is_an_effect_where_an_age_is_crossed_with_effects() -> None:
+    experiment = DenseExperiment(device=(PCM,))
+    assert "drift" not in levels(experiment)
+    crossed = planned(experiment, ["only=each", "age_s=0,1e6"])
+    assert "drift" in crossed.axes[0].all_levels
+    exponents = {
+        point.levels["only"]: point.learning.device_arms()[0].law().drift_exponent
+        for point in crossed.points
+        if point.age_s
+    }
+    given = load(PCM).drift_exponent
+    assert given
+    assert (exponents["nothing"], exponents["drift"], exponents["everything"]) == (None, given, given)
+    assert exponents["read noise"] is None
+    alone = planned(experiment, ["only=each", "age_s=0,1e6"], one_at_a_time=True)
+    assert "drift" not in alone.axes[0].all_levels
+    still = experiment.changed(read={"drift": False})
+    assert "drift" not in planned(still, ["only=each", "age_s=0,1e6"]).axes[0].all_levels
+
+
 @pytest.mark.parametrize("written", ["read_noise", "Read noise", "read noise"])
 def test_an_effect_may_be_written_with_underscores(written: str) -> None:
     assert levels(DENSE, f"without=nothing,{written}") == (NOTHING, "read noise")

@@ -27,6 +27,7 @@ from neurosim.report.costs import Costs
 from neurosim.report.energy import energy_table
 from neurosim.report.energy_figures import energy_bars, tradeoff
 from neurosim.study.estimate import estimated
+from neurosim.study.kinds import kind_of
 from neurosim.study.priced import front, priced
 
 SOURCES = {
@@ -544,6 +545,32 @@ def test_an_experiment_is_estimated_by_its_first_mini_batches():
     found = priced(estimated(spec), ["generic-28nm"])[0]
     assert found.samples == 400
     assert found.bill.joules > 0
+
+
+@pytest.mark.parametrize("kind", ["deep", "forward-forward"])
+def test_what_comes_now_and_then_is_estimated_as_often_as_it_comes(kind: str):
+    shared = {
+        "dataset": "digits",
+        "batch": 20,
+        "train_images": 200,
+        "test_images": 20,
+        "epochs": 2,
+        "calibrate_every": 6,
+    }
+    spec = {
+        "deep": {"width": 1.0, "depth": 1, "head_epochs": 1, "arm": [{"name": "A", "device": "ideal", "rule": "softhebb", "norm_every": 4}]},
+        "forward-forward": {"widths": [6, 5], "curve_images": 10, "arm": [{"name": "A", "device": "ideal", "phases": "apart"}]},
+    }[kind]  # fmt: skip
+    experiment = kind_of(kind).parse({**shared, **spec}, "test")
+    (run,) = estimated(experiment)["runs"]
+    training = experiment.training(experiment.device_arms()[0], 0, experiment.data())
+    training.watched = False
+    training.run()
+    assert run["samples"] == training.images_shown == 400
+    for found, learnt in zip(run["events"], training.events(), strict=True):
+        for name in ("calibration_reads", "rows_read_back", "reads"):
+            assert found["counts"][name] == pytest.approx(learnt["counts"][name]), name
+        assert found["counts"]["calibration_reads"] > 0
 
 
 def test_the_page_says_what_the_stacks_come_to():

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from neurosim.core.errors import InUseError
-from neurosim.study.locks import clear_litter, held, part_of
+from neurosim.study.locks import clear_litter, locked, part_of
 
 SMALL = 'dataset = "digits"\ntrain_images = 120\ntest_images = 60\nreadout_epochs = 1\n'
 EXPERIMENTS = {
@@ -147,21 +147,21 @@ class TestLocks:
         here = socket.gethostname()
         for pid, host in ((gone.pid, here), (os.getpid(), here)):
             lock.write_text(json.dumps([pid, host]))
-            with held(tmp_path / "a.npz"):
+            with locked(tmp_path / "a.npz"):
                 assert json.loads(lock.read_text()) == [os.getpid(), here]
             assert not lock.exists()
         for pid, host in ((1, here), (gone.pid, "elsewhere")):
             lock.write_text(json.dumps([pid, host]))
             with (
                 pytest.raises(InUseError, match=f"process {pid} on {host} .* delete"),
-                held(tmp_path / "a.npz"),
+                locked(tmp_path / "a.npz"),
             ):
                 pass
             assert json.loads(lock.read_text()) == [pid, host]
 
     def test_one_process_does_not_write_twice_at_once(self, tmp_path: Path) -> None:
-        with held(tmp_path / "a.npz"), held(tmp_path / "b.npz"):
-            with pytest.raises(InUseError), held(tmp_path / "a.npz"):
+        with locked(tmp_path / "a.npz"), locked(tmp_path / "b.npz"):
+            with pytest.raises(InUseError), locked(tmp_path / "a.npz"):
                 pass
             assert (tmp_path / "a.lock").exists()
         assert litter(tmp_path) == []
@@ -191,7 +191,7 @@ def test_the_lock_of_a_process_that_ended_unasked_after_is_free(tmp_path: Path) 
     lock = tmp_path / "run.lock"
     lock.write_text(json.dumps([child.pid, socket.gethostname()]))
     try:
-        with held(tmp_path / "run.npz"):
+        with locked(tmp_path / "run.npz"):
             assert json.loads(lock.read_text())[0] == os.getpid()
     finally:
         child.wait()

@@ -12,7 +12,16 @@ from helpers import IDEAL
 from test_sweep import DENSE, FF, KINDS, PCM, SMALL, TINY
 from typer.testing import CliRunner
 
-from neurosim import Crossbar, Tiles, Wires, to_pandas
+from neurosim import (
+    Crossbar,
+    DeepExperiment,
+    DenseExperiment,
+    ForwardForwardExperiment,
+    SpikesExperiment,
+    Tiles,
+    Wires,
+    to_pandas,
+)
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError
 from neurosim.report.holding import held_curves
@@ -45,6 +54,32 @@ def refused(*words: str) -> str:
     found = CliRunner().invoke(app, list(words))
     assert isinstance(found.exception, ConfigError), (found.output, found.exception)
     return str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "own", "said"),
+    [
+        (DenseExperiment, "rule_options.learning_rate", 0.1, {"settings": {"learning_rate": 0.2}}, "settings.learning_rate"),
+        (ForwardForwardExperiment, "experiment.jitter", 2, {"samples": {"jitter": 1}}, "samples.jitter"),
+        (DeepExperiment, "experiment.schedule", "all", {"schedule": "greedy", "rule": "softhebb"}, "schedule"),
+        (SpikesExperiment, "experiment.update_every_s", 0.1, {"update_every_s": 0.2}, "update_every_s"),
+        (SpikesExperiment, "rule_options.up", 0.1, {"settings": {"up": 0.2}}, "settings.up"),
+    ],
+)  # fmt: skip
+def test_a_level_that_an_arm_of_its_own_would_miss_is_refused(
+    kind: Any, name: str, value: Any, own: dict[str, Any], said: str
+) -> None:
+    spec = kind.parse({"dataset": "digits", "arm": [{"name": "chip", "device": PCM, **own}]}, "test")
+    short = name.removeprefix("experiment.")
+    with pytest.raises(ConfigError, match=f"^{short}: arm chip has its own {said}; leave it out there"):
+        with_setting(spec, name, value)
+    ((key, had),) = [(key, had) for key, had in own.items() if key != "rule"]
+    other = {key: {"rate_updates": 5} if key == "settings" else {"negatives": "uniform"}}
+    without = {**own, **other} if isinstance(had, dict) else {k: v for k, v in own.items() if k != key}
+    spec = kind.parse({"dataset": "digits", "arm": [{"name": "chip", "device": PCM, **without}]}, "test")
+    place, _, inner = short.partition(".")
+    changed = getattr(with_setting(spec, name, value), place)
+    assert (changed[inner] if inner else changed) == value
 
 
 class TestVary:
@@ -145,12 +180,17 @@ class TestWires:
         assert len({row["block"] for row in own}) == 2, "learnt at each resistance once"
         assert {"wires.ohm@learning", "wires.ohm@reading"} <= set(to_pandas(found).columns)
 
-    def test_where_it_is_read_as_it_learnt_it_is_a_comparison(self, found: dict[str, Any]) -> None:
+    def test_where_it_is_read_as_it_learnt_it_is_what_a_comparison_learnt_calibrated_anew(
+        self, found: dict[str, Any]
+    ) -> None:
         for ohm in (0.0, 20.0):
             same = DENSE.changed(
                 wires={"r_word_ohm": ohm, "r_bit_ohm": ohm}, tiles={"word_lines": 64, "bit_lines": 64}
             )
-            cell = compare(same)["runs"][1]
+            training = DenseTraining(same, same.device_arms()[0], 0, same.data())
+            training.run()
+            training.calibrate()
+            cell = training.result()
             (row,) = (
                 row for row in found["rows"] if row["arm"] == PCM and row["tiles.lines@reading"] == 64
                 and row["wires.ohm@learning"] == row["wires.ohm@reading"] == ohm

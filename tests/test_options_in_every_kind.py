@@ -21,7 +21,7 @@ from capability_helpers import (
 )
 from helpers import HFO2
 
-from neurosim import IdealArray, Pool
+from neurosim import DenseExperiment, ForwardForwardExperiment, IdealArray, Pool, SpikesExperiment
 from neurosim.core.cautions import StillWarning
 from neurosim.core.errors import CapabilityError, ConfigError
 from neurosim.network.forward_forward import SoftmaxHead
@@ -31,6 +31,7 @@ from neurosim.network.readout import LinearReadout
 from neurosim.study import mortal
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import with_setting
+from neurosim.study.forward_forward_build import build_stack, holding
 from neurosim.study.store import digest
 from neurosim.study.swept import sweep
 
@@ -52,6 +53,23 @@ def test_killed_and_resumed_with_all_options_it_ends_in_the_same_bits(kind: str,
     resumed.run()
     assert states([resumed]) == states([killed]) == states([whole])
     assert timeless(resumed.result()) == timeless(whole.result())
+
+
+def test_a_window_for_each_layer_is_that_of_its_array_or_refused() -> None:
+    """In units of the standard deviation of the start weights, 1 / sqrt(inputs)."""
+    spec = ForwardForwardExperiment(
+        dataset="digits", widths=(6, 5), arm=[{"name": "A", "device": "ideal", "window": [2.0, 7.0]}]
+    )
+    stack = build_stack(spec, spec.arms()[0], (8, 8, 1), 10, 0)
+    reach = [layer.array.w_max for layer in stack.layers]
+    np.testing.assert_allclose(reach, [2 / 8, 7 / np.sqrt(6)], rtol=1e-6)
+    held = ForwardForwardExperiment(dataset="digits", widths=(6, 5), window=(2, 7), device=["ideal"])
+    assert [layer["window"] for layer in holding(held, held.arms()[0], (8, 8, 1))] == pytest.approx([2, 7])
+    with pytest.raises(ConfigError, match="2 layers need 2 values of window"):
+        ForwardForwardExperiment.parse({"widths": [6, 5], "window": [1, 2, 3]}, "test")
+    for kind in (DenseExperiment, SpikesExperiment):
+        with pytest.raises(ConfigError, match=r"window = .*valid number"):
+            kind.parse({"arm": [{"name": "A", "device": "ideal", "window": [1.0, 2.0]}]}, "test")
 
 
 @pytest.mark.parametrize(

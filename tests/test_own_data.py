@@ -125,6 +125,25 @@ class TestArrays:
         assert words in found.note
         np.testing.assert_allclose(found.inputs(found.x_test), inputs(x_test).reshape(9, -1), rtol=1e-6)
 
+    @pytest.mark.parametrize("options", [{}, {"scale": 255}, {"scale": "feature"}])
+    def test_two_scales_are_refused(self, options: Any) -> None:
+        x, y, x_test, y_test = four()
+        for train, test, said in (
+            (x, x_test / 255, "x_train goes to 255, x_test to"),
+            (x / 255, x_test, "x_train goes to 1, x_test to"),
+            (x.astype(float) + 0.25, x_test / 255, "x_train goes to 255.25"),
+            (x.reshape(36, 36), x_test.reshape(9, 36) / 255, "x_train goes to 255"),
+        ):
+            with pytest.raises(DataError, match=f"{said}.*: bring both to one scale"):
+                Dataset.of(train, y, test, y_test, **options)
+
+    def test_features_and_truth_of_any_reach_are_one_scale(self) -> None:
+        x, y, x_test, y_test = four()
+        flat, flat_test = x.reshape(36, 36), x_test.reshape(9, 36)
+        Dataset.of(flat / 100 + 0.001, y, flat_test / 300, y_test)
+        Dataset.of(x, y, x_test // 255, y_test)
+        Dataset.of(x / 200, y, x_test / 255, y_test, scale=1.275)
+
     def test_a_scale_that_is_told(self) -> None:
         x, y, x_test, y_test = four()
         deep, deep_test = x.astype(np.uint16) * 16, x_test.astype(np.uint16) * 16

@@ -289,6 +289,16 @@ def test_settings_of_neurons_keep_their_kind_and_can_be_swept() -> None:
     assert changed.neuron == spec.neuron.changed(gain_mV=0.3)
 
 
+def test_what_devices_make_of_start_weights_is_asked_of_those_of_the_arm() -> None:
+    """The window is told in rms of the start weights; of uniform ones that is sqrt((a a + a b + b b) / 3)."""
+    own = CHIP.changed(name="own", start=(0.2, 0.8))
+    spec = experiment(CHIP, own)
+    found = spec.holding(spec.data())
+    for name, (low, high) in {"chip": (0.1, 0.5), "own": (0.2, 0.8)}.items():
+        rms = np.sqrt((low * low + low * high + high * high) / 3)
+        assert found[name][0]["window"] == pytest.approx(1 / rms, rel=1e-6)
+
+
 def test_left_alone_and_learnt_on() -> None:
     results = study(experiment(CHIP, then_aged_s=1e6))
     (aged,) = results["aged"]

@@ -9,16 +9,8 @@ import pytest
 from helpers import check_count
 from scipy.stats import t as student
 
-from neurosim.study.statistics import bootstrap, interval, mcnemar, of_runs, wilson
+from neurosim.study.statistics import bootstrap, interval, mcnemar, wilson
 from neurosim.study.store import pack_bits, unpack_bits
-
-
-def test_runs_that_agree_know_no_more_of_other_images_than_one() -> None:
-    assert of_runs([0.9], 100) == wilson(0.9, 100)
-    assert of_runs([0.9, 0.9], 100) == pytest.approx(wilson(0.9, 100))
-    assert of_runs([0.5, 0.9], 10_000) == pytest.approx((0.5, 0.9))
-    low, high = of_runs([0.899, 0.901], 100)
-    assert (low, high) == pytest.approx(wilson(0.9, 100))
 
 
 def test_student_and_wilson() -> None:

@@ -185,6 +185,19 @@ class TestOwnCodeIsPartOfARun:
         assert len(kept) == 3, "ideal arithmetic once, the device with each law"
         assert set(own) < kept
 
+    def test_validate_asks_again_where_it_evaluates_otherwise(self, tmp_path: Path) -> None:
+        spec = DenseExperiment.parse({**TINY, "device": [PCM]}, "test")
+        _made(tmp_path / "runs")
+        whole, fewer, known = (
+            train_once(each, each.device_arms()[0], 0, tmp_path)
+            for each in (spec, spec.changed(test_images=20), spec)
+        )
+        assert (whole["test_size"], fewer["test_size"]) == (spec.test_images, 20)
+        assert known == whole
+        longer = spec.changed(readout_epochs=5)
+        train_once(longer, longer.device_arms()[0], 0, tmp_path)
+        assert len(list((tmp_path / "runs").iterdir())) == 3
+
     def test_code_is_that_of_the_user_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A rule in a package of the user's counts with what it imports beside it; neurosim's do not."""
         spec = DenseExperiment.parse({**TINY, "device": [PCM]}, "test")

@@ -32,6 +32,7 @@ from neurosim import (
 )
 from neurosim.cli import app
 from neurosim.core.errors import ConfigError, UnknownNameError
+from neurosim.report.sweep import scores_table
 from neurosim.study import blocks
 from neurosim.study.blocks import Store, carry_out
 from neurosim.study.compare import compare
@@ -39,9 +40,11 @@ from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.dense import DenseTraining
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import full_name, with_setting
+from neurosim.study.statistics import Chips
+from neurosim.study.statistics.from_runs import stays_within
 from neurosim.study.store import digest, pack_bits
 from neurosim.study.sweep import Plan
-from neurosim.study.swept import collect, planned, sweep, tolerances
+from neurosim.study.swept import collect, planned, sweep, tolerances, yields
 
 PCM, RRAM = "pcm-nandakumar-2018", "rram-hfo2-gong-2018"
 TINY: dict[str, Any] = {
@@ -161,6 +164,52 @@ class TestReadingAlone:
                     name: scores[name] for name in ("accuracy", "vote")
                 }
 
+    def test_all_levels_of_an_axis_are_calibrated_anew_and_untrained_arrays_are_read_alike(
+        self, tmp_path: Path
+    ) -> None:
+        """Also the level that it learnt with; of an axis of both beside it nothing changes."""
+        spec = DENSE.changed(read={"read_noise": None, "adc_bits": 4})
+        axes = ["adc_bits=4,3@reading", "age_s=0,1e7", "batch=32,16"]
+        found = sweep(spec, tmp_path, axes, one_at_a_time=True)
+        assert len({row["block"] for row in rows_of(found, PCM)}) == 2
+        data, arm = spec.data(), spec.device_arms()[0]
+        for field, level, age in (("read.adc_bits", 4, 0), ("read.adc_bits", 3, 0), ("age_s", 1e7, 1e7)):
+            scores = []
+            for learns in (True, False):
+                array: Any = DenseTraining(spec, arm, 0, data)
+                if learns:
+                    array.run()
+                if level == 3:
+                    other = spec.changed(read={"read_noise": None, "adc_bits": 3})
+                    reader = DenseTraining(other, other.device_arms()[0], 0, data)
+                    reader.layer.array._cells.restore(array.layer.array._cells.snapshot())
+                    reader.layer.array._reader.reads = array.layer.array._reader.reads
+                    array = reader
+                array.calibrate()
+                array.layer.array.advance(age)
+                found_scores, _ = evaluate(array.read, data, array.fit, array.test, 1, 0)
+                scores.append(found_scores["accuracy"])
+            (row,) = (row for row in rows_of(found, PCM) if row.get(field) == level)
+            assert [row["accuracy"], row["untrained"]] == scores, (field, level)
+        (row,) = (row for row in rows_of(found, PCM) if row.get("experiment.batch") == 32)
+        run = compare(spec)["runs"][1]
+        assert (row["accuracy"], row["untrained"]) == (run["accuracy"], run["untrained"]["accuracy"])
+        assert not list((tmp_path / "runs").glob("*.npz")), "no checkpoint is left"
+
+    def test_a_block_that_is_read_in_both_ways_learns_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        learnt: list[str] = []
+        step = DenseTraining.step
+
+        def counted(self: DenseTraining, chosen: Any) -> None:
+            learnt.append(self.name)
+            step(self, chosen)
+
+        monkeypatch.setattr(DenseTraining, "step", counted)
+        sweep(DENSE, tmp_path, ["age_s=1,1e7", "adc_bits=8"], one_at_a_time=True)
+        assert learnt.count(PCM) == -(-120 // DENSE.batch)
+
     @pytest.mark.parametrize("kind", ["dense", "deep", "forward-forward"])
     def test_age_is_that_of_the_devices(self, kind: str, tmp_path: Path) -> None:
         spec = KINDS[kind]
@@ -258,6 +307,19 @@ class TestNames:
         assert Axis.from_text("a=log:1:100:3").all_levels == (1.0, 10.0, 100.0)
         assert Axis.from_text("a=none,4,true,mixed").all_levels == (None, 4, True, "mixed")
         assert Axis.from_text("a=1,2@reading").when == "reading"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [("a=0:0.1:5.7", "the count a whole one"), ("a=0:0.1:5:7", "the count a whole one"), ("a=log:1:2", "with numbers")],
+    )  # fmt: skip
+    def test_a_count_of_levels_is_a_whole_number(self, text: str, said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            Axis.from_text(text)
+
+    @pytest.mark.parametrize("levels", [0.5, "abc", 3])
+    def test_levels_are_a_list(self, levels: Any) -> None:
+        with pytest.raises(ConfigError, match="give a list, such as levels ="):
+            Axis.parse({"field": "read_noise", "levels": levels}, "sweep")
 
 
 AXES = ["read_noise=0,0.1,0.3", "adc_bits=4,8"]
@@ -427,3 +489,47 @@ def test_of_bits_the_least_that_is_enough_is_told_whatever_their_order():
         assert found["level"] == 6
         assert "is enough" in found["verdict"]
         assert "4 is not" in found["verdict"]
+
+
+def test_of_noise_the_most_that_is_tolerated_is_told_where_the_first_level_is_without() -> None:
+    shares = {None: 0.9, 0.1: 0.9, 0.3: 0.5}
+    rows = [
+        {"arm": "PCM", "seed": seed, "read.read_noise": noise, "test_size": 400, "accuracy": float(right.mean()), "correct": pack_bits(right)}
+        for seed in range(5)
+        for noise, share in shares.items()
+        for right in [np.random.default_rng(seed).permutation(400) < share * 400]
+    ]  # fmt: skip
+    axis = Axis(field="read.read_noise", levels=(None, 0.1, 0.3))
+    (found,) = tolerances(rows, {"read.read_noise": axis})
+    assert found["verdict"] == "0.1 (95 %: at least 0.1, below 0.3)."
+    nothing = [{**row, "accuracy": 0.9 * (row["read.read_noise"] is None), "correct": None} for row in rows]
+    (found,) = tolerances(nothing, {"read.read_noise": axis})
+    assert found["verdict"] == "None of the levels tried: below 0.1."
+
+
+def test_a_chip_at_the_threshold_itself_is_good() -> None:
+    """99 % of 0.8675 is 0.858825: 0.8585 falls below it, which 0.859 and 0.858 would not tell of 0.8588."""
+    rows = [
+        {"arm": "PCM", "seed": seed, "age_s": age, "test_size": 10_000, "accuracy": accuracy}
+        for age, each in ((0.0, [0.8675] * 3), (1e7, [0.8588, 0.8589, 0.9]))
+        for seed, accuracy in enumerate(each)
+    ]
+    (found,) = yields(rows, ["age_s"])
+    assert found["threshold"] == pytest.approx(0.858825, abs=1e-12)
+    assert found["share"] == pytest.approx(2 / 3)
+    assert "reach 85.88 %" in found["verdict"]
+    exact = Chips(np.array([0.9046, 0.9044]), 1000)
+    assert stays_within(exact, Chips(np.array([0.9145]), 1000)).share == 0.5
+
+
+def test_shares_of_norms_are_no_scores(tmp_path: Path) -> None:
+    found = sweep(DEEP, tmp_path, ["settings.learning_rate=0.01,0.1"])
+    assert list(found["rows"][0]["beside"]) == ["norm 1, layer 1"]
+    for point in found["points"]:
+        assert 0 <= point["norm 1, layer 1_mean"] <= 1
+        assert "norm 1, layer 1_interval" not in point
+        assert "depth 1_interval" in point
+    assert "norm 1, layer 1" in to_pandas(found).columns
+    old = {**found["points"][0], "norm 1, layer 1_interval": (0.2, 0.4), "norm 1, layer 1_mean": 0.3}
+    (cells,) = ([*column.cells] for column in scores_table({**found, "points": [old]}).columns[-1:])
+    assert cells == ["30.0"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import neurosim as ns
-from neurosim import Arm, DenseExperiment, Neurons, Together, compare
+from neurosim import Arm, DeepExperiment, DenseExperiment, Neurons, Together, compare
 from neurosim.core.errors import ConfigError, InputError
 from neurosim.study.run import study
 from neurosim.study.together import _waiting
@@ -102,3 +102,10 @@ def test_a_sweep_learns_a_batch_once_a_level(tmp_path, monkeypatch):
     assert began == [[0, 1], [0, 1]]
     assert not _waiting
     assert sorted(row["seed"] for row in results["rows"] if row["arm"] == "PCM") == [0, 0, 1, 1]
+
+
+def test_an_arm_in_ideal_arithmetic_learns_with_no_others() -> None:
+    with pytest.raises(ConfigError, match="arm 'a', together = 2: seeds learn as one batch on devices alone"):
+        DeepExperiment.parse({"arm": [{"name": "a", "together": 2, "backend": "torch"}]}, "test")
+    shared = DeepExperiment.parse({"together": 2, "backend": "torch", "arm": [{"name": "a"}]}, "test")
+    assert shared.arms()[0].together is None

@@ -346,7 +346,7 @@ def labelled(
     if len(images) != len(labels):
         raise DataError(f"{source}: {len(images)} images but {len(labels)} labels")
     if not len(labels):
-        raise DataError(f"{source}: no images")
+        raise DataError(f"{source}: no images in it; give a file that has some, or download it again")
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(
             f"{source}: labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}"
@@ -359,5 +359,7 @@ def _size(name: str, wanted: int | None, available: int) -> int:
     if wanted is None:
         return available
     if not 1 <= wanted <= available:
-        raise InputError(f"{name}: expected 1 to {available} images, got {wanted}")
+        raise InputError(
+            f"{name} = {wanted}: there are {available} images; ask for 1 to {available}, or leave it out for all"
+        )
     return wanted

@@ -99,6 +99,7 @@ def data_set_of(found: Found, how: Reading, name: str) -> Dataset:
             f"{name}: {len(labels['train'])} training and {len(labels['test'])} test samples; it takes at least "
             f"{LEAST} and 1"
         )
+    _refuse_two_scales(samples, len(shape) == 3, name)
     scale = _scale_of(samples, len(shape) == 3, how, name, notes)
     samples = {part: scale.rows(x) for part, x in samples.items()}
     extents = " x ".join(map(str, shape)) if len(shape) == 3 else f"{shape[0]} numbers"
@@ -144,7 +145,7 @@ def checked_samples(x: Any, what: str) -> Any:
 def _labels(y: Any, what: str, notes: list[str]) -> NDArray[Any]:
     """Return labels (n,) as whole numbers or text."""
     if y is None:
-        raise DataError(f"{what} is missing")
+        raise DataError(f"{what} is missing; give one label a sample")
     values = np.asarray(y)
     if values.dtype.kind == "O":
         if not all(isinstance(each, str) for each in values.flat):
@@ -265,6 +266,24 @@ def _split(
     return {"train": x[train], "test": x[test]}, {"train": labels[train], "test": labels[test]}
 
 
+def _refuse_two_scales(samples: dict[str, Any], images: bool, name: str) -> None:
+    """Refuse fractions from 0 to 1 in one part, and in the other pixels or whole numbers that go far beyond."""
+    if any(isinstance(x, OnDisk) for x in samples.values()):
+        return
+    ends = {part: float(x.max()) for part, x in samples.items()}
+    (small, _), (large, most) = sorted(ends.items(), key=lambda end: end[1])
+    if ends[small] > 1 or most < 2 or _whole(samples[small]):
+        return
+    if images or _whole(samples[large]):
+        raise DataError(
+            f"{name}: x_train goes to {ends['train']:g}, x_test to {ends['test']:g}: bring both to one scale"
+        )
+
+
+def _whole(x: Any) -> bool:
+    return x.dtype.kind in "biu" or bool((x == np.round(x)).all())
+
+
 def _scale_of(samples: dict[str, Any], images: bool, how: Reading, name: str, notes: list[str]) -> Scale:
     """Return what brings values to 0 ... 1; refuses where that is not clear."""
     train, scale = samples["train"], how.scale
@@ -277,7 +296,7 @@ def _scale_of(samples: dict[str, Any], images: bool, how: Reading, name: str, no
         return _by_feature(samples, notes)
     lowest = min(float(x.min()) for x in samples.values())
     highest = max(float(x.max()) for x in samples.values())
-    is_whole = all(x.dtype.kind in "biu" or bool((x == np.round(x)).all()) for x in samples.values())
+    is_whole = all(map(_whole, samples.values()))
     if scale is None:
         if train.dtype == np.uint8:
             scale = PIXEL

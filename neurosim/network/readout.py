@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -14,7 +14,6 @@ from neurosim.core.seeds import generator
 from neurosim.kernels.halves import take_rows
 
 Labels = NDArray[np.int64]
-Features = Callable[[Floats], Floats]
 
 
 class Readout(Protocol):
@@ -47,11 +46,6 @@ def triangle_features(u: Floats) -> Floats:
     t: Floats = np.maximum(u - u.mean(axis=1, keepdims=True), 0)
     t /= np.sqrt(np.square(t).mean(axis=1, keepdims=True)) + np.float32(1e-8)
     return t
-
-
-def identity(x: Floats) -> Floats:
-    """Raw inputs as features."""
-    return x
 
 
 class Vote:

@@ -1,8 +1,8 @@
 """Do numba and torch agree? Every operation of the physical chain from a common state, on any device and rule.
 
 Two results agree where their difference is at most a bound relative to the larger of both and of the root
-mean square of all results (a weight is a difference of conductances: its own size says nothing). One cell in
-100,000 may differ, for a clip or a rounding at its edge may fall either way when sums differ in their last bit.
+mean square of all results (a weight is a difference of conductances: its own size says nothing). One in
+10,000 may differ, for a clip or a rounding at its edge may fall either way when sums differ in their last bit.
 """
 
 from __future__ import annotations

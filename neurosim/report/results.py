@@ -102,6 +102,8 @@ class Run(Part):
     """What the arrays of each layer counted (`neurosim.study.events`),"""
     along: tuple[dict[str, Any], ...] = ()
     """and had counted at each look of the curve."""
+    samples: int | None = None
+    """Images shown while it learnt; None of results of earlier versions."""
 
 
 class McNemar(Part):

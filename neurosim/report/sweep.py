@@ -17,6 +17,7 @@ from neurosim.energy.bill import joules_text
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
+from neurosim.study.deep_spec import NORM_ONE
 from neurosim.study.effects import WAYS
 from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, priced
@@ -132,7 +133,11 @@ def scores_table(results: Results) -> Table | None:
         table.add_row(
             *(Text(level_text(point[axis["field"]]) if axis["field"] in point else "·") for axis in axes),
             Text(point["arm"]),
-            *(spread(point[f"{name}_mean"], around(point, name)) if f"{name}_mean" in point else "" for name in beside),
+            *(
+                spread(point[f"{name}_mean"], None if name.startswith(NORM_ONE) else around(point, name))
+                if f"{name}_mean" in point else ""
+                for name in beside
+            ),
         )  # fmt: skip
     return table
 

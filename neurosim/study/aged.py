@@ -14,7 +14,7 @@ from neurosim.study import stopping
 from neurosim.study.controls import headline_bits
 from neurosim.study.experiment import Experiment
 from neurosim.study.kept_runs import checkpoint_of, counted, finished, trained
-from neurosim.study.locks import held
+from neurosim.study.locks import locked
 from neurosim.study.statistics import Chips, chips_of, mean_accuracy, stays_within
 from neurosim.study.store import read_kept, text_digest, write_kept
 from neurosim.study.training import Report, Training
@@ -57,7 +57,7 @@ def finished_and_aged(
     if not kept.exists():
         later.keeps_learnt = True
         trained(later, out, report)
-        with held(kept):
+        with locked(kept):
             write_kept(kept, _left_alone(later, experiment.then_aged_s, result, report))
         if goes:
             checkpoint.unlink(missing_ok=True)

@@ -93,7 +93,7 @@ class Arrays(Frozen):
     torch_device: str = "cpu"
     """Where the torch backend computes: cpu, cuda, cuda:1, ..."""
     together: int = Field(1, ge=1)
-    """Seeds that the torch backend lets learn as one batch of instances, in every arm on devices; kind 'dense' alone."""
+    """Seeds that the torch backend lets learn as one batch of instances, in every arm on devices of kinds that can."""
     seconds_per_update: float = Field(0.0, ge=0)
     """Time that passes after each update; where it is not zero, devices drift while they learn."""
 
@@ -143,6 +143,11 @@ class Arm(Frozen):
     @model_validator(mode="after")
     def _ideal_arithmetic_has_no_devices(self) -> Self:
         given = [name for name in OF_DEVICES if self.device is None and getattr(self, name)]
+        if self.device is None and (self.together or 1) > 1:
+            raise ValueError(
+                f"arm '{self.name}', together = {self.together}: seeds learn as one batch on devices alone; leave it out, or give "
+                "the arm a device, of the card 'ideal' if need be"
+            )
         if given:
             raise ValueError(
                 f"arm '{self.name}' is in ideal arithmetic, which has no {' and no '.join(given)}; give it a device, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -51,6 +52,8 @@ class Axis(Frozen):
     @field_validator("levels", mode="before")
     @classmethod
     def _none_from_text(cls, value: Any) -> Any:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError(f"give a list, such as levels = [{value!r}]")  # noqa: TRY004
         return tuple(None if level == "none" else level for level in value)
 
     @model_validator(mode="after")
@@ -98,10 +101,16 @@ class Axis(Frozen):
         if len(parts) >= 3 and "," not in levels:
             log = parts[0].strip() == "log"
             try:
-                start, stop, count = (float(part) for part in parts[log:])
+                start, stop, count = parts[log:]
+                given["log" if log else "range"] = {
+                    "start": float(start),
+                    "stop": float(stop),
+                    "count": int(count),
+                }
             except ValueError:
-                raise ConfigError(f"{option} {text}: expected START:STOP:COUNT with numbers") from None
-            given["log" if log else "range"] = {"start": start, "stop": stop, "count": int(count)}
+                raise ConfigError(
+                    f"{option} {text}: expected START:STOP:COUNT with numbers, the count a whole one"
+                ) from None
         else:
             given["levels"] = [_value(level.strip()) for level in levels.split(",")]
         return cls.parse(given, f"{option} {text}")

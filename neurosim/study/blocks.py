@@ -14,6 +14,7 @@ from neurosim.core.errors import ConfigError, InUseError, NeurosimError, Stopped
 from neurosim.data.dataset import Dataset
 from neurosim.study.controls import headline_bits
 from neurosim.study.kept_runs import checkpoint_of, counted, trained
+from neurosim.study.run import data_of
 from neurosim.study.same import cautions_kept
 from neurosim.study.store import open_folder, read_kept, write_json, write_kept
 from neurosim.study.sweep import Block, Plan, Point, arm_of, data_key, deciding, images_digest
@@ -24,9 +25,6 @@ Told = Callable[[str, int, int], None]
 """Called with (what was finished, blocks done, blocks in all)."""
 AHEAD = 4
 """Blocks that an executor is given beyond those it works on, for each worker: memory stays flat however many there are."""
-
-_data: dict[str, Dataset] = {}
-"""Data sets that this process has read."""
 
 
 class Store:
@@ -49,7 +47,6 @@ class Store:
             if which not in digests:
                 digests[which] = images_digest(experiment, data[data_key(experiment)])
             self.blocks[block.key(digests[which])] = block
-        _data.update(data)
 
     def path(self, key: str) -> Path:
         """Return where a finished block lies."""
@@ -178,40 +175,35 @@ def work(block: Block, key: str, out: Path) -> str:
     return key
 
 
-def _images(experiment: Any) -> Dataset:
-    key = data_key(experiment)
-    if key not in _data:
-        _data[key] = experiment.data()
-    return _data[key]
-
-
 def _rows(block: Block, out: Path) -> Iterator[dict[str, Any]]:
     """What the block comes to at each of its points."""
     experiment, arm = block.learning, block.learner()
-    data = _images(experiment)
+    data = data_of(experiment)
     if block.measure == "holding":
         yield from _held(block, data)
         return
-    plain = [point for point in block.points if _reads_as_it_learnt(block, point)]
-    if plain:
-        result = experiment.run(arm, block.seed, data, out, None)
-        yield from (_row(block, point, result) for point in plain)
-    others = [point for point in block.points if point not in plain]
-    if not others:
-        return
-    learnt = experiment.training(arm, block.seed, data)
-    trained(learnt, out)
-    told = counted(learnt)
-    known: dict[str, dict[str, Any]] = {}
-    for point in others:
-        reader = arm_of(point.reading, block.arm)
-        same = json.dumps([deciding(point.reading, reader), point.age_s], sort_keys=True)
-        if same not in known:
-            again = _read_again(learnt, point, reader, data).result()
-            known[same] = {**again, **told}
-        yield _row(block, point, known[same])
-    if not learnt.keeps_learnt:
+    found: dict[str, Any] = {}
+    again = [point for point in block.points if block.reads_again(point)]
+    if (
+        again
+    ):  # first: it leaves a checkpoint from which what reads as it learnt is finished, and which then goes
+        learnt = experiment.training(arm, block.seed, data)
+        learnt.keeps_learnt = learnt.keeps_learnt or len(again) < len(block.points)
+        trained(learnt, out)
+        told = counted(learnt)
+        for point in again:
+            same = _reading(block, point)
+            if same not in found:
+                found[same] = {**_read_again(learnt, point, block, data), **told}
+                if "untrained" in found[same]:
+                    start = experiment.training(arm, block.seed, data)
+                    found[same]["untrained"] = _read_again(start, point, block, data)
+    if len(again) < len(block.points):
+        found[""] = experiment.run(arm, block.seed, data, out, None)
+    elif not learnt.keeps_learnt:
         checkpoint_of(learnt, out).unlink(missing_ok=True)
+    for point in block.points:
+        yield _row(block, point, found[_reading(block, point) if point in again else ""])
 
 
 def _held(block: Block, data: Dataset) -> Iterator[dict[str, Any]]:
@@ -223,22 +215,20 @@ def _held(block: Block, data: Dataset) -> Iterator[dict[str, Any]]:
             yield {**point.levels, "arm": block.arm, "layer": layer["layer"], **found}
 
 
-def _reads_as_it_learnt(block: Block, point: Point) -> bool:
-    if point.age_s is not None and block.learner().device is not None:
-        return False
-    return deciding(point.learning, block.learner()) == deciding(
-        point.reading, arm_of(point.reading, block.arm)
-    )
+def _reading(block: Block, point: Point) -> str:
+    """All that decides how what was learnt is read at a point."""
+    read = deciding(point.reading, arm_of(point.reading, block.arm))
+    return json.dumps([read, point.age_s], sort_keys=True)
 
 
-def _read_again(learnt: Training, point: Point, arm: Any, data: Dataset) -> Training:
-    """What was learnt, to be read as a point says: calibrated anew, then aged."""
-    reading = point.reading.training(arm, learnt.seed, data)
+def _read_again(learnt: Training, point: Point, block: Block, data: Dataset) -> dict[str, Any]:
+    """What comes of what was learnt, or has not begun to learn, as a point reads it: calibrated anew, then aged."""
+    reading = point.reading.training(arm_of(point.reading, block.arm), learnt.seed, data)
     reading.take_over(learnt)
     if point.age_s:
         for layer in reading.layers:
             layer.array.advance(point.age_s)
-    return reading
+    return reading.result()
 
 
 def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
@@ -250,6 +240,7 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "arm": block.arm,
         "seed": block.seed,
         **point.reading.scores(result),
+        "beside": point.reading.beside(result),
         "untrained": before.get("accuracy"),
         "untrained_correct": before.get("correct", {}).get("accuracy"),
         "test_size": result.get("test_size") or result["original"]["test_size"],
@@ -258,4 +249,5 @@ def _row(block: Block, point: Point, result: Any) -> dict[str, Any]:
         "counts": counted,
         "events": result.get("events") or result.get("original", {}).get("events") or [],
         "along": result.get("along") or [],
+        "samples": result.get("samples", result.get("original", {}).get("samples")),
     }

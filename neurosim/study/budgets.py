@@ -18,6 +18,7 @@ from neurosim.study.effects import (
     causes_on,
     settings_of,
 )
+from neurosim.study.fields import AGE
 from neurosim.study.statistics import Crossed, chips_of_rows, ranking
 from neurosim.study.sweep import Plan
 
@@ -57,19 +58,19 @@ def budgets(rows: Rows, plan: Plan, scores: Sequence[str]) -> list[dict[str, Any
         for place, own in places.items():
             others = json.loads(place)
             for arm in plan.point(others).learning.device_arms():
-                budget = _budget(arm, way, own, scores)
+                budget = _budget(arm, way, own, scores, AGE in others)
                 if budget is not None:
                     found.append({"way": way, "arm": arm.name, "others": others, **budget})
     return found
 
 
-def _budget(arm: Arm, way: str, rows: Rows, scores: Sequence[str]) -> dict[str, Any] | None:
+def _budget(arm: Arm, way: str, rows: Rows, scores: Sequence[str], aged: bool) -> dict[str, Any] | None:
     """What the effects of one arm cost; None where a level or a seed is missing that all others are compared with."""
     runs: dict[str, dict[int, dict[str, Any]]] = {}
     for row in rows:
         if row["arm"] in (arm.name, IDEAL):
             runs.setdefault(IDEAL if row["arm"] == IDEAL else row[way], {})[row["seed"]] = row
-    causes = causes_on(arm)
+    causes = causes_on(arm, aged)
     alone = [name for name in causes if name in runs]
     known = [name for name in (IDEAL, NOTHING, *alone, EVERYTHING) if name in runs]
     seeds = sorted(set.intersection(*(set(runs[name]) for name in known)) if known else ())

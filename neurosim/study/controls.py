@@ -129,9 +129,14 @@ def _partner(arm: Any, ideals: Sequence[Any]) -> Any:
 
 def _control(arm: Any, still: Sequence[Any]) -> str | None:
     """The arm without learning whose array is that of an arm, and of several the one that shares most settings."""
-    alike = [
-        each for each in still if all(getattr(each, f, None) == getattr(arm, f, None) for f in OF_THE_ARRAY)
-    ]
+    alike = [each for each in still if _arrays(each, arm) == _arrays(arm, each)]
     fields = type(arm).model_fields
     same = max(alike, key=lambda each: sum(getattr(each, f) == getattr(arm, f) for f in fields), default=None)
     return None if same is None else str(same.name)
+
+
+def _arrays(arm: Any, other: Any) -> list[list[Any]]:
+    """What is `OF_THE_ARRAY` of an arm, of each layer that it or another one has settings of its own for."""
+    layers = range(max(1, *(len(getattr(each, "layer", ())) for each in (arm, other))))
+    own = [arm.at(number) if getattr(arm, "layer", ()) else arm for number in layers]
+    return [[getattr(each, field) for field in OF_THE_ARRAY] for each in own]

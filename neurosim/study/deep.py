@@ -82,12 +82,12 @@ class DeepTraining(Training):
     def step(self, chosen: NDArray[np.int64]) -> None:
         """Learn one mini-batch, or take its statistics in where nothing learns."""
         images = self._moved(self._shaped(self.taken(chosen)))
+        if self.steps % self.experiment.calibrate_every == 0:
+            self._calibrate(images)
         if not self.arm.learns:
             for layer in self.stack.layers:
                 images = layer.observe(images)
             return
-        if self.steps % self.experiment.calibrate_every == 0:
-            self._calibrate(images)
         passes = self.experiment.epochs * self.batches
         self.stack.learn(images, self.steps // passes if self.greedy else None)
 

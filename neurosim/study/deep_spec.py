@@ -36,6 +36,8 @@ OF_DIGITS = ("digits", "mnist")
 HARD = 1e6
 """Inverse temperature at which the winner takes all."""
 
+NORM_ONE = "norm 1, layer"
+"""What is said of each layer beside accuracies: the share of its neurons whose norm is one."""
 SHOWN = ("robustness", "preferred", "embedded")
 """Settings of what is asked and drawn once a net has learnt."""
 FURTHER = ("head_of_all", "augment", "fine_tuning")
@@ -244,8 +246,8 @@ class DeepExperiment(Experiment):
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Depths that get a head."""
-        return self.heads or tuple(range(1, len(self.layers) + 1))
+        """Depths that get a head, the deepest last: its accuracy is the headline."""
+        return tuple(sorted({*(self.heads or range(1, len(self.layers) + 1))}))
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
@@ -343,17 +345,15 @@ class DeepExperiment(Experiment):
         return {name: value for name, value in settings.items() if value}
 
     def scores(self, result: Any) -> dict[str, float]:
-        """Return of one finished run the accuracies of the last depth and of each, and the share of neurons of each layer whose norm is one."""
-        return {
-            "accuracy": result["accuracy"],
-            **{f"depth {head['depth']}": head["accuracy"] for head in result["heads"]},
-            **{head["depth"]: head["accuracy"] for head in result.get("heads_beside", ())},
-            **{
-                f"norm 1, layer {k}": layer["norm_near_one"]
-                for k, layer in enumerate(result["layers"], start=1)
-                if "norm_near_one" in layer
-            },
-        }
+        """Return the accuracies of one finished run: of the last depth, of each, and of what is asked beside them."""
+        each = {f"depth {head['depth']}": head["accuracy"] for head in result["heads"]}
+        further = {head["depth"]: head["accuracy"] for head in result.get("heads_beside", ())}
+        return {"accuracy": result["accuracy"], **each, **further}
+
+    def beside(self, result: Any) -> dict[str, float]:
+        """Return of one finished run the share of neurons of each layer whose norm is one."""
+        layers = enumerate(result["layers"], start=1)
+        return {f"{NORM_ONE} {k}": own["norm_near_one"] for k, own in layers if "norm_near_one" in own}
 
     def summarise(self, runs: list[Any]) -> dict[str, Any]:
         """Return the runs, and the accuracy of each arm at each depth."""

@@ -101,6 +101,13 @@ class DenseTraining(Training):
         return -(-len(self.images) // self.batch)
 
     @property
+    def images_shown(self) -> int:
+        """Images shown while it learnt so far; the last mini-batch of an epoch may have fewer."""
+        epochs, batches = divmod(self.steps, self.batches)
+        count = len(self.images)
+        return epochs * count + min(batches * self.batch, count)
+
+    @property
     def read(self) -> Any:
         """What is read: the array, through its neurons where these have a transfer."""
         return self.layer.array if self.layer.neurons is None else Passed(self.layer)
@@ -152,8 +159,7 @@ class DenseTraining(Training):
         counting = min(assigning + CURVE_IMAGES, count)
         fit = Labelled(self.fit.images[:assigning], self.fit.labels[:assigning])
         seen = Labelled(self.fit.images[assigning:counting], self.fit.labels[assigning:counting])
-        images = min(self.steps * self.batch, self.experiment.epochs * count)
-        return [images, vote_accuracy(self.read, self.data, fit, seen)]
+        return [self.images_shown, vote_accuracy(self.read, self.data, fit, seen)]
 
     def course(self) -> list[tuple[float, float]]:
         """Return images learnt and accuracy of the vote at each look."""
@@ -232,10 +238,8 @@ def untrained_scores(training: DenseTraining) -> dict[str, Any]:
     array = training.layer.array
     before = array.snapshot()
     key = _start(training, before)
-    devices = on_devices(array)
     if key not in _untrained:
-        if devices is not None:
-            devices.calibrate(training.data.inputs(training.fit.images[:1000]))
+        training.calibrate()
         scores, answers = evaluate(
             training.read,
             training.data,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class DenseArm(Arm):
     """One way to learn the layer, in ideal arithmetic or on devices."""
 
+    window: Positive | None = None
+    """One number: there is one layer."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of the rule, where they are not the experiment's `rule_options`."""
 

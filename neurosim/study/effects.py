@@ -96,17 +96,19 @@ _NEEDS = {
     **dict.fromkeys(CAUSES["drift"], (_TIME,)),
     "parameters.retention_activation_eV": ("parameters.retention_s", _TIME),
 }
-"""Settings that mean nothing without others. Where the clock stands while it learns, and reads have no delay, nothing drifts:
+"""Settings that mean nothing without others. Where the clock stands while it learns, reads have no delay, and no age is asked for, nothing drifts:
 then drift is no effect and stays as it is."""
 
 
-def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
+def causes_on(arm: Arm, aged: bool = False) -> dict[str, dict[str, Any]]:
     """Return the causes that are on in an arm with every setting filled in, and what switches each off.
 
     Parameters
     ----------
     arm : Arm
         One of `Experiment.arms`.
+    aged : bool
+        Whether time passes between learning and reading, so that drift is an effect.
 
     Returns
     -------
@@ -115,7 +117,7 @@ def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
         name, with the value that is off; in the order of `CAUSES`, noise of a user's own law at the end.
     """
     device = arm.law()
-    values = settings_of(arm, device)
+    values = settings_of(arm, device, aged)
     off = _noise_off(device)
     found = {}
     for cause, settings in {**CAUSES, **_own_noise(off)}.items():
@@ -126,8 +128,11 @@ def causes_on(arm: Arm) -> dict[str, dict[str, Any]]:
     return found
 
 
-def settings_of(arm: Arm, device: Law) -> dict[str, Any]:
-    """Return every setting of a settled arm by place and name, defaults filled in; read noise in one place only."""
+def settings_of(arm: Arm, device: Law, aged: bool = False) -> dict[str, Any]:
+    """Return every setting of a settled arm by place and name, defaults filled in; read noise in one place only.
+
+    With them is the time that passes while it learns, before a read, or, if it is left alone (`aged`), after learning.
+    """
     read = ReadPath.parse(arm.read, f"arm {arm.name}, read").model_dump()
     parts: dict[str, dict[str, Any]] = {
         "parameters": device.model_dump(),
@@ -141,7 +146,10 @@ def settings_of(arm: Arm, device: Law) -> dict[str, Any]:
     else:
         for name in ("read_noise_relative", "read_noise_floor_uS", "read_noise_most_uS"):
             parts["parameters"].pop(name, None)
-    return {**_flat(parts), _TIME: read["drift"] and (arm.seconds_per_update or read["reading_delay_s"])}
+    return {
+        **_flat(parts),
+        _TIME: read["drift"] and (aged or arm.seconds_per_update or read["reading_delay_s"]),
+    }
 
 
 def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
@@ -188,10 +196,13 @@ def without(arm: Arm, causes: dict[str, dict[str, Any]]) -> Arm:
     return arm.changed(**{place: merged(getattr(arm, place), change) for place, change in parts.items()})
 
 
-def levels_of(experiments: Iterable[Experiment]) -> tuple[str, ...]:
+def levels_of(experiments: Iterable[Experiment], aged: bool = False) -> tuple[str, ...]:
     """Return what "each" stands for: "nothing", the effects that are on in any arm of the experiments, "everything"."""
     on = dict.fromkeys(
-        name for experiment in experiments for arm in experiment.device_arms() for name in causes_on(arm)
+        name
+        for experiment in experiments
+        for arm in experiment.device_arms()
+        for name in causes_on(arm, aged)
     )
     if not on:
         raise ConfigError(
@@ -218,7 +229,7 @@ def named(effect: Any, known: Iterable[str]) -> str:
     raise UnknownNameError("effect", str(effect), known, ", or it is off in every arm")
 
 
-def with_effects(experiment: Experiment, way: str, level: str) -> Experiment:
+def with_effects(experiment: Experiment, way: str, level: str, aged: bool = False) -> Experiment:
     """Return the experiment with some effects of its devices switched off, and everything else as it is.
 
     Parameters
@@ -228,6 +239,8 @@ def with_effects(experiment: Experiment, way: str, level: str) -> Experiment:
     level : str
         "nothing", "everything", or one of `CAUSES` or a noise of a user's own law. An arm that has no such effect is
         bare with "only", and as given with "without".
+    aged : bool
+        As of `causes_on`.
     """
     if not experiment.learns:
         raise ConfigError(
@@ -236,12 +249,12 @@ def with_effects(experiment: Experiment, way: str, level: str) -> Experiment:
     always = {arm.name for arm in experiment.with_arms(experiment.listed).implied}
     arms = [arm for arm in experiment.listed if arm.name not in always]
     return experiment.with_arms(
-        [arm if arm.device is None else _reduced(arm.settled(experiment), way, level) for arm in arms]
+        [arm if arm.device is None else _reduced(arm.settled(experiment), way, level, aged) for arm in arms]
     )
 
 
-def _reduced(arm: Arm, way: str, level: str) -> Arm:
-    causes = causes_on(arm)
+def _reduced(arm: Arm, way: str, level: str, aged: bool) -> Arm:
+    causes = causes_on(arm, aged)
     if level == GIVEN[way]:
         return arm
     if level == BARE[way]:

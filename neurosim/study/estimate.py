@@ -9,6 +9,7 @@ from neurosim.core.errors import ConfigError
 from neurosim.core.seeds import generator
 from neurosim.study.experiment import Experiment
 from neurosim.study.run import about
+from neurosim.study.training import Training
 
 BATCHES = 3
 """Mini-batches that rates are taken from, after the first."""
@@ -25,6 +26,8 @@ NOW_AND_THEN = (
     "ranging_uS",
 )
 """Counts of which the first mini-batch has more, as norms are measured and converters set in it, and then periodically."""
+CALIBRATING = ("calibration_", "ranging_")
+"""Those of converters; the rest are of norms."""
 SAID = (
     "estimated from the first {batches} of {total} mini-batches: forward reads and norms scale exactly, digital products "
     "by the inputs seen; pulses are those of untrained weights, usually more than later ones; refresh and what else comes "
@@ -70,13 +73,14 @@ def estimated(experiment: Experiment, batches: int = BATCHES) -> dict[str, Any]:
             training.step(order[k * training.batch : (k + 1) * training.batch])
             training.steps += 1
             seen += [training.events()] if k in (0, learnt - 1) else []
-        often = math.ceil(training.total / (getattr(experiment, "norm_every", None) or training.total))
+        training.steps = training.total
         runs.append(
             {
                 "arm": arm.name,
+                "samples": training.images_shown,
                 "seed": experiment.first_seed,
                 "events": [
-                    _scaled(*layer, learnt, training.total, often)
+                    _scaled(*layer, learnt, training.total, _often(training, layer[0]["layer"]))
                     for layer in zip(seen[0], seen[1], seen[-1], strict=True)
                 ],
             }
@@ -85,15 +89,34 @@ def estimated(experiment: Experiment, batches: int = BATCHES) -> dict[str, Any]:
     return {"kind": experiment.kind, "runs": runs, "estimated": said, **about(experiment, data)}
 
 
+def _often(training: Training, number: int) -> tuple[int, int]:
+    """How many times in a training converters are set, and the norms of a layer measured, the first of them number 1."""
+    calibrated = getattr(training.experiment, "calibrate_every", None)
+    measured = getattr(training.layers[number - 1], "norm_every", None)
+    return math.ceil(training.total / (calibrated or training.total)), math.ceil(
+        training.total * max(1, training.updates_a_step) / (measured or training.total)
+    )
+
+
 def _scaled(
-    start: dict[str, Any], first: dict[str, Any], last: dict[str, Any], learnt: int, total: int, often: int
+    start: dict[str, Any],
+    first: dict[str, Any],
+    last: dict[str, Any],
+    learnt: int,
+    total: int,
+    often: tuple[int, int],
 ) -> dict[str, Any]:
-    """Events of a layer after `total` mini-batches, from those before the first, after it, and after `learnt` of them."""
+    """Events of a layer after `total` mini-batches, from those before the first, after it, and after `learnt` of them.
+
+    `often` says how many times converters are set in all, and norms measured.
+    """
+    calibrated, measured = often
     counts = {}
     for name, begun in start["counts"].items():
         once = first["counts"][name] - begun
         each = (last["counts"][name] - first["counts"][name]) / (learnt - 1) if learnt > 1 else once
-        more = max(0.0, once - each) * often if name in NOW_AND_THEN else 0.0
+        times = calibrated if name.startswith(CALIBRATING) else measured
+        more = max(0.0, once - each) * times if name in NOW_AND_THEN else 0.0
         counts[name] = begun + each * total + more
     scale = total / learnt
     return {**last, "wear": [[share, scale * pulses] for share, pulses in last["wear"]], "counts": counts}

@@ -187,13 +187,16 @@ class Experiment(Arrays):
 
     def check(self) -> None:
         """Refuse before any work what would fail later: unknown devices, parameters or settings."""
+        from neurosim.study.kinds import KINDS, kind_of
+
         chosen_on(self)
         on = list(self.device_parts().values())
         for arm in on:
             if (arm.together or 1) > 1 and not (self.learns_together and arm.backend == "torch"):
+                *most, last = (f"'{name}'" for name in KINDS if kind_of(name).learns_together)
                 raise ConfigError(
                     f"arm {arm.name}: together = {arm.together}, but seeds learn as one batch only in studies of kind "
-                    "'dense', 'deep', 'forward-forward', 'mortal' and 'weights' on the torch backend; leave it out, and use --workers"
+                    f"{', '.join(most)} and {last} on the torch backend; leave it out, and use --workers"
                 )
             array = arm.array((4, 2), "layer 0", 0, 1.0)
             refuse_in_mode(arm.mode or "accumulate", array.write)
@@ -233,6 +236,10 @@ class Experiment(Arrays):
     def scores(self, result: Any) -> dict[str, float]:
         """Return the accuracies of one finished run by name; the first is the headline."""
         return {"accuracy": result["accuracy"]}
+
+    def beside(self, result: Any) -> dict[str, float]:
+        """Return other shares of one finished run by name, which are no accuracies: test images leave nothing of them to chance."""
+        return {}
 
     def about_data(self, data: Dataset) -> dict[str, Any]:
         """Return what the results say of the images."""

@@ -106,7 +106,7 @@ def _free(experiment: Experiment, name: str) -> bool:
     return owner in FREE and owner in fields and bool(rest)
 
 
-def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
+def with_setting(experiment: Experiment, name: str, value: Any, aged: bool = False) -> Experiment:
     """Return the experiment with one setting changed, in every arm that can have it; None takes an effect away.
 
     Parameters
@@ -116,6 +116,8 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
         Full name of the setting, or "only" or "without", or "times." and what a device has (`neurosim.study.sizes`).
     value : Any
         Of "only" and "without" the name of an effect (`neurosim.study.effects.with_effects`).
+    aged : bool
+        Whether it is left alone between learning and reading: then drift is an effect.
 
     Raises
     ------
@@ -126,14 +128,13 @@ def with_setting(experiment: Experiment, name: str, value: Any) -> Experiment:
     if name == AGE:
         return experiment.at_one_age()
     if name in WAYS:
-        return with_effects(experiment, name, value)
+        return with_effects(experiment, name, value, aged)
     if place == TIMES:
         _refuse_size_of_layers(experiment, rest)
         return with_size(experiment, rest, value)
     if place == "experiment" or (place in FREE and place in type(experiment).model_fields):
         field, _, inner = (rest if place == "experiment" else name).partition(".")
-        if inner:
-            _refuse_where_an_arm_has_its_own(experiment, field, inner)
+        _refuse_where_an_arm_has_its_own(experiment, field, inner)
         return experiment.changed(**{field: _with(experiment, field, inner, value) if inner else value})
     if name in OF_AN_ARM and name in EVERY_ARM:
         experiment = experiment.changed(**{name: value})
@@ -186,12 +187,20 @@ def _with(owner: Any, field: str, inner: str, value: Any) -> dict[str, Any]:
 
 
 def _refuse_where_an_arm_has_its_own(experiment: Experiment, field: str, inner: str) -> None:
-    """Raise `ConfigError` for a model that an arm has instead of the experiment's, so that a level would not reach it."""
+    """Raise `ConfigError` for what an arm has instead of the experiment's, so that a level would not reach it.
+
+    It has that under the same name, options of the rule in its `settings`, and how samples are made in its `samples`.
+    """
+    tables = {field: inner, "samples": field, **({"settings": inner} if field == "rule_options" else {})}
     for arm in experiment.listed:
-        own = getattr(arm, field, None)
-        if isinstance(own, Frozen) or (isinstance(own, dict) and inner in own):
+        for table, key in tables.items():
+            own = getattr(arm, table, None) if table in arm.model_fields_set else None
+            if own is None or own == {} or (isinstance(own, dict) and key and key not in own):
+                continue
+            named = f"{field}.{inner}" if inner else field
             raise ConfigError(
-                f"{field}.{inner}: arm {arm.name} has its own {field}; leave it out there, so that every level reaches it"
+                f"{named}: arm {arm.name} has its own {table if table == field else f'{table}.{key}'.rstrip('.')}; leave it "
+                "out there, so that every level reaches it"
             )
 
 

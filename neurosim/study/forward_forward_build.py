@@ -59,6 +59,7 @@ def weights_of_locations(
 
 def array_of(
     arm: ForwardForwardArm,
+    number: int,
     rows: int,
     shape: tuple[int, int],
     name: str,
@@ -66,17 +67,22 @@ def array_of(
     draws: Draws | None = None,
     devices: bool = False,
 ) -> Any:
-    """Return an array (rows, columns) as a settled arm has it for neurons with so many inputs, bias aside."""
-    window = arm.of_layer("window", 0) / rows**0.5
+    """Return an array (rows, columns) as a settled arm has it for neurons of a layer with so many inputs, bias aside."""
+    window = arm.of_layer("window", number) / rows**0.5
     return arm.array(shape, name, seed, window, arm.stored, draws, devices)
 
 
 def _programmed(
-    arm: ForwardForwardArm, weights: Floats, name: str, seed: int | Sequence[int], draws: Draws | None
+    arm: ForwardForwardArm,
+    number: int,
+    weights: Floats,
+    name: str,
+    seed: int | Sequence[int],
+    draws: Draws | None,
 ) -> Any:
     """Return an array of the arm, programmed with weights (..., rows, cols) whose last row are biases."""
     rows, cols = weights.shape[-2:]
-    array = array_of(arm, rows - 1, (rows, cols), name, seed, draws)
+    array = array_of(arm, number, rows - 1, (rows, cols), name, seed, draws)
     array.program(weights, w_max=array.w_max)
     return array
 
@@ -156,11 +162,11 @@ def build_stack(
         if seen is None:
             start = start_weights(rows, experiment.layers[number], number, seed)
             programmed = start if weights is None else weights[number]
-            array = _programmed(own, programmed, f"layer {number}", seed, draws)
+            array = _programmed(own, number, programmed, f"layer {number}", seed, draws)
         else:
             parts = weights_of_locations([*map(len, seen)], experiment.layers[number], number, seed)
             each = [
-                _programmed(own, part, f"layer {number}, location {place}", seed, draws)
+                _programmed(own, number, part, f"layer {number}, location {place}", seed, draws)
                 for place, part in enumerate(parts)
             ]
             array = LocalFields(seen, each, rows + 1)
@@ -201,7 +207,7 @@ def holding(
     arm, found = arm.settled(experiment).changed(backend="numba"), []
     for number, (rows, seen) in enumerate(inputs_of(experiment, arm, image_shape, classes)):
         own, of_a_neuron = arm.at(number), rows if seen is None else max(map(len, seen))
-        array = array_of(own, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
+        array = array_of(own, number, of_a_neuron, SAMPLE, f"layer {number}", seed, devices=True)
         mode = own.mode or "accumulate"
         found.append(held(array, of_a_neuron**-0.5, mode, number + 1, of_a_neuron, seed))
     return found

@@ -192,8 +192,9 @@ class ForwardForwardExperiment(Samples, Experiment):
     readout_epochs: int = Field(10, ge=1)
     """Of the linear readout of the unsupervised variant."""
     arm: tuple[ForwardForwardArm, ...] = ()
-    window: Positive = 4.0
-    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given)."""
+    window: Positive | tuple[Positive, ...] = 4.0
+    """Largest storable weight, in standard deviations of the start weights (unless write.w_max is given); of all
+    layers or of each."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -229,6 +230,10 @@ class ForwardForwardExperiment(Samples, Experiment):
                     f"arm {arm.name}, black_box: stands between layers, and there is one; give more, or leave it out"
                 )
             arm.for_layers(len(self.layers))
+            if isinstance(arm.window, tuple) and len(arm.window) != len(self.layers):
+                raise ValueError(
+                    f"arm '{arm.name}': {len(self.layers)} layers need {len(self.layers)} values of window"
+                )
             for number, rule in enumerate(self.rules_of(arm, 1)):
                 if rule.jump is not None and not self.online:
                     raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from neurosim.core.errors import Stopped
 from neurosim.study import stopping
-from neurosim.study.locks import held
+from neurosim.study.locks import locked
 from neurosim.study.store import read_kept, text_digest, versions, write_kept
 from neurosim.study.training import Report, Training
 
@@ -101,7 +101,7 @@ def finished(training: Training, out: Path | None = None, report: Report | None 
         return {**training.result(), **told}
     checkpoint, kept = checkpoint_of(training, out), _result_of(training, out)
     if not kept.exists():
-        with held(checkpoint):
+        with locked(checkpoint):
             if not kept.exists():  # nor has it been finished elsewhere meanwhile
                 learn(training, checkpoint, SAVE_EVERY_S, report)
                 told = counted(training)
@@ -128,8 +128,9 @@ def _result_of(training: Training, out: Path) -> Path:
 
 
 def counted(training: Training) -> dict[str, Any]:
-    """Return what a training has counted so far: ``counts``, ``events`` of each layer, and ``along`` the way."""
-    return {"counts": training.counts(), "events": training.events(), "along": training.along()}
+    """Return what a training has counted so far: ``counts``, ``events`` of each layer, ``along`` the way, ``samples`` shown."""
+    found = {"counts": training.counts(), "events": training.events(), "along": training.along()}
+    return {**found, "samples": training.images_shown} if training.experiment.learns else found
 
 
 def trained(
@@ -143,6 +144,6 @@ def trained(
         training.run(_told(training, report))
         return training.counts()
     checkpoint = checkpoint_of(training, out)
-    with held(checkpoint):
+    with locked(checkpoint):
         learn(training, checkpoint, SAVE_EVERY_S, report)
     return training.counts()

@@ -34,7 +34,7 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Be the only one that writes a file and what belongs to it.
 
     The lock is a file beside it, which names process and host; one of a process of this host that is gone counts for

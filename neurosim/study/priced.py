@@ -14,14 +14,14 @@ from neurosim.energy.lifetime import Wear, lifetime, refresh_J_per_year
 from neurosim.energy.price_list import PriceList, price_list
 from neurosim.energy.pricing import price
 from neurosim.energy.seconds import Times, seconds
+from neurosim.study.store import FILES, read_json
 
 ON_A_PAGE = "generic-28nm"
 """Price list of the sentences on a page and of the columns of a table; `neurosim energy` takes any."""
-LISTS = ("results.json", "sweep.json")
-"""Files of results that a folder may have."""
-
 
 Cost = Literal["joules", "seconds"]
+WAYS = {"copied": "copied and learnt on", "scratch": "from scratch elsewhere"}
+"""What the arms of runs at other chips are called beside their originals."""
 REACHED = (0.95, 0.99)
 """Shares of the accuracy at the last look for which it is said what they took."""
 
@@ -59,7 +59,7 @@ class Priced:
     accuracy: float | None
     """Headline of its runs, mean over seeds; None of an estimate."""
     samples: int | None
-    """That were learnt from; None where the kind of study does not say."""
+    """Images shown while it learnt, each as often as it was; None where the kind of study does not say."""
     bill: Bill
     times: Times
     wear: list[Wear]
@@ -109,12 +109,10 @@ def kept_results(where: Path) -> dict[str, Any]:
     CheckpointError
         If the file is damaged.
     """
-    from neurosim.study.store import read_json
-
-    files = [where] if where.is_file() else [where / name for name in LISTS if (where / name).exists()]
+    files = [where] if where.is_file() else [where / name for name in FILES if (where / name).exists()]
     if not files:
         raise ConfigError(
-            f"{where}: no {' or '.join(LISTS)} there; give the --out folder of a study or sweep"
+            f"{where}: no {' or '.join(FILES)} there; give the --out folder of a study or sweep"
         )
     found = read_json(files[0])
     if not isinstance(found, dict) or not isinstance(found.get("runs", found.get("rows")), list):
@@ -128,7 +126,7 @@ def priced(
     strict: bool = False,
     endurance: float | None = None,
 ) -> list[Priced]:
-    """Return what each arm of kept results comes to by each price list.
+    """Return what each arm of kept results comes to by each price list; of mortal chips the originals, and then the copies.
 
     Parameters
     ----------
@@ -150,20 +148,20 @@ def priced(
     known = [price_list(each) for each in prices]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     fields = [axis["field"] for axis in results.get("axes", [])]
-    for run in results.get("runs", results.get("rows", [])):
+    for run in [*results.get("originals", ()), *results.get("runs", results.get("rows", []))]:
         if run.get("events"):
-            key = run["arm"], repr([run.get(field) for field in fields])
+            key = _name(run), repr([run.get(field) for field in fields])
             groups.setdefault(key, []).append(run)
     if not groups:
         raise ConfigError(
             "no events in these results: they are of an earlier version, or in ideal arithmetic alone; run the study again"
         )
     found = []
-    for runs in groups.values():
-        arm, levels = runs[0]["arm"], {field: runs[0][field] for field in fields if field in runs[0]}
-        numbers = results.get("devices", {}).get(arm, {}).get("numbers")
+    for (name, _), runs in groups.items():
+        levels = {field: runs[0][field] for field in fields if field in runs[0]}
+        numbers = results.get("devices", {}).get(runs[0]["arm"], {}).get("numbers")
         events = mean_events([run["events"] for run in runs])
-        samples, epochs = _samples(results, levels)
+        samples, epochs = _samples(results, runs[0])
         wear = lifetime(events, epochs or 1, endurance, numbers)
         for prices_of in known:
             bill = price(events, prices_of, sources=numbers, strict=strict)
@@ -174,11 +172,16 @@ def priced(
             each_year = refresh_J_per_year(events, times.learning_s) if times.learning_s else 0.0
             found.append(
                 Priced(
-                    arm, levels, len(runs), events[0]["device"], _accuracy(runs), samples, bill, times, wear, reached,
+                    name, levels, len(runs), events[0]["device"], _accuracy(runs), samples, bill, times, wear, reached,
                     each_year,
                 )
             )  # fmt: skip
     return found
+
+
+def _name(run: dict[str, Any]) -> str:
+    """What a run is priced as: its arm, and which way it learns at another chip."""
+    return f"{run['arm']}, {WAYS[run['way']]}" if "way" in run else str(run["arm"])
 
 
 def _accuracy(runs: Sequence[dict[str, Any]]) -> float | None:
@@ -295,8 +298,7 @@ def columns(
     bill = price(run["events"], known, sources=numbers).learnt()
     joules, low, high = (math.nan,) * 3 if bill.absent else bill.total()
     took = seconds(run["events"], known)
-    levels = {axis["field"]: run[axis["field"]] for axis in results.get("axes", []) if axis["field"] in run}
-    samples, _ = _samples(results, levels)
+    samples, _ = _samples(results, run)
     return {
         "prices": known.name, "joules": joules, "joules_low": low, "joules_high": high,
         "joules_assumed_share": bill.assumed_share, "array_seconds": math.nan if took.absent else took.learning_s,
@@ -326,11 +328,21 @@ def mean_events(runs: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]
     ]
 
 
-def _samples(results: dict[str, Any], levels: dict[str, Any]) -> tuple[int | None, float | None]:
-    """Return samples learnt from and epochs, where the settings say both."""
+def _samples(results: dict[str, Any], run: dict[str, Any]) -> tuple[int | None, float | None]:
+    """Return images shown to a run or row while it learnt, and epochs, where it or the settings say so.
+
+    Runs of earlier versions do not say their images: then these are the training images, as often as there were epochs.
+    """
+    levels = {
+        axis["field"].removeprefix("experiment."): run[axis["field"]]
+        for axis in results.get("axes", [])
+        if axis["field"] in run
+    }
     config = {**results.get("config", {}), **levels}
-    images, epochs = results.get("data", {}).get("train_images"), config.get("epochs")
-    images = levels.get("train_images", images)
-    if not isinstance(images, int) or not isinstance(epochs, int):
-        return None, epochs if isinstance(epochs, int) else None
-    return images * epochs, epochs
+    epochs = config.get("relearn_epochs" if "way" in run else "epochs")
+    epochs = epochs if isinstance(epochs, int) else None
+    images = levels.get("train_images", results.get("data", {}).get("train_images"))
+    counted = run.get("samples")
+    if counted is None and isinstance(images, int) and epochs is not None:
+        counted = images * epochs
+    return counted, epochs

@@ -368,7 +368,7 @@ def _tolerated(found: dict[str, Any]) -> dict[str, float]:
     return {line["field"]: line["up"]["level"] for line in found["lines"] if line["up"] is not None}
 
 
-def together(
+def all_at_once(
     found: dict[str, Any], rows: Sequence[dict[str, Any]], plan: Plan, out: Path
 ) -> dict[str, Any] | None:
     """Return what an arm keeps with every property at its tolerated level at once, as far as it was carried out.

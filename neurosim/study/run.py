@@ -15,7 +15,7 @@ from neurosim.study import aged
 from neurosim.study.experiment import Experiment
 from neurosim.study.ideals import assumed, changed_settings, ideals
 from neurosim.study.kept_runs import learn
-from neurosim.study.locks import held
+from neurosim.study.locks import locked
 from neurosim.study.same import cautions_kept, config_of
 from neurosim.study.selection import chosen_on
 from neurosim.study.store import digest, open_folder, versions
@@ -146,16 +146,21 @@ def all_runs(
 
 
 _data: dict[str, Dataset] = {}
-"""The data set that this worker has read last."""
+"""The data set that this process has read last."""
 
 
-def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any:
+def data_of(experiment: Experiment) -> Dataset:
+    """Return the data set of an experiment, which stays in memory until another one is asked for."""
     key = experiment.model_dump_json(include={"dataset", "train_images", "test_images"})
     if key not in _data:
         _data.clear()
         _data[key] = experiment.data()
+    return _data[key]
+
+
+def _block(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> Any:
     with during(f"{arm.name}, seed {seed}"):
-        return experiment.run(arm, seed, _data[key], out, tell)
+        return experiment.run(arm, seed, data_of(experiment), out, tell)
 
 
 CHECKPOINT = "checkpoint.npz"
@@ -204,7 +209,7 @@ def run_with_checkpoints(
     arm = pick_arm(experiment, arm_name)
     training = experiment.training(arm, experiment.first_seed, experiment.data())
     path = out / CHECKPOINT
-    with held(path):
+    with locked(path):
         learn(training, path, checkpoint_s, report)
         training.save(path)
         learnt = {name: values for name, values in training.snapshot().items() if not name.endswith("ledger")}

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosim.core.errors import ConfigError
-from neurosim.study.store import read_json
+from neurosim.study.store import FILES, read_json
 
 if TYPE_CHECKING:
     from neurosim.study.experiment import Experiment
-
-FILES = ("results.json", "sweep.json")
-"""What a folder of results may hold."""
 
 
 def chosen_on(experiment: Experiment) -> list[dict[str, Any]]:

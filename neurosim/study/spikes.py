@@ -50,7 +50,7 @@ def build_layer(experiment: SpikesExperiment, arm: SpikesArm, rows: int, seed: i
 
 def holding(experiment: SpikesExperiment, arm: SpikesArm, rows: int, seed: int = 0) -> dict[str, Any]:
     """Return what an arm's devices make of weights as large as those the layer starts with (`study.holding.held`)."""
-    low, high = experiment.start
+    low, high = experiment.of_arm(arm, "start")
     rms = float(np.sqrt((low * low + low * high + high * high) / 3))
     array = arm.array(SAMPLE, "layer 0", seed, arm.of_layer("window", 0), devices=True)
     return held(array, rms, arm.mode or "accumulate", 1, rows, seed)

@@ -41,6 +41,8 @@ AnyInhibition = Annotated[Hard | Soft | Circuit, _of_kind(Hard, Soft, Circuit)]
 class SpikesArm(Arm):
     """One way to learn the layer, in ideal arithmetic or on devices; what is left out is the experiment's."""
 
+    window: Positive | None = None
+    """One number: there is one layer."""
     learns: bool = True
     """False: the layer stays as it starts, thresholds adapt; the control of all that learns."""
     rule: str | None = None

@@ -29,6 +29,8 @@ from neurosim.core.protocols import State
 from neurosim.data.on_disk import OnDisk, contents
 from neurosim.study.locks import clear_litter, part_of
 
+FILES = RESULTS, SWEPT = ("results.json", "sweep.json")
+"""What a study and a sweep write into their folder."""
 _DIGEST = "sha256"
 _SHARES = {"accuracy", "vote"}
 _unchecked: set[Path] = set()

@@ -79,6 +79,8 @@ class Point(NamedTuple):
     learning: Experiment
     reading: Experiment
     age_s: float | None
+    apart: bool = False
+    """Whether an axis of the point is of learning alone, of reading alone, or the age: then all its levels are read anew."""
 
 
 class Block(NamedTuple):
@@ -98,6 +100,17 @@ class Block(NamedTuple):
         """Return the arm that learns, its settings filled in."""
         return arm_of(self.learning, self.arm)
 
+    def reads_again(self, point: Point) -> bool:
+        """Whether what was learnt is calibrated anew and then read, and not as it learnt."""
+        return self.learner().device is not None and (point.apart or not self._reads_alike(point))
+
+    def _reads_alike(self, point: Point) -> bool:
+        """Whether a point reads with the very settings that it learnt with."""
+        learner = self.learner()
+        return point.age_s is None and deciding(point.learning, learner) == deciding(
+            point.reading, arm_of(point.reading, self.arm)
+        )
+
     def key(self, images: str) -> str:
         """Return the name of the block's file: a digest of everything that decides its rows.
 
@@ -109,6 +122,7 @@ class Block(NamedTuple):
         arm = self.learner()
         rows = [
             [deciding(point.reading, arm_of(point.reading, self.arm)), point.age_s, point.levels]
+            + (["anew"] if self.reads_again(point) and self._reads_alike(point) else [])
             for point in self.points
         ]
         law = None if arm.device is None else arm.law()
@@ -175,7 +189,8 @@ class Plan:
             return full
         others = _columns([axis for axis in full if axis.field not in WAYS])
         crossed = [self.point(levels, others).learning for levels in self._levels(others)]
-        each = levels_of([self.experiment, *crossed])
+        aged = self.sweep.plan == "grid" and any(axis.field == AGE for axis in full)
+        each = levels_of([self.experiment, *crossed], aged)
         return [
             axis.changed(levels=_effects(axis.all_levels, each)) if axis.field in WAYS else axis
             for axis in full
@@ -236,15 +251,16 @@ class Plan:
             axis = columns[column]
             try:
                 if axis.when != "reading":
-                    learning = with_setting(learning, axis.field, level)
+                    learning = with_setting(learning, axis.field, level, AGE in levels)
                 if axis.when != "learning":
-                    reading = with_setting(reading, axis.field, level)
+                    reading = with_setting(reading, axis.field, level, AGE in levels)
             except NeurosimError as error:
                 raise ConfigError(f"axis {column}, level {level}: {error}") from None
         age = levels.get(AGE)
         if age is not None and not (isinstance(age, int | float) and 0 <= age < float("inf")):
             raise ConfigError(f"axis {AGE}, level {age}: must be finite and at least 0")
-        return Point(levels, learning, reading, None if age is None else float(age))
+        apart = any(columns[name].when != "both" or name == AGE for name in levels)
+        return Point(levels, learning, reading, None if age is None else float(age), apart)
 
     def blocks(self) -> list[Block]:
         """Return the blocks, each with all points that read the same training; the first seed of every arm first.

@@ -21,16 +21,15 @@ from neurosim.study.events import averages
 from neurosim.study.experiment import Experiment
 from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, columns
-from neurosim.study.requirements import read_backwards, together
+from neurosim.study.requirements import all_at_once, read_backwards
 from neurosim.study.run import about
 from neurosim.study.statistics import Chips, chip_yield, chips_of_rows, mean_accuracy, tolerance
-from neurosim.study.store import open_folder, write_json
+from neurosim.study.store import SWEPT, open_folder, write_json
 from neurosim.study.sweep import Measure, Plan, Sweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RESULTS = "sweep.json"
 KEPT = 0.99
 """Share of the accuracy at the first level that a tolerable level keeps."""
 PACKED = {"correct", "untrained_correct"}
@@ -39,7 +38,8 @@ UNTOUCHED = (
     "Does not apply: no level changed an answer or a count; this arm has nothing of it, or does not use it."
 )
 NOT_SCORES = {
-    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "along", "block", "error", *PACKED,
+    "arm", "seed", "untrained", "test_size", "seconds", "counts", "events", "along", "samples", "beside", "block", "error",
+    *PACKED,
 }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def collect(store: Store) -> dict[str, Any]:
         "plan": plan.sweep.plan,
         **(_compared(rows, plan) if plan.sweep.measure == "accuracy" else _held(rows)),
         "requirements": [
-            {**one, "together": together(one, rows, plan, store.out)} for one in read_backwards(rows, plan)
+            {**one, "together": all_at_once(one, rows, plan, store.out)} for one in read_backwards(rows, plan)
         ],
         "rows": [{name: value for name, value in row.items() if name not in PACKED} for row in rows],
         "blocks": {
@@ -145,7 +145,7 @@ def collect(store: Store) -> dict[str, Any]:
         },
         **about(experiment, experiment.data()),
     }
-    write_json(open_folder(store.out) / RESULTS, found)
+    write_json(open_folder(store.out) / SWEPT, found)
     return found
 
 
@@ -218,6 +218,8 @@ def _mean(
     for score in (name for name in scores_of(good[0], fields) if name != "accuracy"):
         own = mean_accuracy(Chips(np.array([row[score] for row in good]), good[0]["test_size"]))
         found |= {f"{score}_mean": own.value, f"{score}_interval": (own.low, own.high)}
+    for name in good[0].get("beside", ()):
+        found[f"{name}_mean"] = float(np.mean([row["beside"][name] for row in good]))
     found["seconds_mean"] = float(np.mean([row["seconds"] for row in good]))
     counted = [row["counts"] for row in good if row["counts"]]
     if counted:
@@ -257,7 +259,9 @@ def tolerances(rows: Sequence[dict[str, Any]], columns: dict[str, Axis]) -> list
             if field.endswith("bits"):  # the more the better: the undisturbed end comes first
                 order = sorted(range(len(numbers)), key=lambda k: -numbers[k])
                 numbers, at = [numbers[k] for k in order], [at[k] for k in order]
-            reached = asdict(tolerance(numbers, [chips_of_rows(some) for some in at], KEPT))
+            known = [number for number in numbers if number != float("inf")]
+            falls = field.endswith("bits") or known[0] > known[-1]
+            reached = asdict(tolerance(numbers, [chips_of_rows(some) for some in at], KEPT, falls=falls))
             if _untouched(at):
                 reached |= {"level": None, "low": None, "high": None, "verdict": UNTOUCHED}
             for name in ("level", "low", "high"):
@@ -308,7 +312,7 @@ def yields(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[s
         if young == old:
             continue
         arm, others = json.loads(place)
-        threshold = round(KEPT * float(np.mean([row["accuracy"] for row in ages[young]])), 3)
+        threshold = KEPT * float(np.mean([row["accuracy"] for row in ages[young]]))
         said = asdict(chip_yield(chips_of_rows(ages[old]), threshold))
         found.append(
             {"arm": arm, "others": others, "first_age_s": young, AGE: old, "threshold": threshold, **said}
@@ -340,7 +344,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """The numbers and texts of one row, those within its parts included."""
     found: dict[str, Any] = {}
     for name, value in row.items():
-        if name == "counts":
+        if name in ("counts", "beside"):
             found |= value or {}
         elif name in ("heads", "heads_beside"):
             for head in value:

@@ -80,7 +80,7 @@ class Training:
         self.arm = arm.settled(experiment)
         self.fit, self.test = self.parts()
         self.steps, self.seconds = 0, 0.0
-        self.passed = 0
+        self.epochs_before = 0
         """Epochs of what it learnt before it went on (`go_on`)."""
         self.curve: list[Any] = []
         self.counted: list[list[dict[str, float]]] = []
@@ -142,6 +142,11 @@ class Training:
         """Mini-batches of the whole training."""
         found: int = self.experiment.epochs * self.batches
         return found
+
+    @property
+    def images_shown(self) -> int:
+        """Images shown while it learnt so far, each as often as it was; in layers that learn one after the other once for each."""
+        return self.steps * self.batch
 
     @property
     def updates_a_step(self) -> int:
@@ -270,7 +275,7 @@ class Training:
 
         One that has not begun learns together with other seeds, where its arm says so.
         """
-        if (self.arm.together or 1) > 1 and not (self.steps or self.passed):
+        if (self.arm.together or 1) > 1 and not (self.steps or self.epochs_before):
             from neurosim.study.together import learnt_with
 
             learnt_with(self, progress)
@@ -289,7 +294,9 @@ class Training:
             now, batch = divmod(self.steps, self.batches)
             if now != epoch:
                 epoch = now
-                order = generator(self.seed, "order", self.passed + epoch).permutation(len(self.images))
+                order = generator(self.seed, "order", self.epochs_before + epoch).permutation(
+                    len(self.images)
+                )
             self.learn(order[batch * self.batch : (batch + 1) * self.batch])
             self.seconds += time.perf_counter() - started
             if self.watched and self.looks:
@@ -317,7 +324,7 @@ class Training:
 
     def go_on(self) -> None:
         """Stand at the beginning of as many images again, in another order; rates that fall with updates begin anew."""
-        self.passed += self.total // self.batches
+        self.epochs_before += self.total // self.batches
         self.steps, self.curve, self.counted = 0, [], []
         for layer in self.layers:
             if "updates" in layer.state:

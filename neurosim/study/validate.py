@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
+import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from neurosim.core.protocols import Precision
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
 from neurosim.devices.card import cards, load
-from neurosim.kernels.jit import set_threads
+from neurosim.kernels.jit import threads
 from neurosim.reference.agreement import (
     BOUNDS,
     Line,
@@ -35,6 +33,7 @@ from neurosim.study.experiment import Experiment
 from neurosim.study.forward_forward_spec import ForwardForwardArm, ForwardForwardExperiment
 from neurosim.study.statistics import interval, wilson
 from neurosim.study.store import open_folder, read_kept, text_digest, versions, write_kept
+from neurosim.study.workers import came_to, workers_pool
 
 Told = Callable[[str], None]
 """Called with a line of progress."""
@@ -240,7 +239,8 @@ def _growth(experiment: DenseExperiment, torch_device: str, told: Told) -> Itera
 def train_once(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> dict[str, Any]:
     """Train and evaluate one arm; accuracies and answers by every score that is compared image by image, kept in `out`."""
     training = experiment.training(arm, seed, experiment.data())
-    kept = None if out is None else out / "runs" / f"{text_digest(training.identity)}.json"
+    name = text_digest(json.dumps([training.identity, training.evaluation]))
+    kept = None if out is None else out / "runs" / f"{name}.json"
     if kept is not None and kept.exists():
         return read_kept(kept, "answers", "test_size", "seconds", "pulses")
     training.run()
@@ -259,11 +259,10 @@ def train_once(experiment: Experiment, arm: Any, seed: int, out: Path | None) ->
     return found
 
 
-def _in_worker(experiment: Experiment, arm: Any, seed: int, out: Path | None, threads: int) -> dict[str, Any]:
+def _in_worker(experiment: Experiment, arm: Any, seed: int, out: Path | None) -> dict[str, Any]:
     import torch
 
-    set_threads(threads)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads())
     return train_once(experiment, arm, seed, out)
 
 
@@ -291,18 +290,14 @@ def _trainings(
         if arm.device is not None
         for precision in precisions
     ]
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with workers_pool(workers) as pool:
         jobs = [
-            [
-                pool.submit(_in_worker, variants[precision, backend], arm, seed, out, threads)
-                for backend in BACKENDS
-            ]
+            [pool.submit(_in_worker, variants[precision, backend], arm, seed, out) for backend in BACKENDS]
             for arm, seed, precision in pairs
         ]
         for (arm, seed, precision), both in zip(pairs, jobs, strict=True):
             told(f"training, {arm.name}, seed {seed}, {precision}")
-            numba, torch_run = (job.result() for job in both)
+            numba, torch_run = map(came_to, both)
             yield _training_line(arm, seed, precision, numba, torch_run)
 
 

@@ -165,7 +165,7 @@ def compared(
 
 def stays_within(arm: Chips, reference: Chips) -> Yield:
     """Return of how many chips of an arm the accuracy is at most a point below the mean of a reference."""
-    return chip_yield(arm, round(float(reference.accuracies.mean()) - WITHIN, 3))
+    return chip_yield(arm, float(reference.accuracies.mean()) - WITHIN)
 
 
 def by_seed(runs: Sequence[Run], score: str, place: str = "") -> Chips:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,7 @@ from neurosim.study.statistics.crossed import SURE, Chips, Contrast, Crossed
 KEEPS, FAILS, WITHIN = 0.90, 0.50, 0.01
 """Shares of the learning from which the answer is yes and below which it is no; the gap that a yes allows."""
 MOST_CHIPS = 1000
-"""So many chips more are looked ahead."""
+"""So many chips in all are looked ahead."""
 Answer = Literal["yes", "less", "no", "undecided"]
 _FAR = 1e6
 _MORE = "take more test images."
@@ -113,48 +112,42 @@ class Learning:
             far *= 2
         return share + side * float(brentq(open_to, 0.0, far)) if far < _FAR else side * _FAR
 
-    def verdict(self, keeps: float = KEEPS, within: float = WITHIN, fails: float = FAILS) -> Verdict:
-        """Return whether the device does, and if that is open what would decide it.
-
-        Parameters
-        ----------
-        keeps : float
-            "yes" asks that the lower end of the interval of the learning kept is at least this ...
-        within : float
-            ... and the upper end of that of the gap to ideal at most this.
-        fails : float
-            "no" asks that the upper end of the interval of the learning kept is below this.
+    def verdict(self) -> Verdict:
+        """Return whether the device does, and if that is open what would decide it (`settling`).
 
         Returns
         -------
         verdict : Verdict
-            "less" asks for both: the lower end of the learning kept is above nothing, and the upper end below `keeps` or
-            the lower end of the gap above `within`. A yes or a no is wrong of 2.5 % of all devices at the edge at most, a
-            "less" of 5 % (two bars). One chip alone is undecided.
+            "yes" asks that the lower end of the interval of the learning kept is at least `KEEPS`, and the upper end of that
+            of the gap to ideal at most `WITHIN`; "no" that the upper end of the learning kept is below `FAILS`; "less" that
+            its lower end is above nothing, and its upper end below `KEEPS` or the lower end of the gap above `WITHIN`. A yes
+            or a no is wrong of 2.5 % of all devices at the edge at most, a "less" of 5 % (two bars). One chip alone is
+            undecided.
         """
+        from neurosim.study.statistics.settling import settling
+
         kept = self.kept()
         if kept.interval is None or kept.share is None:
             return self._nothing_to_keep()
         seen = _seen(kept.share, kept.interval, self.gap)
         if self.gap.chips < 2:
             return Verdict("undecided", seen, "One chip tells nothing of others: take three or more.")
-        if (found := self.answer(None, keeps, within, fails)) != "undecided":
+        if (found := self.answer()) != "undecided":
             return Verdict(found, seen)
-        more = _first_of(lambda k: self.answer(self.gap.chips + k, keeps, within, fails) != "undecided")
-        if more is None:
-            return Verdict("undecided", seen, f"{MOST_CHIPS} more chips would not decide: {_MORE}")
+        settled = settling(self)
+        if settled is None or settled.chips is None:
+            return Verdict("undecided", seen, f"Even {MOST_CHIPS} chips would not decide: {_MORE}")
+        more = settled.chips - self.gap.chips
         return Verdict("undecided", seen, f"About {_chips(more)} would decide.", more)
 
-    def answer(
-        self, chips: int | None = None, keeps: float = KEEPS, within: float = WITHIN, fails: float = FAILS
-    ) -> Answer:
+    def answer(self, chips: int | None = None) -> Answer:
         """Return the answer alone, of so many chips with the same means and variances; None: of those there are."""
-        gap, enough = self.gap.interval(chips), self.beyond(keeps).interval(chips)
-        if enough[0] >= 0 and gap[1] <= within:
+        gap, enough = self.gap.interval(chips), self.beyond(KEEPS).interval(chips)
+        if enough[0] >= 0 and gap[1] <= WITHIN:
             return "yes"
-        if self.beyond(fails).interval(chips)[1] < 0:
+        if self.beyond(FAILS).interval(chips)[1] < 0:
             return "no"
-        worse = enough[1] < 0 or gap[0] > within
+        worse = enough[1] < 0 or gap[0] > WITHIN
         return "less" if worse and self.beyond(0).interval(chips)[0] > 0 else "undecided"
 
     def _nothing_to_keep(self) -> Verdict:
@@ -169,16 +162,11 @@ class Learning:
         )
         if gains.chips < 2:
             return Verdict("undecided", seen, "One chip tells nothing of others: take three or more.")
-        more = _first_of(lambda k: gains.interval(gains.chips + k)[0] > 0)
-        if more is None:
+        chips = range(gains.chips, MOST_CHIPS + 1)
+        more = bisect_left(chips, True, key=lambda many: gains.interval(many)[0] > 0)
+        if more == len(chips):
             return Verdict("undecided", seen, _LEARN)
         return Verdict("undecided", seen, f"About {_chips(more)} would tell it apart.", more)
-
-
-def _first_of(decided: Callable[[int], bool]) -> int | None:
-    """The least number of chips more with which it is; None where not even the most would do."""
-    more = bisect_left(range(MOST_CHIPS), True, key=decided)
-    return more if more < MOST_CHIPS else None
 
 
 def _chips(more: int) -> str:

@@ -60,17 +60,6 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
     return float(found.low), float(found.high)
 
 
-def of_runs(accuracies: Sequence[float], images: int) -> tuple[float, float]:
-    """95 % interval of the mean accuracy of runs tested on the same images.
-
-    Over seeds by `bootstrap`, but no narrower than `wilson` has it for so many images: two seeds that agree know no
-    more of other images than one.
-    """
-    low, high = wilson(float(np.mean(accuracies)), images)
-    seeds = bootstrap(accuracies) or (low, high)
-    return min(low, seeds[0]), max(high, seeds[1])
-
-
 def mcnemar(ideal_correct: NDArray[np.bool_], device_correct: NDArray[np.bool_]) -> dict[str, Any]:
     """McNemar's exact test of two trained networks on the same images: of these very chips, not of others.
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from neurosim.study.statistics.crossed import Contrast
-from neurosim.study.statistics.learning import FAILS, KEEPS, WITHIN, Answer, Learning
+from neurosim.study.statistics.learning import FAILS, KEEPS, MOST_CHIPS, WITHIN, Answer, Learning
 
-MOST_CHIPS, MOST_IMAGES, MOST_TIMES = 1000, 1_000_000, 100
-"""So many in all, or so many times as many of both, are looked ahead."""
+MOST_IMAGES, MOST_TIMES = 1_000_000, 100
+"""So many in all, as `MOST_CHIPS`, or so many times as many of both, are looked ahead."""
 Name = Literal["gap", "keeps", "fails", "learns"]
 
 
@@ -102,9 +102,11 @@ def settling(learning: Learning) -> Settling | None:
         low, high = _interval(keeps, chips, images)
         if answer == "yes":
             return low >= 0 and high_of_gap <= WITHIN
-        worse = high < 0 or low_of_gap > WITHIN
-        less = worse and _interval(learns, chips, images)[0] > 0
-        return less or (answer == "no" and _interval(fails, chips, images)[1] < 0)
+        if (
+            answer == "no"
+        ):  # on the way there "less" may be shown first, which the same numbers then go beyond
+            return _interval(fails, chips, images)[1] < 0
+        return (high < 0 or low_of_gap > WITHIN) and _interval(learns, chips, images)[0] > 0
 
     asked: dict[Answer, tuple[Name, ...]] = {
         "yes": ("keeps", "gap"), "no": ("fails",), "less": ("learns", "keeps", "gap"),

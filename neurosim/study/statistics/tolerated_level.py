@@ -41,6 +41,7 @@ def tolerance(
     arms: Sequence[Chips],
     share: float = 0.99,
     untrained: Sequence[Chips] | None = None,
+    falls: bool | None = None,
 ) -> Tolerance:
     """Find up to which level an arm keeps a share of what it has at the first level.
 
@@ -55,6 +56,9 @@ def tolerance(
     untrained : sequence of Chips, optional
         The arm before learning at each level. With it the share is that of the learning kept: (device - untrained
         device) / (ideal - untrained ideal), from which ideal arithmetic falls out, being the same at every level.
+    falls : bool, optional
+        Whether less is the harder, as of bits: then the words say how little is enough. Default: whether the last level
+        is below the first.
 
     Returns
     -------
@@ -80,6 +84,7 @@ def tolerance(
     """
     if len(levels) < 2 or len(arms) != len(levels) or len(untrained or arms) != len(levels):
         raise InputError(f"levels: two or more are needed, and one arm for each of the {len(levels)}")
+    falls = levels[0] > levels[-1] if falls is None else falls
     margins = _margins(arms, share, untrained)
     ends = [margin.interval() for margin in margins]
     last = len(levels) - 1
@@ -95,7 +100,7 @@ def tolerance(
         levels[low],
         levels[high] if high <= last else None,
         low > 0 or high <= last,
-        _words(levels, level, low, high),
+        (_enough if falls else _words)(levels, level, low, high),
     )
 
 
@@ -121,8 +126,6 @@ def _in_a_row(held: Iterable[bool]) -> int:
 def _words(levels: Sequence[float], level: int, low: int, high: int) -> str:
     last = len(levels) - 1
     first, end = f"{levels[0]:g}", f"{levels[-1]:g}"
-    if levels[0] > levels[-1]:
-        return _enough(levels, level, low, high)
     if low == last:
         return f"At least {end}, the last level tried."
     if low == 0 and high > last:

@@ -63,7 +63,7 @@ def chip_yield(arm: Chips, threshold: float) -> Yield:
     unsure = sum(low < threshold <= high for low, high in ends)
     found = stats.binomtest(good, arm.count).proportion_ci(SURE, method="exact")
     words = (
-        f"Of 1,000 chips about {1000 * good / arm.count:.0f} reach {100 * threshold:g} % "
+        f"Of 1,000 chips about {1000 * good / arm.count:.0f} reach {round(100 * threshold, 2):g} % "
         f"(95 %: {1000 * found.low:.0f} to {1000 * found.high:.0f}; {good} of {arm.count} tried"
         f"{f', {unsure} of them too near to be sure with {arm.images} images' if unsure else ''})."
     )
