@@ -194,7 +194,7 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
             f"After {duration(found['age_s'])}: {found['verdict'][:1].lower()}{found['verdict'][1:-1]}, 99 % of the mean "
             f"after {duration(found['first_age_s'])}."
             for found in results.get("yields", ())
-            if found["arm"] == arm and sweep.at_first(results, found["others"])
+            if found["arm"] == arm and found["chips"] > 1 and sweep.at_first(results, found["others"])
         ]
         last = not any(point.get("verdict") or point.get("missing") for point in own)
         found.append((last, arm, "\n".join(said)))

@@ -45,7 +45,7 @@ OTHER_SCORES = {
 }
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
-JOULES = f"; joules with periphery, prices {ON_A_PAGE}: what is assumed says neurosim energy"
+JOULES = f"; joules with periphery, prices {ON_A_PAGE}: `neurosim energy` tells which part is assumed"
 MOST_ROWS = 60
 """Rows of a table on the terminal; all are in sweep.json."""
 COLUMNS = 3
@@ -218,7 +218,15 @@ def _unit(axis: dict[str, Any], point: dict[str, Any]) -> str:
 def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
     """The points, ideal arithmetic once where no level touches it."""
     ideal = [point for point in points if point["arm"] == IDEAL]
-    if len({point.get("accuracy_mean") for point in ideal}) != 1:
+    shown = [
+        {
+            name: value
+            for name, value in point.items()
+            if name.endswith(("_mean", "_interval", "_ci95")) and not name.startswith("seconds_")
+        }
+        for point in ideal
+    ]
+    if not ideal or any(one != shown[0] for one in shown):
         return points
     one = {name: value for name, value in ideal[0].items() if name not in fields}
     return [one, *(point for point in points if point["arm"] != IDEAL)]
