@@ -92,8 +92,32 @@ def test_what_is_no_result_is_refused(compared, tmp_path):
         ns.load_results(tmp_path)
     with pytest.raises(ns.NeurosimError, match="damaged, of an earlier version"):
         ns.Results({**compared, "summary": [{"arm": "x"}]}).table()
-    with pytest.raises(ns.NeurosimError, match="kind 'walk' are not shown"):
+    with pytest.raises(ns.NeurosimError, match="kind 'walk' are damaged"):
         ns.Results({**compared, "kind": "walk"}).table()
+
+
+def test_a_kind_of_ones_own_shows_its_arms_and_scores():
+    entry = {
+        "arm": "mine",
+        "score": "accuracy",
+        "seeds": 1,
+        "accuracy_mean": 0.5,
+        "accuracy_interval": [0.4, 0.6],
+    }
+    data = {"reported_on": "test set", "note": "digits"}
+    found = ns.Results({"kind": "walk", "summary": [entry], "data": data, "runs": []})
+    assert "50.0 ± 10.0" in str(found.table())
+    assert found.findings() == [("mine, accuracy", "50.0 % (40.0 to 60.0).")]
+    assert list(found.plot()) == []
+
+
+def test_chips_that_were_left_alone_are_shown_in_python_as_well():
+    spec = ns.DenseExperiment(
+        neurons=10, train_images=60, test_images=40, device=(PCM,), curve_points=2, seeds=2
+    )
+    found = ns.compare(spec.changed(then_aged_s=3600.0))
+    assert "Left alone for 1 h" in str(found.table())
+    assert "aged" in found.plot()
 
 
 def test_names_move_no_cursor_and_are_no_markup():

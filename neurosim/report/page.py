@@ -377,8 +377,12 @@ def figures_of(results: Results, folder: Path | None = None) -> dict[str, Drawn]
     shows = shows_of(results["kind"])
     arms = list(dict.fromkeys(entry["arm"] for entry in results.get("summary", ())))
     held = {} if folder is None else read_pictures(folder, arms)
-    left_alone = Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
-    return {**shows.figures(results), **shows.pictures(results, held), "aged": left_alone}
+    return {**shows.figures(results), **shows.pictures(results, held), "aged": left_alone(results)}
+
+
+def left_alone(results: Results) -> Drawn:
+    """Return the figure of chips that were left alone, which results of any kind may have."""
+    return Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
 
 
 def tables_of(results: Results) -> list[Table]:

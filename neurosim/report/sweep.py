@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.energy.bill import joules_text
-from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
+from neurosim.report.style import IDEAL_COLOUR, INK, MARKERS, colours, label, new_figure, styled
 from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
 from neurosim.study.effects import WAYS
@@ -22,7 +22,6 @@ from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, priced
 
 Results = dict[str, Any]
-MARKERS = "osv^Dp"
 WIDE = 50
 """Ratio of largest to smallest level above which the axis of levels becomes logarithmic."""
 NAMES = {
