@@ -40,6 +40,7 @@ def test_numbers_as_text() -> None:
     assert text.significant(0.00391) == "0.0039"
     assert text.significant(0.02, 3) == "0.02"
     assert len(text.one_line("long " * 30)) <= 46
+    assert [text.duration(seconds) for seconds in (2_592_000, 86_400, 63_072_000)] == ["30 days", "1 day", "2 years"]
 
 
 def test_figures_are_the_same_every_time() -> None:

@@ -150,3 +150,15 @@ def test_settings_say_what_is_not_as_it_is_by_default() -> None:
         == "WritePath(decay_mode='gain', flush_pulses=2)"
     )
     assert repr(ns.WritePath(flush_pulses=1)) == "WritePath()"
+
+
+def test_own_weights_answer_in_the_words_of_all_studies_and_stand_on_chips():
+    found = ns.load_results(kept("mnist-mlp"))
+    for entry in found["summary"]:
+        for point in entry.get("points", ()):
+            point["verdict"] = {"answer": "less", "seen": "", "decides": ""}
+    said = [*(words for _, words in found.findings()), str(found.table())]
+    assert any(": no, but it learns." in words for words in said[:-1])
+    assert not any(": less" in words for words in said)
+    assert "no, but it" in said[-1]
+    assert "instance" not in said[-1]
