@@ -53,4 +53,4 @@ verify: $(VENV)/installed
 	$(BIN)/python -m benchmarks.verify --out results
 
 clean:
-	rm -rf $(VENV) build docs/_build out
+	rm -rf $(VENV) build docs/_build

@@ -128,50 +128,66 @@ plt.show()
 # %% [markdown]
 # ## 2. Statistics
 #
-# Four tools, three questions. **Would other seeds give the same gap?** An interval of the mean gap over
-# seeds: percentile bootstrap (`bootstrap`) or Student's t (`interval`). **How well does this test set measure
-# this one trained network?** Wilson's interval (`wilson`). **Do these two trained networks differ?**
-# McNemar's test on the images that only one of them gets right (`mcnemar`).
+# Three tools, three questions. **Would other chips, asked other images, have the same gap?** An interval of the mean gap for
+# new chips and new images: `mean_gap`, of the tables of right answers that `chips_of` makes of runs. **How well does this test
+# set measure this one trained network?** Wilson's interval (`wilson`). **Do these two trained networks differ?** McNemar's test
+# on the images that only one of them gets right (`mcnemar`).
+#
+# Why not Student's interval over seeds (`interval`)? It takes the test images as given, and other images would move all chips at once.
+
 
 # %%
-print(f"{'gap to ideal, points':30}{'mean':>7}{'bootstrap 95 %':>20}{'Student 95 %':>20}  zero inside")
+def chips(name, score):
+    """Which test images each chip of an arm classified correctly."""
+    return ns.statistics.chips_of([runs[name, seed] for seed in SEEDS], score)
+
+
+print(f"{'gap to ideal, points':30}{'mean':>7}{'95 %':>20}{'p':>9}{'only more chips help':>22}  zero inside")
 bars = []
 for name in ARMS:
     for score, text in (("accuracy", "readout"), ("vote", "vote")):
-        found = gaps(name, score)
-        pair = ns.statistics.bootstrap(found), ns.statistics.interval(found)
-        bars.append((name, f"{TITLE[name]}:\n{text}", found, pair))
-        shown = "".join(f"{low:+10.2f} to {high:+6.2f}" for low, high in pair)
-        inside = " / ".join("yes" if low <= 0 <= high else "no" for low, high in pair)
-        print(f"{TITLE[name]:20}{text:10}{found.mean():+7.2f}{shown}  {inside}")
+        gap = ns.statistics.mean_gap(chips("ideal", score), chips(name, score))
+        low, high = 100 * gap.low, 100 * gap.high
+        bars.append((name, f"{TITLE[name]}:\n{text}", gaps(name, score), (low, high)))
+        print(f"{TITLE[name]:20}{text:10}{100 * gap.value:+7.2f}{low:+10.2f} to {high:+6.2f}{gap.p_value:>9.3f}"
+              f"{100 * gap.chips_share:>20.0f} %  {'yes' if low <= 0 <= high else 'no'}")  # fmt: skip
 
 # %% [markdown]
-# The bootstrap redraws the seeds that it has; with three it can reach no further than from the best to the
-# worst. Student's pays for few seeds by a factor on the standard deviation. To see which of them keeps its
-# promise, both are tried on numbers whose true mean is known: how often is it inside?
+# Do these intervals keep their promise? Both are tried on made-up answers whose true gap is nothing: two arms that find other
+# images hard, and chips of different worth. How often is nothing inside?
 
 # %%
-TRIALS = 60 if QUICK else 400
-COUNTS = (2, 3, 10) if QUICK else (2, 3, 5, 7, 10, 15, 20)
+TRIALS = 40 if QUICK else 300
+COUNTS = (2, 3) if QUICK else (2, 3, 5, 10, 20)
+IMAGES = 300
 draws = np.random.default_rng(0)
-inside = {"bootstrap": [], "Student": []}
-half_width = []
+
+
+def answers(count):
+    """Tables of right answers of two arms of as many chips; images are hard for both, and for one of them."""
+    hard = draws.normal(1.5, 1.0, IMAGES)
+    worth = hard + draws.normal(0, 0.7, (2, 1, IMAGES)) + draws.normal(0, 0.2, (2, count, 1))
+    return worth + draws.normal(0, 0.5, (2, count, IMAGES)) > 0
+
+
+inside = {"new chips and images": [], "Student": []}
 for count in COUNTS:
-    samples = draws.normal(0, 1, (TRIALS, count))
-    for name, method in (("bootstrap", ns.statistics.bootstrap), ("Student", ns.statistics.interval)):
-        ends = np.array([method(sample) for sample in samples])
-        inside[name].append(100 * np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0)))
-    half_width.append(np.mean(ends[:, 1] - ends[:, 0]) / 2)
-    print(f"{count:3} seeds: the true mean is inside in {inside['bootstrap'][-1]:5.1f} % (bootstrap), "
-          f"{inside['Student'][-1]:5.1f} % (Student); half width {half_width[-1]:.2f} σ")  # fmt: skip
+    hits = dict.fromkeys(inside, 0)
+    for _ in range(TRIALS):
+        one, other = answers(count)
+        gap = ns.statistics.mean_gap(*map(ns.statistics.Chips.of_table, (one, other)))
+        pairs = (gap.low, gap.high), ns.statistics.interval(one.mean(axis=1) - other.mean(axis=1))
+        for name, (low, high) in zip(inside, pairs, strict=True):
+            hits[name] += low <= 0 <= high
+    for name, shares in inside.items():
+        shares.append(100 * hits[name] / TRIALS)
+    print(f"{count:3} chips: nothing is inside in {inside['new chips and images'][-1]:5.1f} %, "
+          f"of Student's in {inside['Student'][-1]:5.1f} %")  # fmt: skip
 
 # %%
-METHODS = (("bootstrap", "#e69f00", -0.14), ("Student", "#56106e", 0.14))
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
-for row, (name, _, found, pair) in enumerate(bars):
-    for (method, colour, shift), (low, high) in zip(METHODS, pair, strict=True):
-        left.plot([low, high], [row + shift] * 2, color=colour, lw=3, solid_capstyle="butt",
-                  label=None if row else f"{method}, 95 %")  # fmt: skip
+for row, (name, _, found, ends) in enumerate(bars):
+    left.plot(ends, [row] * 2, color="#56106e", lw=3, solid_capstyle="butt", label=None if row else "95 %")
     left.plot(found, [row] * len(found), "o", ms=5, color=COLOUR[name], mfc="white",
               label=None if row else "one seed")  # fmt: skip
 left.axvline(0, color="#222222", lw=1)
@@ -180,17 +196,18 @@ left.set_yticks(range(len(bars)), [label for _, label, *_ in bars], fontsize=9)
 left.invert_yaxis()
 left.grid(axis="y", visible=False)
 left.legend(loc="best", fontsize=8)
-for method, colour, _ in METHODS:
+for method, colour in zip(inside, ("#56106e", "#e69f00"), strict=True):
     right.plot(COUNTS, inside[method], "o-", color=colour, ms=4, label=method)
 right.axhline(95, color="#222222", lw=1, ls="--", label="promised")
-right.set(title=f"Intervals that hold the true mean, of {TRIALS}", ylim=(40, 100), xticks=COUNTS)
-right.set(xlabel="seeds", ylabel="share of the trials, %")
-right.legend(loc="lower right")
+right.set(title=f"Intervals that hold the true gap, of {TRIALS}", ylim=(50, 100), xticks=COUNTS)
+right.set(xlabel="chips", ylabel="share of the trials, %")
+right.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# So with two or three seeds believe Student's: if it holds zero, these seeds do not show a gap. More seeds
-# shrink it fast at first, as the last column printed above shows.
+# More chips make Student's interval narrower around a gap that is that of these images alone; that is why it holds the true gap ever
+# less often. If the interval for new chips and images holds zero, this study does not show a gap; the column "only more chips help" says
+# whether chips or test images are lacking.
 #
 # **One seed.** Wilson's interval takes the test images as draws and the trained network as given. McNemar's
 # test does so too, but uses that both networks saw the *same* images: those that both get right, or both get
@@ -237,11 +254,11 @@ plt.show()
 # %% [markdown]
 # | what it says | and what it does not |
 # |---|---|
-# | Student's, bootstrap: where the mean gap lies for other seeds on this test set | other test images |
+# | `mean_gap`: where the mean gap lies for other chips and other images | whether these very chips differ |
 # | Wilson: how far the finite test set blurs one accuracy | other seeds; a difference of paired networks |
 # | McNemar: whether two trained networks differ on these images | whether other seeds would lose as well |
 #
-# A tiny p in one seed and a Student's interval that holds zero are no contradiction: McNemar's test judges
+# A tiny p in one seed and an interval that holds zero are no contradiction: McNemar's test judges
 # the one pair that was trained, and so few pairs say little about the mean of all.
 
 # %% [markdown]
@@ -391,9 +408,9 @@ plt.show()
 #
 # ## An exercise
 #
-# How many seeds would it take until Student's interval of the gap leaves zero, for the vote on PCM and for the readout? Guess from the half
-# widths printed in section 2, then try it.
+# How many seeds would it take until the interval of the gap leaves zero, for the vote on PCM and for the readout? Guess from the half
+# widths and from the share that only more chips make smaller, both printed in section 2, then try it.
 #
-# *Hint:* more seeds are `experiment.model_copy(update={"seeds": 6})`; `gaps` must then go over its `seed_list`. The half width is Student's
-# quantile times σ over the root of the number of seeds, and you know σ from the table of gaps. On the command line the
+# *Hint:* more seeds are `experiment.model_copy(update={"seeds": 6})`; `chips` must then go over its `seed_list`. What only more chips make
+# smaller of the squared half width falls as one over their number; the rest stays until there are more images. On the command line the
 # same is `neurosim compare FILE.toml --out DIR --workers 2`.

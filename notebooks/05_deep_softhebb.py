@@ -173,7 +173,7 @@ for name, (device, flush, more) in HELD.items():
         table[name + words] = holding(full, arm, (32, 32, 3))[0]
 COLUMNS = {
     "step": "one pulse / rms",
-    "programmed": "written off by / rms",
+    "programmed": "write error / rms",
     "followed": "changes followed",
     "spread": "spread / rms",
     "pulses": "pulses a weight",

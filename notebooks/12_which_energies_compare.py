@@ -63,7 +63,9 @@ def text(joules):
 
 # %% [markdown]
 # One layer of SoftHebb on three cards, each written in three ways (notebook 07 explains them), and the
-# control: what the readout says of the same arrays before they learn.
+# control: what the readout says of the same arrays before they learn. PCM's controller counts pulses by a nominal step of 1.1 µS, as in the kept studies of this card, so that
+# figures compare (the card says 0.75); the devices stay those of the card, and
+# get fewer pulses for the same change.
 
 # %%
 DEVICES = {

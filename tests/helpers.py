@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ SURROUNDED = ("pcm-projected-bruce-2021", "ecram-ysz-wox-chen-2023")
 
 
 LAWS_OF_EVERY_RUN = ("ideal", "pcm-accumulative", "soft-bounds", "linear-step", "constant-step", "programmed")
-"""Laws of most cards: kernels of each law take a compiler 10 to 40 s, so that the others are for the slow tier."""
+"""Laws of most cards: the update kernel of each law takes a compiler 3 to 7 s of processor time, so that the others are for the slow tier."""
 
 
 def every_card() -> list[Any]:
@@ -51,6 +51,40 @@ def every_card() -> list[Any]:
 def slow_unless(common: bool, *values: Any) -> Any:
     """Return values of a parametrised test, for the slow tier unless they are common ones."""
     return pytest.param(*values, marks=() if common else pytest.mark.slow)
+
+
+# Trainings that are killed.
+
+
+class Killed(Exception):
+    """Ends a training where a test wants it to."""
+
+
+def killed_and_resumed(make: Callable[[], Any], folder: Path, at: int | None = None) -> tuple[Any, Any]:
+    """Return a training that was left alone, and one that went on from the checkpoint of one that was killed.
+
+    Their snapshots agree to the bit, which is asserted here. `at`: steps after which it is killed; just past half of them. The checkpoint
+    stays in `folder` as ``c.npz``.
+    """
+    whole, killed, resumed = (make() for _ in range(3))
+    at = killed.total // 2 + 1 if at is None else at
+    whole.run()
+
+    def save() -> None:
+        if killed.steps == at:
+            killed.save(folder / "c.npz")
+            raise Killed
+
+    with pytest.raises(Killed):
+        killed.run(save=save)
+    resumed.resume(folder / "c.npz")
+    assert resumed.steps == at
+    resumed.run()
+    one, other = whole.snapshot(), resumed.snapshot()
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_array_equal(other[name], values, err_msg=name)
+    return whole, resumed
 
 
 # Philox4x32 (Salmon et al., SC'11), in plain Python integers, in numpy and in torch.

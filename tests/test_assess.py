@@ -158,6 +158,17 @@ def test_by_the_command_from_measured_pulses(small, tmp_path, monkeypatch):
     assert 'src="wafer 7.svg"' in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_its_files_are_as_written_until_they_are_edited(whole):
+    found, out = whole
+    assert module.edited(out) == []
+    assert json.loads((out / "assess.json").read_text())["images"] == found.images == {}
+    file = out / "forward-forward.toml"
+    before = file.read_text()
+    file.write_text(f"{before}# mine\n")
+    assert module.edited(out) == [file]
+    file.write_text(before)
+
+
 @pytest.mark.parametrize("card", every_card())
 def test_each_card_can_be_written_in_some_way(card):
     for rule in RULES.values():

@@ -130,7 +130,7 @@ class TestWhatWouldSettleIt:
         assert bar.away == pytest.approx(0.01 - learning.gap.value)
         assert bar.reaches == pytest.approx(high - learning.gap.value)
         said = settles(learning)
-        assert f"{100 * bar.away:.1f} points from the bar of 1" in said
+        assert f"{100 * bar.away:.1f} points away from the limit of 1" in said
         assert f"reaches {100 * bar.reaches:.1f} points" in said
         assert f"--seeds {found.chips}" in said  # 14: two digits
 

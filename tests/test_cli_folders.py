@@ -79,7 +79,32 @@ class TestNothingIsLostInSilence:
     def test_of_an_assessment(self, run: Any) -> None:
         Path("a").mkdir()
         Path("a/assess.json").write_text(json.dumps({"card": PCM, "dataset": "digits"}), encoding="utf-8")
-        assert f"is of another card or other images ({PCM})" in run(f"assess {HFO2} --out a")[2]
+        said = f"is of another card or other images ({PCM}, dataset = digits)"
+        for other in (HFO2, f"{PCM} --train-images 60", f"{PCM} --test-images 20"):
+            assert said in run(f"assess {other} --out a")[2], other
+        Path("a/softhebb.toml").write_text("mine", encoding="utf-8")
+        assert "a/softhebb.toml is not as it was written here" in run(f"assess {PCM} --out a")[2]
+        assert Path("a/softhebb.toml").read_text(encoding="utf-8") == "mine"
+
+    @pytest.mark.parametrize(
+        "command", ["compare e.toml --vary read_noise=0", "wires e.toml --ohm 1 --tile 8"]
+    )
+    def test_blocks_that_failed_are_tried_again_by_the_option_that_is_said(
+        self, command: str, run: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if command.startswith("wires"):
+            command += " --train-ohm 1 --train-tile 8"
+
+        def fails(*_: Any) -> Any:
+            raise MemoryError("no memory left")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(DenseExperiment, "run", fails)
+            said = " ".join(run(f"{command} --out o")[1].split())
+        assert "the same command goes on (with --retry-failed it tries failed ones again)" in said
+        assert "failed" in run(f"{command} --out o")[1]
+        assert "failed" not in run(f"{command} --out o --retry-failed")[1]
+        assert "give --vary or --ablate with it" in run("compare e.toml --out p --retry-failed")[2]
 
     def test_what_tells_experiments_apart(self) -> None:
         spec = DenseExperiment.parse({**TINY, "device": [PCM]}, "test")

@@ -296,9 +296,9 @@ def test_what_a_residual_net_loses_comes_from_its_devices() -> None:
     torch.testing.assert_close(perfect(x), wanted, atol=1e-4, rtol=1e-4)
     chip = convert(trained, PCM, range(4), EIGHT_BITS, fuse_batchnorm=True)
     chip.calibrate(x)
-    fresh = (chip(x) - wanted).square().mean()
+    other_model = (chip(x) - wanted).square().mean()
     chip.advance(86_400.0 * 365)
-    assert 0 < fresh < (chip(x) - wanted).square().mean()
+    assert 0 < other_model < (chip(x) - wanted).square().mean()
 
 
 def test_other_kinds_of_convolutions_are_named_as_digital() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import killed_and_resumed
 from typer.testing import CliRunner
 
 import neurosim.data
@@ -94,24 +95,7 @@ def test_an_arm_may_have_a_schedule_of_its_own():
 @pytest.mark.parametrize("arm", [DeepArm(name="ideal"), PCM], ids=lambda arm: arm.name)
 def test_a_killed_training_ends_in_the_same_bits(arm: DeepArm, schedule: str, tmp_path: Path):
     spec = experiment(arm, schedule=schedule)
-    whole = training(spec, arm)
-    whole.run()
-
-    class Killed(Exception):
-        pass
-
-    first = training(spec, arm)
-
-    def kill() -> None:
-        if first.steps == first.total // 2 + 1:
-            first.save(tmp_path / "c.npz")
-            raise Killed
-
-    with pytest.raises(Killed):
-        first.run(save=kill)
-    second = training(spec, arm)
-    second.resume(tmp_path / "c.npz")
-    second.run()
+    whole, second = killed_and_resumed(lambda: training(spec, arm), tmp_path)
     assert second.steps == whole.steps == (8 if schedule == "all" else 16) * (len(whole.fit.images) // 80)
     for one, other in zip(whole.stack.layers, second.stack.layers, strict=True):
         np.testing.assert_array_equal(one.array.weights(), other.array.weights())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import killed_and_resumed
 from matplotlib.lines import Line2D
 from typer.testing import CliRunner
 
@@ -186,26 +187,7 @@ def test_no_image_reported_on_is_learnt_or_followed():
 @pytest.mark.parametrize("arm", [ForwardForwardArm(name="ideal"), PCM], ids=lambda arm: arm.name)
 def test_a_killed_training_ends_in_the_same_bits(arm: ForwardForwardArm, supervised: bool, tmp_path: Path):
     spec = experiment(arm, supervised=supervised, jitter=1, negatives_per_sample=2)
-    whole, first = training(spec), training(spec)
-    whole.run()
-
-    class Killed(Exception):
-        pass
-
-    def kill() -> None:
-        if first.steps == first.total // 2 + 1:
-            first.save(tmp_path / "c.npz")
-            raise Killed
-
-    with pytest.raises(Killed):
-        first.run(save=kill)
-    second = training(spec)
-    second.resume(tmp_path / "c.npz")
-    second.run()
-    one, other = whole.snapshot(), second.snapshot()
-    assert set(one) == set(other)
-    for name, values in one.items():
-        np.testing.assert_array_equal(values, other[name], err_msg=name)
+    whole, second = killed_and_resumed(lambda: training(spec), tmp_path)
     assert second.curve == whole.curve
     assert len(whole.curve) == 2
     with pytest.raises(CheckpointError, match="another experiment"):

@@ -157,3 +157,13 @@ def test_page_table_and_sentence(left: tuple[Path, dict[str, Any]]) -> None:
     assert table is not None
     assert table.row_count == 2
     assert aged_table({"runs": []}) is None
+
+
+def test_one_chip_says_nothing_of_others(left: tuple[Path, dict[str, Any]]) -> None:
+    entry = {**left[1]["aged"][1], "yield": {**left[1]["aged"][1]["yield"], "chips": 1}}
+    assert "Of 1,000" in aged_sentence(left[1]["aged"], entry["arm"])
+    said = aged_sentence([entry], entry["arm"])
+    assert said.endswith("after it has learnt as much again.")
+    table = aged_table({"aged": [entry]})
+    assert table is not None
+    assert list(map(str, table.columns[-1].cells)) == ["one chip tells nothing of others"]

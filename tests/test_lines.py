@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from wires_helpers import TOPOLOGIES, cells, close
+from wires_helpers import TOPOLOGIES, agrees, cells
 
 import neurosim as ns
 from neurosim.kernels.jit import threads
@@ -34,7 +34,7 @@ def test_exact_where_one_kind_of_line_is_perfect(kind, ends):
             (0, 0, 0, 50.0),
             (0, 0, 0, 0),
         ):
-            close(first_order(g, *wires, **ends), ns.wires.effective_conductance(g, *wires, **ends), 1e-12)
+            agrees(first_order(g, *wires, **ends), ns.wires.effective_conductance(g, *wires, **ends), 1e-12)
 
 
 @pytest.mark.parametrize("ends", TOPOLOGIES)

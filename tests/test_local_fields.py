@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import PCM
+from helpers import PCM, killed_and_resumed
 
 import neurosim.data
 from neurosim import (
@@ -268,26 +268,7 @@ def training(spec: ForwardForwardExperiment) -> ForwardForwardTraining:
 @pytest.mark.parametrize(("arm", "supervised"), [(IDEAL, True), (IDEAL, False), (ON_PCM, False)])
 def test_a_killed_training_ends_in_the_same_bits(arm: ForwardForwardArm, supervised: bool, tmp_path: Path):
     spec = experiment(arm, supervised=supervised)
-    whole, first = training(spec), training(spec)
-    whole.run()
-
-    class Killed(Exception):
-        pass
-
-    def kill() -> None:
-        if first.steps == first.total // 2 + 1:
-            first.save(tmp_path / "c.npz")
-            raise Killed
-
-    with pytest.raises(Killed):
-        first.run(save=kill)
-    second = training(spec)
-    second.resume(tmp_path / "c.npz")
-    second.run()
-    one, other = whole.snapshot(), second.snapshot()
-    assert set(one) == set(other)
-    for name, values in one.items():
-        np.testing.assert_array_equal(values, other[name], err_msg=name)
+    whole, second = killed_and_resumed(lambda: training(spec), tmp_path)
     assert second.curve == whole.curve
     with pytest.raises(CheckpointError, match="another experiment"):
         training(spec.changed(fields=((4, 2), (3, 1), (1, 1)))).resume(tmp_path / "c.npz")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import killed_and_resumed
 from typer.testing import CliRunner
 
 import neurosim.data
@@ -280,23 +281,7 @@ def test_learning_on_that_was_killed_ends_in_the_same_bits(arm: ForwardForwardAr
     first = training(experiment(arm))
     first.run()
     chip: dict[str, Any] = {"copied": first.learnt(), "draws": draws_of("all", 0, 5)}
-    whole, killed, again = (training(experiment(arm), 5, **chip) for _ in range(3))
-    whole.run()
-
-    class Killed(Exception):
-        pass
-
-    def kill() -> None:
-        if killed.steps == 4:
-            killed.save(tmp_path / "c.npz")
-            raise Killed
-
-    with pytest.raises(Killed):
-        killed.run(save=kill)
-    again.resume(tmp_path / "c.npz")
-    again.run()
-    for name, values in whole.snapshot().items():
-        np.testing.assert_array_equal(values, again.snapshot()[name], err_msg=name)
+    whole, again = killed_and_resumed(lambda: training(experiment(arm), 5, **chip), tmp_path, at=4)
     assert again.curve == whole.curve
     assert again.before == whole.before is not None
     for other in ({"draws": draws_of("none", 0, 5)}, {"copied": None}):

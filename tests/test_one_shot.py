@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import killed_and_resumed
 
 import neurosim.data
 from neurosim import (
@@ -227,23 +228,7 @@ def training(arm: ForwardForwardArm = JUMP, **changes: Any) -> ForwardForwardTra
 
 @pytest.mark.parametrize("supervised", [True, False])
 def test_a_killed_training_ends_in_the_same_bits(supervised: bool, tmp_path: Path):
-    whole, first, second = (training(supervised=supervised) for _ in range(3))
-    whole.run()
-
-    class Killed(Exception):
-        pass
-
-    def kill() -> None:
-        if first.steps == first.total // 2 + 1:
-            first.save(tmp_path / "c.npz")
-            raise Killed
-
-    with pytest.raises(Killed):
-        first.run(save=kill)
-    second.resume(tmp_path / "c.npz")
-    second.run()
-    for name, values in whole.snapshot().items():
-        np.testing.assert_array_equal(values, second.snapshot()[name], err_msg=name)
+    killed_and_resumed(lambda: training(supervised=supervised), tmp_path)
 
 
 def test_layers_take_an_update_a_sample_and_rates_fall_over_all_of_them():

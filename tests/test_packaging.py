@@ -64,6 +64,25 @@ def test_the_packages_listed_are_the_folders_on_disk():
     assert len(set(listed_packages())) == len(listed_packages())
 
 
+def test_pages_name_every_package_and_extras_by_the_name_that_pip_knows():
+    name = setup_cfg()["metadata"]["name"]
+    extras = set(setup_cfg()["options.extras_require"])
+    files = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    files += [file for file in (ROOT / "neurosim").rglob("*.py") if file.is_file()]
+    asked = [
+        (file.name, *found)
+        for file in files
+        for found in re.findall(r"pip install '([\w-]+)\[(\w+)\]'", file.read_text(encoding="utf-8"))
+    ]
+    assert asked
+    assert {(package, extra in extras) for _, package, extra in asked} == {(name, True)}, asked
+    top = {package.split(".")[1] for package in listed_packages() if package.count(".") == 1}
+    extending = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    arrows = next(line for line in extending.splitlines() if line.startswith("    core ←"))
+    assert set(re.findall(r"\w+", arrows)) == top
+    assert all(f"`{package}/`" in extending for package in top)
+
+
 @pytest.mark.parametrize("name", ["devices", "rules"])
 def test_top_level_folders_are_linked_into_the_package_by_relative_symlinks(name):
     link = ROOT / "neurosim" / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import pytest
 
-from neurosim.cli.progress import COMPILING, progress
+from neurosim.cli.progress import COMPILING, COUNTED, progress
 from neurosim.study.workers import workers_pool
 
 
@@ -30,3 +30,10 @@ def test_compiling_in_a_worker_is_said_as_well(capsys: pytest.CaptureFixture[str
     with progress(), workers_pool(1) as pool:
         assert [pool.submit(compiles).result() for _ in range(2)] == [3, 3]
     assert capsys.readouterr().err.splitlines() == [COMPILING]
+
+
+def test_blocks_of_a_sweep_are_counted_and_are_no_arm(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as report:
+        report("blocks", COUNTED, 9, 10)
+        report("blocks", COUNTED, 10, 10)
+    assert capsys.readouterr().err == "10 of 10 blocks, after 0:00:00\n"

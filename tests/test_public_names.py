@@ -100,6 +100,13 @@ def test_names_of_ns_in_pages_exist():
     assert not used - set(ns.__all__)
 
 
+def test_pages_name_stuck_cells_as_laws_do():
+    known = set().union(*(type(ns.devices.load(name)).model_fields for name in cards()))
+    for page in (ROOT / "docs").glob("*.md"):
+        named = set(re.findall(r"`(p_stuck_\w+)`", page.read_text(encoding="utf-8")))
+        assert named <= known, page.name
+
+
 def test_notebooks_have_the_cells_of_their_sources():
     jupytext = pytest.importorskip("jupytext")
     for source in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")):

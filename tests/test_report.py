@@ -17,6 +17,7 @@ from report_helpers import (
     ODD,
     cells,
     check_page,
+    data,
     folder_with,
     older,
     printed,
@@ -315,6 +316,41 @@ def test_a_sweep_shows_what_else_was_asked_at_each_point() -> None:
         for name in [name for name in point if name.startswith(("depth", "norm"))]:
             del point[name]
     assert scores_table(found) is None
+
+
+def test_levels_of_ideal_arithmetic_are_shown_unless_all_that_is_shown_of_them_is_alike() -> None:
+    points = [
+        {
+            "arm": "ideal",
+            "rule.lr": lr,
+            "seeds": 1,
+            "accuracy_mean": 0.9,
+            "vote_mean": vote,
+            "seconds_mean": lr,
+        }
+        for lr, vote in ((1.0, 0.5), (2.0, 0.6))
+    ]
+    axis = {"field": "rule.lr", "unit": "", "levels": [1.0, 2.0], "when": "both"}
+    found = {"points": points, "axes": [axis], "measure": "accuracy", "data": data()}
+    for vote, rows in ((0.6, 2), (0.5, 1)):
+        points[1]["vote_mean"] = vote
+        tables = sweep_table(found), scores_table(found)
+        assert [table.row_count for table in tables if table] == [rows, rows]
+
+
+def test_a_kept_comparison_on_a_card_without_a_pulse_is_drawn(tmp_path: Path) -> None:
+    found = results(["PCM"])
+    for entry in (*found["runs"], *found["summary"]):
+        for name in entry.get("energy", {}):
+            if "_J" in name:
+                entry["energy"][name] = None
+        entry.get("energy", {})["update_pulses_per_synapse"] = 0.25
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(found))
+    assert write_kept_page(file) == tmp_path / "mine.md"
+    lines = (tmp_path / "mine.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith("| PCM"))
+    assert row.endswith("| no price | no price | 0.25 |"), row
 
 
 DRAWN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from report_helpers import ODD, SHAPE, held, results
 from rich.table import Table
 
-from neurosim.report import pictures, plots, style, text
+from neurosim.report import forward_forward_figures, pictures, plots, style, text
 from neurosim.report.results import Results
 from neurosim.report.settings import settings_of
 from neurosim.report.shown import Tables
@@ -39,6 +40,11 @@ def test_numbers_as_text() -> None:
     assert text.significant(0.00391) == "0.0039"
     assert text.significant(0.02, 3) == "0.02"
     assert len(text.one_line("long " * 30)) <= 46
+    assert [text.duration(seconds) for seconds in (2_592_000, 86_400, 63_072_000)] == [
+        "30 days",
+        "1 day",
+        "2 years",
+    ]
 
 
 def test_figures_are_the_same_every_time() -> None:
@@ -104,6 +110,97 @@ def test_settings_said_once_where_alike() -> None:
     assert "write.w_max" not in found.common
     assert found.columns == ["device", "read.dac_bits"]
     assert found.rows == [("A", ["card-0", "8"]), ("B", ["card-1", "4"])]
+
+
+def test_settings_say_what_stands_around_the_devices() -> None:
+    """Wires, tiles, faults, precision, the clock and neurons; nothing of those that results of an earlier version lack."""
+    config = results(["A", "B"])["config"]
+    for arm in config["arms"]:
+        arm |= {
+            "precision": "float64",
+            "seconds_per_update": 0.0,
+            "neurons": None,
+            "tiles": {"word_lines": 64},
+        }
+    config["arms"][1]["wires"] = {"r_word_ohm": 2.5}
+    found = settings_of(config)
+    assert found.common["tiles.word_lines"] == "64"
+    assert found.common["precision"] == "float64"
+    assert found.common["seconds_per_update"] == "time stands still"
+    assert found.columns == ["device", "wires.r_word_ohm"]
+    assert [values[1] for _, values in found.rows] == [text.NOTHING, "2.5"]
+    assert not any(name.startswith("faults") for name in found.common)
+
+
+NEW, OLD = (
+    {"accuracy_mean": 0.9, "accuracy_interval": [0.8, 1.0]},
+    {"accuracy_mean": 0.9, "accuracy_ci95": [0.8, 1.0]},
+)
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        ([NEW, {"arm": "A", "errors": ["no"]}], text.INTERVALS),
+        ([NEW, OLD], text.EARLIER_INTERVALS),
+        ([{"arm": "A", "held_window": 3.0}], ""),
+        ([], ""),
+        ([{"arm": "A", "points": [NEW]}], text.INTERVALS),
+    ],
+    ids=["a failed point", "an earlier version", "what devices hold", "no points", "of own weights"],
+)
+def test_intervals_are_those_of_what_has_some(summary: list[dict[str, object]], said: str) -> None:
+    assert text.which_intervals(summary) == said
+
+
+def of_forward_forward(arms: list[str]) -> dict[str, Any]:
+    """Results of arms given as devices alone, ideal arithmetic before them; layers of two sizes."""
+    layers = [
+        {"rows": 2, "neurons": 5, "locations": 9, "energy": {"update_J": 1.0, "update_J_per_synapse": 1.0}},
+        {"rows": 3, "neurons": 30, "energy": {"update_J": 1.0, "update_J_per_synapse": 2.0}},
+    ]
+    for layer in layers:
+        layer["energy"]["update_J_per_synapse_with_periphery"] = layer["energy"]["update_J_per_synapse"]  # type: ignore[index]
+    points = [{"epoch": k, "goodness": 0.5 + 0.1 * k} for k in range(3)]
+    plain = [{"rows": 2, "neurons": 5}]
+    readouts = {"goodness": 0.7, "softmax": 0.7}
+    names = ["ideal", *arms]
+    return {
+        "config": {
+            "arm": [], "device": arms, "arms": [{"name": arm, "device": arm} for arm in arms], "curve_images": 10,
+            "epochs": 3, "supervised": True,
+        },
+        "data": {"note": "digits", "train_images": 9, "followed_on": "training images", "reported_on": "test set"},
+        "summary": [{"arm": arm, "readout": readout} for arm in names for readout in readouts],
+        "runs": [
+            {"arm": arm, "curve": points, "readouts": readouts, "layers": plain if arm == "ideal" else layers}
+            for arm in names
+        ],
+    }  # fmt: skip
+
+
+def test_many_devices_named_without_arms_are_drawn() -> None:
+    found = of_forward_forward([f"card-{k}" for k in range(7)])
+    curves, cost = (
+        draw(found)
+        for draw in (forward_forward_figures.epoch_curves, forward_forward_figures.energy_and_accuracy)
+    )
+    assert curves is not None
+    assert cost is not None
+    assert [axes.get_title("left") for axes in curves.axes] == [f"card-{k}" for k in range(7)]
+    assert all(len(axes.lines) == 2 for axes in curves.axes), "ideal arithmetic and the device"
+    assert [said.get_text() for said in cost.legends[0].get_texts()][2:] == [
+        "ideal",
+        *(f"card-{k}" for k in range(7)),
+    ]
+
+
+def test_energy_of_an_update_weighs_layers_by_all_their_synapses() -> None:
+    """Ninety synapses in nine locations, and ninety in one layer."""
+    cost = forward_forward_figures.energy_and_accuracy(of_forward_forward(["card"]))
+    assert cost is not None
+    drawn = [line.get_xdata()[0] for line in cost.axes[0].lines if line.get_marker() == "o"]
+    assert drawn[0] == pytest.approx(1.5)
 
 
 def test_a_notebook_shows_figures_before_any_of_pyplot():

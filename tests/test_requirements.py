@@ -340,10 +340,12 @@ class TestTheNameOfASweep:
         assert list(results.plot()) == ["requirements"]
         assert ns.load_results(done[1])["requirements"] == json.loads(json.dumps(results["requirements"]))
 
-    def test_the_command(self, tmp_path: Path) -> None:
+    def test_the_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ns.DenseExperiment, "said", lambda spec: ["assumed of this net: a head"])
         spec, out = file(tmp_path, "e.toml", **{**TINY, "device": ()}), tmp_path / "o"
         words = ["requirements", spec, "--device", HFO2, "--factors", "1", "--keep", "0.9", "--out", str(out)]
         said = " ".join(asked(*words, "--json", str(tmp_path / "j.json")).output.split())
+        assert "assumed of this net: a head" in said
         assert "What would be enough to keep 90 % of the accuracy of ideal arithmetic" in said
         assert {"sweep.json", "requirements.svg", "report.html"} <= {path.name for path in out.iterdir()}
         found = json.loads((tmp_path / "j.json").read_text())

@@ -92,8 +92,32 @@ def test_what_is_no_result_is_refused(compared, tmp_path):
         ns.load_results(tmp_path)
     with pytest.raises(ns.NeurosimError, match="damaged, of an earlier version"):
         ns.Results({**compared, "summary": [{"arm": "x"}]}).table()
-    with pytest.raises(ns.NeurosimError, match="kind 'walk' are not shown"):
+    with pytest.raises(ns.NeurosimError, match="kind 'walk' are damaged"):
         ns.Results({**compared, "kind": "walk"}).table()
+
+
+def test_a_kind_of_ones_own_shows_its_arms_and_scores():
+    entry = {
+        "arm": "mine",
+        "score": "accuracy",
+        "seeds": 1,
+        "accuracy_mean": 0.5,
+        "accuracy_interval": [0.4, 0.6],
+    }
+    data = {"reported_on": "test set", "note": "digits"}
+    found = ns.Results({"kind": "walk", "summary": [entry], "data": data, "runs": []})
+    assert "50.0 ± 10.0" in str(found.table())
+    assert found.findings() == [("mine, accuracy", "50.0 % (40.0 to 60.0).")]
+    assert list(found.plot()) == []
+
+
+def test_chips_that_were_left_alone_are_shown_in_python_as_well():
+    spec = ns.DenseExperiment(
+        neurons=10, train_images=60, test_images=40, device=(PCM,), curve_points=2, seeds=2
+    )
+    found = ns.compare(spec.changed(then_aged_s=3600.0))
+    assert "Left alone for 1 h" in str(found.table())
+    assert "aged" in found.plot()
 
 
 def test_names_move_no_cursor_and_are_no_markup():
@@ -126,3 +150,15 @@ def test_settings_say_what_is_not_as_it_is_by_default() -> None:
         == "WritePath(decay_mode='gain', flush_pulses=2)"
     )
     assert repr(ns.WritePath(flush_pulses=1)) == "WritePath()"
+
+
+def test_own_weights_answer_in_the_words_of_all_studies_and_stand_on_chips():
+    found = ns.load_results(kept("mnist-mlp"))
+    for entry in found["summary"]:
+        for point in entry.get("points", ()):
+            point["verdict"] = {"answer": "less", "seen": "", "decides": ""}
+    said = [*(words for _, words in found.findings()), str(found.table())]
+    assert any(": no, but it learns." in words for words in said[:-1])
+    assert not any(": less" in words for words in said)
+    assert "no, but it" in said[-1]
+    assert "instance" not in said[-1]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from capability_helpers import timeless
-from helpers import PCM
+from helpers import PCM, killed_and_resumed
 from typer.testing import CliRunner
 
 import neurosim as ns
@@ -59,20 +59,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 @pytest.mark.parametrize("name", ARMS)
 def test_killed_and_resumed_it_ends_in_the_same_bits_and_pictures(name: str, tmp_path: Path) -> None:
-    whole, killed, resumed = (training(ARMS[name], curve_points=4) for _ in range(3))
-    whole.run()
-
-    def save() -> None:
-        if killed.steps == 2:
-            killed.save(tmp_path / "c.npz")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        killed.run(save=save)
-    resumed.resume(tmp_path / "c.npz")
-    assert resumed.steps == 2
-    resumed.run()
-    assert_same(whole.snapshot(), resumed.snapshot())
+    whole, resumed = killed_and_resumed(lambda: training(ARMS[name], curve_points=4), tmp_path, at=2)
     assert timeless(whole.result()) == timeless(resumed.result())
     for folder, each in (("whole", whole), ("resumed", resumed)):
         (tmp_path / folder).mkdir()
@@ -341,7 +328,7 @@ def test_by_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert Path("o/report.html").read_bytes() == page
     assert "joules" in called("energy", "o")
     assert "estimated from the first" in called("energy", "e.toml")
-    assert "written off by" in called("spikes", "e.toml", "--holding")
+    assert "write error" in called("spikes", "e.toml", "--holding")
     assert "accuracy" in called("run", "e.toml", "--out", "r")
     called("spikes", "e.toml", "--out", "v", "--vary", "neuron.gain_mV=0.1,0.2", "--arm", PCM)
     swept = json.loads(Path("v/sweep.json").read_text())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, aged, fresh, network
+from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, aged, network, other_model
 
 import neurosim as ns
 from neurosim import convert
@@ -54,7 +54,7 @@ def test_state_dict_takes_the_devices_along(seed: Any, tmp_path: Path) -> None:
     state = a.state_dict()
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     save_file(state, tmp_path / "chip.safetensors")
-    b, c, d = fresh(seed), fresh(seed), fresh(seed)
+    b, c, d = other_model(seed), other_model(seed), other_model(seed)
     assert str(b.load_state_dict(state)) == "<All keys matched successfully>"
     c.load_state_dict(through_a_file(state))
     d.load_state_dict(load_file(tmp_path / "chip.safetensors"))
@@ -65,7 +65,7 @@ def test_state_dict_takes_the_devices_along(seed: Any, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_from_before_calibration_has_no_reference() -> None:
-    a, b = fresh(), aged()
+    a, b = other_model(), aged()
     b.load_state_dict(a.state_dict())
     with pytest.raises(InputError, match="call calibrate"):
         b.compensate()
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_another_chip_is_refused_and_nothing_changes(
     other: dict[str, Any], said: str
 ) -> None:
     state = aged().state_dict()
-    b = fresh(**other)
+    b = other_model(**other)
     before = copy.deepcopy(b)
     for strict in (True, False):
         with pytest.raises(CheckpointError, match=said):

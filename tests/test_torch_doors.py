@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, fresh, network
+from torch_helpers import EIGHT_BITS, PCM, QUIET, RRAM, network, other_model
 
 import neurosim as ns
 from neurosim import convert
@@ -235,7 +235,7 @@ def test_a_model_trained_in_half_precision_goes_onto_devices() -> None:
 
 @pytest.mark.filterwarnings("ignore:Complex modules")
 def test_moving_devices_or_making_them_complex_is_refused_and_nothing_changes() -> None:
-    model = fresh()
+    model = other_model()
     for change in (lambda: model.to("meta"), lambda: model.to_empty(device="meta")):
         with pytest.raises(CapabilityError, match="cannot move to meta"):
             change()

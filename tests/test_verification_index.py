@@ -51,3 +51,12 @@ def test_every_error_that_is_listed_can_still_be_planted(mutation):
     assert (ROOT / mutation["file"]).read_text(encoding="utf-8").count(mutation["old"]) == 1
     assert mutation["new"] != mutation["old"]
     assert all((ROOT / test.partition("::")[0]).exists() for test in mutation["tests"])
+
+
+def test_the_page_counts_planted_errors_as_their_own_page_does():
+    counted = (ROOT / "results/mutations.md").read_text(encoding="utf-8")
+    caught, planted = re.search(r"(\d+) of (\d+) are caught", counted).groups()
+    seen = re.search(r"^(\d+) of them are seen", counted, re.MULTILINE)[1]
+    words = " ".join(PAGE.split())
+    assert f"{planted} such errors are planted" in words
+    assert f"{caught} are caught by a test, {seen} by `neurosim validate` too" in words

@@ -606,7 +606,7 @@ def test_table_figure_and_page(tmp_path: Path, results: dict[str, Any]) -> None:
         100 * results["summary"][1]["points"][-1]["accuracy_mean"]
     )
     rows = as_text(against_table(results)).rows
-    assert [row[1] for row in rows] == ["programmed", "347 day", "347 day, compensated", "programmed"]
+    assert [row[1] for row in rows] == ["programmed", "347 days", "347 days, compensated", "programmed"]
     page = write_page(tmp_path, json.loads(json.dumps(results))).read_text()
     assert "data:image/svg+xml" in page
     assert "plain chain" in page

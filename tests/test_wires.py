@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from wires_helpers import RESISTANCES, SHAPES, TOPOLOGIES, WIRES, Nodal, cells, close
+from wires_helpers import RESISTANCES, SHAPES, TOPOLOGIES, WIRES, Nodal, agrees, cells
 
 import neurosim as ns
 from neurosim.core.errors import InputError
@@ -64,7 +64,7 @@ def test_both_ways_agree_with_a_nodal_analysis(kind, shape):
         nodal = Nodal(g, *wires)
         m = ns.wires.effective_conductance(g, *wires)
         assert m.shape == shape
-        close(m, nodal.matrix_uS())
+        agrees(m, nodal.matrix_uS())
         one = ns.wires.solve(g, volts, *wires)
         word, bit, driven, sensed = (part[:, 0] for part in nodal.solve(volts[:, None]))
         for found, expected in (
@@ -83,9 +83,9 @@ def test_wires_of_strong_cells_and_long_lines():
     g = cells("bimodal", (30, 40), 3)
     nodal = Nodal(g, 100.0, 100.0)
     m = ns.wires.effective_conductance(g, 100.0, 100.0)
-    close(m, nodal.matrix_uS())
+    agrees(m, nodal.matrix_uS())
     volts = np.ones(30)
-    close(ns.wires.solve(g, volts, 100.0, 100.0).output_uA, volts @ m)
+    agrees(ns.wires.solve(g, volts, 100.0, 100.0).output_uA, volts @ m)
     assert m.sum() < 0.1 * g.sum()
 
 
@@ -117,7 +117,7 @@ def test_superposition():
     one, other = rng.uniform(-0.2, 0.2, (2, 14))
     first, second, both = (ns.wires.solve(g, v, *wires) for v in (one, other, 2 * one - 3 * other))
     for name in ("word_V", "bit_V", "cell_uA", "input_uA", "output_uA"):
-        close(getattr(both, name), 2 * getattr(first, name) - 3 * getattr(second, name), 1e-12)
+        agrees(getattr(both, name), 2 * getattr(first, name) - 3 * getattr(second, name), 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(14, 11), (9, 17)])
@@ -126,7 +126,7 @@ def test_transposing_and_swapping_line_resistances_mirrors_the_array(shape):
     g = cells("log-uniform", shape)
     m = ns.wires.effective_conductance(g, 20.0, 5.0, 100.0, 60.0)
     mirrored = ns.wires.effective_conductance(g[::-1, ::-1].T, 5.0, 20.0, 60.0, 100.0)
-    close(mirrored[::-1, ::-1].T, m, 1e-13)
+    agrees(mirrored[::-1, ::-1].T, m, 1e-13)
     # the same of two ports by `solve`, which knows nothing of mirrors
     one = ns.wires.solve(g, np.eye(shape[0])[2], 20.0, 5.0, 100.0, 60.0).output_uA[3]
     back = np.eye(shape[1])[shape[1] - 1 - 3]
@@ -205,7 +205,7 @@ def test_ngspice_finds_the_same_currents(wires, ends, tmp_path):
     printed = re.findall(r"i\(vsense(\d+)\) = (\S+)", done.stdout)
     assert [int(number) for number, _ in printed] == [0, 1, 2], done.stdout + done.stderr
     found = 1e6 * np.array([float(value) for _, value in printed])
-    close(found, ns.wires.solve(g, volts, *wires, **ends).output_uA, 1e-6)
+    agrees(found, ns.wires.solve(g, volts, *wires, **ends).output_uA, 1e-6)
 
 
 def test_a_netlist_names_every_part_once_and_leaves_out_what_is_not_there():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from wires_helpers import RESISTANCES, TOPOLOGIES, WIRES, Nodal, cells, close
+from wires_helpers import RESISTANCES, TOPOLOGIES, WIRES, Nodal, agrees, cells
 
 import neurosim as ns
 from neurosim.core.errors import InputError
@@ -74,7 +74,7 @@ def test_every_topology_agrees_with_a_nodal_analysis(kind, shape, ends):
     for wires in WIRES:
         nodal = Nodal(g, *wires, **ends)
         m = ns.wires.effective_conductance(g, *wires, **ends)
-        close(m, nodal.matrix_uS())
+        agrees(m, nodal.matrix_uS())
         one = ns.wires.solve(g, volts, *wires, **ends)
         word, bit, driven, sensed = (part[:, 0] for part in nodal.solve(volts[:, None]))
         for found, expected in (
@@ -108,7 +108,7 @@ def test_transposing_swaps_word_and_bit_lines(shape, ends):
     g, swapped = cells("log-uniform", shape), {"drive": ends["sense"], "sense": ends["drive"]}
     m = ns.wires.effective_conductance(g, 20.0, 5.0, 100.0, 60.0, **ends)
     mirrored = ns.wires.effective_conductance(g[::-1, ::-1].T, 5.0, 20.0, 60.0, 100.0, **swapped)
-    close(mirrored[::-1, ::-1].T, m, 1e-12)
+    agrees(mirrored[::-1, ::-1].T, m, 1e-12)
     one = ns.wires.solve(g, np.eye(shape[0])[2], 20.0, 5.0, 100.0, 60.0, **ends).output_uA[3]
     back = np.eye(shape[1])[shape[1] - 1 - 3]
     other = ns.wires.solve(g[::-1, ::-1].T, back, 5.0, 20.0, 60.0, 100.0, **swapped)
@@ -147,7 +147,7 @@ def test_superposition(ends):
     first, second, both = (
         ns.wires.solve(g, v, *LOSSY, **ends).output_uA for v in (one, other, 2 * one - 3 * other)
     )
-    close(both, 2 * first - 3 * second, 1e-12)
+    agrees(both, 2 * first - 3 * second, 1e-12)
 
 
 @pytest.mark.parametrize(("ends", "loss"), list(zip(TOPOLOGIES, (0.19, 0.13, 0.13, 0.054), strict=True)))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from helpers import PCM
 from torch import nn
 
 import neurosim as ns
 from neurosim import convert
 from neurosim.reference.convert import CrossbarModel
 
-PCM = "pcm-nandakumar-2018"
-RRAM = "rram-hfo2-om-2022"
 QUIET = ns.ReadPath(read_noise=None)
 EIGHT_BITS = ns.ReadPath(dac_bits=8, adc_bits=8)
 
@@ -75,7 +74,9 @@ def aged(seed: Any = 0, read: ns.ReadPath = EIGHT_BITS) -> CrossbarModel:
     return model
 
 
-def fresh(seed: Any = 0, read: ns.ReadPath = EIGHT_BITS, card: Any = PCM, **options: Any) -> CrossbarModel:
+def other_model(
+    seed: Any = 0, read: ns.ReadPath = EIGHT_BITS, card: Any = PCM, **options: Any
+) -> CrossbarModel:
     """A model of the same form with other trained weights."""
     torch.manual_seed(1)
     return convert(network(), card, seed, read, **options)

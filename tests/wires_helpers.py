@@ -95,6 +95,7 @@ class Nodal:
         return 1e6 * self.solve(np.eye(self.rows))[3].T
 
 
-def close(found, expected, share=1e-9):
+def agrees(found, expected, share=1e-9):
+    """Two solutions of the same lines differ by no more than their rounding."""
     scale = np.abs(expected).max() or 1.0
     assert np.abs(found - expected).max() <= share * scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -83,7 +83,7 @@ def assess_command(
         card, figure, name = source, out / "device.svg", None
         _drawn(source, figure)
     images = {"dataset": dataset, "train_images": train_images, "test_images": test_images}
-    _spare(out, card, dataset, overwrite)
+    _spare(out, card, images, overwrite)
     with parts() as tell:
         assessed = assess(card, out, drawn, seeds, minutes, workers, tell, name, images, begun, say)
     page = write_assessment(out, assessed, figure if figure.exists() else None, notes, more)
@@ -123,15 +123,26 @@ def _is_measured(source: str) -> bool:
     return Path(source).exists()
 
 
-def _spare(out: Path, card: str, dataset: str, overwrite: bool) -> None:
-    """Refuse to write over the assessment of another card or on other images; raises `ConfigError`."""
+def _spare(out: Path, card: str, images: dict[str, Any], overwrite: bool) -> None:
+    """Refuse to write over the assessment of another card or on other images, or over edited files; raises `ConfigError`."""
+    from neurosim.study.assess import SAID, edited
     from neurosim.study.store import read_json
 
-    file = out / "assess.json"
-    kept = read_json(file) if file.exists() and not overwrite else {}
-    if kept and (Path(kept["card"]).name, kept.get("dataset", dataset)) != (Path(card).name, dataset):
+    if overwrite:
+        return
+    file = out / SAID
+    kept = read_json(file) if file.exists() else {}
+    now = {name: value for name, value in images.items() if value is not None}
+    before = {"dataset": kept.get("dataset", now["dataset"]), **kept.get("images", {})}
+    if kept and (Path(kept["card"]).name, before) != (Path(card).name, now):
+        of = ", ".join((kept["card"], *(f"{name} = {value}" for name, value in before.items())))
         raise ConfigError(
-            f"--out {out}: {file} is of another card or other images ({kept['card']}); choose another folder, or --overwrite"
+            f"--out {out}: {file} is of another card or other images ({of}); choose another folder, or --overwrite"
+        )
+    if mine := edited(out):
+        raise ConfigError(
+            f"--out {out}: {' and '.join(map(str, mine))} is not as it was written here; go on with it by its own command, "
+            "choose another folder, or --overwrite"
         )
 
 

@@ -47,6 +47,8 @@ Workers = Annotated[
     typer.Option("--workers", min=1, help="Processes, a run each at a time; results do not depend on it."),
 ]
 
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed blocks of a sweep again.")]
+
 
 @dataclass(frozen=True)
 class Common:
@@ -109,6 +111,7 @@ class Common:
         ),
     ] = False
     workers: Workers = 1
+    retry_failed: RetryFailed = False
     overwrite: Overwrite = False
     json_file: Json = None
 

@@ -79,8 +79,13 @@ def show_part(report: Report, line: str, done: int) -> None:
 WHOLE = -1
 """In place of a seed: progress of something that is not the run of one."""
 
+COUNTED = -2
+"""Likewise, of things of which it is said how many are done: "3 of 10 blocks"."""
 
-def _named(arm: str, seed: int) -> str:
+
+def _named(arm: str, seed: int, done: int, total: int) -> str:
+    if seed == COUNTED:
+        return f"{done} of {total} {arm}"
     return arm if seed == WHOLE else f"{arm}, seed {seed}"
 
 
@@ -100,10 +105,10 @@ def _bars(console: PlainConsole) -> Iterator[Report]:
         tasks: dict[tuple[str, int], Any] = {}
 
         def report(arm: str, seed: int, done: int, total: int) -> None:
+            name = escape(_named(arm, seed, done, total))
             if (arm, seed) not in tasks:
-                name = escape(_named(arm, seed))
                 tasks[arm, seed] = bars.add_task(name, total=total, completed=done)
-            bars.update(tasks[arm, seed], completed=done, total=total, visible=done < total)
+            bars.update(tasks[arm, seed], description=name, completed=done, total=total, visible=done < total)
 
         yield report
 
@@ -119,8 +124,9 @@ def _lines() -> Iterator[Report]:
         if done < total and now - told.setdefault(key, now) < LINE_EVERY_S:
             return
         told[key] = now
-        far = f"{100 * done // total} %" if seed == WHOLE else f"{done} of {total}"
-        line = f"{_named(arm, seed)}: {far}"
+        line = _named(arm, seed, done, total)
+        if seed != COUNTED:
+            line += f": {100 * done // total} %" if seed == WHOLE else f": {done} of {total}"
         if done >= total:
             complain(f"{line}, after {_clock(now - start)}")
             del begun[key], told[key]

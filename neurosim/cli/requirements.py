@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Overwrite, Settings, Workers
-from neurosim.cli.studies import chosen
+from neurosim.cli.options import (
+    Common,
+    ExperimentFile,
+    FirstSeed,
+    Json,
+    Kind,
+    Overwrite,
+    RetryFailed,
+    Settings,
+    Workers,
+)
+from neurosim.cli.studies import chosen, tell
 from neurosim.cli.wires import numbers
 
 
@@ -41,6 +51,7 @@ def requirements_command(
     ] = False,
     settings: Settings = None,
     workers: Workers = 1,
+    retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
@@ -49,7 +60,7 @@ def requirements_command(
     The same as `neurosim sweep --one-at-a-time` with an axis times.step=..., times.write_noise=... for each thing that the
     device has, read backwards.
     """
-    from neurosim.cli.progress import progress
+    from neurosim.cli.progress import COUNTED, progress
     from neurosim.cli.sweep import opened_sweep, shown_sweep, spare_sweep
     from neurosim.study.axis import Axis
     from neurosim.study.blocks import Store
@@ -67,6 +78,13 @@ def requirements_command(
     plan = backwards(spec, enough, numbers(factors, "--factors"))
     opened_sweep(out, json_file)
     spare_sweep(Store(plan, out), overwrite)
+    tell([spec])
     with progress() as report:
-        store = requirements(plan, out, lambda what, done, total: report("blocks", 0, done, total), workers)
+        store = requirements(
+            plan,
+            out,
+            lambda what, done, total: report("blocks", COUNTED, done, total),
+            workers,
+            retry_failed=retry_failed,
+        )
     shown_sweep(collect(store), out, json_file)

@@ -77,7 +77,12 @@ def named(spec: Experiment, common: Common, out: str | None = None) -> bool:
         given = tuple(Axis.from_text(axis, option) for axis in axes)
         plan = Plan(Sweep(axis=given, measure="holding" if common.holding else "accuracy"), spec)
         carry_out_sweep(
-            Store(plan, common.folder(out)), common.json_file, common.workers, overwrite=common.overwrite
+            Store(plan, common.folder(out)), common.json_file, common.workers,
+            retry_failed=common.retry_failed, overwrite=common.overwrite,
+        )  # fmt: skip
+    elif common.retry_failed:
+        raise ConfigError(
+            "--retry-failed is of sweeps: give --vary or --ablate with it; runs of a study that failed are tried again anyway"
         )
     elif common.holding:
         show_holding(spec, common.json_file)

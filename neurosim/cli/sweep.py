@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.cli.options import Json, Kind, Overwrite, Workers
-from neurosim.cli.progress import progress
+from neurosim.cli.options import Json, Kind, Overwrite, RetryFailed, Workers
+from neurosim.cli.progress import COUNTED, progress
 from neurosim.cli.studies import SWEPT, opened, show, spare_results, tell
 from neurosim.cli.terminal import say
 from neurosim.core.errors import ConfigError
@@ -53,7 +53,7 @@ def sweep_command(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Only this part of the blocks, for job arrays.")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed blocks again.")] = False,
+    retry_failed: RetryFailed = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is to be done, and do nothing.")
     ] = False,
@@ -105,7 +105,7 @@ def carry_out_sweep(
     with _lent(executor, workers) as where, progress() as report:
         carry_out(
             store,
-            lambda what, done, total: report("blocks", 0, done, total),
+            lambda what, done, total: report("blocks", COUNTED, done, total),
             workers,
             where,
             part,
@@ -134,7 +134,7 @@ def collect_command(
     store = Store(plan, out)
     spare_sweep(store, overwrite)
     results = collect(store)
-    shown_sweep(results, out, json_file, table)
+    shown_sweep(results, out, json_file, table, f"neurosim sweep {file} --out {out}")
     if results["blocks"]["missing"]:
         raise typer.Exit(1)
 
@@ -228,9 +228,13 @@ def opened_sweep(out: Path, json_file: Path | None, table: Path | None = None) -
 
 
 def shown_sweep(
-    results: dict[str, Any], out: Path, json_file: Path | None, table: Path | None = None
+    results: dict[str, Any],
+    out: Path,
+    json_file: Path | None,
+    table: Path | None = None,
+    going_on: str = "the same command",
 ) -> None:
-    """Write the results where they were asked for, print their tables, and say what is missing."""
+    """Write the results where they were asked for, print their tables, and say what is missing and what carries it out."""
     from neurosim.study.store import write_json
     from neurosim.study.tables import write_table
 
@@ -244,6 +248,6 @@ def shown_sweep(
     if blocks["failed"] or blocks["missing"]:
         say(
             f"{blocks['done']} of {blocks['all']} blocks done, {blocks['failed']} failed, {blocks['missing']} missing; "
-            "the same command goes on (--retry-failed tries failed ones again)"
+            f"{going_on} goes on (with --retry-failed it tries failed ones again)"
         )
     say(f"results: {out / SWEPT}")

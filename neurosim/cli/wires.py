@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from neurosim.cli.options import Common, ExperimentFile, FirstSeed, Json, Kind, Overwrite, Settings, Workers
+from neurosim.cli.options import (
+    Common,
+    ExperimentFile,
+    FirstSeed,
+    Json,
+    Kind,
+    Overwrite,
+    RetryFailed,
+    Settings,
+    Workers,
+)
 from neurosim.cli.studies import chosen
 from neurosim.core.errors import ConfigError
 
@@ -51,6 +61,7 @@ def wires_command(
     seed: FirstSeed = None,
     settings: Settings = None,
     workers: Workers = 1,
+    retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
     json_file: Json = None,
 ) -> None:
@@ -73,4 +84,5 @@ def wires_command(
         Axis(field="wires.ohm", levels=tuple(numbers(ohm, "--ohm")), when="reading"),
         Axis(field="tiles.lines", levels=tuple(whole_numbers(tile, "--tile")), when="reading"),
     )
-    carry_out_sweep(Store(Plan(Sweep(axis=axes), spec), out), json_file, workers, overwrite=overwrite)
+    store = Store(Plan(Sweep(axis=axes), spec), out)
+    carry_out_sweep(store, json_file, workers, retry_failed=retry_failed, overwrite=overwrite)

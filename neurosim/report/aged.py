@@ -52,7 +52,10 @@ def aged_table(results: Mapping[str, Any]) -> Table | None:
     table.add_column("chips that stay within a point", overflow="fold")
     for entry in entries:
         cells = [spread(entry[f"{moment}_mean"], around(entry, moment)) for moment in MOMENTS]
-        table.add_row(Text(entry["arm"]), str(entry["seeds"]), *cells, Text(entry["yield"]["verdict"]))
+        table.add_row(
+            Text(entry["arm"]), str(entry["seeds"]), *cells,
+            Text(entry["yield"]["verdict"] if entry["yield"]["chips"] > 1 else "one chip tells nothing of others"),
+        )  # fmt: skip
     return table
 
 
@@ -64,10 +67,12 @@ def aged_sentence(entries: Entries, arm: str) -> str:
     aged, on = (
         with_ends(entry[f"{moment}_mean"], around(entry, moment), "%") for moment in ("aged", "learnt_on")
     )
-    return (
-        f"\nLeft alone for {duration(entry['seconds'])} it has {aged}, and {on} after it has learnt as much again. "
-        f"{entry['yield']['verdict'][:-1]}, a point below what it had."
+    of_others = (
+        f" {entry['yield']['verdict'][:-1]}, a point below what it had."
+        if entry["yield"]["chips"] > 1
+        else ""
     )
+    return f"\nLeft alone for {duration(entry['seconds'])} it has {aged}, and {on} after it has learnt as much again.{of_others}"
 
 
 @styled

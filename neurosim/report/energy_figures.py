@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from neurosim.energy.bill import Line
-from neurosim.report.style import IDEAL_COLOUR, PALETTE, label, new_figure, styled
+from neurosim.report.style import IDEAL_COLOUR, MARKERS, PALETTE, label, new_figure, styled
 from neurosim.study.priced import Cost, Priced, front
 
 PARTS = {
@@ -19,7 +19,6 @@ PARTS = {
     "memory": ("memory of accumulators and filters", PALETTE[4]),
 }
 """What a bar is made of, and its colour."""
-MARKERS = "osv^DpXP*<>d"
 NAMED = 7
 """Names of points that are written beside them; the others are in the table."""
 

@@ -149,7 +149,10 @@ def _runs(pulses: Pulses) -> list[tuple[tuple[int, ...], NDArray[np.float64]]]:
 
 
 def _simulated(device: Law, signs: tuple[int, ...], starts_uS: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Conductances (reads, `SIMULATED`) of devices of the card under the same pulses, from the measured starts."""
+    """Conductances (reads, `SIMULATED`) of devices of the card under the same pulses.
+
+    They begin at the measured starts; devices whose law only steps up begin fresh, as they cannot be pulsed down to any.
+    """
     if not device.steps_down:
         return pulse_response(device, signs, SIMULATED)
     keys = {purpose: key(0, "fit sheet", purpose) for purpose in ("construct", "program", "pulse")}

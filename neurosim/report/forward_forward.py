@@ -151,9 +151,7 @@ def forward_forward_markdown(name: str, results: dict[str, Any]) -> str:
     readouts = readouts_of(results)
     on_devices = _on_devices(results)
     followed = results["config"]["curve_images"]
-    none_at_all = (
-        f"Followed on {followed} images; where none of them is wrong, the curve stands at half a one.\n"
-    )
+    none_at_all = f"Followed on {followed} images; with no error at all the curve is drawn at half an image, as a logarithmic axis has no zero.\n"
     return "\n".join(
         [
             f"# {name}\n\nAccuracy (%), mean and 95 % interval: {title(results)}.\n",

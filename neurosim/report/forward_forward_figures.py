@@ -36,9 +36,11 @@ class Look(NamedTuple):
 
 def _by_device(results: dict[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
     """Names of the arms in ideal arithmetic, and of those of each device; where there is none, "" stands for one."""
+    config = results["config"]
+    device = {arm["name"]: arm["device"] for arm in (*config["arm"], *config.get("arms", ()))}
     found: dict[str, list[str]] = {"": []}
-    for arm in results["config"]["arm"]:
-        found.setdefault(PurePath(arm["device"] or "").name.removesuffix(".toml"), []).append(arm["name"])
+    for name in arms_of(results):
+        found.setdefault(PurePath(device.get(name) or "").name.removesuffix(".toml"), []).append(name)
     return ([], found) if len(found) == 1 else (found.pop(""), found)
 
 
@@ -199,7 +201,12 @@ def _on_a_logarithmic_axis(axes: Axes) -> None:
 
 def _energy_of_update(run: dict[str, Any], name: str) -> float:
     """Energy of an update and synapse over all layers of a run, J."""
-    synapses = np.array([layer.get("synapses", layer["rows"] * layer["neurons"]) for layer in run["layers"]])
+    synapses = np.array(
+        [
+            layer.get("synapses", layer.get("locations", 1) * layer["rows"] * layer["neurons"])
+            for layer in run["layers"]
+        ]
+    )
     each = np.array([layer["energy"][name] for layer in run["layers"]])
     return float((each * synapses).sum() / synapses.sum())
 

@@ -10,14 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from neurosim.report.style import colours, label, new_figure, styled
-from neurosim.report.sweep import COLUMNS, MARKERS, drawn, heading, level_text, positions_of, scale
+from neurosim.report.style import MARKERS, colours, label, new_figure, styled
+from neurosim.report.sweep import COLUMNS, drawn, heading, level_text, positions_of, scale
 from neurosim.report.text import markdown_table, percent, significant, under_one_head
 
 HELD = {
     "window": "window / rms",
     "step": "pulse / rms",
-    "programmed": "written off by / rms",
+    "programmed": "write error / rms",
     "followed": "changes followed, %",
     "spread": "accumulated spread / rms",
     "pulses": "pulses a weight",
@@ -29,7 +29,7 @@ EXPLAINED = (
 )
 SHOWN = {
     "window": "Largest weight (rms)",
-    "programmed": "Written off by (rms)",
+    "programmed": "Write error (rms)",
     "spread": "Accumulated spread (rms)",
 }
 """What is drawn of it, of a sweep."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,10 +31,10 @@ from neurosim.report.text import (
     JOULES_OF_AN_UPDATE,
     NOTHING,
     around,
+    joules,
     made_with,
     markdown_table,
     percent,
-    si,
     spread,
 )
 from neurosim.report.weights import weights_markdown
@@ -127,7 +126,7 @@ def _compared(file: Path, values: Values) -> Kept:
     if results.device_arms:
         text += f"{JOULES_OF_AN_UPDATE}\n\n"
     pictures = "\n".join(f"![{kind}]({name}-{kind}.svg)\n" for kind, drawn in figures.items() if drawn)
-    table = markdown_table(COMPARED, _compared_rows(values))
+    table = markdown_table(COMPARED, _compared_rows(results))
     costs = _costs(file, values)
     return Kept(
         f"# {name}\n\n{text}{table}\n{_mcnemar_lines(results)}{pictures}{costs.text}",
@@ -135,23 +134,21 @@ def _compared(file: Path, values: Values) -> Kept:
     )
 
 
-def _compared_rows(values: Values) -> list[list[str]]:
-    synapses = values["config"]["neurons"] * math.prod(values["data"]["image_shape"])
+def _compared_rows(results: Results) -> list[list[str]]:
     rows = []
-    for arm in values["summary"]:
+    for arm in results.summary:
         cost = [NOTHING] * 3
-        if "energy" in arm:
-            energy = arm["energy"]
+        if (energy := arm.energy) is not None:
             cost = [
-                si(energy["update_J_per_synapse"], "J"),
-                si(energy["update_J_per_synapse_with_periphery"], "J"),
-                f"{energy['pulses'] / energy['updates'] / synapses:.2g}",
+                joules(energy.update_J_per_synapse),
+                joules(energy.update_J_per_synapse_with_periphery),
+                f"{energy.pulses_per_synapse:.2g}",
             ]
         rows.append([
-            arm["arm"], str(arm["seeds"]),
-            spread(arm["accuracy_mean"], around(arm, "accuracy")), spread(arm["vote_mean"], around(arm, "vote")),
-            f"{percent(arm['untrained_accuracy_mean'])} / {percent(arm['untrained_vote_mean'])}",
-            f"{percent(arm['accuracy_learning_kept'])} / {percent(arm['vote_learning_kept'])}", *cost,
+            arm.arm, str(arm.seeds),
+            spread(arm.accuracy_mean, arm.accuracy_interval), spread(arm.vote_mean, arm.vote_interval),
+            f"{percent(arm.untrained_accuracy_mean)} / {percent(arm.untrained_vote_mean)}",
+            f"{percent(arm.accuracy_learning_kept)} / {percent(arm.vote_learning_kept)}", *cost,
         ])  # fmt: skip
     return rows
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from neurosim.core.errors import DataError, UnknownNameError
 from neurosim.core.plain import printable
-from neurosim.report import captions, page, plots, table, words
+from neurosim.report import aged, captions, page, plots, table, words
 from neurosim.report.costs import Costs
 from neurosim.report.page import Drawn, Shows
 from neurosim.report.results import Results as Comparison
@@ -178,11 +178,12 @@ class Results(dict[str, Any]):
 
     def _shown(self, what: str) -> Any:
         """The title, tables, figures or findings of this kind of study; raises `DataError` if the results have no such."""
-        known = {"dense": DENSE, **page.KINDS}
-        if self.kind not in known:
-            raise DataError(f"results of kind '{self.kind}' are not shown; known: {', '.join(known)}")
+        shows = DENSE if self.kind == "dense" else page.shows_of(self.kind)
         try:
-            return getattr(known[self.kind], what)(self)
+            found = getattr(shows, what)(self)
+            if what == "tables":
+                return [*found, aged.aged_table(self)]
+            return {**found, "aged": page.left_alone(self)} if what == "figures" else found
         except (ValidationError, KeyError, IndexError, TypeError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(

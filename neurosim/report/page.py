@@ -195,7 +195,7 @@ def _sweep_findings(results: Results) -> list[tuple[str, str]]:
             f"After {duration(found['age_s'])}: {found['verdict'][:1].lower()}{found['verdict'][1:-1]}, 99 % of the mean "
             f"after {duration(found['first_age_s'])}."
             for found in results.get("yields", ())
-            if found["arm"] == arm and sweep.at_first(results, found["others"])
+            if found["arm"] == arm and found["chips"] > 1 and sweep.at_first(results, found["others"])
         ]
         last = not any(point.get("verdict") or point.get("missing") for point in own)
         found.append((last, arm, "\n".join(said)))
@@ -379,8 +379,12 @@ def figures_of(results: Results, folder: Path | None = None) -> dict[str, Drawn]
     shows = shows_of(results["kind"])
     arms = list(dict.fromkeys(entry["arm"] for entry in results.get("summary", ())))
     held = {} if folder is None else read_pictures(folder, arms)
-    left_alone = Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
-    return {**shows.figures(results), **shows.pictures(results, held), "aged": left_alone}
+    return {**shows.figures(results), **shows.pictures(results, held), "aged": left_alone(results)}
+
+
+def left_alone(results: Results) -> Drawn:
+    """Return the figure of chips that were left alone, which results of any kind may have."""
+    return Drawn("Learnt, left alone, learnt on", aged.CAPTION, aged.aged_curves(results))
 
 
 def tables_of(results: Results) -> list[Table]:

@@ -40,8 +40,8 @@ ANSWERS = {KEEPS: "enough", LOSES: "not enough", UNCLEAR: "undecided"}
 """Of the device as given."""
 VERDICTS = {
     ENOUGH: "What it has is enough",
-    LACKING: "Not enough, and the mean of another level alone is",
-    OTHERS: "Not it alone: no level tried is enough, something else is in the way",
+    LACKING: "Not enough as it is; changing this property alone would be enough, by the mean",
+    OTHERS: "Changing this property alone does not help: no level tried is enough",
     UNDECIDED: "Undecided",
     NO_NUMBER: "Without a number on the card",
 }

@@ -6,9 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurosim.report.style import PALETTE, label, new_figure, styled
+from neurosim.report.style import MARKERS, PALETTE, label, new_figure, styled
 
-MARKERS = "osv^Dp"
 LEARNT, READ, LINES = "wires.ohm@learning", "wires.ohm@reading", "tiles.lines@reading"
 TITLES = {"accuracy": "Accuracy", "vote": "Vote of the winning neuron"}
 

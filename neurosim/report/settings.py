@@ -14,10 +14,14 @@ WHEN_NONE = {
     "read.calibration.offset_step_lsb": "offsets stay",
     "write.tracking.every": "never",
     "write.refresh": "never",
+    "seconds_per_update": "time stands still",
+    "neurons": "their transfer is known",
 }
 """What None means where it does not switch an effect off."""
 TOLD = ("device", "mode", "window")
 """Settings that are no effects: nothing is said where they are None."""
+AROUND = ("wires", "tiles", "faults", "neurons", "precision", "seconds_per_update")
+"""What an arm says beside reading and writing; results of earlier versions have not all of it."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,20 @@ def settings_of(config: dict[str, Any]) -> Settings:
 
 
 def _flat(config: dict[str, Any], arm: dict[str, Any]) -> dict[str, str]:
-    """Settings of one arm; `write.w_max` follows from the window unless the arm gives it."""
+    """Settings of one arm, those of tables by their path; `write.w_max` follows from the window unless the arm gives it."""
     found = {"device": arm.get("device"), "mode": arm.get("mode"), "window": arm.get("window")}
     found |= {f"parameters.{k}": v for k, v in (arm.get("parameters") or {}).items()}
     read = merged(config.get("read") or {}, arm.get("read") or {})
     write = {k: v for k, v in (config.get("write") or {}).items() if k != "w_max"}
     write = merged(write, arm.get("write") or {})
-    for path, settings in (("read", read), ("write", write)):
+    for path, settings in (
+        ("read", read),
+        ("write", write),
+        ("", {k: arm[k] or None for k in AROUND if k in arm}),
+    ):
         for name, value in settings.items():
             inner = value.items() if isinstance(value, dict) else [("", value)]
-            found |= {f"{path}.{name}.{k}".removesuffix("."): v for k, v in inner}
+            found |= {f"{path}.{name}.{k}".strip("."): v for k, v in inner}
     return {
         name: _text(name, value) for name, value in found.items() if name not in TOLD or value is not None
     }

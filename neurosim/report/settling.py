@@ -80,7 +80,7 @@ def settles(learning: Learning, available: int | None = None, dataset: str = "th
     known = [way for way in ways if way]
     lead = f"{why[:1].upper()}{why[1:]}. "
     if not known and found.both is None:
-        return f"{lead}Not even {MOST_TIMES} times as many seeds and test images would settle it: the bar lies too near."
+        return f"{lead}Not even {MOST_TIMES} times as many seeds and test images would settle it: the limit is too near."
     if found.both is not None and not known:
         chips, images = found.both
         chips = rounded(chips)
@@ -113,12 +113,12 @@ def rounded(count: int) -> int:
 def _why(bar: Bar) -> str:
     away, reaches = percent(bar.away), percent(bar.reaches)
     of = {
-        "gap": f"the gap lies {away} points from the bar of {percent(bar.bar, 0)} point",
-        "keeps": f"what it gains lies {away} points from the bar of {percent(bar.bar, 0)} % of the learning",
-        "fails": f"what it gains lies {away} points from the bar of {percent(bar.bar, 0)} % of the learning",
-        "learns": f"what it gains lies {away} points above nothing",
+        "gap": f"the gap is {away} points away from the limit of {percent(bar.bar, 0)} point",
+        "keeps": f"what it gains is {away} points away from the limit of {percent(bar.bar, 0)} % of the learning",
+        "fails": f"what it gains is {away} points away from the limit of {percent(bar.bar, 0)} % of the learning",
+        "learns": f"what it gains is {away} points away from nothing",
     }[bar.name]
-    return f"{of}, and its interval reaches {reaches} points towards it"
+    return f"{of}, but its 95 % interval extends {reaches} points in that direction"
 
 
 def _by_chips(found: Settling) -> str:

@@ -22,7 +22,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Okabe and Ito's colours, their yellow and black replaced by Tol's wine and olive."""
 IDEAL_COLOUR = "#000000"
 INK = "#222222"
-MARKERS = "osv^Dp<>*h"
+MARKERS = "osv^Dp<>*hXPd"
 WIDTH_IN = 9.6
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

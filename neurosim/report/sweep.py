@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.energy.bill import joules_text
-from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
+from neurosim.report.style import IDEAL_COLOUR, INK, MARKERS, colours, label, new_figure, styled
 from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
 from neurosim.study.deep_spec import NORM_ONE
@@ -23,7 +23,6 @@ from neurosim.study.fields import AGE
 from neurosim.study.priced import ON_A_PAGE, priced
 
 Results = dict[str, Any]
-MARKERS = "osv^Dp"
 WIDE = 50
 """Ratio of largest to smallest level above which the axis of levels becomes logarithmic."""
 NAMES = {
@@ -48,7 +47,7 @@ OTHER_SCORES = {
 }
 WHEN = {"both": "", "learning": " while it learns", "reading": " when it is read"}
 """When the level of an axis holds, in words."""
-JOULES = f"; joules with periphery, prices {ON_A_PAGE}: what is assumed says neurosim energy"
+JOULES = f"; joules with periphery, prices {ON_A_PAGE}: `neurosim energy` tells which part is assumed"
 MOST_ROWS = 60
 """Rows of a table on the terminal; all are in sweep.json."""
 COLUMNS = 3
@@ -225,7 +224,15 @@ def _unit(axis: dict[str, Any], point: dict[str, Any]) -> str:
 def _once(points: list[dict[str, Any]], fields: list[str]) -> list[dict[str, Any]]:
     """The points, ideal arithmetic once where no level touches it."""
     ideal = [point for point in points if point["arm"] == IDEAL]
-    if len({point.get("accuracy_mean") for point in ideal}) != 1:
+    shown = [
+        {
+            name: value
+            for name, value in point.items()
+            if name.endswith(("_mean", "_interval", "_ci95")) and not name.startswith("seconds_")
+        }
+        for point in ideal
+    ]
+    if not ideal or any(one != shown[0] for one in shown):
         return points
     one = {name: value for name, value in ideal[0].items() if name not in fields}
     return [one, *(point for point in points if point["arm"] != IDEAL)]

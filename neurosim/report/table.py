@@ -28,8 +28,8 @@ def summary_table(results: Results | dict[str, Any]) -> Table:
     table = Table(
         title=Text(f"Accuracy on the {results.data.where}"),
         caption=f"{intervals(results)}; gap in points below ideal; kept: share of the learning by readout / "
-        "vote; joules per update (mini-batch) and synapse: devices | with the array's own periphery (lower bound); what is "
-        f"assumed says neurosim energy{_unpriced(results)}",
+        "vote; joules per update (mini-batch) and synapse: devices | with the array's own periphery (lower bound); "
+        f"`neurosim energy` tells which part is assumed{_unpriced(results)}",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,

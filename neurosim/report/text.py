@@ -110,10 +110,13 @@ def around(entry: Mapping[str, Any], name: str) -> tuple[float, float] | None:
 
 
 def which_intervals(summary: Sequence[Mapping[str, Any]]) -> str:
-    """Say what the intervals of a summary are of."""
+    """Say what the intervals of a summary are of; "" where nothing in it has one: a point that failed, what devices hold."""
     parts = [(entry, *entry.get("points", ())) for entry in summary]
-    new = all(any(name.endswith("_interval") for part in own for name in part) for own in parts)
-    return INTERVALS if new else EARLIER_INTERVALS
+    named = [{name.rpartition("_")[2] for part in own for name in part} for own in parts]
+    having = [ends for ends in named if ends & {"interval", "ci95"}]
+    if not having:
+        return ""
+    return INTERVALS if all("interval" in ends for ends in having) else EARLIER_INTERVALS
 
 
 def update_energies(energy: dict[str, float | None] | None) -> list[str]:
@@ -130,9 +133,10 @@ def significant(value: float, digits: int = 2) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 day", "1 year"."""
+    """Return a time in the longest unit that it fills: "1 s", "1 h", "30 days", "1 year"."""
     unit = next((name for name, size in TIMES.items() if seconds >= size), "s")
-    return f"{significant(seconds / TIMES[unit], 3)} {unit}"
+    count = significant(seconds / TIMES[unit], 3)
+    return f"{count} {unit}s" if unit in ("day", "year") and count != "1" else f"{count} {unit}"
 
 
 def amount(value: object) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import NOTHING, duration, joules, markdown_table, number, percent, spread
-from neurosim.report.verdict import answer_of
+from neurosim.report.verdict import ANSWERED, answer_of
 from neurosim.report.words import split
 from neurosim.study.arm import IDEAL
 
@@ -97,8 +97,8 @@ def aged_table(results: Results) -> Table:
     count = max(entry["seeds"] for entry in on_devices(results))
     table = _table(
         f"Accuracy (%) on the {where(results)}",
-        f"{count} instance{'' if count == 1 else 's'} of each device; ± half the 95 % interval for new "
-        f"{'images' if count == 1 else 'instances and new images'}",
+        f"{count} chip{'' if count == 1 else 's'} of each device; ± half the 95 % interval for new "
+        f"{'images' if count == 1 else 'chips and new images'}",
     )
     table.add_column("arm", overflow="fold", min_width=10)
     table.add_column("compensation")
@@ -129,7 +129,7 @@ def against_table(results: Results) -> Table:
                 NOTHING if gap is None else spread(point["gap_to_ideal_mean"], gap),
                 NOTHING if p is None else "< 0.001" if p < 0.001 else number(p, 3),
                 percent(point["accuracy_learning_kept"], 0),
-                answer_of(point) if point["verdict"] else NOTHING,
+                ANSWERED[answer_of(point)] if point["verdict"] else NOTHING,
                 split(point.get("mcnemar", {}).get("accuracy", ())),
             )  # fmt: skip
     return table
@@ -148,7 +148,7 @@ def _when(point: Entry) -> str:
 
 
 def cost_table(results: Results) -> Table:
-    """Return what programming and reading cost and count, means of the instances."""
+    """Return what programming and reading cost and count, means of the chips."""
     table = _table(
         "What it costs",
         JOULES,
@@ -237,8 +237,8 @@ def _keys(colour: dict[str, str], drifts: bool) -> list[Line2D]:
 
 
 AGING = (
-    "Mean of the instances; bands are 95 % intervals for new instances and new images. Dashed: outputs as they come. Solid: global drift compensation, one "
-    "number a layer and instance, from the summed answers to fixed inputs after programming and now; it undoes what all "
+    "Mean of the chips; bands are 95 % intervals for new chips and new images. Dashed: outputs as they come. Solid: global drift compensation, one "
+    "number a layer and chip, from the summed answers to fixed inputs after programming and now; it undoes what all "
     "devices have in common and not their differences. A single point: no retention data on the card. Dotted: ideal "
     "arithmetic. As programmed is the conductance that the card's law defines (for PCM at its reading time, 38.6 s after "
     "the last pulse on the built-in card); sooner, a drifting device conducts more."
@@ -266,7 +266,7 @@ def _finding(results: Results, entry: Entry) -> str:
     if last["verdict"] is not None:
         answer = answer_of(last)
         decides = f" {last['verdict']['decides']}" if answer == "undecided" else ""
-        said += f". As good as trained, {_when(last)}: {answer}.{decides}"
+        said += f". As good as trained, {_when(last)}: {ANSWERED[answer]}.{decides}"
     else:
         said += "."
     if entry["adc_clipped_share"] > CLIPPED:
@@ -283,7 +283,7 @@ def weights_markdown(name: str, results: Results) -> str:
     ]
     said = (
         f"Accuracy (%) on the {where(results)} of weights trained by backpropagation, mean over "
-        f"{on_devices(results)[0]['seeds']} instances, ± half the 95 % interval for new instances and new images. As "
+        f"{on_devices(results)[0]['seeds']} chips, ± half the 95 % interval for new chips and new images. As "
         f"trained: {percent(ideal_accuracy(results), 2)} %."
     )
     return "\n".join(

@@ -92,7 +92,7 @@ def _cost(results: Results, arm: ArmSummary) -> str:
     whole = joules(arm.energy.update_J_per_synapse_with_periphery)
     return (
         f" One update (a mini-batch) costs at least {whole} per synapse with the array's own periphery, {device} of it "
-        "in the devices; what of that is assumed says neurosim energy."
+        "in the devices; `neurosim energy` tells which part is assumed."
     )
 
 

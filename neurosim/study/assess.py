@@ -31,6 +31,8 @@ from neurosim.study.sweep import Enough, Plan, Sweep
 from neurosim.study.swept import collect
 from neurosim.study.training import Report
 
+SAID = "assess.json"
+"""What was asked and found, in the folder of an assessment."""
 DEVICE = "device"
 """Name of the arm that has the card itself."""
 FACTORS = (0.0, 0.25, 1.0, 4.0)
@@ -73,6 +75,8 @@ class Assessment:
     dataset: str = "digits"
     test_images: int | None = None
     """How many the data set has, whether all are used or not."""
+    images: dict[str, Any] = field(default_factory=dict)
+    """How many were asked for, ``train_images`` and ``test_images``; those left out are all of them."""
     cautions: Gathered = field(default_factory=Gathered)
     """What was warned of while it was asked, now and in this folder before."""
 
@@ -88,6 +92,7 @@ class Assessment:
             "name": self.name,
             "drawn": list(self.drawn),
             "dataset": self.dataset,
+            "images": self.images,
             "cautions": self.cautions.kept(),
             "ways": self.ways,
             "parts": parts,
@@ -144,12 +149,16 @@ def assess(
     rules = {which: rule.on(images or {}) for which, rule in RULES.items()}
     dataset = next(iter(rules.values())).settings["dataset"]
     found = Assessment(card, called, drawn=tuple(drawn), dataset=str(dataset))
+    found.images = {
+        name: count for name, count in (images or {}).items() if name != "dataset" and count is not None
+    }
     found.test_images = len(neurosim.data.load(dataset).x_test)
     budget = Budget(minutes, time.monotonic() if begun is None else begun)
     tell = report or (lambda title, runs: lambda *progress: None)
     open_folder(out)
     with gathered() as found.cautions:
         _take_earlier(found, out)
+        write_json(out / SAID, found.said())
         times = RunTimes(workers)
         first = _estimated(rules, card, drawn, seeds, out, times)
         if say:
@@ -164,6 +173,7 @@ def assess(
                 way, arm, choosing = _chosen(card, rule, out / f"choosing-{which}", tell, workers)
                 found.ways[which] = way
                 spec = _written(out / f"{which}.toml", rule, card, drawn, arm, seeds, choosing)
+                write_text(_as_written(out, which), (out / f"{which}.toml").read_text(encoding="utf-8"))
                 command = f"neurosim {rule.command} {out / which}.toml --out {out / which}"
                 results = _studied(spec, out / which, tell(rule.title, _runs_of(spec)), workers)
                 found.parts[which] = Part(which, rule.title, command, results)
@@ -183,13 +193,28 @@ def assess(
                 part.left_out = f"left out, as it does not fit in --minutes {minutes:g}"
                 part.takes_s = first[part.name] * budget.slower
             found.parts[part.name] = part
-    write_json(out / "assess.json", found.said())
+    write_json(out / SAID, found.said())
+    return found
+
+
+def _as_written(out: Path, which: str) -> Path:
+    """Where the experiment file of a rule lies as it was written, beside what was chosen for it."""
+    return out / f"choosing-{which}" / f"{which}.toml"
+
+
+def edited(out: Path) -> list[Path]:
+    """Return the experiment files in the folder of an assessment that are no longer as they were written."""
+    found = []
+    for which in RULES:
+        file, written = out / f"{which}.toml", _as_written(out, which)
+        if file.exists() and not (written.exists() and written.read_bytes() == file.read_bytes()):
+            found.append(file)
     return found
 
 
 def _take_earlier(found: Assessment, out: Path) -> None:
     """Take the cautions of the runs that are finished already, which will not be given again."""
-    file = out / "assess.json"
+    file = out / SAID
     earlier = read_json(file) if file.exists() else {}
     if (earlier.get("card"), earlier.get("dataset")) == (found.card, found.dataset):
         found.cautions.take(earlier.get("cautions", ()))

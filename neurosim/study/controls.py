@@ -139,4 +139,4 @@ def _arrays(arm: Any, other: Any) -> list[list[Any]]:
     """What is `OF_THE_ARRAY` of an arm, of each layer that it or another one has settings of its own for."""
     layers = range(max(1, *(len(getattr(each, "layer", ())) for each in (arm, other))))
     own = [arm.at(number) if getattr(arm, "layer", ()) else arm for number in layers]
-    return [[getattr(each, field) for field in OF_THE_ARRAY] for each in own]
+    return [[getattr(each, field, None) for field in OF_THE_ARRAY] for each in own]

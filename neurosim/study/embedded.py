@@ -21,7 +21,7 @@ def refuse_without_umap() -> None:
     """Raise `CapabilityError` where umap-learn is not installed, which nothing else needs."""
     if importlib.util.find_spec("umap") is None:
         raise CapabilityError(
-            "embedded: umap-learn is not installed, which draws images as points: pip install 'neurosim[embed]', or leave "
+            "embedded: umap-learn is not installed, which draws images as points: pip install 'neurosim-crossbar[embed]', or leave "
             "embedded out"
         )
 

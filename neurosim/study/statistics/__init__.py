@@ -12,7 +12,7 @@ from neurosim.study.statistics.from_runs import (
 )
 from neurosim.study.statistics.learning import Kept, Verdict, learning_kept, verdict
 from neurosim.study.statistics.ranked_effects import Ranking, holm, ranking
-from neurosim.study.statistics.seeds import bootstrap, interval, mcnemar, wilson
+from neurosim.study.statistics.seeds import interval, mcnemar, wilson
 from neurosim.study.statistics.tolerated_level import Tolerance, tolerance
 from neurosim.study.statistics.yields import Yield, chip_yield
 
@@ -25,7 +25,6 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "Yield",
-    "bootstrap",
     "by_seed",
     "chip_yield",
     "chips_of",

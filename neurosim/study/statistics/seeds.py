@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 9999
-
 
 def wilson(accuracy: float, count: int) -> tuple[float, float]:
     """95 % Wilson interval of a share seen on `count` samples."""
@@ -26,38 +24,6 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values) - half), float(np.mean(values) + half)
-
-
-def bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % percentile bootstrap interval of the mean; the same values give the same bits.
-
-    Parameters
-    ----------
-    values : sequence of float
-        One a seed.
-
-    Returns
-    -------
-    interval : (low, high) or None
-        None for fewer than two values.
-
-    Notes
-    -----
-    With two or three values it reaches from the smallest to the largest and covers the mean of a normal
-    distribution in 50 or 75 % of all cases only; with 20 in 93 %. Student's `interval` covers it in 95 %.
-
-    References
-    ----------
-    B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, chapter 13.
-    """
-    if len(values) < 2:
-        return None
-    if min(values) == max(values):
-        return float(values[0]), float(values[0])
-    found = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)
 
 
 def mcnemar(ideal_correct: NDArray[np.bool_], device_correct: NDArray[np.bool_]) -> dict[str, Any]:
