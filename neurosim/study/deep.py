@@ -96,7 +96,7 @@ class DeepTraining(Training):
         augment = self.experiment.moved
         if augment is None or not augment.layers:
             return images
-        count, place = images.shape[-4], ("layers", self.passed, self.steps)
+        count, place = images.shape[-4], ("layers", self.epochs_before, self.steps)
         each = [
             augment.moves(count, self.image_shape, seed, *place) for seed in self.instances or (self.seed,)
         ]
