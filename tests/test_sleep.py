@@ -18,6 +18,7 @@ from neurosim import (
     Convolution,
     Crossbar,
     Dense,
+    ForwardForwardArm,
     ForwardForwardExperiment,
     ForwardForwardStack,
     IdealArray,
@@ -29,7 +30,6 @@ from neurosim import (
 from neurosim.core.errors import CapabilityError, CheckpointError, ConfigError, InputError
 from neurosim.reference.twin import compiled
 from neurosim.reference.twin.arithmetic import TorchIdeal
-from neurosim.study.forward_forward_spec import ForwardForwardArm
 from neurosim.study.run import study
 
 pytestmark = pytest.mark.filterwarnings("ignore::neurosim.core.cautions.Caution")
