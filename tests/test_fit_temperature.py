@@ -10,9 +10,8 @@ from test_cli import neurosim
 
 from neurosim import devices
 from neurosim.core.errors import DataError
-from neurosim.devices.fitting import RelaxationFit, RetentionFit, read_tables
+from neurosim.devices.fitting import Drift, RelaxationFit, RetentionFit, read_tables
 from neurosim.devices.fitting.retention import by_temperature
-from neurosim.devices.fitting.tables import Drift
 from neurosim.report.fit_sheet import fit_sheet
 
 LATE = np.geomspace(100, 3e5, 14)

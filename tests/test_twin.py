@@ -233,20 +233,19 @@ def test_without_noise_all_devices_are_alike(name):
 
 @pytest.mark.parametrize("mode", ["accumulate", "mixed"])
 def test_both_machines_halve_columns_beyond_the_limit_of_an_update(mode):
-    weights = np.random.default_rng(0).normal(0, 0.2, (ROWS, COLS))
+    weights = np.random.default_rng(0).uniform(-0.4, 0.4, (ROWS, COLS)) * np.tile([1, 0.3], COLS // 2)
     found = []
     for kind in (Crossbar, TorchCrossbar):
         array = kind((ROWS, COLS), HFO2, seed=1, write={"w_max": 0.4, "decay_mode": "gain", "pulse_limit": 1})
         array.program(weights, w_max=0.4)
         array.update(np.zeros((1, ROWS)), np.zeros((1, COLS)), np.zeros(COLS), mode)
-        pulses = array.ledger.pulses
         array.column_norms()
-        assert array.ledger.pulses > pulses + 2 * ROWS * COLS, "more than one pulse a device"
+        assert np.asarray(array.worn).max() > 1
         found.append(array)
     np.testing.assert_allclose(found[1].conductance_uS(), found[0].conductance_uS(), rtol=1e-5)
     gains = [array.snapshot()["uS_per_weight"] for array in found]
     np.testing.assert_allclose(*gains)
-    assert len(set(gains[0])) == 2, "some were, some were not"
+    assert gains[0].min() == gains[0].max() / 2
 
 
 def test_both_machines_remember_growth_that_depression_pulses_cannot_give():
