@@ -104,7 +104,8 @@ def depth_curves(results: dict[str, Any]) -> Figure:
     """Accuracy against depth, a line an arm, with 95 % intervals where there are several seeds."""
     arms, every = _cells(results), _depths(results)
     numbers = [depth for depth in every if isinstance(depth, int)]
-    further = {max(numbers) + k: name for k, name in enumerate(every[len(numbers) :], 1)}
+    names = [depth for depth in every if isinstance(depth, str)]
+    further = {max(numbers) + k: name for k, name in enumerate(names, 1)}
     figure = new_figure(4.6)
     axes = figure.subplots()
     colour = colours(list(arms))
@@ -125,15 +126,14 @@ def depth_curves(results: dict[str, Any]) -> Figure:
         axes.errorbar(shifted, means, yerr=off, capsize=3, elinewidth=1, label=label(arm, 44), **line)
         for where, name in further.items():
             if name in depths:
-                share, ends = depths[name]["accuracy_mean"], around(depths[name], "accuracy")
+                share = depths[name]["accuracy_mean"]
+                off = whiskers([share], [around(depths[name], "accuracy")])
                 at = where + 0.02 * (place - (len(arms) - 1) / 2)
-                axes.errorbar(
-                    [at], [100 * share], yerr=whiskers([share], [ends]), capsize=3, elinewidth=1, **line
-                )
+                axes.errorbar([at], [100 * share], yerr=off, capsize=3, elinewidth=1, **line)
     axes.set(xlabel="Layers below the linear head", ylabel="Accuracy (%)")
     figure.suptitle(label(title(results), 130), fontsize=8.5, fontweight="bold")
     if further:
-        axes.set_xticks([*numbers, *further], [str(name) for name in (*numbers, *further.values())])
+        axes.set_xticks([*numbers, *further], [*map(str, numbers), *names])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.08)
