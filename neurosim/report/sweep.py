@@ -17,12 +17,16 @@ from neurosim.energy.bill import joules_text
 from neurosim.report.style import IDEAL_COLOUR, INK, colours, label, new_figure, styled
 from neurosim.report.text import around, duration, spread
 from neurosim.study.arm import IDEAL
+from neurosim.study.deep_spec import ALL_DEPTHS
 from neurosim.study.effects import WAYS
 from neurosim.study.fields import AGE
+from neurosim.study.fine_tuning import TUNED
 from neurosim.study.priced import ON_A_PAGE, priced
 
 Results = dict[str, Any]
 MARKERS = "osv^Dp"
+BESIDE = (ALL_DEPTHS, TUNED)
+"""Scores of deep networks that have a column beside the headline."""
 WIDE = 50
 """Ratio of largest to smallest level above which the axis of levels becomes logarithmic."""
 NAMES = {
@@ -82,6 +86,9 @@ def sweep_table(results: Results) -> Table:
     table.add_column("seeds", justify="right")
     table.add_column("accuracy %", justify="right")
     table.add_column("gap", justify="right")
+    beside = [name for name in BESIDE if any(f"{name}_mean" in point for point in points)]
+    for name in beside:
+        table.add_column(f"{name} %", justify="right")
     took = _took(results)
     if took:
         table.add_column("joules a sample", justify="right")
@@ -97,9 +104,16 @@ def sweep_table(results: Results) -> Table:
             *levels, Text(point["arm"]), str(point["seeds"]),
             spread(point["accuracy_mean"], around(point, "accuracy")),
             "" if gap is None else spread(gap, around(point, "gap") or around(point, "accuracy_gap")),
+            *(_accuracy(point, name) for name in beside),
             *([took.get(_place(results, point), "")] if took else []),
         )  # fmt: skip
     return table
+
+
+def _accuracy(point: dict[str, Any], name: str) -> str:
+    """One score of a point beside its headline; nothing where its arm has none."""
+    mean = point.get(f"{name}_mean")
+    return "" if mean is None else spread(mean, around(point, name))
 
 
 def _place(results: Results, point: dict[str, Any]) -> tuple[str, str]:
