@@ -8,12 +8,14 @@ mean square of all results (a weight is a difference of conductances: its own si
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.core.config import ReadPath, WritePath
+from neurosim.core.errors import ConfigError
 from neurosim.core.protocols import Device, Floats, Precision, Rule, needs_phase
 from neurosim.core.seeds import generator
 from neurosim.crossbar.array import Crossbar
@@ -287,11 +289,12 @@ def difference(
 
 
 def variants(kind: Any) -> dict[str, Rule]:
-    """Return a rule as it comes and with each of `VARIANTS` that it has, by names for the table."""
+    """Return a rule as it comes and with each of `VARIANTS` that it has and does not refuse, by names for the table."""
     found: dict[str, Rule] = {}
     for settings in VARIANTS:
         if settings.keys() <= kind.model_fields.keys():
-            found[", ".join([kind.name, *_told(settings)])] = kind.parse(settings, f"rule {kind.name}")
+            with suppress(ConfigError):
+                found[", ".join([kind.name, *_told(settings)])] = kind.parse(settings, f"rule {kind.name}")
     return found
 
 
