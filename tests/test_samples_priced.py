@@ -11,7 +11,7 @@ from test_mortal import CHIP, experiment
 
 import neurosim as ns
 import neurosim.data
-from neurosim.data.dataset import Dataset, Labelled
+from neurosim.data import Dataset, Labelled
 from neurosim.study.kept_runs import counted
 from neurosim.study.mortal import mortal
 from neurosim.study.priced import columns, priced

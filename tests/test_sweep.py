@@ -40,8 +40,7 @@ from neurosim.study.deep_spec import Backpropagation
 from neurosim.study.dense import DenseTraining
 from neurosim.study.evaluate import evaluate
 from neurosim.study.fields import full_name, with_setting
-from neurosim.study.statistics import Chips
-from neurosim.study.statistics.from_runs import stays_within
+from neurosim.study.statistics import Chips, stays_within
 from neurosim.study.store import digest, pack_bits
 from neurosim.study.sweep import Plan
 from neurosim.study.swept import collect, planned, sweep, tolerances, yields
