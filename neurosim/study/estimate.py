@@ -13,21 +13,24 @@ from neurosim.study.training import Training
 
 BATCHES = 3
 """Mini-batches that rates are taken from, after the first."""
-NOW_AND_THEN = (
-    "rows_read_back",
-    "readback_conversions",
-    "readback_line_cells",
-    "readback_uS",
+MEASURING = ("rows_read_back", "readback_conversions", "readback_line_cells", "readback_uS")
+"""Counts of which the first mini-batch has more, as norms are measured in it, and then periodically,"""
+CALIBRATING = (
     "calibration_reads",
     "ranging_reads",
     "ranging_conversions",
     "ranging_dac_conversions",
     "ranging_line_cells",
     "ranging_uS",
+    "reads",
+    "phases",
+    "conversions",
+    "dac_conversions",
+    "read_line_cells",
+    "read_sums",
+    "read_uS",
 )
-"""Counts of which the first mini-batch has more, as norms are measured and converters set in it, and then periodically."""
-CALIBRATING = ("calibration_", "ranging_")
-"""Those of converters; the rest are of norms."""
+"""and as converters are set, in networks each layer by what the one before answers then."""
 SAID = (
     "estimated from the first {batches} of {total} mini-batches: forward reads and norms scale exactly, digital products "
     "by the inputs seen; pulses are those of untrained weights, usually more than later ones; refresh and what else comes "
@@ -115,8 +118,7 @@ def _scaled(
     for name, begun in start["counts"].items():
         once = first["counts"][name] - begun
         each = (last["counts"][name] - first["counts"][name]) / (learnt - 1) if learnt > 1 else once
-        times = calibrated if name.startswith(CALIBRATING) else measured
-        more = max(0.0, once - each) * times if name in NOW_AND_THEN else 0.0
-        counts[name] = begun + each * total + more
+        times = calibrated if name in CALIBRATING else measured if name in MEASURING else 0
+        counts[name] = begun + each * total + max(0.0, once - each) * times
     scale = total / learnt
     return {**last, "wear": [[share, scale * pulses] for share, pulses in last["wear"]], "counts": counts}
