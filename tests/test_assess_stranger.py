@@ -131,7 +131,7 @@ class TestWhatWouldSettleIt:
         assert bar.reaches == pytest.approx(high - learning.gap.value)
         said = settles(learning)
         assert f"{100 * bar.away:.1f} points away from the limit of 1" in said
-        assert f"reaches {100 * bar.reaches:.1f} points" in said
+        assert f"its 95 % interval extends {100 * bar.reaches:.1f} points in that direction" in said
         assert f"--seeds {found.chips}" in said  # 14: two digits
 
     def test_what_is_decided_needs_nothing_and_one_chip_others(self) -> None:
