@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 import neurosim.data
-from neurosim import Convolution, DeepArm, DeepExperiment, IdealArray, Neurons, Pool, Stack
+from neurosim import Convolution, DeepArm, DeepExperiment, IdealArray, Neurons, Pool, Stack, to_pandas
 from neurosim.core.errors import ConfigError, Stopped
 from neurosim.core.seeds import generator
 from neurosim.network.arrays import to_numpy
@@ -25,7 +25,7 @@ from neurosim.study import stopping
 from neurosim.study.deep import DeepTraining, deep
 from neurosim.study.store import unpack_bits
 from neurosim.study.sweep import deciding
-from neurosim.study.swept import sweep, to_pandas
+from neurosim.study.swept import sweep
 
 F = np.float32
 IDEAL, RANDOM = DeepArm(name="ideal"), DeepArm(name="random", learns=False)
