@@ -346,8 +346,13 @@ def test_seconds_of_reads_writes_and_digital_work_by_hand():
     beside = seconds([{**layer(phases=6), "arrays": 3}], prices)
     assert beside.seconds == pytest.approx(2 * phase)
     assert seconds([layer(memory_accesses=1)], prices).not_timed == ("memory",)
-    refreshed = seconds([layer(refresh_resets=2, refresh_pulses=5)], prices)
-    assert refreshed.not_timed == ("RESETs and rewriting of refresh",)
+    plain, refreshed = (
+        seconds([layer(**more)], prices) for more in ({}, {"refresh_resets": 2, "refresh_pulses": 5})
+    )
+    assert refreshed.not_timed == ()
+    assert refreshed.seconds - plain.seconds == pytest.approx(2 * 3e-8 + 5 * 1e-8)
+    (span,) = [span for span in refreshed.spans if span.phase == "refresh"]
+    assert (span.low, span.high) == pytest.approx((1.1e-7 / 5, 1.1e-7))
     rate = times.per(samples=2, joules=4.0)
     assert rate["samples_per_s"] == pytest.approx(1 / rate["sample_s"])
     assert rate["energy_delay_Js"] == pytest.approx(2.0 * rate["sample_s"])

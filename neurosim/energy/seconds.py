@@ -115,8 +115,6 @@ def seconds(
     for layer in checked(events):
         _reads(layer, known, spans, not_timed)
         _writes(layer, writes, spans, absent)
-        if layer["counts"]["refresh_resets"] or layer["counts"]["refresh_pulses"]:
-            not_timed.append("RESETs and rewriting of refresh")
         counts = layer["counts"]
         for what, component, count in (
             ("multiply and add", "mac_time", counts["macs"] + counts["norm_macs"] + counts["rule_macs"]),
@@ -180,8 +178,9 @@ def _writes(layer: Events, writes: str, spans: list[Span], absent: list[str]) ->
     """Pulses of learning; which of the slots are up is not counted, so their widths are the range."""
     counts: Any = layer["counts"]
     given = layer["pulse_up"][1], layer["pulse_down"][1]
+    refreshed = counts["refresh_resets"] + counts["refresh_pulses"]
     if None in given:
-        if counts["pulses"] or counts["program_pulses"] or counts["program_resets"]:
+        if counts["pulses"] or counts["program_pulses"] or counts["program_resets"] or refreshed:
             absent.append(f"pulses of {layer['device']}, whose card does not give their width")
         return
     widths = sorted(map(float, given))
@@ -194,6 +193,22 @@ def _writes(layer: Events, writes: str, spans: list[Span], absent: list[str]) ->
         each = count / layer["arrays"]
         ends = each * widths[1], each * widths[0], each * widths[1]
         spans.append(Span(layer["layer"], "update", what, count, *ends, "computed", source))
+    up_s, down_s = map(float, given)
+    each = (counts["refresh_resets"] * down_s + counts["refresh_pulses"] * up_s) / layer["arrays"]
+    source = "the card's pulse widths, one pulse after the other; low: all columns of a row at once"
+    spans.append(
+        Span(
+            layer["layer"],
+            "refresh",
+            "pulse by pulse",
+            refreshed,
+            each,
+            each / layer["cols"],
+            each,
+            "computed",
+            source,
+        )
+    )
     spans.append(
         Span(
             layer["layer"], "programming", "pulse by pulse", counts["program_pulses"], counts["program_time_s"] / layer["arrays"],
