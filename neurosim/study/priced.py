@@ -20,7 +20,12 @@ ON_A_PAGE = "generic-28nm"
 """Price list of the sentences on a page and of the columns of a table; `neurosim energy` takes any."""
 
 Cost = Literal["joules", "seconds"]
-WAYS = {"copied": "copied and learnt on", "scratch": "from scratch elsewhere"}
+WAYS = {
+    "copied": "copied and learnt on",
+    "scratch": "from scratch elsewhere",
+    "distilled": "taught by the first chip",
+    "few": "from few labels elsewhere",
+}
 """What the arms of runs at other chips are called beside their originals."""
 REACHED = (0.95, 0.99)
 """Shares of the accuracy at the last look for which it is said what they took."""
