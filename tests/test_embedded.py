@@ -32,7 +32,7 @@ def test_neighbours_of_the_same_class_are_counted_as_by_hand():
 
 def test_without_umap_it_is_refused_before_any_work(monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CapabilityError, match=r"pip install 'neurosim\[embed\]'"):
+    with pytest.raises(CapabilityError, match=r"pip install 'neurosim-crossbar\[embed\]'"):
         experiment(LOCAL, robustness=None, embedded=20).check()
     experiment(LOCAL, robustness=None).check()
 

@@ -617,7 +617,7 @@ def test_table_figure_and_page(tmp_path: Path, results: dict[str, Any]) -> None:
 
 def test_durations_in_words() -> None:
     assert [duration(t) for t in (1e-3, 1.0, 90.0, 3600.0, 86400.0, 2_592_000.0, 31_536_000.0)] == [
-        "0.001 s", "1 s", "1.5 min", "1 h", "1 day", "30 day", "1 year",
+        "0.001 s", "1 s", "1.5 min", "1 h", "1 day", "30 days", "1 year",
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import neurosim as ns
 from neurosim import convert
 from neurosim.reference.convert import CrossbarModel
 
+RRAM = "rram-hfo2-om-2022"
 QUIET = ns.ReadPath(read_noise=None)
 EIGHT_BITS = ns.ReadPath(dac_bits=8, adc_bits=8)
 

@@ -181,7 +181,11 @@ def run_end_to_end(
         "heads": [net["head"] for net in nets],
         "layers": nets[-1]["layers"],
         "seconds": sum(net["seconds"] for net in nets),
-        **{name: nets[-1][name] for name in ("robustness", "robustness_images") if name in nets[-1]},
+        **{
+            name: nets[-1][name]
+            for name in ("robustness", "robustness_images", "samples")
+            if name in nets[-1]
+        },
         "counts": {},
         "events": [],
         "backpropagation": settings.model_dump(mode="json")
