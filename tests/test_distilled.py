@@ -317,7 +317,7 @@ def test_a_study_hands_on_answers_beside_weights(tmp_path: Path) -> None:
     assert "digits-distilled.svg" not in mortal_markdown("digits", plain)
 
 
-@pytest.mark.parametrize("together", [None, 2])
+@pytest.mark.parametrize("together", [pytest.param(None, marks=pytest.mark.slow), 2])
 def test_taught_chips_on_torch_are_those_of_numba(
     together: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_systematic_programming_error_is_apart_from_the_spread(tmp_path):
     np.testing.assert_allclose(again.std(axis=1), 0.5, atol=0.08)
 
 
+@pytest.mark.slow
 def test_a_law_without_a_systematic_error_has_the_spread_alone_and_a_note(tmp_path):
     pulses = write_pulses(tmp_path / "p.csv", devices.pulse_response(soft(), RAMPS, 6, seed=9), RAMPS)
     targets = np.linspace(45, 65, 4)
